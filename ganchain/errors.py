@@ -1,0 +1,48 @@
+"""Everything ganchain raises on purpose.
+
+    GanchainError
+    ├── ChainError      the chain (YAML or constructor) asks for what there is not: file, line, key, cause, cure
+    ├── PhotoError      a photo cannot be read or written
+    ├── FaceError       a picture that must show a face (a makeup reference, say) shows none
+    ├── WeightsError    a weight file is missing, changed, cut or of an unknown kind
+    └── StageError      a stage broke its contract while it ran
+
+The command line prints these without a traceback; anything else is a bug of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class GanchainError(Exception):
+    """Root of the tree."""
+
+
+class ChainError(GanchainError):
+    """The chain asks for what there is not."""
+
+
+class PhotoError(GanchainError):
+    """A photo cannot be read or written."""
+
+
+class FaceError(GanchainError):
+    """A picture that must show a face shows none."""
+
+
+class WeightsError(GanchainError):
+    """A weight file is missing, changed, cut or of an unknown kind."""
+
+
+class StageError(GanchainError):
+    """A stage broke its contract while it ran."""
+
+
+def available(word: str, known: Iterable[str]) -> str:
+    """The tail of an error message: what is available, the nearest name first suggested."""
+    names = sorted(known)
+    near = get_close_matches(str(word), names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}available: {', '.join(names)}"

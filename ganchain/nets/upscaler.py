@@ -1,0 +1,51 @@
+"""The compact upscaler: a plain convolutional residual over bicubic interpolation.
+
+After FSRCNN (Dong et al. 2016: work at low resolution), ESPCN (Shi et al. 2016: pixel shuffle) and ECBSR
+(Zhang et al. 2021: a plain body of 3 x 3 convolutions). One body, one head a factor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Upscaler(nn.Module):
+    """(N, 3, H, W) in -1..1 -> (N, 3, H * factor, W * factor), not clamped.
+
+    Args:
+        width: channels of the body.
+        depth: 3 x 3 convolutions of the body.
+        factors: the enlargements it has heads for.
+    """
+
+    def __init__(self, width: int = 24, depth: int = 5, factors: Sequence[int] = (2, 4)) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1), nn.PReLU(width)]
+        for _ in range(depth):
+            layers += [nn.Conv2d(width, width, 3, padding=1), nn.PReLU(width)]
+        self.body = nn.Sequential(*layers)
+        self.heads = nn.ModuleDict({str(f): nn.Conv2d(width, 3 * f * f, 3, padding=1) for f in factors})
+        for head in self.heads.values():
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Upscaler:
+        """Build the network whose state dict ``tensors`` is (sizes read from the shapes)."""
+        width = tensors["body.0.bias"].numel()
+        depth = len([key for key in tensors if key.startswith("body.") and key.endswith(".bias")]) - 1
+        factors = sorted({int(key.split(".")[1]) for key in tensors if key.startswith("heads.")})
+        net = cls(width, depth, factors)
+        net.load_state_dict(dict(tensors))
+        return net
+
+    @property
+    def factors(self) -> list[int]:
+        return [int(factor) for factor in self.heads]
+
+    def forward(self, x: Tensor, factor: int) -> Tensor:
+        detail = F.pixel_shuffle(self.heads[str(factor)](self.body(x)), factor)
+        return F.interpolate(x, scale_factor=float(factor), mode="bicubic", align_corners=False) + detail

@@ -1,0 +1,60 @@
+"""The stage contract: all that a contributor writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from ganchain.framing import TIGHT, Framing
+
+Align = Callable[[Path, Framing, int], Tensor]
+
+
+class Stage(nn.Module):
+    """One step of a chain: a batch of aligned faces in, the edited batch out.
+
+    A subclass is a stage: the class's name in lower case is its name in YAML, its docstring is what
+    ``ganchain stages NAME`` prints, and its constructor's annotated keyword arguments are its options
+    (pydantic types and bounds apply). Everything else happens outside: detection, alignment, batching, device,
+    resizing, range checks, the way back into the photo.
+
+    Attributes:
+        side: the side in px that ``forward`` is called at; None for any multiple of ``multiple``.
+        framing: where the face sits in that window (the framing of the training data).
+        restyles: False: what the stage changed (out - in) is added at the photo's own resolution;
+            True: its pixels replace the window's.
+        scale: output side / input side.
+        enlarges: True: a ``scale`` above 1 enlarges the picture; False: it only carries finer pixels of
+            the same picture (a restyling stage that draws at twice the side).
+        scope: "face": called with aligned faces; "photo": called with tiles of the whole photo.
+        strength: 0: the stage is skipped and changes nothing.
+        weights: keys of the manifest this stage runs on, for ``--dry-run`` and licence checks.
+    """
+
+    side: ClassVar[int | None] = 256
+    multiple: ClassVar[int] = 1
+    framing: ClassVar[Framing] = TIGHT
+    restyles: ClassVar[bool] = False
+    enlarges: ClassVar[bool] = False
+    scale: int = 1
+    scope: str = "face"
+    strength: float = 1.0
+    weights: tuple[str, ...] = ()
+
+    def prepare(self, align: Align) -> None:
+        """Called once before the first photo, on the final device. Override to read reference pictures.
+
+        Args:
+            align: ``align(path, framing, side)`` -> (1, 3, side, side) float32 -1..1, the best face of that
+                picture; raises PhotoError or FaceError.
+        """
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Edit ``faces``: (N, 3, S, S) float32 RGB -1..1 -> (N, 3, S * scale, S * scale) in the same range.
+
+        With ``scope = "photo"`` the batch holds (N, 3, H, W) tiles instead.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define forward(faces)")

@@ -1,0 +1,39 @@
+"""68 landmarks of the aligned training faces: a teacher of training time, never needed at run time.
+
+dlib's 68-point model was trained on iBUG 300-W and is not for commercial use; what is shipped is trained on
+pictures that were made with its help, and the model cards say so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ganchain.dlib_detector import Landmarks, Points
+from ganchain.framing import Framing
+from ganchain.train.data import Sample, read
+
+MODEL = "shape_predictor_68_face_landmarks.dat"
+
+
+def landmarks(found: list[Sample], framing: Framing, cache: Path) -> Points:
+    """(N, 68, 2) x, y in px of aligned square pictures; read from ``cache`` (.npz) when it fits them."""
+    names = np.array([str(sample.path) for sample in found])
+    if cache.exists():
+        with np.load(cache) as stored:
+            if np.array_equal(stored["names"], names):
+                return stored["points"]
+    predictor = Landmarks(MODEL)
+    points = np.stack([_points(predictor, sample, framing) for sample in found])
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(cache, names=names, points=points)
+    return points
+
+
+def _points(predictor: Landmarks, sample: Sample, framing: Framing) -> Points:
+    """The aligned face stands where the framing puts it, so the unit square of the template is its box."""
+    pixels = read(sample.path)
+    unit = pixels.shape[1] / framing.side
+    left, top = -framing.left * unit, -framing.top * unit
+    return predictor(pixels, (left, top, left + unit, top + unit))
