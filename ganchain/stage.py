@@ -29,6 +29,8 @@ class Stage(nn.Module):
         scale: output side / input side.
         enlarges: True: a ``scale`` above 1 enlarges the picture; False: it only carries finer pixels of
             the same picture (a restyling stage that draws at twice the side).
+        photo_side: with scope "photo", a restyling stage works on a copy whose longest side is at most this
+            and its drawing is brought back to the photo's size; None: the photo's own size.
         scope: "face": called with aligned faces; "photo": called with tiles of the whole photo.
         strength: 0: the stage is skipped and changes nothing.
         weights: keys of the manifest this stage runs on, for ``--dry-run`` and licence checks.
@@ -39,6 +41,7 @@ class Stage(nn.Module):
     framing: ClassVar[Framing] = TIGHT
     restyles: ClassVar[bool] = False
     enlarges: ClassVar[bool] = False
+    photo_side: ClassVar[int | None] = None
     scale: int = 1
     scope: str = "face"
     strength: float = 1.0

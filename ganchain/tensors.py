@@ -19,7 +19,7 @@ Pixels = NDArray[np.uint8]
 
 def to_faces(pixels: Pixels) -> Tensor:
     """(H, W, 3) or (N, H, W, 3) uint8 0..255 -> (N, 3, H, W) float32 -1..1."""
-    batch = torch.from_numpy(np.ascontiguousarray(pixels))
+    batch = torch.from_numpy(np.array(pixels))  # a copy: the caller's array may be read-only
     if batch.ndim == 3:
         batch = batch[None]
     return batch.permute(0, 3, 1, 2).float() / HALF_RANGE - 1

@@ -8,6 +8,7 @@ through a pixel unshuffle of 2 and answers through a pixel shuffle: no full-reso
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import isqrt
 
 import torch
@@ -57,12 +58,11 @@ class UNet(nn.Module):
         super().__init__()
         self.factor = UNSHUFFLE * scale
         self.stem = nn.Conv2d(inputs * UNSHUFFLE**2, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False))
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.encode = nn.ModuleList(
-            nn.Sequential(*(Block(width) for _ in range(depth)))
-            for width, depth in zip(widths, depths, strict=True)
+            nn.Sequential(*(Block(width) for _ in range(depth))) for width, depth in zip(widths, depths, strict=True)
         )
-        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(widths, widths[1:], strict=False))
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.decode = nn.ModuleList(
             nn.Sequential(*(Block(width) for _ in range(depth)))
             for width, depth in zip(widths[:-1], depths[:-1], strict=True)
@@ -77,8 +77,7 @@ class UNet(nn.Module):
         levels = 1 + len({key.split(".")[1] for key in tensors if key.startswith("down.")})
         widths = [tensors[f"encode.{level}.0.spatial.bias"].numel() for level in range(levels)]
         depths = [
-            len({key.split(".")[2] for key in tensors if key.startswith(f"encode.{level}.")})
-            for level in range(levels)
+            len({key.split(".")[2] for key in tensors if key.startswith(f"encode.{level}.")}) for level in range(levels)
         ]
         inputs = tensors["stem.weight"].shape[1] // UNSHUFFLE**2
         scale = isqrt(tensors["head.bias"].numel() // outputs) // UNSHUFFLE

@@ -28,9 +28,8 @@ class Upscaler(nn.Module):
             layers += [nn.Conv2d(width, width, 3, padding=1), nn.PReLU(width)]
         self.body = nn.Sequential(*layers)
         self.heads = nn.ModuleDict({str(f): nn.Conv2d(width, 3 * f * f, 3, padding=1) for f in factors})
-        for head in self.heads.values():
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+        for parameter in self.heads.parameters():  # starts as bicubic interpolation
+            nn.init.zeros_(parameter)
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Upscaler:

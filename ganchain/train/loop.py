@@ -92,7 +92,12 @@ def _rate(step: int, steps: int) -> float:
 def _endless(recipe: Recipe, seed: int) -> Iterator[Batch]:
     generator = torch.Generator().manual_seed(seed)
     loader = DataLoader(
-        recipe.dataset("train"), recipe.batch, shuffle=True, drop_last=True, num_workers=1, generator=generator
+        recipe.dataset("train"),
+        recipe.batch,
+        shuffle=True,
+        drop_last=True,
+        num_workers=1,
+        generator=generator,
     )
     while True:
         yield from loader

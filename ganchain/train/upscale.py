@@ -7,12 +7,13 @@ Real-ESRGAN, Wang et al. 2021) the input. L1 instead of L2 after EDSR (Lim et al
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -25,7 +26,7 @@ from ganchain.train.recipe import Recipe
 Pair = tuple[Tensor, Tensor]
 
 
-class Pairs(Dataset[tuple[Pair, Pair]]):
+class Pairs(Dataset[tuple[Pair, ...]]):
     """((small, photo) for each factor): (3, c, c) and (3, c * factor, c * factor), -1..1."""
 
     def __init__(self, found: list[Sample], crop: int, spoilt: float, fixed: bool) -> None:
@@ -66,9 +67,9 @@ def spoil(small: Tensor) -> Tensor:
     sigma = float(torch.rand(())) * 6
     noisy = tensors.to_pixels(small)[0] + sigma * torch.randn(*small.shape[2:], 3).numpy()
     quality = 60 + _below(36)
-    ok, code = cv2.imencode(".jpg", noisy.round().clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    assert ok
-    return to_faces(cv2.imdecode(code, cv2.IMREAD_COLOR_RGB).astype(np.uint8))
+    coded = BytesIO()
+    Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8)).save(coded, "JPEG", quality=quality)
+    return to_faces(np.asarray(Image.open(coded)))
 
 
 class Upscale(Recipe):

@@ -1,0 +1,54 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+
+.PHONY: help install demo test check wheel clean
+
+help:
+	@echo "make install   .venv with ganchain in it, pinned by constraints.txt"
+	@echo "make demo      a photo through the whole chain; the pictures lie in demo/"
+	@echo "make test      the tests"
+	@echo "make check     ruff, mypy, pyright"
+	@echo "make wheel     build the wheel and run the tests against it, away from this folder"
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: setup.cfg constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --editable '.[test]'
+	@touch $@
+
+$(VENV)/.checkers: $(VENV)/.installed
+	$(PIP) --editable '.[test,check]'
+	@touch $@
+
+demo: install
+	@mkdir -p demo
+	$(BIN)/python -c "import skimage; from PIL import Image; Image.fromarray(skimage.data.astronaut()).save('demo/astronaut.png')"
+	$(BIN)/ganchain run portrait demo/astronaut.png --out demo/astronaut-portrait.png --save-stages demo/stages
+	@echo "The photo:       demo/astronaut.png"
+	@echo "After each stage: demo/stages/"
+	@echo "The character:   demo/astronaut-portrait.png"
+
+test: install
+	$(BIN)/python -m pytest --quiet
+
+check: $(VENV)/.checkers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+wheel: install
+	rm -rf build dist
+	$(PIP) build
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(PYTHON) -m venv build/venv
+	build/venv/bin/python -m pip install --quiet --constraint constraints.txt "$$(ls dist/*.whl)[test]"
+	mkdir build/elsewhere
+	cp -r tests pyproject.toml build/elsewhere
+	cd build/elsewhere && ../venv/bin/python -m pytest --quiet
+
+clean:
+	rm -rf build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Chains that work as they stand: ``ganchain run NAME photo.jpg``."""

@@ -1,0 +1,30 @@
+"""ganchain: one photo through a chain of face edits.
+
+>>> import ganchain
+>>> ganchain.Pipeline.from_yaml("portrait")("photo.jpg").save("character.png")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ganchain._version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from ganchain.pipeline import Pipeline, Result
+    from ganchain.stage import Stage
+
+__all__ = ["Pipeline", "Result", "Stage", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import late: torch takes a second, and ``ganchain --help`` does not need it."""
+    if name in ("Pipeline", "Result"):
+        from ganchain import pipeline
+
+        return getattr(pipeline, name)
+    if name == "Stage":
+        from ganchain.stage import Stage
+
+        return Stage
+    raise AttributeError(f"module 'ganchain' has no attribute {name!r}")

@@ -1,0 +1,187 @@
+"""The command line: thin commands over the library, no logic of their own.
+
+Heavy imports stand inside the commands, so that ``ganchain --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ganchain._version import VERSION
+from ganchain.errors import GanchainError
+
+if TYPE_CHECKING:
+    from ganchain.pipeline import Result
+
+
+class Group(click.Group):
+    """A group whose commands end with one clear line instead of a traceback when ganchain says why."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GanchainError as error:
+            click.secho("error: ", fg="red", nl=False, err=True)
+            click.echo(str(error), err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="ganchain")
+def main() -> None:
+    """Make a character of a photo: faces are found and aligned once, edited by a chain, and put back.
+
+    \b
+    ganchain run portrait photo.jpg          the bundled chain with all four stages
+    ganchain run my.yaml photos/ -o out/     your own chain over a folder
+    ganchain faces photo.jpg -o boxes.png    which faces there are, numbered
+    ganchain stages makeup                   what a stage does and its options
+    """
+
+
+@main.command()
+@click.argument("chain")
+@click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="A file for one photo, else a folder.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--save-stages",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also write the photo after each stage.",
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Print the chain with all its defaults and do nothing.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    chain: str,
+    photos: tuple[Path, ...],
+    out: Path | None,
+    device: str,
+    save_stages: Path | None,
+    dry_run: bool,
+) -> None:
+    """Run CHAIN (a YAML file, or the name of a bundled chain) over PHOTOS (files or folders).
+
+    Without -o the results lie in the current folder as NAME-CHAIN.png. A photo that cannot be read does not
+    stop the others: it is named, and the exit status is 1.
+    """
+    from ganchain import describe, outputs
+    from ganchain.pipeline import Pipeline
+
+    if dry_run:
+        describe.chain(chain)
+        return
+    if not photos:
+        raise click.UsageError("Missing argument 'PHOTOS...'.")
+    pipeline = Pipeline.from_yaml(chain, device=device, keep_steps=save_stages is not None)
+    sources = outputs.expand(photos)
+    targets = outputs.Targets(out, Path(chain).stem, pipeline.output, alone=len(sources) == 1)
+    pipeline.prepare()
+    failed = 0
+    for source, result in zip(sources, pipeline.run(sources), strict=True):
+        try:
+            written = targets.write(source, result)
+            if save_stages is not None:
+                targets.write_steps(source, result, save_stages)
+        except GanchainError as error:
+            result.status, result.error, written = "failed", error, []
+        failed += result.status == "failed"
+        _report(source, result, written)
+    if failed:
+        click.echo(f"{failed} of {len(sources)} photos failed", err=True)
+        ctx.exit(1)
+
+
+def _report(source: Path, result: Result, written: Iterable[Path]) -> None:
+    if result.status == "failed":
+        click.secho(f"{source}: failed: {result.error or 'unknown'}", fg="red", err=True)
+        return
+    edited = sum(face.left_out is None for face in result.faces)
+    what = "no face, unchanged" if result.status == "no_face" else f"{edited} face{'s' * (edited != 1)}"
+    files = ", ".join(str(path) for path in written)
+    click.echo(f"{source}: {what}, {sum(result.seconds.values()):.1f} s -> {files}")
+
+
+@main.command()
+@click.argument("photo", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write the photo with numbered boxes.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a detection.")
+def faces(photo: Path, out: Path | None, as_json: bool) -> None:
+    """Find the faces of PHOTO; their numbers are what `faces: [0, 2]` in a chain means."""
+    from ganchain import describe, images
+    from ganchain.align import Detector
+
+    read = images.read(photo)
+    found = Detector()(read.pixels)
+    describe.faces(found, as_json=as_json)
+    if out is not None:
+        images.write(describe.boxes(read, found), out)
+        click.echo(f"-> {out}", err=as_json)
+
+
+@main.command()
+@click.argument("name", required=False)
+def stages(name: str | None) -> None:
+    """List the stages, or explain stage NAME with all its options."""
+    from ganchain import describe
+
+    describe.stages(name)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON schema of a chain (for editors: yaml-language-server, forms)."""
+    import json
+
+    from ganchain import config
+
+    click.echo(json.dumps(config.schema(), indent=2))
+
+
+@main.command()
+@click.argument("recipe")
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the run  [default: runs/RECIPE]")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--threads", type=int, help="CPU threads  [default: all]")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change an option of the recipe.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in OUT.")
+def train(
+    recipe: str,
+    data: Path,
+    out: Path | None,
+    seed: int,
+    threads: int | None,
+    settings: tuple[str, ...],
+    resume: bool,
+) -> None:
+    """Train the weights of RECIPE on the pictures under DATA.
+
+    DATA holds folders of aligned faces: faces256 (eye line 0.31, eyes 0.36 of the side apart), wide256 (with
+    the hair: 0.46 and 0.22) and photos_cc0 (whole photos); labels.csv in them says who is in which split.
+    """
+    from ganchain.train import recipes
+    from ganchain.train.loop import train as run_training
+
+    chosen = recipes.build(recipe, data, settings, seed)
+    run_training(chosen, out or Path("runs") / recipe, seed=seed, threads=threads, resume=resume)
+
+
+@main.command()
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write the figures as JSON.")
+@click.option("--limit", type=int, help="Use only the first LIMIT faces of the test split.")
+@click.option("--threads", type=int, help="CPU threads  [default: all]")
+def evaluate(data: Path, out: Path | None, limit: int | None, threads: int | None) -> None:
+    """Measure the bundled weights on the test split of DATA (laid out as for `ganchain train`)."""
+    from ganchain.train import evaluate as evaluation
+
+    evaluation.run(data, out, limit=limit, threads=threads)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""Chains in YAML: read with line numbers, checked against the stages' own signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from ganchain import registry
+from ganchain.errors import ChainError, GanchainError, available
+from ganchain.images import Format
+from ganchain.stage import Stage
+
+Key = str | int
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Output(BaseModel):
+    """What is written, and how."""
+
+    model_config = ConfigDict(extra="forbid")
+    write: Literal["photo", "faces", "both"] = "photo"
+    format: Format = "png"
+    location: Literal["keep", "strip"] = "keep"
+
+
+class Head(BaseModel):
+    """All of a chain but its stages."""
+
+    model_config = ConfigDict(extra="forbid")
+    faces: Literal["all", "largest"] | list[Annotated[int, Field(ge=0)]] = "all"
+    output: Output = Output()
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """One stage of a chain with all its options, defaults included."""
+
+    name: str
+    cls: type[Stage]
+    options: dict[str, Any]
+    where: str
+
+    def build(self) -> Stage:
+        """Construct the stage; what its constructor refuses becomes a ChainError with file and line."""
+        try:
+            return self.cls(**self.options)
+        except (ValueError, GanchainError) as error:
+            raise ChainError(f"{self.where}: {self.name}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain as its YAML says it."""
+
+    source: str
+    stages: tuple[StageSpec, ...]
+    faces: Literal["all", "largest"] | list[int]
+    output: Output
+
+
+def bundled() -> list[str]:
+    """Names of the chains shipped in ``configs``."""
+    folder = resources.files("ganchain.configs")
+    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def find(chain: str | Path) -> Path:
+    """The YAML file of a chain given by path or by the name of a bundled one."""
+    path = Path(chain)
+    if path.is_file():
+        return path
+    if str(chain) in bundled():
+        return Path(str(resources.files("ganchain.configs") / f"{chain}.yaml"))
+    if path.suffix:
+        raise ChainError(f"{chain}: no such file; bundled chains: {', '.join(bundled())}")
+    raise ChainError(f"no chain {str(chain)!r}; {available(str(chain), bundled())}, or a YAML file's path")
+
+
+def load(chain: str | Path) -> Chain:
+    """Read and check a chain.
+
+    Raises:
+        ChainError: with file, line, key, value and what is available.
+    """
+    path = find(chain)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ChainError(f"{path}: cannot be read: {error}") from error
+    return parse(text, path.name if path.parent == Path() else str(path), path.parent)
+
+
+def parse(text: str, source: str, folder: Path) -> Chain:
+    """Check the YAML ``text``; ``source`` names it in messages, relative paths start at ``folder``."""
+    try:
+        data = YAML().load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ChainError(f"{source}:{line}: not valid YAML: {error.problem}") from error
+    except YAMLError as error:
+        raise ChainError(f"{source}: not valid YAML: {error}") from error
+    if not isinstance(data, CommentedMap):
+        raise ChainError(f"{source}:1: a chain is a mapping with the key 'stages'")
+    items = data.get("stages")
+    if not isinstance(items, CommentedSeq) or not items:
+        line = _line(data, ["stages"])
+        raise ChainError(f"{source}:{line}: stages: a list of stages is needed, as in\nstages:\n  - makeup: {{}}")
+    rest = {key: value for key, value in data.items() if key != "stages"}
+    head = _validated(Head, rest, data, [], source, also=["stages"])
+    specs = tuple(_spec(items, index, source, folder) for index in range(len(items)))
+    return Chain(source, specs, head.faces, head.output)
+
+
+def _spec(items: CommentedSeq, index: int, source: str, folder: Path) -> StageSpec:
+    item = items[index]
+    where = f"{source}:{_line(items, [index])}"
+    if isinstance(item, str):
+        name, given = item, {}
+    elif isinstance(item, CommentedMap) and len(item) == 1:
+        name, given = next(iter(item.items()))
+    else:
+        raise ChainError(f"{where}: stages[{index}]: each item is one stage, as in '- makeup: {{look: evening}}'")
+    if given is None:
+        given = {}
+    if not isinstance(given, dict):
+        raise ChainError(f"{where}: stages[{index}].{name}: options are a mapping, not {given!r}")
+    try:
+        cls = registry.stage(str(name))
+    except ChainError as error:
+        raise ChainError(f"{where}: stages[{index}]: {error}") from error
+    model = registry.options(cls)
+    checked = _validated(model, given, items, [index, name], source)
+    values = {key: getattr(checked, key) for key in model.model_fields}
+    for key, value in values.items():
+        if isinstance(value, Path):
+            values[key] = (folder / value.expanduser()).resolve()
+            if not values[key].is_file():
+                line = _line(items, [index, name, key])
+                raise ChainError(f"{source}:{line}: stages[{index}].{name}.{key}: no file {values[key]}")
+    return StageSpec(str(name), cls, values, where)
+
+
+def _validated(
+    model: type[Model],
+    value: dict[str, Any],
+    root: Any,
+    path: list[Key],
+    source: str,
+    also: Sequence[str] = (),
+) -> Model:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        lines = [_message(model, problem, root, path, source, also) for problem in _distinct(error)]
+        raise ChainError("\n".join(lines)) from error
+
+
+def _distinct(error: ValidationError) -> list[Any]:
+    """One problem a key: a union reports each of its members."""
+    by_key: dict[tuple[Any, ...], Any] = {}
+    for problem in error.errors(include_url=False):
+        by_key.setdefault(problem["loc"][:2] if problem["loc"][:1] == ("output",) else problem["loc"][:1], problem)
+    return list(by_key.values())
+
+
+def _message(model: type[BaseModel], problem: Any, root: Any, path: list[Key], source: str, also: Sequence[str]) -> str:
+    location = [part for part in problem["loc"] if isinstance(part, str | int)]
+    known = {**model.model_fields, **dict.fromkeys(also)}
+    if location[:1] == ["output"] and len(location) > 1:
+        known = dict(Output.model_fields)
+    full = [*path, *location[: 2 if location[:1] == ["output"] else 1]]
+    key = _dotted(full)
+    where = f"{source}:{_line(root, full)}: {key}"
+    given = problem["input"]
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: no such option; {available(str(full[-1]), known)}"
+    if problem["type"] == "missing":
+        return f"{where}: this option is needed"
+    expected = problem.get("ctx", {}).get("expected")
+    if problem["type"] == "literal_error" and expected:
+        words = [word.strip("'") for word in str(expected).replace(" or ", ", ").split(", ")]
+        return f"{where}: {given!r} is none of these; {available(str(given), words)}"
+    return f"{where}: {given!r}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+
+
+def _dotted(path: Sequence[Key]) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    return f"stages{text}" if text.startswith("[") else text
+
+
+def _line(root: Any, path: Sequence[Key]) -> int:
+    """1-based line of the deepest part of ``path`` that the YAML has."""
+    line = 1
+    node = root
+    for part in path:
+        if isinstance(node, CommentedMap) and part in node:
+            line = node.lc.key(part)[0] + 1
+        elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
+            line = node.lc.item(part)[0] + 1
+        else:
+            return line
+        node = node[part]
+    return line
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a chain, for editors and forms."""
+    head = Head.model_json_schema()
+    variants: list[dict[str, Any]] = [{"enum": registry.names()}]
+    for name in registry.names():
+        model = registry.options(registry.stage(name)).model_json_schema()
+        for option, text in registry.descriptions(registry.stage(name)).items():
+            model["properties"][option]["description"] = text
+        variants.append({"type": "object", "properties": {name: model}, "required": [name], "maxProperties": 1})
+    head["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    head["title"] = "ganchain chain"
+    head["properties"]["stages"] = {"type": "array", "minItems": 1, "items": {"anyOf": variants}}
+    head["required"] = ["stages"]
+    return head

@@ -1,0 +1,119 @@
+"""A stage applied: its window cut, its answer checked, its change brought to the photo's own resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from math import ceil
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganchain import images, tiles
+from ganchain.align import Canvas
+from ganchain.errors import StageError
+from ganchain.face import Face, Photo
+from ganchain.stage import Stage
+from ganchain.tensors import resize, to_faces, to_pixels
+
+BATCH = 8
+RIM = 0.12  # share of a window's half side over which a change fades out at its rim
+
+
+def faces(stage: Stage, name: str, canvases: Sequence[Canvas], device: torch.device) -> list[Canvas]:
+    """Run a face stage over canvases, windows of the same side in one batch."""
+    if stage.enlarges:
+        return [_enlarged(stage, name, canvas, device) for canvas in canvases]
+    windows = [stage.framing.within(canvas.framing, canvas.side) for canvas in canvases]
+    sides = [stage.side or ceil(side / stage.multiple) * stage.multiple for _, _, side in windows]
+    edited = list(canvases)
+    for side in sorted(set(sides)):
+        same = [index for index, one in enumerate(sides) if one == side]
+        for start in range(0, len(same), BATCH):
+            chunk = same[start : start + BATCH]
+            batch = torch.cat([_window(canvases[i], windows[i], side) for i in chunk]).to(device)
+            out = checked(stage, name, batch)
+            for position, i in enumerate(chunk):
+                part = slice(position, position + 1)
+                edited[i] = _applied(stage, canvases[i], windows[i], batch[part].cpu(), out[part].cpu())
+    return edited
+
+
+def whole(stage: Stage, name: str, photo: Photo, chosen: list[Face]) -> tuple[Photo, list[Face]]:
+    """Run a stage over the whole photo in tiles; geometry and alpha follow when it enlarges."""
+    device = next((parameter.device for parameter in stage.parameters()), torch.device("cpu"))
+
+    def run(tile: Tensor) -> Tensor:
+        return checked(stage, name, tile.to(device))
+
+    pixels = photo.pixels
+    if not stage.enlarges and stage.photo_side and max(photo.size) > stage.photo_side:
+        step = stage.photo_side / max(photo.size)
+        pixels = cv2.resize(pixels, None, fx=step, fy=step, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    pixels = tiles.tiled(run, pixels, stage.scale, stage.multiple)
+    if not stage.enlarges:
+        width, height = photo.size
+        if pixels.shape[:2] != (height, width):
+            pixels = to_pixels(resize(to_faces(pixels), (height, width)))[0]
+        return replace(photo, pixels=pixels), chosen
+    alpha = None if photo.alpha is None else images.alpha_enlarged(photo.alpha, stage.scale)
+    return replace(photo, pixels=pixels, alpha=alpha), [face.enlarged(stage.scale) for face in chosen]
+
+
+def checked(stage: Stage, name: str, batch: Tensor) -> Tensor:
+    """``stage(batch)``, its shape and finiteness checked, clamped to -1..1.
+
+    Raises:
+        StageError: it raised, or what it returned breaks the contract.
+    """
+    try:
+        out = stage(batch)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise StageError(f"stage {name!r} failed on a batch of shape {tuple(batch.shape)}: {error}") from error
+    expected = (*batch.shape[:2], batch.shape[2] * stage.scale, batch.shape[3] * stage.scale)
+    if not isinstance(out, Tensor) or tuple(out.shape) != expected:
+        found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        raise StageError(f"stage {name!r} must return shape {expected} for {tuple(batch.shape)}, not {found}")
+    if not bool(torch.isfinite(out).all()):
+        raise StageError(f"stage {name!r} returned values that are not finite")
+    return out.float().clamp(-1, 1)
+
+
+def _window(canvas: Canvas, window: tuple[int, int, int], side: int) -> Tensor:
+    x, y, size = window
+    return resize(canvas.after[:, :, y : y + size, x : x + size], (side, side)).clamp(-1, 1)
+
+
+def _applied(stage: Stage, canvas: Canvas, window: tuple[int, int, int], given: Tensor, out: Tensor) -> Canvas:
+    """Bring the stage's answer onto the canvas: as a replacement, or as the change of what it was given."""
+    x, y, size = window
+    place = (..., slice(y, y + size), slice(x, x + size))
+    mask = rim(size)
+    after, cover = canvas.after.clone(), canvas.cover
+    if stage.restyles:
+        after[place] = torch.lerp(after[place], resize(out, (size, size)), mask)
+        cover = cover.clone()
+        cover[place] = torch.maximum(cover[place], mask)
+    else:
+        after[place] += resize(out - given, (size, size)) * mask
+    return replace(canvas, after=after.clamp(-1, 1), cover=cover)
+
+
+def _enlarged(stage: Stage, name: str, canvas: Canvas, device: torch.device) -> Canvas:
+    def run(tile: Tensor) -> Tensor:
+        return checked(stage, name, tile.to(device))
+
+    pixels = tiles.tiled(run, to_pixels(canvas.after)[0], stage.scale, stage.multiple)
+    return canvas.resampled(to_faces(pixels))
+
+
+@lru_cache(maxsize=32)
+def rim(size: int) -> Tensor:
+    """(1, 1, size, size): 1 inside, falling smoothly to 0 at the rim of a square with rounded corners."""
+    axis = ((torch.arange(size) + 0.5) / size * 2 - 1).abs()
+    radius = (axis[:, None] ** 4 + axis[None, :] ** 4) ** 0.25
+    fade = ((1 - radius) / RIM).clamp(0, 1)
+    return (fade * fade * (3 - 2 * fade))[None, None]

@@ -1,0 +1,59 @@
+"""Photo and Face: what flows through a pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganchain.tensors import Pixels
+
+
+@dataclass(frozen=True)
+class Face:
+    """One detected person.
+
+    Attributes:
+        box: left, top, right, bottom in px of the photo.
+        score: the detector's score; higher is surer, true faces lie mostly above 0.5.
+        landmarks: (5, 2) x, y in px: two corners of each eye and the base of the nose.
+        left_out: why this detection is not edited; None for a face that is.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    landmarks: NDArray[np.float64] = field(repr=False)
+    left_out: str | None = None
+
+    @property
+    def size(self) -> float:
+        """The longer side of the box in px."""
+        return max(self.box[2] - self.box[0], self.box[3] - self.box[1])
+
+    def enlarged(self, factor: int) -> Face:
+        """The same face in the photo enlarged ``factor`` times (pixel centres at whole numbers)."""
+        left, top, right, bottom = ((edge + 0.5) * factor - 0.5 for edge in self.box)
+        return replace(self, box=(left, top, right, bottom), landmarks=(self.landmarks + 0.5) * factor - 0.5)
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A whole picture, upright and in sRGB.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB.
+        alpha: (H, W) uint8, or None for an opaque photo.
+        exif: the EXIF block to write back (no orientation), or b"".
+        name: where it came from, for messages.
+    """
+
+    pixels: Pixels
+    alpha: NDArray[np.uint8] | None = None
+    exif: bytes = b""
+    name: str = "photo"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width, height in px."""
+        return self.pixels.shape[1], self.pixels.shape[0]

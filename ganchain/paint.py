@@ -1,0 +1,182 @@
+"""The painter: soft region maps and a look in, a painted face out. Differentiable, shared by teacher and stage.
+
+A look is fifteen numbers in CIE Lab. Colours of lips are meant absolutely, those of lids and cheeks relative
+to the face's own skin, so that a look fits every skin colour. Regions are matched by their moments, a soft
+form of BeautyGAN's histogram matching (Li et al. 2018): what already has the colour of the look stays as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Lab = tuple[float, float, float]
+
+REGIONS = ("lips", "lids", "liner", "brows", "cheeks", "skin")  # the channels of all maps, in this order
+SKIN: Lab = (65.0, 14.0, 18.0)  # the skin that plain colours are meant for
+FAINT = 0.06  # maps below this are zero, so that nothing outside the regions changes by a single bit
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is painted; every amount 0 (nothing) .. 1 (fully).
+
+    Attributes:
+        lips: the Lab colour the lips' mean moves to.
+        lids, cheeks: Lab difference from the own skin that their mean moves to (L for skin of L = 65).
+        liner, brows: how much they are darkened.
+        evenness: how much of the skin's blotches goes; pores and edges stay.
+    """
+
+    lips: Lab = SKIN
+    lips_amount: float = 0.0
+    lids: Lab = (0.0, 0.0, 0.0)
+    lids_amount: float = 0.0
+    cheeks: Lab = (0.0, 0.0, 0.0)
+    cheeks_amount: float = 0.0
+    liner: float = 0.0
+    brows: float = 0.0
+    evenness: float = 0.0
+
+    def tensor(self) -> Tensor:
+        """(15,) float32: the fields in order, colours as three numbers."""
+        parts = (field if isinstance(field, tuple) else (field,) for field in astuple(self))
+        return torch.tensor([number for part in parts for number in part])
+
+    @classmethod
+    def from_tensor(cls, numbers: Tensor) -> Look:
+        """The look whose ``tensor()`` is ``numbers`` (15,)."""
+        n = [float(number) for number in numbers]
+        colours = ((n[0], n[1], n[2]), (n[4], n[5], n[6]), (n[8], n[9], n[10]))
+        return cls(colours[0], n[3], colours[1], n[7], colours[2], n[11], n[12], n[13], n[14])
+
+
+def scaled(looks: Tensor, strength: float) -> Tensor:
+    """(N, 15) looks with all their amounts times ``strength``; the colours stay."""
+    factor = looks.new_ones(15)
+    factor[[3, 7, 11, 12, 13, 14]] = strength
+    return looks * factor
+
+
+def soft_maps(logits: Tensor) -> Tensor:
+    """(N, 6, H, W) logits of a network -> maps 0..1, faint values exactly 0."""
+    return ((logits.float().sigmoid() - FAINT) / (1 - FAINT)).clamp(min=0)
+
+
+def paint(faces: Tensor, maps: Tensor, looks: Tensor) -> Tensor:
+    """Paint ``looks`` (N, 15) on ``faces`` (N, 3, H, W) -1..1 where ``maps`` (N, 6, H, W) 0..1 say -> as faces."""
+    lab = to_lab(faces)
+    lips, lids, liner, brows, cheeks, skin = maps.split(1, dim=1)
+    numbers = looks[:, :, None, None]
+    own_skin = _mean(lab, skin)
+    lips_look, lids_look, cheeks_look = numbers[:, 0:4], numbers[:, 4:8], numbers[:, 8:12]
+    change = (
+        lips * lips_look[:, 3:] * _towards(lab, _mean(lab, lips, own_skin), lips_look[:, :3])
+        + lids * lids_look[:, 3:] * _shift(_mean(lab, lids, own_skin), own_skin, lids_look[:, :3])
+        + cheeks * cheeks_look[:, 3:] * _shift(_mean(lab, cheeks, own_skin), own_skin, cheeks_look[:, :3])
+        + skin * numbers[:, 14:15] * _evening(lab, skin)
+        - (0.7 * numbers[:, 12:13] * liner + 0.4 * numbers[:, 13:14] * brows) * lab
+    )
+    return (faces + (from_lab(lab + change) - from_lab(lab))).clamp(-1, 1)
+
+
+def read_look(faces: Tensor, maps: Tensor) -> Tensor:
+    """The look that the painted ``faces`` (N, 3, H, W) -1..1 wear, read in their ``maps`` -> (N, 15)."""
+    lab = to_lab(faces)
+    lips, lids, liner, _, cheeks, skin = maps.split(1, dim=1)
+    own_skin = _mean(lab, skin)
+    lid = _mean(lab, lids, own_skin)
+    light = SKIN[0] / own_skin[:, :1].clamp(min=20)
+    difference = [_mean(lab, region, own_skin) - own_skin for region in (lids, cheeks)]
+    shifts = [torch.cat([d[:, :1] * light, d[:, 1:]], dim=1) for d in difference]
+    dark = 1 - _mean(lab, liner, lid)[:, :1] / lid[:, :1].clamp(min=1)
+    line = ((dark - BARE_LASHES) / 0.35).clamp(0, 1)
+    full, none = torch.ones_like(line), torch.zeros_like(line)
+    parts = [_mean(lab, lips, own_skin), 0.9 * full, shifts[0], full, shifts[1], full, line, none, 0.5 * full]
+    return torch.cat(parts, dim=1)[:, :, 0, 0]
+
+
+BARE_LASHES = 0.25  # how much darker than the lid a lash line without liner is
+
+
+def _mean(lab: Tensor, weight: Tensor, fallback: Tensor | None = None) -> Tensor:
+    """Weighted mean colour (N, 3, 1, 1); a region that is hardly there takes the ``fallback``."""
+    total, sums = weight.sum(dim=(2, 3), keepdim=True), (lab * weight).sum(dim=(2, 3), keepdim=True)
+    trust = 1e-3 * weight.shape[2] * weight.shape[3] / 4
+    return sums / total.clamp(min=1e-3) if fallback is None else (sums + trust * fallback) / (total + trust)
+
+
+def _towards(lab: Tensor, mean: Tensor, colour: Tensor) -> Tensor:
+    """Lips: move the mean to ``colour`` and even the hue a little; lightness keeps its detail and its highlights."""
+    change = colour - mean - 0.3 * (lab - mean) * lab.new_tensor([0, 1, 1])[:, None, None]
+    shine = ((100 - lab[:, :1]) / 25).clamp(0, 1)
+    return torch.cat([0.8 * change[:, :1].clamp(max=8), change[:, 1:]], dim=1) * shine
+
+
+def _shift(mean: Tensor, skin: Tensor, shift: Tensor) -> Tensor:
+    """Lids and cheeks: move the mean to the own skin plus ``shift``; never much lighter than it was."""
+    target = skin + torch.cat([shift[:, :1] * skin[:, :1] / SKIN[0], shift[:, 1:]], dim=1)
+    change = target - mean
+    return torch.cat([change[:, :1].clamp(max=3), change[:, 1:]], dim=1)
+
+
+def _evening(lab: Tensor, skin: Tensor, radius: int = 9, edge: float = 7.0) -> Tensor:
+    """The low-frequency change that evens skin: a guided filter (He et al. 2010) led by lightness.
+
+    At half size (fast guided filter, He & Sun 2015): the finer half of the spectrum is never touched.
+    Lightness differences well above ``edge`` (in L) stay.
+    """
+    small, weight = F.avg_pool2d(lab, 2), F.avg_pool2d(skin, 2) + 1e-3
+    total = _box(weight, radius)
+    guide = small[:, :1]
+    mean = _box(small * weight, radius) / total
+    covariance = _box(small * guide * weight, radius) / total - mean * mean[:, :1]
+    slope = covariance / (covariance[:, :1] + edge**2)
+    offset = mean - slope * mean[:, :1]
+    slope, offset = (_box(part * weight, radius) / total for part in (slope, offset))
+    change = _box(slope * guide + offset - small, 1)
+    return F.interpolate(change, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def _box(x: Tensor, radius: int) -> Tensor:
+    """Mean over a square window of 2 * radius + 1, cut off at the rim."""
+    side = 2 * radius + 1
+    rows = F.avg_pool2d(x, (side, 1), 1, (radius, 0), count_include_pad=False)
+    return F.avg_pool2d(rows, (1, side), 1, (0, radius), count_include_pad=False)
+
+
+# sRGB (IEC 61966-2-1) and CIE Lab with the D65 white point
+_XYZ = (
+    (0.4339, 0.3762, 0.1899),
+    (0.2127, 0.7152, 0.0722),
+    (0.0178, 0.1095, 0.8727),
+)  # rows: a share of white each
+_RGB = torch.linalg.inv(torch.tensor(_XYZ, dtype=torch.float64)).tolist()
+
+
+def to_lab(faces: Tensor) -> Tensor:
+    """(N, 3, H, W) sRGB -1..1 -> Lab: L 0..100, a and b about -100..100."""
+    rgb = ((faces + 1) / 2).clamp(0, 1)
+    linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    xyz = _mix(linear, _XYZ)
+    x, y, z = torch.where(xyz > 0.008856, xyz.clamp(min=1e-4) ** (1 / 3), 7.787 * xyz + 16 / 116).split(
+        1, dim=1
+    )
+    return torch.cat([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
+
+
+def from_lab(lab: Tensor) -> Tensor:
+    """Lab -> sRGB -1..1; colours above the gamut pass 1, those below stop at -1."""
+    y = (lab[:, :1] + 16) / 116
+    f = torch.cat([y + lab[:, 1:2] / 500, y, y - lab[:, 2:] / 200], dim=1)
+    linear = _mix(torch.where(f > 0.20689, f**3, (f - 16 / 116) / 7.787), _RGB)
+    rgb = torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=1e-4) ** (1 / 2.4) - 0.055, 12.92 * linear)
+    return rgb.clamp(min=0) * 2 - 1
+
+
+def _mix(x: Tensor, rows: tuple[tuple[float, ...], ...]) -> Tensor:
+    """A 3 x 3 matrix over the channels, written as sums so that autocast leaves the precision alone."""
+    return torch.cat([sum(w * x[:, i : i + 1] for i, w in enumerate(row)) for row in rows], dim=1)

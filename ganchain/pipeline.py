@@ -1,0 +1,226 @@
+"""The pipeline: faces are found and aligned once, edited by the stages, and put back once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ganchain import edits, images
+from ganchain.align import Aligner, Canvas, Detector, FaceRule, choose
+from ganchain.errors import ChainError, FaceError, GanchainError
+from ganchain.face import Face, Photo
+from ganchain.framing import HEAD, Framing
+from ganchain.images import Source
+from ganchain.stage import Stage
+from ganchain.tensors import Pixels, to_pixels
+
+if TYPE_CHECKING:
+    from ganchain.config import Output
+
+Status = Literal["ok", "no_face", "failed"]
+
+
+@dataclass
+class Result:
+    """What became of one photo.
+
+    Attributes:
+        name: the photo's path, or what stands for it.
+        status: "ok"; "no_face": no usable face, the photo is unchanged; "failed": see ``error``.
+        photo: the whole photo after the chain; None when it failed.
+        faces: all detections in the photo as it was read, best first, with boxes, scores and reasons.
+        pictures: the edited faces as (S, S, 3) uint8, in the order of the faces that were edited.
+        steps: (stage, whole photo after it), when asked for.
+        seconds: by step ("read", "detect", each stage, "paste").
+        error: why it failed.
+    """
+
+    name: str
+    status: Status
+    photo: Photo | None = None
+    faces: list[Face] = field(default_factory=list)
+    pictures: list[Pixels] = field(default_factory=list)
+    steps: list[tuple[str, Photo]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    error: Exception | None = None
+
+    @property
+    def image(self) -> Image.Image:
+        """The whole photo as a PIL image; raises ``error`` when it failed."""
+        if self.photo is None:
+            raise self.error or GanchainError(f"{self.name} has no picture")
+        return images.to_image(self.photo)
+
+    def save(self, path: str | Path) -> None:
+        """Write the whole photo, in the format of the suffix, with its metadata."""
+        if self.photo is None:
+            raise self.error or GanchainError(f"{self.name} has no picture")
+        images.write(self.photo, Path(path))
+
+
+class Pipeline:
+    """A chain of stages over photos.
+
+    Args:
+        stages: the stages in order; the same class may stand twice.
+        faces: "all", "largest", or numbers of the usable faces, best first.
+        device: "auto" (CUDA where there is one), "cpu" or "cuda".
+        detector: how faces are found.
+        keep_steps: keep the whole photo after each stage in ``Result.steps``.
+        output: what ``ganchain run`` writes; the pipeline itself only carries it.
+
+    Example:
+        >>> pipeline = Pipeline.from_yaml("portrait")
+        >>> pipeline("photo.jpg").save("character.png")
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        *,
+        faces: FaceRule = "all",
+        device: str = "auto",
+        detector: Detector | None = None,
+        keep_steps: bool = False,
+        output: Output | None = None,
+    ) -> None:
+        self.device = _device(device)
+        self.stages = [stage.to(self.device).eval() for stage in stages]
+        self.faces, self.keep_steps, self.output = faces, keep_steps, output
+        self.detector = detector or Detector()
+        self.names = _names(self.stages)
+
+    @classmethod
+    def from_yaml(cls, chain: str | Path, *, device: str = "auto", keep_steps: bool = False) -> Pipeline:
+        """The pipeline of a YAML file, or of a chain shipped in ``configs`` by its name."""
+        from ganchain import config
+
+        described = config.load(chain)
+        return cls(
+            [stage.build() for stage in described.stages],
+            faces=described.faces,
+            device=device,
+            keep_steps=keep_steps,
+            output=described.output,
+        )
+
+    @cached_property
+    def _aligner(self) -> Aligner:
+        framings = [stage.framing for stage in self.stages if stage.scope == "face" and not stage.enlarges]
+        return Aligner(Framing.around(framings or [HEAD]))
+
+    @cached_property
+    def _ready(self) -> bool:
+        with torch.inference_mode():
+            for stage in self.stages:
+                stage.prepare(self._align)
+        return True
+
+    def prepare(self) -> None:
+        """Read what the stages need (reference pictures) now instead of with the first photo."""
+        assert self._ready
+
+    def _align(self, path: Path, framing: Framing, side: int) -> Tensor:
+        photo = images.read(path)
+        usable = [face for face in self.detector(photo.pixels) if face.left_out is None]
+        if not usable:
+            raise FaceError(f"{path}: no face found in the reference picture")
+        return Aligner(framing).chip(photo.pixels, usable[0], side).to(self.device)
+
+    def __call__(self, photo: Source) -> Result:
+        """Run one photo: a path, a PIL image or an (H, W, 3) uint8 RGB array.
+
+        Raises:
+            GanchainError: the photo cannot be read or a stage failed.
+        """
+        self.prepare()
+        watch = Stopwatch()
+        with watch("read"):
+            read = images.read(photo)
+        with watch("detect"):
+            faces = choose(self.detector(read.pixels), self.faces)
+        return self._edited(read, faces, watch)
+
+    def run(self, photos: Iterable[Source]) -> Iterator[Result]:
+        """Run photos one after the other; a photo that fails gives a "failed" result and the rest go on."""
+        for photo in photos:
+            try:
+                yield self(photo)
+            except Exception as error:  # one bad photo must not cost the others
+                name = photo if isinstance(photo, str | Path) else type(photo).__name__
+                yield Result(str(name), "failed", error=error)
+
+    def _edited(self, photo: Photo, faces: list[Face], watch: Stopwatch) -> Result:
+        chosen = [face for face in faces if face.left_out is None]
+        result = Result(photo.name, "ok", photo, faces, seconds=watch.seconds)
+        active = [(n, s) for n, s in zip(self.names, self.stages, strict=True) if s.strength > 0 or s.enlarges]
+        if not chosen and any(stage.scope == "face" for stage in self.stages):
+            result.status = "no_face"
+            return result
+        canvases: list[Canvas] = []
+        for name, stage in active:
+            with watch(name), torch.inference_mode():
+                if stage.scope == "photo":
+                    photo = _pasted(photo, canvases)
+                    canvases = []
+                    photo, chosen = edits.whole(stage, name, photo, chosen)
+                else:
+                    canvases = canvases or [self._aligner.canvas(photo.pixels, face) for face in chosen]
+                    canvases = edits.faces(stage, name, canvases, self.device)
+            if self.keep_steps:
+                result.steps.append((name, _pasted(photo, canvases)))
+        with watch("paste"):
+            result.photo = _pasted(photo, canvases)
+            if self.output is not None and self.output.write != "photo":
+                shown = canvases or [self._aligner.canvas(result.photo.pixels, face) for face in chosen]
+                result.pictures = [to_pixels(canvas.after)[0] for canvas in shown]
+        return result
+
+
+class Stopwatch:
+    """Seconds by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def _pasted(photo: Photo, canvases: list[Canvas]) -> Photo:
+    pixels = photo.pixels
+    for canvas in reversed(canvases):  # the best face last, on top
+        pixels = Aligner.paste(pixels, canvas)
+    return replace(photo, pixels=pixels)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise ChainError(f"device {name!r} is none of auto, cpu, cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ChainError("device cuda: torch finds no CUDA device here; use --device cpu")
+    return torch.device(name)
+
+
+def _names(stages: Sequence[Stage]) -> list[str]:
+    """makeup, webtoon, webtoon-2 ...: the stages' names, numbered where one stands again."""
+    names: list[str] = []
+    for stage in stages:
+        name = type(stage).__name__.lower()
+        again = sum(other.split("-")[0] == name for other in names)
+        names.append(f"{name}-{again + 1}" if again else name)
+    return names

@@ -1,0 +1,72 @@
+"""A whole photo through a network in overlapping tiles, in memory that does not grow with its height."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganchain import tensors
+from ganchain.tensors import Pixels
+
+TILE = 384
+OVERLAP = 64
+
+
+def tiled(run: Callable[[Tensor], Tensor], pixels: Pixels, scale: int, multiple: int = 1) -> Pixels:
+    """Run a picture-to-picture network over (H, W, 3) uint8 in tiles that fade into each other.
+
+    Args:
+        run: (1, 3, h, w) float32 -1..1 -> (1, 3, h * scale, w * scale); h and w are multiples of ``multiple``.
+        scale: output side / input side.
+
+    Returns:
+        (H * scale, W * scale, 3) uint8.
+    """
+    height, width = pixels.shape[:2]
+    tile_h, rows = _split(height, multiple)
+    tile_w, columns = _split(width, multiple)
+    step_h, step_w = tile_h - OVERLAP, tile_w - OVERLAP
+    bottom = (rows - 1) * step_h + tile_h - height
+    right = (columns - 1) * step_w + tile_w - width
+    padded = cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_REFLECT_101).astype(np.uint8)
+    result = np.empty((height * scale, width * scale, 3), np.uint8)
+    seam = OVERLAP * scale
+    below = torch.zeros(1, 3, seam, padded.shape[1] * scale)
+    for row in range(rows):
+        strip = torch.zeros(1, 3, tile_h * scale, padded.shape[1] * scale)
+        for column in range(columns):
+            x = column * step_w
+            tile = padded[row * step_h : row * step_h + tile_h, x : x + tile_w]
+            out = run(tensors.to_faces(tile)).float().cpu() * _fade(tile_w, column, columns, scale)
+            strip[..., x * scale : (x + tile_w) * scale] += out
+        strip *= _fade(tile_h, row, rows, scale)[:, None]
+        strip[:, :, :seam] += below
+        below = strip[:, :, -seam:]
+        top = row * step_h * scale
+        done = tensors.to_pixels(strip if row == rows - 1 else strip[:, :, :-seam])[0]
+        result[top : top + done.shape[0]] = done[: result.shape[0] - top, : result.shape[1]]
+    return result
+
+
+def _split(length: int, multiple: int) -> tuple[int, int]:
+    """Side and number of the tiles that cover ``length`` px."""
+    if length <= TILE:
+        return ceil(length / multiple) * multiple, 1
+    tile = TILE // multiple * multiple
+    return tile, ceil((length - OVERLAP) / (tile - OVERLAP))
+
+
+def _fade(side: int, index: int, count: int, scale: int) -> Tensor:
+    """Weights (side * scale,) of one tile along an axis; those of neighbours add up to 1 where they overlap."""
+    weights = torch.ones(side * scale)
+    ramp = (torch.arange(OVERLAP * scale) + 0.5) / (OVERLAP * scale)
+    if index > 0:
+        weights[: len(ramp)] = ramp
+    if index < count - 1:
+        weights[-len(ramp) :] = 1 - ramp
+    return weights

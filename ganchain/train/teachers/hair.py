@@ -1,0 +1,226 @@
+"""A hair matte without a network: GrabCut (Rother et al. 2004) seeded from the 68 landmarks and the skin's colour.
+
+It fails on some heads and says so: ``matte`` judges what it found, and only a matte that looks like one is
+a training target. The student (``ganchain.train.hair``) learns those and generalises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ganchain.tensors import Pixels
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+FOREHEAD = 0.28  # height of the forehead above the brows, in brow-to-chin lengths
+UNLIKE = 2.5  # distance from which a colour is another one
+
+
+@dataclass(frozen=True)
+class Matte:
+    """A matte and what it is worth.
+
+    Attributes:
+        alpha: (H, W) float32 0..1, the share of hair in each pixel.
+        bald: the top of the head has the colour of the face: ``alpha`` is empty, and surely so.
+        good: it looks like hair (area, smoothness, distance in colour from skin and background).
+    """
+
+    alpha: Floats
+    bald: bool
+    good: bool
+    missed: object = None
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where things are, from 68 landmarks (x, y in px)."""
+
+    points: NDArray[np.float64]
+    shape: tuple[int, int]
+
+    @property
+    def width(self) -> float:
+        return float(self.points[16, 0] - self.points[0, 0])
+
+    @property
+    def height(self) -> float:
+        """Brow to chin."""
+        return float(self.points[8, 1] - self.points[17:27, 1].mean())
+
+    @property
+    def top(self) -> tuple[float, float]:
+        """The middle of the hair line of an average forehead: (x, y)."""
+        x = float(self.points[[0, 16, 27], 0].mean())
+        return x, float(self.points[17:27, 1].mean()) - FOREHEAD * self.height
+
+    def polygon(self, corners: NDArray[np.float64]) -> Mask:
+        canvas = np.zeros(self.shape, np.uint8)
+        cv2.fillPoly(canvas, [np.round(corners).astype(np.int32)], 1)
+        return canvas.astype(bool)
+
+    def ellipse(self, x: float, y: float, half_width: float, half_height: float) -> Mask:
+        rows, columns = np.mgrid[: self.shape[0], : self.shape[1]]
+        inside: Mask = ((columns - x) / half_width) ** 2 + ((rows - y) / half_height) ** 2 < 1
+        return inside
+
+    def rows(self, start: float, stop: float) -> Mask:
+        y = np.arange(self.shape[0])[:, None]
+        return np.broadcast_to((y >= start) & (y < stop), self.shape)
+
+    def face(self) -> Mask:
+        """Jaw line to brows, a little above them."""
+        brows = self.points[26:16:-1] - (0, 0.05 * self.height)
+        return self.polygon(np.concatenate([self.points[:17], brows]))
+
+    def forehead(self) -> Mask:
+        """A patch above the root of the nose."""
+        x, y = self.top
+        return self.ellipse(x, y + 0.6 * FOREHEAD * self.height, 0.22 * self.width, 0.1 * self.height)
+
+    def cap(self) -> Mask:
+        """Where the hair of the crown is, low or high hair line: above the middle of the forehead."""
+        x, y = self.top
+        around = self.ellipse(x, y, 0.42 * self.width, 0.34 * self.height)
+        return around & self.rows(0, y + 0.06 * self.height)
+
+    def region(self) -> Mask:
+        """Where hair can be at all: around the head, and beside the face down to the shoulders."""
+        x, y = self.top
+        aside = np.abs(np.arange(self.shape[1])[None] - x)
+        eyes, chin = float(self.points[30, 1]), float(self.points[8, 1])
+        around = self.ellipse(x, eyes, 0.9 * self.width, 1.15 * self.height) & self.rows(0, eyes)
+        strips = self.rows(eyes, chin + 0.45 * self.height) & (aside < 0.95 * self.width)
+        return around | (strips & (aside > 0.3 * self.width))
+
+    def edge(self) -> Mask:
+        """The picture's edge beside and above the head: background, mostly."""
+        edge = np.zeros(self.shape, bool)
+        edge[:, :6] = edge[:, -6:] = edge[:4] = True
+        return edge & self.rows(0, float(self.points[30, 1])) & ~self.ellipse(*self.top, 0.6 * self.width, 400)
+
+    def skin_sample(self) -> Mask:
+        """Cheeks and nose: skin on every face, glasses and beards aside."""
+        left, right = self.points[[1, 3, 48, 31, 39, 41, 36]], self.points[[15, 13, 54, 35, 42, 46, 45]]
+        cheeks = self.polygon(left) | self.polygon(right) | self.polygon(self.points[[27, 31, 33, 35]])
+        return cv2.erode(cheeks.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+
+
+def matte(pixels: Pixels, points: NDArray[np.float64]) -> Matte:
+    """The hair of one aligned head: (H, W, 3) uint8 RGB and its (68, 2) landmarks in px."""
+    head = Head(points, pixels.shape[:2])
+    lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB).astype(np.float32)
+    skin = unlike(lab, _skin(lab, head), (14, 5, 5))
+    backdrop = unlike(lab, _clusters(lab[head.edge()], 4), (9, 4, 4))
+    cap = head.cap()
+    seeds = _largest(cap & (skin > UNLIKE) & (backdrop > UNLIKE), cap)
+    if float(seeds.sum()) < 0.2 * cap.sum():
+        person = cap & (backdrop > UNLIKE)
+        bald = person.sum() > 0.3 * cap.sum() and float((skin[person] < UNLIKE).mean()) > 0.85
+        return Matte(np.zeros(head.shape, np.float32), bald=bool(bald), good=bool(bald))
+    found = _grabcut(pixels, lab, head, seeds, skin, backdrop)
+    alpha = guided(lab[..., 0] / 255, _largest(found, seeds).astype(np.float32))
+    upper = head.region() & ~head.face() & head.rows(0, float(head.points[27, 1]))
+    missed = upper & (skin > UNLIKE) & (backdrop > UNLIKE)
+    return Matte(alpha, bald=False, good=_looks_right(alpha, missed, lab, head), missed=missed)
+
+
+def _skin(lab: Floats, head: Head) -> Floats:
+    """The colours of cheeks and nose, and of the forehead unless a fringe darkens it. (K, 3)."""
+    cheeks = np.median(lab[head.skin_sample()], axis=0)
+    forehead = lab[head.forehead()]
+    bright = np.quantile(forehead, [0.5, 0.85], axis=0)
+    return np.stack([cheeks, *bright[bright[:, 0] > cheeks[0] - 20]]).astype(np.float32)
+
+
+def unlike(lab: Floats, colours: Floats, spread: tuple[float, float, float]) -> Floats:
+    """Distance of every pixel to the nearest of ``colours`` (K, 3), in units of ``spread`` (L, a, b). (H, W)."""
+    offset = (lab[:, :, None] - colours) / np.float32(spread)
+    return np.sqrt(np.square(offset).sum(axis=3).min(axis=2)).astype(np.float32)
+
+
+def _clusters(colours: Floats, count: int) -> Floats:
+    """The ``count`` main colours (k-means), those of fewer than 5 % of the pixels left out. (K, 3)."""
+    if count == 1:
+        return np.median(colours, axis=0)[None].astype(np.float32)
+    cv2.setRNGSeed(0)
+    criteria = (cv2.TERM_CRITERIA_MAX_ITER, 20, 0.0)
+    nothing = np.empty((0, 0), np.int32)
+    _, which, centres = cv2.kmeans(colours, count, nothing, criteria, 2, cv2.KMEANS_PP_CENTERS)
+    share = np.bincount(which[:, 0], minlength=count) / len(colours)
+    return centres[share > 0.05].astype(np.float32)
+
+
+def _grabcut(pixels: Pixels, lab: Floats, head: Head, seeds: Mask, skin: Floats, backdrop: Floats) -> Mask:
+    """Start from what has the colour of the seeds and hangs together with them; GrabCut finds the border."""
+    hair = unlike(lab, _clusters(lab[seeds], 3), (13, 5, 5))
+    region = head.region() & ~head.face() & (skin > 0.6 * UNLIKE)
+    likely = region & (hair < UNLIKE) & (hair < skin) & (hair < backdrop)
+    likely = _largest(likely | seeds, seeds)
+    labels = np.full(head.shape, cv2.GC_BGD, np.uint8)
+    near = cv2.dilate(likely.astype(np.uint8), np.ones((21, 21), np.uint8)).astype(bool)
+    labels[region & near] = cv2.GC_PR_BGD
+    labels[likely] = cv2.GC_PR_FGD
+    labels[seeds & (hair < UNLIKE)] = cv2.GC_FGD
+    models = np.zeros((2, 1, 65), np.float64)
+    bgr = np.ascontiguousarray(pixels[..., ::-1])
+    cv2.setRNGSeed(0)
+    cv2.grabCut(bgr, labels, None, models[0], models[1], 5, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
+    found: Mask = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    return found
+
+
+def _largest(found: Mask, seeds: Mask) -> Mask:
+    """The largest part of ``found`` that touches ``seeds``, and others touching it that are half as large."""
+    opened = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
+    touching = [k for k in range(1, count) if (seeds & (parts == k)).any()]
+    largest = max((stats[k, cv2.CC_STAT_AREA] for k in touching), default=0)
+    return np.isin(parts, [k for k in touching if stats[k, cv2.CC_STAT_AREA] >= 0.3 * largest])
+
+
+def guided(guide: Floats, alpha: Floats, radius: int = 4, epsilon: float = 1e-3) -> Floats:
+    """Soften a mask along the edges of ``guide`` (guided filter, He et al. 2010). (H, W) 0..1."""
+
+    def mean(x: Floats) -> Floats:
+        return cv2.blur(x, (2 * radius + 1, 2 * radius + 1)).astype(np.float32)
+
+    guide_mean, alpha_mean = mean(guide), mean(alpha)
+    slope = (mean(guide * alpha) - guide_mean * alpha_mean) / (mean(guide * guide) - guide_mean**2 + epsilon)
+    offset = alpha_mean - slope * guide_mean
+    return np.clip(mean(slope) * guide + mean(offset), 0, 1)
+
+
+def _looks_right(alpha: Floats, missed: Mask, lab: Floats, head: Head) -> bool:
+    return all(low <= value <= high for value, low, high in judge(alpha, missed, lab, head).values())
+
+
+def judge(alpha: Floats, missed: Mask, lab: Floats, head: Head) -> dict[str, tuple[float, float, float]]:
+    """What speaks for a matte: name -> (value, lowest, highest) of a good one.
+
+    ``missed``: pixels of the upper head that neither skin nor background explains; hair should cover them.
+    """
+    hair = alpha > 0.5
+    count = max(int(hair.sum()), 1)
+    contours, _ = cv2.findContours(hair.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    near = cv2.dilate(hair.astype(np.uint8), np.ones((25, 25), np.uint8)).astype(bool)
+    around = near & ~hair & ~head.face() & head.rows(0, float(head.points[30, 1]))
+    colour = lab[hair].mean(axis=0) if hair.any() else np.zeros(3)
+    skin, backdrop = (lab[sample].mean(axis=0) for sample in (head.skin_sample(), around))
+    below = head.rows(float(head.points[8, 1]), 9999)
+    return {
+        "area": (count / (head.width * head.height), 0.15, 2.5),
+        "roughness": (sum(map(len, contours)) / count**0.5, 0.0, 13.0),
+        "symmetry": (float((hair & hair[:, ::-1]).sum() / count), 0.5, 1.0),
+        "from skin": (float(np.linalg.norm(colour - skin)), 25.0, 999.0),
+        "from backdrop": (float(np.linalg.norm(colour - backdrop)), 22.0, 999.0),
+        "missed": (float((missed & ~hair).sum() / count), 0.0, 0.16),
+        "spread": (float(lab[hair].std(axis=0).sum()) if hair.any() else 99.0, 0.0, 55.0),
+        "soft": (float((np.abs(alpha - 0.5) < 0.3).sum() / count), 0.0, 0.35),
+        "below chin": (float((hair & below).sum() / count), 0.0, 0.42),
+    }

@@ -1,0 +1,1 @@
+"""Bundled weights: ``manifest.yaml``, one safetensors file and one model card each."""
