@@ -214,10 +214,11 @@ def _line(root: Any, path: Sequence[Key]) -> int:
 def schema() -> dict[str, Any]:
     """The JSON schema of a chain, for editors and forms."""
     head = Head.model_json_schema()
-    variants: list[dict[str, Any]] = [{"enum": registry.names()}]
-    for name in registry.names():
-        model = registry.options(registry.stage(name)).model_json_schema()
-        for option, text in registry.descriptions(registry.stage(name)).items():
+    usable = {name: cls for name, cls in registry.stages().items() if isinstance(cls, type)}
+    variants: list[dict[str, Any]] = [{"enum": list(usable)}]
+    for name, cls in usable.items():
+        model = registry.options(cls).model_json_schema()
+        for option, text in registry.descriptions(cls).items():
             model["properties"][option]["description"] = text
         variants.append({"type": "object", "properties": {name: model}, "required": [name], "maxProperties": 1})
     head["$schema"] = "https://json-schema.org/draft/2020-12/schema"

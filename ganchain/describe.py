@@ -62,8 +62,9 @@ def stages(name: str | None) -> None:
     console = Console()
     if name is None:
         table = Table("stage", "what it does")
-        for each in registry.names():
-            table.add_row(each, (inspect.getdoc(registry.stage(each)) or "").partition("\n")[0])
+        for each, found in registry.stages().items():
+            about = str(found) if isinstance(found, Exception) else (inspect.getdoc(found) or "").partition("\n")[0]
+            table.add_row(each, about)
         console.print(table)
         console.print("ganchain stages NAME explains one.")
         return

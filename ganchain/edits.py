@@ -21,6 +21,7 @@ from ganchain.tensors import resize, to_faces, to_pixels
 
 BATCH = 8
 RIM = 0.12  # share of a window's half side over which a change fades out at its rim
+RESTYLED_RIM = 0.25  # the same for pixels that were replaced: all of the window differs, not only the face
 
 
 def faces(stage: Stage, name: str, canvases: Sequence[Canvas], device: torch.device) -> list[Canvas]:
@@ -91,7 +92,7 @@ def _applied(stage: Stage, canvas: Canvas, window: tuple[int, int, int], given: 
     """Bring the stage's answer onto the canvas: as a replacement, or as the change of what it was given."""
     x, y, size = window
     place = (..., slice(y, y + size), slice(x, x + size))
-    mask = rim(size)
+    mask = rim(size, RESTYLED_RIM if stage.restyles else RIM)
     after, cover = canvas.after.clone(), canvas.cover
     if stage.restyles:
         after[place] = torch.lerp(after[place], resize(out, (size, size)), mask)
@@ -111,9 +112,9 @@ def _enlarged(stage: Stage, name: str, canvas: Canvas, device: torch.device) -> 
 
 
 @lru_cache(maxsize=32)
-def rim(size: int) -> Tensor:
+def rim(size: int, width: float) -> Tensor:
     """(1, 1, size, size): 1 inside, falling smoothly to 0 at the rim of a square with rounded corners."""
     axis = ((torch.arange(size) + 0.5) / size * 2 - 1).abs()
     radius = (axis[:, None] ** 4 + axis[None, :] ** 4) ** 0.25
-    fade = ((1 - radius) / RIM).clamp(0, 1)
+    fade = ((1 - radius) / width).clamp(0, 1)
     return (fade * fade * (3 - 2 * fade))[None, None]

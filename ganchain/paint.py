@@ -7,16 +7,22 @@ form of BeautyGAN's histogram matching (Li et al. 2018): what already has the co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import ImageColor
 from torch import Tensor
+
+from ganchain.tensors import to_faces
 
 Lab = tuple[float, float, float]
 
 REGIONS = ("lips", "lids", "liner", "brows", "cheeks", "skin")  # the channels of all maps, in this order
 SKIN: Lab = (65.0, 14.0, 18.0)  # the skin that plain colours are meant for
+BARE_LASHES, LINED_LASHES = 0.27, 0.55  # how much darker than the lid a lash line is without and with liner
 FAINT = 0.06  # maps below this are zero, so that nothing outside the regions changes by a single bit
 
 
@@ -54,6 +60,26 @@ class Look:
         return cls(colours[0], n[3], colours[1], n[7], colours[2], n[11], n[12], n[13], n[14])
 
 
+def colour(text: str) -> Lab:
+    """Lab of a colour written as "#rrggbb" or by its name in CSS.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        pixel = np.array([[ImageColor.getrgb(text)[:3]]], dtype=np.uint8)
+    except ValueError as error:
+        raise ValueError(f'{text!r} is no colour; write "#a02030" (in quotes) or a name such as crimson') from error
+    lightness, a, b = to_lab(to_faces(pixel)).flatten().tolist()
+    return lightness, a, b
+
+
+def on_skin(text: str) -> Lab:
+    """The difference from ``SKIN`` of a colour: what lids and cheeks are painted with."""
+    lightness, a, b = colour(text)
+    return lightness - SKIN[0], a - SKIN[1], b - SKIN[2]
+
+
 def scaled(looks: Tensor, strength: float) -> Tensor:
     """(N, 15) looks with all their amounts times ``strength``; the colours stay."""
     factor = looks.new_ones(15)
@@ -69,7 +95,7 @@ def soft_maps(logits: Tensor) -> Tensor:
 def paint(faces: Tensor, maps: Tensor, looks: Tensor) -> Tensor:
     """Paint ``looks`` (N, 15) on ``faces`` (N, 3, H, W) -1..1 where ``maps`` (N, 6, H, W) 0..1 say -> as faces."""
     lab = to_lab(faces)
-    lips, lids, liner, brows, cheeks, skin = maps.split(1, dim=1)
+    lips, lids, liner, brows, cheeks, skin = maps[:, :, None].unbind(dim=1)
     numbers = looks[:, :, None, None]
     own_skin = _mean(lab, skin)
     lips_look, lids_look, cheeks_look = numbers[:, 0:4], numbers[:, 4:8], numbers[:, 8:12]
@@ -84,22 +110,25 @@ def paint(faces: Tensor, maps: Tensor, looks: Tensor) -> Tensor:
 
 
 def read_look(faces: Tensor, maps: Tensor) -> Tensor:
-    """The look that the painted ``faces`` (N, 3, H, W) -1..1 wear, read in their ``maps`` -> (N, 15)."""
+    """The look that the painted ``faces`` (N, 3, H, W) -1..1 wear, read in their ``maps`` -> (N, 15).
+
+    Lightness is taken a little more timidly than colour: a part of it is the shade of deep-set eyes, the
+    exposure of the photo or the skin colour, and none of these is makeup.
+    """
     lab = to_lab(faces)
-    lips, lids, liner, _, cheeks, skin = maps.split(1, dim=1)
+    lips, lids, liner, _, cheeks, skin = maps[:, :, None].unbind(dim=1)
     own_skin = _mean(lab, skin)
     lid = _mean(lab, lids, own_skin)
     light = SKIN[0] / own_skin[:, :1].clamp(min=20)
     difference = [_mean(lab, region, own_skin) - own_skin for region in (lids, cheeks)]
-    shifts = [torch.cat([d[:, :1] * light, d[:, 1:]], dim=1) for d in difference]
+    shifts = [torch.cat([0.7 * light * d[:, :1], d[:, 1:]], dim=1) for d in difference]
+    mouth = _mean(lab, lips, own_skin)
+    mouth = torch.cat([light.sqrt() * mouth[:, :1], mouth[:, 1:]], dim=1)
     dark = 1 - _mean(lab, liner, lid)[:, :1] / lid[:, :1].clamp(min=1)
-    line = ((dark - BARE_LASHES) / 0.35).clamp(0, 1)
+    line = ((dark - BARE_LASHES) / (LINED_LASHES - BARE_LASHES)).clamp(0, 1)
     full, none = torch.ones_like(line), torch.zeros_like(line)
-    parts = [_mean(lab, lips, own_skin), 0.9 * full, shifts[0], full, shifts[1], full, line, none, 0.5 * full]
+    parts = [mouth, 0.9 * full, shifts[0], full, shifts[1], full, line, none, 0.5 * full]
     return torch.cat(parts, dim=1)[:, :, 0, 0]
-
-
-BARE_LASHES = 0.25  # how much darker than the lid a lash line without liner is
 
 
 def _mean(lab: Tensor, weight: Tensor, fallback: Tensor | None = None) -> Tensor:
@@ -162,10 +191,9 @@ def to_lab(faces: Tensor) -> Tensor:
     rgb = ((faces + 1) / 2).clamp(0, 1)
     linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
     xyz = _mix(linear, _XYZ)
-    x, y, z = torch.where(xyz > 0.008856, xyz.clamp(min=1e-4) ** (1 / 3), 7.787 * xyz + 16 / 116).split(
-        1, dim=1
-    )
-    return torch.cat([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
+    roots = torch.where(xyz > 0.008856, xyz.clamp(min=1e-4) ** (1 / 3), 7.787 * xyz + 16 / 116)
+    x, y, z = roots[:, 0], roots[:, 1], roots[:, 2]
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
 
 
 def from_lab(lab: Tensor) -> Tensor:
@@ -177,6 +205,6 @@ def from_lab(lab: Tensor) -> Tensor:
     return rgb.clamp(min=0) * 2 - 1
 
 
-def _mix(x: Tensor, rows: tuple[tuple[float, ...], ...]) -> Tensor:
+def _mix(x: Tensor, rows: Sequence[Sequence[float]]) -> Tensor:
     """A 3 x 3 matrix over the channels, written as sums so that autocast leaves the precision alone."""
-    return torch.cat([sum(w * x[:, i : i + 1] for i, w in enumerate(row)) for row in rows], dim=1)
+    return torch.stack([r * x[:, 0] + g * x[:, 1] + b * x[:, 2] for r, g, b in rows], dim=1)

@@ -50,13 +50,27 @@ def stage(name: str) -> type[Stage]:
         raise ChainError(f"no stage {name!r}; {available(name, names())}")
     for point in entry_points(group=GROUP):
         if point.name == name:
-            found = point.load()
+            try:
+                found = point.load()
+            except Exception as error:  # another package's module may fail in any way
+                raise ChainError(f"the entry point {name!r} ({point.value}) cannot be imported: {error}") from error
             if not (isinstance(found, type) and issubclass(found, Stage)):
                 raise ChainError(f"the entry point {name!r} ({point.value}) is no ganchain.stage.Stage")
             return found
     module = import_module(f"ganchain.stages.{name}")
     classes = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, Stage)]
     return next(c for c in classes if c.__module__ == module.__name__ and c.__name__.lower() == name)
+
+
+def stages() -> dict[str, type[Stage] | ChainError]:
+    """Every stage by name; one of another package that cannot be used gives the error instead."""
+    found: dict[str, type[Stage] | ChainError] = {}
+    for name in names():
+        try:
+            found[name] = stage(name)
+        except ChainError as error:
+            found[name] = error
+    return found
 
 
 def options(cls: type[Stage]) -> type[BaseModel]:

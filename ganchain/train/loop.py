@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -155,10 +154,10 @@ def _save(
         "schedules": [schedule.state_dict() for schedule in schedules],
     }
     torch.save(state, out / "state.tmp")
-    os.replace(out / "state.tmp", out / "state.pt")
+    (out / "state.tmp").replace(out / "state.pt")
     half = {name: tensor.half().contiguous() for name, tensor in averaged.state_dict().items()}
     save_file(half, out / "weights.tmp")
-    os.replace(out / "weights.tmp", out / f"{key}.safetensors")
+    (out / "weights.tmp").replace(out / f"{key}.safetensors")
 
 
 def _restore(

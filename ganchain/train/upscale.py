@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -111,14 +112,27 @@ class Upscale(Recipe):
     def figures(self, batch: tuple[Pair, Pair]) -> Mapping[str, float]:
         small, large = batch[1]
         made = self.networks["student"](small, 4).clamp(-1, 1)
-        gain = psnr(made, large) - psnr(resize(small, (large.shape[2], large.shape[3])).clamp(-1, 1), large)
-        return {"score": float(gain.mean()), "psnr": float(psnr(made, large).mean())}
+        plain = resize(small, (large.shape[2], large.shape[3])).clamp(-1, 1)
+        gain = psnr(made, large).mean() - psnr(plain, large).mean()
+        return {
+            "score": float(gain),
+            "psnr": float(psnr(made, large).mean()),
+            "psnr of bicubic": float(psnr(plain, large).mean()),
+            "ssim": ssim(made, large),
+            "ssim of bicubic": ssim(plain, large),
+        }
 
     def sample(self, batch: tuple[Pair, Pair]) -> Tensor:
         small, large = (part[:6] for part in batch[1])
         made = self.networks["student"](small, 4)
         plain = resize(small, (large.shape[2], large.shape[3]))
         return torch.stack([plain, made, large], dim=1).flatten(0, 1)
+
+
+def ssim(made: Tensor, target: Tensor) -> float:
+    """Mean structural similarity (Wang et al. 2004) of pictures (N, 3, H, W) in -1..1."""
+    pairs = zip(tensors.to_pixels(made), tensors.to_pixels(target), strict=True)
+    return float(np.mean([structural_similarity(a, b, channel_axis=2) for a, b in pairs]))
 
 
 def psnr(made: Tensor, target: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """A hair matte without a network: GrabCut (Rother et al. 2004) seeded from the 68 landmarks and the skin's colour.
 
-It fails on some heads and says so: ``matte`` judges what it found, and only a matte that looks like one is
-a training target. The student (``ganchain.train.hair``) learns those and generalises.
+It fails on some heads and says so: only a matte that looks like one is believed everywhere; of the others no
+more than what cannot be hair. The student (``ganchain.train.hair``) learns that and generalises.
 """
 
 from __future__ import annotations
@@ -23,18 +23,22 @@ UNLIKE = 2.5  # distance from which a colour is another one
 
 @dataclass(frozen=True)
 class Matte:
-    """A matte and what it is worth.
+    """A matte and what of it is to be believed.
 
     Attributes:
-        alpha: (H, W) float32 0..1, the share of hair in each pixel.
-        bald: the top of the head has the colour of the face: ``alpha`` is empty, and surely so.
-        good: it looks like hair (area, smoothness, distance in colour from skin and background).
+        hair: (H, W) float32 0..1, the share of hair in each pixel.
+        backdrop: (H, W) float32 0..1, plain background, for putting another one there.
+        known: (H, W) bool, where ``hair`` is right: everywhere if it looks like hair (area, smoothness,
+            distance in colour from skin and background), else only on the face and below the shoulders.
     """
 
-    alpha: Floats
-    bald: bool
-    good: bool
-    missed: object = None
+    hair: Floats
+    backdrop: Floats
+    known: Mask
+
+    @property
+    def good(self) -> bool:
+        return bool(self.known.all())
 
 
 @dataclass(frozen=True)
@@ -91,12 +95,22 @@ class Head:
 
     def region(self) -> Mask:
         """Where hair can be at all: around the head, and beside the face down to the shoulders."""
-        x, y = self.top
+        x = self.top[0]
         aside = np.abs(np.arange(self.shape[1])[None] - x)
         eyes, chin = float(self.points[30, 1]), float(self.points[8, 1])
-        around = self.ellipse(x, eyes, 0.9 * self.width, 1.15 * self.height) & self.rows(0, eyes)
+        around = self.ellipse(x, eyes, 0.95 * self.width, 1.6 * self.height) & self.rows(0, eyes)
         strips = self.rows(eyes, chin + 0.45 * self.height) & (aside < 0.95 * self.width)
-        return around | (strips & (aside > 0.3 * self.width))
+        return np.asarray(around | (strips & (aside > 0.3 * self.width)))
+
+    def upper(self) -> Mask:
+        """Where hair can be above the eyes."""
+        return self.region() & ~self.face() & self.rows(0, float(self.points[27, 1]))
+
+    def body(self) -> Mask:
+        """The inner head and all below the chin."""
+        x = self.top[0]
+        inner = self.ellipse(x, float(self.points[30, 1]), 0.5 * self.width, 0.9 * self.height)
+        return inner | self.rows(float(self.points[8, 1]), 9999)
 
     def edge(self) -> Mask:
         """The picture's edge beside and above the head: background, mostly."""
@@ -118,16 +132,19 @@ def matte(pixels: Pixels, points: NDArray[np.float64]) -> Matte:
     skin = unlike(lab, _skin(lab, head), (14, 5, 5))
     backdrop = unlike(lab, _clusters(lab[head.edge()], 4), (9, 4, 4))
     cap = head.cap()
-    seeds = _largest(cap & (skin > UNLIKE) & (backdrop > UNLIKE), cap)
+    unexplained = (skin > UNLIKE) & (backdrop > UNLIKE)
+    seeds = _parts(cap & unexplained, cap)
+    never = head.face() | (head.forehead() & (skin < 0.7 * UNLIKE)) | ~head.region()
     if float(seeds.sum()) < 0.2 * cap.sum():
-        person = cap & (backdrop > UNLIKE)
-        bald = person.sum() > 0.3 * cap.sum() and float((skin[person] < UNLIKE).mean()) > 0.85
-        return Matte(np.zeros(head.shape, np.float32), bald=bool(bald), good=bool(bald))
-    found = _grabcut(pixels, lab, head, seeds, skin, backdrop)
-    alpha = guided(lab[..., 0] / 255, _largest(found, seeds).astype(np.float32))
-    upper = head.region() & ~head.face() & head.rows(0, float(head.points[27, 1]))
-    missed = upper & (skin > UNLIKE) & (backdrop > UNLIKE)
-    return Matte(alpha, bald=False, good=_looks_right(alpha, missed, lab, head), missed=missed)
+        return Matte(np.zeros(head.shape, np.float32), np.zeros(head.shape, np.float32), never)
+    found = _parts(_grabcut(pixels, lab, head, seeds, skin, backdrop), seeds)
+    guide = np.asarray(lab[..., 0] / 255, np.float32)
+    hair = _bared(guided(guide, found.astype(np.float32)), lab, skin, head)
+    behind = (backdrop < UNLIKE) & ~found & ~head.body()
+    plain = guided(guide, _parts(behind, head.edge()).astype(np.float32)) * (1 - hair)
+    if not looks_right(hair, unexplained & head.upper(), lab, head):
+        return Matte(np.where(never, 0, hair).astype(np.float32), plain, never)
+    return Matte(hair, plain, np.ones(head.shape, bool))
 
 
 def _skin(lab: Floats, head: Head) -> Floats:
@@ -140,8 +157,8 @@ def _skin(lab: Floats, head: Head) -> Floats:
 
 def unlike(lab: Floats, colours: Floats, spread: tuple[float, float, float]) -> Floats:
     """Distance of every pixel to the nearest of ``colours`` (K, 3), in units of ``spread`` (L, a, b). (H, W)."""
-    offset = (lab[:, :, None] - colours) / np.float32(spread)
-    return np.sqrt(np.square(offset).sum(axis=3).min(axis=2)).astype(np.float32)
+    offset = (lab[:, :, None] - colours) / np.array(spread, np.float32)
+    return np.asarray(np.sqrt(np.square(offset).sum(axis=3).min(axis=2)), np.float32)
 
 
 def _clusters(colours: Floats, count: int) -> Floats:
@@ -153,7 +170,7 @@ def _clusters(colours: Floats, count: int) -> Floats:
     nothing = np.empty((0, 0), np.int32)
     _, which, centres = cv2.kmeans(colours, count, nothing, criteria, 2, cv2.KMEANS_PP_CENTERS)
     share = np.bincount(which[:, 0], minlength=count) / len(colours)
-    return centres[share > 0.05].astype(np.float32)
+    return np.asarray(centres[share > 0.05], np.float32)
 
 
 def _grabcut(pixels: Pixels, lab: Floats, head: Head, seeds: Mask, skin: Floats, backdrop: Floats) -> Mask:
@@ -161,7 +178,7 @@ def _grabcut(pixels: Pixels, lab: Floats, head: Head, seeds: Mask, skin: Floats,
     hair = unlike(lab, _clusters(lab[seeds], 3), (13, 5, 5))
     region = head.region() & ~head.face() & (skin > 0.6 * UNLIKE)
     likely = region & (hair < UNLIKE) & (hair < skin) & (hair < backdrop)
-    likely = _largest(likely | seeds, seeds)
+    likely = _parts(likely | seeds, seeds)
     labels = np.full(head.shape, cv2.GC_BGD, np.uint8)
     near = cv2.dilate(likely.astype(np.uint8), np.ones((21, 21), np.uint8)).astype(bool)
     labels[region & near] = cv2.GC_PR_BGD
@@ -175,7 +192,7 @@ def _grabcut(pixels: Pixels, lab: Floats, head: Head, seeds: Mask, skin: Floats,
     return found
 
 
-def _largest(found: Mask, seeds: Mask) -> Mask:
+def _parts(found: Mask, seeds: Mask) -> Mask:
     """The largest part of ``found`` that touches ``seeds``, and others touching it that are half as large."""
     opened = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     count, parts, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
@@ -193,11 +210,24 @@ def guided(guide: Floats, alpha: Floats, radius: int = 4, epsilon: float = 1e-3)
     guide_mean, alpha_mean = mean(guide), mean(alpha)
     slope = (mean(guide * alpha) - guide_mean * alpha_mean) / (mean(guide * guide) - guide_mean**2 + epsilon)
     offset = alpha_mean - slope * guide_mean
-    return np.clip(mean(slope) * guide + mean(offset), 0, 1)
+    return np.clip(mean(slope) * guide + mean(offset), 0, 1).astype(np.float32)
 
 
-def _looks_right(alpha: Floats, missed: Mask, lab: Floats, head: Head) -> bool:
-    return all(low <= value <= high for value, low, high in judge(alpha, missed, lab, head).values())
+def _bared(hair: Floats, lab: Floats, skin: Floats, head: Head) -> Floats:
+    """Take the skin out of the matte's rim beside the face: the share of hair in a mixture of both colours."""
+    if not (hair > 0.9).any():
+        return hair
+    bare, full = lab[head.skin_sample()].mean(axis=0), lab[hair > 0.9].mean(axis=0)
+    share = np.clip((lab - bare) @ (full - bare) / np.square(full - bare).sum() / 0.7, 0, 1)
+    x = head.top[0]
+    inner = head.ellipse(x, float(head.points[30, 1]), 0.6 * head.width, 1.0 * head.height)
+    face = ((skin < UNLIKE) & (hair < 0.9) & inner).astype(np.uint8)
+    beside = cv2.dilate(face, np.ones((11, 11), np.uint8)).astype(bool)
+    return np.where(beside, np.minimum(hair, share), hair).astype(np.float32)
+
+
+def looks_right(hair: Floats, missed: Mask, lab: Floats, head: Head) -> bool:
+    return all(low <= value <= high for value, low, high in judge(hair, missed, lab, head).values())
 
 
 def judge(alpha: Floats, missed: Mask, lab: Floats, head: Head) -> dict[str, tuple[float, float, float]]:
@@ -216,10 +246,10 @@ def judge(alpha: Floats, missed: Mask, lab: Floats, head: Head) -> dict[str, tup
     return {
         "area": (count / (head.width * head.height), 0.15, 2.5),
         "roughness": (sum(map(len, contours)) / count**0.5, 0.0, 13.0),
-        "symmetry": (float((hair & hair[:, ::-1]).sum() / count), 0.5, 1.0),
+        "symmetry": (float((hair & hair[:, ::-1]).sum() / count), 0.45, 1.0),
         "from skin": (float(np.linalg.norm(colour - skin)), 25.0, 999.0),
         "from backdrop": (float(np.linalg.norm(colour - backdrop)), 22.0, 999.0),
-        "missed": (float((missed & ~hair).sum() / count), 0.0, 0.16),
+        "missed": (float((missed & ~hair).sum() / count), 0.0, 0.26),
         "spread": (float(lab[hair].std(axis=0).sum()) if hair.any() else 99.0, 0.0, 55.0),
         "soft": (float((np.abs(alpha - 0.5) < 0.3).sum() / count), 0.0, 0.35),
         "below chin": (float((hair & below).sum() / count), 0.0, 0.42),

@@ -43,7 +43,7 @@ def regions(pixels: Pixels, points: Points) -> NDArray[np.uint8]:
 def _tone(lab: Plane, points: Points, unit: float) -> Plane:
     """How much each pixel looks like this face's skin (nose and cheeks give the statistics)."""
     hull = np.concatenate([points[[1, 2, 3, 4, 12, 13, 14, 15]], points[[27]]])
-    seed = _polygon(cv2.convexHull(hull.astype(np.float32))[:, 0], lab.shape)
+    seed = _polygon(np.asarray(cv2.convexHull(hull.astype(np.float32))[:, 0], np.float64), lab.shape)
     seed = seed * (1 - _features(points, lab.shape, unit))
     colours = lab[seed > 0.5]
     middle = np.median(colours, axis=0)
@@ -58,12 +58,11 @@ def _tone(lab: Plane, points: Points, unit: float) -> Plane:
 def _bare_eyes(lab: Plane, points: Points, unit: float) -> float:
     """0 behind sunglasses .. 1: the skin just below the eyes is about as light as the cheeks."""
     light = lab[..., 0]
-    below = [points[part].mean(0) + (0, 14 * unit) for part in ([40, 41], [46, 47])]
+    below = [points[part].mean(0) + np.array([0, 14 * unit]) for part in ([40, 41], [46, 47])]
     spots = np.maximum.reduce([_disc_at(light.shape, spot, 6 * unit) for spot in below]) > 0.5
     cheeks = np.maximum(*(_cheek(points, side, lab.shape) for side in (0, 1))) > 0.5
     share = float(np.median(light[spots]) / max(float(np.median(light[cheeks])), 1))
-    print(round(share,2))
-    return float(_step(share, 0.5, 0.7))
+    return float(_step(share, 0.35, 0.44))
 
 
 def _lips(lab: Plane, points: Points, unit: float) -> Plane:
@@ -109,15 +108,9 @@ def _lid(lab: Plane, points: Points, side: int, unit: float) -> tuple[Plane, Pla
     room = (np.polyval(arch, x.clip(0, 1)) - np.polyval(lid, x.clip(0, 1))).clip(0.15, 1.2)
     rise = (y - line) / room
     fade = (1 - _step(rise, 0.25, 0.8)) * _step(rise, -0.02, 0.1)
-    shadow = (
-        fade * _step(x, -0.25, 0.05) * (1 - _step(x, 0.9, 1.08)) * (0.75 + 0.25 * (1 - _step(x, 0.2, 0.7)))
-    )
+    shadow = fade * _step(x, -0.25, 0.05) * (1 - _step(x, 0.9, 1.08)) * (0.75 + 0.25 * (1 - _step(x, 0.2, 0.7)))
     thick = (0.045 + 0.02 * (1 - _step(x, 0.1, 0.8))) * (36 * unit / max(length, 1)) ** 0.5
-    liner = (
-        np.exp(-(((y - line - 0.25 * thick) / thick) ** 2))
-        * _step(x, -0.14, 0.02)
-        * (1 - _step(x, 0.85, 1.0))
-    )
+    liner = np.exp(-(((y - line - 0.25 * thick) / thick) ** 2)) * _step(x, -0.14, 0.02) * (1 - _step(x, 0.85, 1.0))
     return np.asarray(shadow, np.float32), np.asarray(liner, np.float32)
 
 
@@ -130,7 +123,8 @@ def _lash_line(lab: Plane, lid: Points, origin: Points, across: Points, up: Poin
     def at(rise: float) -> Plane:
         ys = np.polyval(lid, xs) + rise
         where = (origin + length * (xs[:, None] * across + ys[:, None] * up)).astype(np.float32)
-        return cv2.remap(light, where[:, :1], where[:, 1:], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        seen = cv2.remap(light, where[:, :1], where[:, 1:], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(seen, np.float32)
 
     edges = [float((at(t + 0.07) - at(t - 0.03)).mean()) - 300 * t**2 for t in tries]
     return float(tries[int(np.argmax(edges))])
@@ -217,7 +211,7 @@ def _polygon(corners: Points, shape: tuple[int, ...]) -> Plane:
 
 def _reduced(canvas: NDArray[np.uint8]) -> Plane:
     size = (canvas.shape[1] // FINE, canvas.shape[0] // FINE)
-    return cv2.resize(canvas, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    return np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
 
 
 def _grown(plane: Plane, radius: float) -> Plane:
@@ -234,7 +228,7 @@ def _disc(radius: float) -> NDArray[np.uint8]:
 
 
 def _disc_at(shape: tuple[int, ...], middle: Points, radius: float) -> Plane:
-    return (np.linalg.norm(_grid(shape) - middle, axis=-1) < radius).astype(np.float32)
+    return np.asarray(np.linalg.norm(_grid(shape) - middle, axis=-1) < radius, np.float32)
 
 
 def _soft(plane: Plane, sigma: float) -> Plane:
@@ -246,8 +240,6 @@ def _led(plane: Plane, lab: Plane, radius: float, edge: float = 5.0) -> Plane:
     side = (2 * max(1, round(radius)) + 1,) * 2
     guide = lab[..., 0]
     mean, level = cv2.blur(guide, side), cv2.blur(plane, side)
-    slope = (cv2.blur(guide * plane, side) - mean * level) / (
-        cv2.blur(guide * guide, side) - mean**2 + edge**2
-    )
+    slope = (cv2.blur(guide * plane, side) - mean * level) / (cv2.blur(guide * guide, side) - mean**2 + edge**2)
     drawn = cv2.blur(slope, side) * guide + cv2.blur(level - slope * mean, side)
     return np.asarray(drawn.clip(0, 1), np.float32)

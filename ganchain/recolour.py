@@ -1,0 +1,99 @@
+"""Hair dyed by arithmetic: given a matte, the strands keep their light and shade and get another colour.
+
+Shared by the stage ``attributes`` and by its training (hair is dyed at random there). Lightness is moved to
+the dye's mean at a contrast the dye allows; the chroma then follows the lightness along the dye's ramp, as in
+real hair: shadows of blond hair are brown, its highlights pale. Works in CIE L*a*b* (D65).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
+WHITE = (0.950456, 1.0, 1.088754)
+LINEAR = 6 / 29  # below its cube, the cube root of L*a*b* gives way to a straight line
+
+
+@dataclass(frozen=True)
+class Dye:
+    """A hair colour in L*a*b*.
+
+    Attributes:
+        lightness: mean L of the dyed hair (0..100).
+        contrast: lowest and highest standard deviation of L.
+        ramp: (L, a, b) points of rising L; the chroma at a lightness is interpolated between them.
+    """
+
+    lightness: float
+    contrast: tuple[float, float]
+    ramp: tuple[tuple[float, float, float], ...]
+
+
+DYES = {
+    "black": Dye(13, (4, 8), ((0, 0, 0), (15, 1, 1), (40, 0, -1), (70, 0, -1))),
+    "brown": Dye(29, (7, 12), ((0, 0, 0), (14, 7, 8), (30, 11, 17), (50, 11, 22), (80, 5, 18))),
+    "blond": Dye(62, (11, 16), ((0, 0, 0), (25, 7, 14), (45, 7, 25), (65, 4, 29), (85, 1, 24), (100, 0, 6))),
+}
+GAIN = 2.4  # contrast is not stretched further: noise would show
+RELIEF = 30.0  # lights and shadows stay within this of the mean L
+
+
+def dye(faces: Tensor, matte: Tensor, colour: Dye) -> Tensor:
+    """Dye the hair under ``matte``: (N, 3, H, W) -1..1 and (N, 1, H, W) 0..1 -> (N, 3, H, W) -1..1."""
+    lab = to_lab(faces)
+    light, weight = lab[:, :1], matte.square()
+    mean, deviation = moments(light, weight)
+    gain = (deviation.clamp(*colour.contrast) / deviation).clamp(max=GAIN)
+    target = colour.lightness + 0.2 * (mean - 40)
+    relief = RELIEF * torch.tanh((light - mean) * gain / RELIEF)
+    new = (target + relief).clamp(0, 100)
+    chroma = lab[:, 1:] - moments(lab[:, 1:], weight)[0]
+    dyed = from_lab(torch.cat([new, ramp(new, colour) + 0.3 * chroma], dim=1))
+    return faces + matte * (dyed - faces)
+
+
+def moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted mean and standard deviation (at least 1) over the picture: (N, C, H, W) -> two (N, C, 1, 1)."""
+    total = weight.sum(dim=(2, 3), keepdim=True) + 1e-6
+    mean = (x * weight).sum(dim=(2, 3), keepdim=True) / total
+    variance = ((x - mean).square() * weight).sum(dim=(2, 3), keepdim=True) / total
+    return mean, variance.sqrt().clamp(min=1)
+
+
+def ramp(light: Tensor, colour: Dye) -> Tensor:
+    """Chroma of each lightness: (N, 1, H, W) -> a, b (N, 2, H, W)."""
+    points = torch.tensor(colour.ramp, dtype=light.dtype, device=light.device)
+    lights, chroma = points[:, 0].contiguous(), points[:, 1:]
+    right = torch.searchsorted(lights, light[:, 0].contiguous()).clamp(1, len(lights) - 1)
+    share = (light[:, 0] - lights[right - 1]) / (lights[right] - lights[right - 1])
+    mixed = torch.lerp(chroma[right - 1], chroma[right], share.clamp(0, 1)[..., None])
+    return mixed.permute(0, 3, 1, 2)
+
+
+def to_lab(faces: Tensor) -> Tensor:
+    """sRGB (N, 3, H, W) -1..1 -> L*a*b* (N, 3, H, W), L 0..100."""
+    rgb = (faces.clamp(-1, 1) + 1) / 2
+    linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    xyz = torch.einsum("ij,njhw->nihw", _matrix(faces), linear)
+    root = torch.where(xyz > LINEAR**3, xyz.clamp(min=1e-9) ** (1 / 3), xyz / (3 * LINEAR**2) + 4 / 29)
+    x, y, z = root.unbind(1)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
+
+
+def from_lab(lab: Tensor) -> Tensor:
+    """L*a*b* (N, 3, H, W) -> sRGB (N, 3, H, W) -1..1; colours out of gamut are clipped."""
+    y = (lab[:, 0] + 16) / 116
+    root = torch.stack([y + lab[:, 1] / 500, y, y - lab[:, 2] / 200], dim=1)
+    xyz = torch.where(root > LINEAR, root**3, 3 * LINEAR**2 * (root - 4 / 29))
+    linear = torch.einsum("ij,njhw->nihw", torch.linalg.inv(_matrix(lab)), xyz).clamp(0, 1)
+    rgb = torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=1e-9) ** (1 / 2.4) - 0.055, linear * 12.92)
+    return rgb * 2 - 1
+
+
+def _matrix(like: Tensor) -> Tensor:
+    """Linear sRGB to XYZ, each divided by the white point's."""
+    matrix = torch.tensor(TO_XYZ, dtype=like.dtype, device=like.device)
+    return matrix / torch.tensor(WHITE, dtype=like.dtype, device=like.device)[:, None]

@@ -1,0 +1,102 @@
+"""Makeup: a named look, the look of a reference photo, or plain colours, painted on each face."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import AfterValidator, Field
+from torch import Tensor
+
+from ganchain import manifest
+from ganchain.framing import TIGHT
+from ganchain.nets.unet import UNet
+from ganchain.paint import REGIONS, Look, colour, on_skin, paint, read_look, scaled, soft_maps
+from ganchain.stage import Align, Stage
+
+SIDE = 256  # of the training faces
+
+
+def _checked(text: str) -> str:
+    colour(text)
+    return text
+
+
+Colour = Annotated[str, AfterValidator(_checked)]
+
+LOOKS = {
+    "natural": Look(colour("#b85c68"), 0.65, on_skin("#a87f68"), 0.5, on_skin("#de8f80"), 0.4, 0.4, 0.2, 0.6),
+    "rose": Look(colour("#c03a66"), 0.75, on_skin("#a8687a"), 0.5, on_skin("#df858c"), 0.5, 0.5, 0.25, 0.7),
+    "coral": Look(colour("#d8543f"), 0.75, on_skin("#b87c58"), 0.55, on_skin("#e48a6c"), 0.5, 0.45, 0.25, 0.7),
+    "evening": Look(colour("#9c1030"), 0.9, on_skin("#744a3c"), 0.75, on_skin("#d07c6c"), 0.55, 0.8, 0.4, 0.8),
+    "smoky": Look(colour("#a8646a"), 0.7, on_skin("#50453f"), 0.85, on_skin("#cc8472"), 0.45, 1.0, 0.45, 0.8),
+}  # lips, lids, cheeks: colour and amount; liner, brows, evenness
+
+
+class Makeup(Stage):
+    """Paint makeup on lips, lids, lash lines, brows and cheeks, and even the skin.
+
+    A network reads the regions off the face; the painter changes their colours in Lab, as a look says. A
+    reference photo is read by the same network: its lips as they are, its lids and cheeks against its skin,
+    so that a look fits every skin colour (after BeautyGAN, Li et al. 2018, with moments for histograms).
+
+    Options:
+        reference: a photo whose makeup is transferred; instead of a look.
+        look: natural (when nothing is given), rose, coral, evening or smoky.
+        lips: colour of the lips instead of the look's, "#a02030" (in quotes) or a name such as crimson.
+        eyes: colour of the lids instead of the look's.
+        cheeks: colour of the cheeks instead of the look's.
+        strength: 1 is the whole look, 0 none of it.
+    """
+
+    side = SIDE
+    framing = TIGHT
+    weights = ("makeup",)
+    look: Tensor
+
+    def __init__(
+        self,
+        *,
+        reference: Path | None = None,
+        look: Literal["natural", "rose", "coral", "evening", "smoky"] | None = None,
+        lips: Colour | None = None,
+        eyes: Colour | None = None,
+        cheeks: Colour | None = None,
+        strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
+    ) -> None:
+        super().__init__()
+        if reference and look:
+            raise ValueError(f"reference and look {look!r} are both given; keep one of them")
+        self.reference, self.strength = reference, strength
+        self.lips, self.eyes, self.cheeks = lips, eyes, cheeks
+        self.net = UNet.from_tensors(manifest.tensors("makeup"), outputs=len(REGIONS))
+        named = Look() if reference else LOOKS[look or "natural"]
+        self.register_buffer("look", self._recoloured(named).tensor()[None], persistent=False)
+
+    def prepare(self, align: Align) -> None:
+        """Read the look of the reference photo, where there is one."""
+        if self.reference:
+            face = align(self.reference, self.framing, SIDE).to(self.look.device)
+            with torch.no_grad():
+                read = Look.from_tensor(read_look(face, self.regions(face))[0])
+            self.look = self._recoloured(read).tensor()[None].to(face.device)
+
+    def _recoloured(self, look: Look) -> Look:
+        """``look`` with the colours that were asked for, strong enough to be seen."""
+        if self.lips:
+            look = replace(look, lips=colour(self.lips), lips_amount=max(look.lips_amount, 0.8))
+        if self.eyes:
+            look = replace(look, lids=on_skin(self.eyes), lids_amount=max(look.lids_amount, 0.6))
+        if self.cheeks:
+            look = replace(look, cheeks=on_skin(self.cheeks), cheeks_amount=max(look.cheeks_amount, 0.6))
+        return look
+
+    def regions(self, faces: Tensor) -> Tensor:
+        """(N, 3, 256, 256) -1..1 -> (N, 6, 256, 256) soft maps 0..1, in the order of ``REGIONS``."""
+        return soft_maps(self.net(faces))
+
+    def forward(self, faces: Tensor) -> Tensor:
+        looks = scaled(self.look, self.strength).expand(len(faces), -1)
+        return paint(faces, self.regions(faces), looks)

@@ -1,0 +1,158 @@
+"""Detection and alignment: which faces, where, and why not."""
+
+from __future__ import annotations
+
+import cv2
+import dlib
+import numpy as np
+import pytest
+import torch
+
+from ganchain.align import Aligner, Canvas, Detector, choose, similarity
+from ganchain.errors import ChainError
+from ganchain.face import Face
+from ganchain.framing import HEAD, TEMPLATE, TIGHT, Framing
+from ganchain.tensors import Pixels, to_faces, to_pixels
+
+
+def usable(faces: list[Face]) -> list[Face]:
+    return [face for face in faces if face.left_out is None]
+
+
+def eyes(face: Face) -> np.ndarray:
+    return np.stack([face.landmarks[:2].mean(axis=0), face.landmarks[2:4].mean(axis=0)])
+
+
+def test_astronaut_has_one_face_and_the_false_one_says_why(astronaut: Pixels) -> None:
+    faces = Detector()(astronaut)
+    assert len(usable(faces)) == 1
+    left, top, right, bottom = faces[0].box
+    assert left < 225 < right and top < 130 < bottom
+    assert faces[0].score == max(face.score for face in faces)
+    assert all("below 0.2" in (face.left_out or "") for face in faces[1:])
+
+
+def test_small_faces_are_left_out_with_their_size(astronaut: Pixels) -> None:
+    faces = Detector(min_size=300)(astronaut)
+    assert "smaller than 300 px" in (faces[0].left_out or "")
+
+
+def test_landmarks_do_not_depend_on_the_size_of_the_photo(astronaut: Pixels) -> None:
+    """The copy the detector sees is bounded; the geometry must come back to the photo's own px."""
+    large = cv2.resize(astronaut, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    small_face, large_face = Detector()(astronaut)[0], Detector()(large.astype(np.uint8))[0]
+    expected = (small_face.landmarks + 0.5) * 4 - 0.5
+    assert np.abs(expected - large_face.landmarks).max() < 6  # px of the large photo, whose eyes are 170 px apart
+
+
+@pytest.mark.parametrize("angle", [-25, 25])
+def test_rotated_face_is_found_and_stands_upright_on_its_canvas(astronaut: Pixels, angle: float) -> None:
+    turn = cv2.getRotationMatrix2D((225, 130), angle, 1)
+    rotated = cv2.warpAffine(astronaut, turn, (512, 512), borderMode=cv2.BORDER_REFLECT).astype(np.uint8)
+    face = usable(Detector()(rotated))[0]
+    canvas = Aligner(TIGHT).canvas(rotated, face)
+    plain = Aligner(TIGHT).canvas(astronaut, Detector()(astronaut)[0])
+    assert abs(np.degrees(np.arctan2(*canvas.matrix[:, 0][::-1]))) > 18
+    a, b = (
+        to_pixels(torch.nn.functional.interpolate(c.before, size=(64, 64)))[0].astype(float) for c in (canvas, plain)
+    )
+    assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.9
+
+
+def test_face_that_touches_the_edge_is_found(astronaut: Pixels) -> None:
+    cut = np.ascontiguousarray(astronaut[78:, :])  # the picture ends at the forehead
+    face = usable(Detector()(cut))[0]
+    assert np.abs(eyes(face) - (eyes(Detector()(astronaut)[0]) - (0, 78))).max() < 6
+
+
+def test_several_faces_are_found_best_first(astronaut: Pixels) -> None:
+    three = np.hstack([astronaut[:300, 60:380]] * 3)
+    faces = usable(Detector()(three))
+    assert len(faces) == 3
+    assert [face.score for face in faces] == sorted((face.score for face in faces), reverse=True)
+    assert sorted(round(face.box[0] / 320) for face in faces) == [0, 1, 2]
+
+
+def test_no_face_in_a_landscape(landscape: Pixels) -> None:
+    assert not usable(Detector()(landscape))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 700), (700, 1), (3, 3)])
+def test_tiny_photos_have_no_face_and_do_not_crash(shape: tuple[int, int]) -> None:
+    assert Detector()(np.zeros((*shape, 3), np.uint8)) == []
+
+
+def faces_of_sizes(*sizes: float) -> list[Face]:
+    return [Face((0, 0, size, size), 1 - i / 10, TEMPLATE * size) for i, size in enumerate(sizes)]
+
+
+def test_choose() -> None:
+    faces = faces_of_sizes(50, 90, 70)
+    assert usable(choose(faces, "all")) == faces
+    assert [face.size for face in usable(choose(faces, "largest"))] == [90]
+    assert [face.size for face in usable(choose(faces, [0, 2]))] == [50, 70]
+    assert choose(faces, [0])[1].left_out == "not chosen by faces"
+    assert len(choose(faces, "largest")) == 3
+    with pytest.raises(ChainError, match="biggest"):
+        choose(faces, "biggest")  # type: ignore[arg-type]
+
+
+def test_canvas_agrees_with_dlib(large_face: Pixels) -> None:
+    """The canvas in dlib's framing is dlib's chip, but for interpolation (dlib reduces through a pyramid)."""
+    photo = cv2.resize(cv2.GaussianBlur(large_face, (0, 0), 4), None, fx=0.25, fy=0.25).astype(np.uint8)
+    face = usable(Detector()(photo))[0]
+    parts = dlib.points([dlib.point(int(x), int(y)) for x, y in face.landmarks.round()])
+    whole = Face(face.box, face.score, face.landmarks.round())
+    canvas = Aligner(Framing.chip(0.35)).canvas(photo, whole)
+    shape = dlib.full_object_detection(dlib.rectangle(*(round(edge) for edge in face.box)), parts)
+    chip = dlib.get_face_chip(photo, shape, size=canvas.side, padding=0.35)
+    difference = np.abs(to_pixels(canvas.before)[0].astype(int) - chip)
+    inner = difference[4:-4, 4:-4]  # beyond the photo's edge dlib paints black and we mirror
+    assert inner.mean() < 1.0
+    assert np.percentile(inner, 99) <= 6
+
+
+def test_similarity_recovers_a_known_one() -> None:
+    angle, scale = 0.4, 130.0
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    found = similarity(TEMPLATE @ turn.T + (40, 70))
+    np.testing.assert_allclose(found, np.column_stack([turn, (40, 70)]), atol=1e-9)
+
+
+def test_framings_are_where_they_say() -> None:
+    assert Framing.chip(0.25).side == 1.5
+    x, y, side = TIGHT.within(HEAD, 256)
+    assert 0 < x < y < 256 - side  # the face stands in the lower middle of the head
+    assert side == round(256 * TIGHT.side / HEAD.side)
+    both = Framing.around([TIGHT, HEAD, Framing.chip(0.9)])
+    for framing in (TIGHT, HEAD, Framing.chip(0.9)):
+        x, y, side = framing.within(both, 1000)
+        assert min(x, y) >= 0 and max(x, y) + side <= 1000
+        assert abs(side - 1000 * framing.side / both.side) <= 1
+
+
+def test_paste_adds_only_the_change(astronaut: Pixels) -> None:
+    canvas = Aligner(TIGHT).canvas(astronaut, Detector()(astronaut)[0])
+    assert (Aligner.paste(astronaut, canvas) == astronaut).all()
+    after = canvas.before.clone()
+    after[:, :, 40:60, 40:60] += 0.2
+    changed = Aligner.paste(astronaut, Canvas(canvas.before, after, canvas.cover, canvas.matrix, canvas.framing))
+    rows, columns = np.nonzero((changed != astronaut).any(axis=2))
+    assert 300 < len(rows) < 500
+    assert np.ptp(rows) < 26 and np.ptp(columns) < 26
+
+
+def test_pasting_a_replacement_brings_its_pixels(astronaut: Pixels) -> None:
+    canvas = Aligner(TIGHT).canvas(astronaut, Detector()(astronaut)[0])
+    flat = to_faces(np.full((canvas.side, canvas.side, 3), (30, 200, 90), np.uint8))
+    cover = torch.ones_like(canvas.cover)
+    pasted = Aligner.paste(astronaut, Canvas(canvas.before, flat, cover, canvas.matrix, canvas.framing))
+    x, y = canvas.matrix @ (canvas.side / 2, canvas.side / 2, 1)
+    assert pasted[round(y), round(x)].tolist() == [30, 200, 90]
+
+
+def test_face_outside_the_photo_is_not_pasted(landscape: Pixels) -> None:
+    away = Face((900, 900, 1000, 1000), 1.0, TEMPLATE * 100 + 900)
+    canvas = Aligner(TIGHT).canvas(landscape, away)
+    lit = Canvas(canvas.before, canvas.after + 0.5, canvas.cover, canvas.matrix, canvas.framing)
+    assert (Aligner.paste(landscape, lit) == landscape).all()

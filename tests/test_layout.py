@@ -1,0 +1,113 @@
+"""The house: what is packaged, and which way imports point."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from configparser import ConfigParser
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import ganchain
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(ganchain.__file__).parent
+
+# imports point to the left only
+ORDER = [
+    {"_version", "errors", "tensors", "framing"},
+    {"face", "stage", "images", "dlib_detector"},
+    {"align", "nets", "manifest", "tiles", "paint", "recolour"},
+    {"stages"},
+    {"registry"},
+    {"config", "edits"},
+    {"pipeline", "describe", "outputs"},
+    {"train"},
+    {"cli"},
+]
+LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
+
+
+def modules() -> list[tuple[str, Path]]:
+    own = [(path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path) for path in sorted(PACKAGE.rglob("*.py"))]
+    stages = find_spec("ganchain.stages")
+    assert stages is not None and stages.submodule_search_locations
+    folder = Path(next(iter(stages.submodule_search_locations)))
+    return [*((room, path) for room, path in own if room != "__init__"), *(("stages", p) for p in folder.glob("*.py"))]
+
+
+def run_time_imports(path: Path) -> list[str]:
+    """The ganchain modules a file imports when it runs (not those for type checkers only)."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "ganchain":
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ganchain."):
+            found.append((node.module or "").split(".")[1])
+        elif isinstance(node, ast.Import):
+            found += [alias.name.split(".")[1] for alias in node.names if alias.name.startswith("ganchain.")]
+    return found
+
+
+def test_imports_point_one_way() -> None:
+    for room, path in modules():
+        for imported in run_time_imports(path):
+            if imported in ("weights", "configs", "__version__"):
+                continue
+            allowed = LEVEL[imported] <= LEVEL[room]
+            late = room == "pipeline" and imported == "config"  # Pipeline.from_yaml, imported when it is called
+            assert allowed or late, f"{path.name} ({room}) imports {imported}"
+
+
+def test_only_one_file_knows_dlib_and_one_the_range() -> None:
+    for room, path in modules():
+        text = path.read_text()
+        assert ("import dlib" in text) == (path.name == "dlib_detector.py"), path
+        assert ("127.5" in text) == (path.name == "tensors.py"), path
+        assert room in LEVEL, f"{room} has no place in the order of imports"
+
+
+def test_setup_lists_every_package() -> None:
+    if not (ROOT / "setup.cfg").exists():
+        pytest.skip("runs only in a checkout")
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = set(config["options"]["packages"].split())
+    found = {
+        ".".join(("ganchain", *path.parent.relative_to(ROOT / "ganchain").parts))
+        for path in (ROOT / "ganchain").rglob("__init__.py")
+    }
+    assert listed == found | {"ganchain.configs", "ganchain.stages", "ganchain.weights"}
+    assert (ROOT / "ganchain" / "stages").resolve() == ROOT / "stages"
+
+
+def test_no_stray_top_level_package() -> None:
+    code = "import importlib.util as u; print([n for n in ('stages', 'weights', 'configs') if u.find_spec(n)])"
+    done = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_does_not_import_torch() -> None:
+    code = (
+        "import sys; from click.testing import CliRunner; from ganchain.cli import main;"
+        "print(CliRunner().invoke(main, ['--help']).exit_code, {'torch', 'cv2', 'numpy', 'pydantic'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0 set()"
+
+
+def test_files_and_functions_stay_readable() -> None:
+    for _, path in modules():
+        lines = path.read_text().splitlines()
+        assert len(lines) <= 260, f"{path.name}: {len(lines)} lines"
+        for node in ast.walk(ast.parse("\n".join(lines))):
+            if isinstance(node, ast.FunctionDef):
+                length = (node.end_lineno or 0) - node.lineno + 1
+                assert length <= 60, f"{path.name}:{node.name}: {length} lines"

@@ -1,0 +1,82 @@
+"""A stage from another package, through the entry-point group ``ganchain.stages``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganchain.tensors import Pixels
+
+MODULE = '''
+"""Grey: the face loses its colour."""
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from ganchain import Stage
+
+
+class Grey(Stage):
+    """Take the colour out of the face.
+
+    Options:
+        strength: how much of it.
+    """
+
+    def __init__(self, *, strength: Annotated[float, Field(ge=0, le=1)] = 1.0) -> None:
+        super().__init__()
+        self.strength = strength
+
+    def forward(self, faces: Tensor) -> Tensor:
+        grey = faces.mean(dim=1, keepdim=True)
+        return faces + (grey - faces) * self.strength
+'''
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """An installed distribution, as pip leaves it."""
+    site = tmp_path / "site"
+    info = site / "colourless-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "colourless.py").write_text(MODULE)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colourless\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[ganchain.stages]\ngrey = colourless:Grey\nwrong = colourless:Field\n")
+    return site
+
+
+def ganchain(package: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    code = f"import sys; sys.path.insert(0, {str(package)!r}); from ganchain.cli import main; main()"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=package)
+
+
+def test_it_runs_by_its_name_next_to_the_built_in_ones(package: Path, photo_file: Path, astronaut: Pixels) -> None:
+    (package / "chain.yaml").write_text("stages:\n  - grey: {strength: 0.5}\n  - grey\n")
+    done = ganchain(package, "run", "chain.yaml", photo_file, "-o", "out.png")
+    assert done.returncode == 0, done.stderr
+    made = np.asarray(Image.open(package / "out.png"))
+    nose = made[140:146, 222:230].astype(int)
+    colour, before = np.ptp(nose, axis=2).mean(), np.ptp(astronaut[140:146, 222:230].astype(int), axis=2).mean()
+    assert colour < 0.2 * before
+    assert (made[300:] == astronaut[300:]).all()
+
+
+def test_it_is_listed_explained_and_checked_like_them(package: Path) -> None:
+    assert "grey" in ganchain(package, "stages").stdout
+    assert "how much of it" in ganchain(package, "stages", "grey").stdout
+    (package / "chain.yaml").write_text("stages:\n  - gray: {}\n")
+    assert "did you mean 'grey'" in ganchain(package, "run", "chain.yaml", "x.png").stderr
+    (package / "chain.yaml").write_text("stages:\n  - grey: {strength: 2}\n")
+    assert "chain.yaml:2: stages[0].grey.strength: 2" in ganchain(package, "run", "chain.yaml", "x.png").stderr
+
+
+def test_an_entry_point_that_is_no_stage_is_named(package: Path) -> None:
+    done = ganchain(package, "stages", "wrong")
+    assert done.returncode == 2 and "no ganchain.stage.Stage" in done.stderr

@@ -1,0 +1,80 @@
+"""Weights: what the manifest says is what lies there, and nothing else is loaded."""
+
+from __future__ import annotations
+
+import ast
+from hashlib import sha256
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save
+
+import ganchain
+from ganchain import manifest
+from ganchain.errors import WeightsError
+
+PACKAGE = Path(ganchain.__file__).parent
+
+
+@pytest.mark.parametrize("key", manifest.entries())
+def test_bundled_file_is_the_one_of_the_manifest(key: str) -> None:
+    entry = manifest.entry(key)
+    content = (resources.files("ganchain.weights") / entry.file).read_bytes()
+    assert sha256(content).hexdigest() == entry.sha256
+    assert len(content) <= 2_000_000
+    assert entry.origin.data and entry.figures
+    card = (resources.files("ganchain.weights") / f"{key}.md").read_text()
+    assert entry.licence in card and "seed" in card.lower()
+
+
+def test_no_file_lies_there_unlisted() -> None:
+    lying = {item.name for item in resources.files("ganchain.weights").iterdir() if item.name.endswith(".safetensors")}
+    assert lying == {entry.file for entry in manifest.entries().values()}
+
+
+def test_a_changed_byte_is_refused() -> None:
+    content = bytearray(save({"a": torch.ones(4)}))
+    digest = sha256(content).hexdigest()
+    assert torch.equal(manifest.verified("k", bytes(content), digest)["a"], torch.ones(4))
+    content[-1] ^= 1
+    with pytest.raises(WeightsError, match="changed or cut"):
+        manifest.verified("k", bytes(content), digest)
+
+
+def test_a_cut_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = next(iter(manifest.entries()))
+    file = manifest.entry(key).file
+    whole = (resources.files("ganchain.weights") / file).read_bytes()
+    (tmp_path / file).write_bytes(whole[:-100])
+    monkeypatch.setattr(manifest, "_folder", lambda: tmp_path)
+    with pytest.raises(WeightsError, match=f"'{key}'.*changed or cut"):
+        manifest.tensors(key)
+    (tmp_path / file).unlink()
+    with pytest.raises(WeightsError, match="cannot read"):
+        manifest.tensors(key)
+
+
+def test_a_file_that_is_no_safetensors_is_refused() -> None:
+    with pytest.raises(WeightsError, match="not a safetensors file"):
+        manifest.verified("k", b"rubbish", sha256(b"rubbish").hexdigest())
+
+
+def test_an_unknown_key_says_what_there_is() -> None:
+    with pytest.raises(WeightsError, match="did you mean 'upscale'"):
+        manifest.entry("upscaler")
+
+
+def test_nothing_is_unpickled_at_run_time() -> None:
+    """No run-time module imports a pickling library or calls torch.load."""
+    for path in [*PACKAGE.rglob("*.py"), *(PACKAGE / "stages").resolve().glob("*.py")]:
+        if "train" in path.relative_to(PACKAGE).parts if path.is_relative_to(PACKAGE) else False:
+            continue
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
+                assert not {"pickle", "joblib", "dill", "shelve"} & set(names), path
+            if isinstance(node, ast.Attribute) and node.attr == "load":
+                assert not (isinstance(node.value, ast.Name) and node.value.id == "torch"), path
