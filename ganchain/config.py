@@ -14,6 +14,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ganchain import registry
+from ganchain.align import FaceRule
 from ganchain.errors import ChainError, GanchainError, available
 from ganchain.images import Format
 from ganchain.stage import Stage
@@ -62,7 +63,7 @@ class Chain:
 
     source: str
     stages: tuple[StageSpec, ...]
-    faces: Literal["all", "largest"] | list[int]
+    faces: FaceRule
     output: Output
 
 

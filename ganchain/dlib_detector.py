@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-import dlib
+import dlib as untyped_dlib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +15,7 @@ from ganchain.errors import WeightsError
 from ganchain.tensors import Pixels
 
 Points = NDArray[np.float64]
+dlib: Any = untyped_dlib  # its names come from a compiled module without stubs
 Box = tuple[float, float, float, float]  # left, top, right, bottom in px
 
 
@@ -36,7 +38,7 @@ class HogDetector:
     smallest = 80
 
     @cached_property
-    def _detector(self) -> dlib.fhog_object_detector:
+    def _detector(self) -> Any:
         return dlib.get_frontal_face_detector()
 
     def __call__(self, pixels: Pixels, threshold: float = 0.0) -> list[tuple[Box, float]]:
@@ -56,7 +58,7 @@ class Landmarks:
         self.name = name
 
     @cached_property
-    def _predictor(self) -> dlib.shape_predictor:
+    def _predictor(self) -> Any:
         return dlib.shape_predictor(str(model_file(self.name)))
 
     def __call__(self, pixels: Pixels, box: Box) -> Points:
@@ -70,7 +72,7 @@ class Embedder:
     """dlib's face recognition network: 128 numbers a face, 0.6 apart is its line between persons."""
 
     @cached_property
-    def _network(self) -> dlib.face_recognition_model_v1:
+    def _network(self) -> Any:
         return dlib.face_recognition_model_v1(str(model_file("dlib_face_recognition_resnet_model_v1.dat")))
 
     def __call__(self, chip: Pixels) -> NDArray[np.float64]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import warnings
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from ganchain.errors import PhotoError
 from ganchain.face import Photo
@@ -32,20 +30,11 @@ _SAVE: dict[str, dict[str, object]] = {
 }
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _SIXTEEN_BIT_MAXIMUM = 65535
-_UPRIGHT = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90"
-_TURNS = dict(enumerate((Image.Transpose[name] for name in _UPRIGHT.split()), start=2))  # by EXIF orientation
+_TURNS = dict(enumerate((Image.Transpose(n) for n in (0, 3, 1, 5, 4, 6, 2)), start=2))  # by EXIF orientation
 _EXIF_PARTS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-_EXIF_KEPT = {
-    ExifTags.Base[name]
-    for name in "ImageDescription Make Model XResolution YResolution ResolutionUnit Software DateTime Artist "
-    "HostComputer Copyright Rating RatingPercent XPTitle XPComment XPAuthor XPKeywords XPSubject".split()
-}
-_EXIF_LEFT_OUT = {
-    ExifTags.Base[name]
-    for name in "MakerNote ColorSpace ExifImageWidth ExifImageHeight ExifInteroperabilityOffset".split()
-}
-
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # what Pillow says of a file, PhotoError says
+# Description, make, model, resolution, software, date, artist, computer, rating, copyright, Windows' texts.
+_EXIF_KEPT = {270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096)}
+_EXIF_LEFT_OUT = {37500, 40961, 40962, 40963, 40965}  # maker's note, colour space, width, height, its index
 
 
 def read(source: Source) -> Photo:
@@ -58,7 +47,9 @@ def read(source: Source) -> Photo:
         PhotoError: the file is missing, no picture, cut off, damaged, or a decompression bomb.
     """
     if isinstance(source, np.ndarray):
-        return _from_array(source)
+        if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or 0 in source.shape:
+            raise PhotoError(f"an array photo must be (H, W, 3) uint8 RGB, not {source.shape} {source.dtype}")
+        return Photo(source.copy(), name="array")
     name = "image" if isinstance(source, Image.Image) else os.fspath(source)
     try:
         with warnings.catch_warnings():
@@ -69,7 +60,7 @@ def read(source: Source) -> Photo:
                 return _decode(image, name)
     except FileNotFoundError:
         raise PhotoError(f"{name}: no such file") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise PhotoError(f"{name}: not a picture that can be read") from None
     except Image.DecompressionBombError:
         raise PhotoError(f"{name}: too many pixels, possibly a decompression bomb") from None
@@ -82,16 +73,10 @@ def _reason(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def _from_array(array: Pixels) -> Photo:
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
-        raise PhotoError(f"an array photo must be (H, W, 3) uint8 RGB, not {array.shape} {array.dtype}")
-    return Photo(array.copy(), name="array")
-
-
 def _decode(image: Image.Image, name: str) -> Photo:
     image.load()
-    exif, turn = _exif(image)
     profile = image.info.get("icc_profile")
+    exif, turn = _exif(image)
     image = _to_eight_bit(image)
     if turn is not None:
         image = image.transpose(turn)
@@ -99,10 +84,9 @@ def _decode(image: Image.Image, name: str) -> Photo:
     if image.has_transparency_data:
         full = image.convert("RGBA")
         alpha = np.array(full.getchannel("A"))
-        if alpha.min() == 255:
-            alpha = None
         image = full.convert(Image.getmodebase(image.mode))  # grey stays grey, as its profile expects
-    return Photo(np.array(_to_srgb(image, profile)), alpha, exif, name)
+    pixels = np.array(_to_srgb(image, profile))
+    return Photo(pixels, None if alpha is None or alpha.min() == 255 else alpha, exif, name)
 
 
 def _to_eight_bit(image: Image.Image) -> Image.Image:
@@ -117,7 +101,7 @@ def _to_eight_bit(image: Image.Image) -> Image.Image:
         values = np.nan_to_num(np.asarray(image), posinf=0, neginf=0)
         scale = 255 if values.max() <= 1 else 1
         return Image.fromarray((values * scale).round().clip(0, 255).astype(np.uint8))
-    return image.convert("LA") if image.mode == "La" else image
+    return image
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -131,48 +115,47 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image.convert("RGB")
 
 
-class _Text(str):
-    """EXIF text that goes back byte for byte; Pillow alone writes ? for every letter beyond ASCII."""
+def _exif(image: Image.Image) -> tuple[bytes, Image.Transpose | None]:
+    """The EXIF block to write back, and the turn that makes the picture upright.
 
+    Left out is what holds only for the file it came in (orientation, size, layout, colour space) and what may
+    show the photo as it was (thumbnail, maker's note, layers of a TIFF).
+    """
+    block, turn = Image.Exif(), None
+    with suppress(Exception):  # a damaged EXIF block must not cost the photo
+        found = _verbatim(image.getexif())
+        turn = _TURNS.get(found.get(ExifTags.Base.Orientation, 1))
+        block.update((tag, found[tag]) for tag in _EXIF_KEPT & found.keys())
+        for part in _EXIF_PARTS:
+            if tags := found.get_ifd(part):
+                block[part] = {tag: tags[tag] for tag in tags.keys() - _EXIF_LEFT_OUT}
+        return block.tobytes() if block else b"", turn
+    return b"", turn
+
+
+class _Text(str):
     def encode(self, encoding: str = "latin-1", errors: str = "replace") -> bytes:
         return super().encode("latin-1", "replace")
 
 
-def _texts(tags: Mapping[int, Any]) -> dict[int, Any]:
-    return {tag: _Text(value) if isinstance(value, str) else value for tag, value in tags.items()}
+def _verbatim(exif: Image.Exif) -> Image.Exif:
+    """Texts that go back byte for byte; Pillow by itself writes ? for every letter beyond ASCII."""
+    for tags in (exif, *(exif.get_ifd(part) for part in _EXIF_PARTS if part in exif)):
+        tags.update({tag: _Text(value) for tag, value in tags.items() if isinstance(value, str)})
+    return exif
 
 
-def _exif(image: Image.Image) -> tuple[bytes, Image.Transpose | None]:
-    """The EXIF block to write back, and the turn that makes the picture upright.
-
-    Left out is what is true only of the file it came in (orientation, size, layout, colour space) and what may
-    show the photo as it was (thumbnail, maker's note, layers of a TIFF).
-    """
-    block, turn = b"", None
-    with suppress(Exception):  # a damaged EXIF block must not cost the photo
-        found, kept = image.getexif(), Image.Exif()
-        turn = _TURNS.get(found.get(ExifTags.Base.Orientation))
-        kept.update(_texts({tag: found[tag] for tag in _EXIF_KEPT & found.keys()}))
-        for part in _EXIF_PARTS:
-            values = found.get_ifd(part)
-            if tags := values.keys() - _EXIF_LEFT_OUT:
-                kept[part] = _texts({tag: values[tag] for tag in tags})
-        block = kept.tobytes() if kept else b""
-    return block, turn
-
-
-def _loaded(exif: bytes) -> Image.Exif:
+def _loaded(exif: bytes, *, keep_location: bool) -> Image.Exif:
     block = Image.Exif()
     block.load(exif)
-    for part in (block, *(block.get_ifd(tag) for tag in _EXIF_PARTS if tag in block)):
-        part.update(_texts(part))
-    return block
+    if not keep_location:
+        block.pop(ExifTags.IFD.GPSInfo, None)
+    return _verbatim(block)
 
 
 def without_location(exif: bytes) -> bytes:
     """The EXIF block less its GPS data."""
-    block = _loaded(exif)
-    block.pop(ExifTags.IFD.GPSInfo, None)
+    block = _loaded(exif, keep_location=False)
     return block.tobytes() if block else b""
 
 
@@ -198,7 +181,7 @@ def write(photo: Photo, path: Path, *, keep_location: bool = True) -> None:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     part = path.with_name(f".{uuid4().hex}.part")
     try:
-        exif = _loaded(photo.exif if keep_location else without_location(photo.exif))
+        exif = _loaded(photo.exif, keep_location=keep_location)
         path.parent.mkdir(parents=True, exist_ok=True)
         image.save(part, format_, icc_profile=_SRGB.tobytes(), exif=exif or b"", **_SAVE[format_])
         part.replace(path)
@@ -214,7 +197,8 @@ def format_of(path: Path) -> Format:
     suffix = path.suffix.lower().lstrip(".")
     name = {"jpg": "jpeg", "tif": "tiff"}.get(suffix, suffix)
     if name not in _SAVE:
-        raise PhotoError(f"{path}: cannot write {path.suffix or 'a file without a suffix'}; use .png .jpg .webp .tiff")
+        wrong = path.suffix or "a file without a suffix"
+        raise PhotoError(f"{path}: cannot write {wrong}; use .png .jpg .webp .tiff")
     return name  # type: ignore[return-value]
 
 

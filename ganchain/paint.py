@@ -119,7 +119,7 @@ def read_look(faces: Tensor, maps: Tensor) -> Tensor:
     lips, lids, liner, _, cheeks, skin = maps[:, :, None].unbind(dim=1)
     own_skin = _mean(lab, skin)
     lid = _mean(lab, lids, own_skin)
-    light = SKIN[0] / own_skin[:, :1].clamp(min=20)
+    light = SKIN[0] / own_skin[:, :1].clamp(min=30)
     difference = [_mean(lab, region, own_skin) - own_skin for region in (lids, cheeks)]
     shifts = [torch.cat([0.7 * light * d[:, :1], d[:, 1:]], dim=1) for d in difference]
     mouth = _mean(lab, lips, own_skin)

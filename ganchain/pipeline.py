@@ -95,7 +95,8 @@ class Pipeline:
     ) -> None:
         self.device = _device(device)
         self.stages = [stage.to(self.device).eval() for stage in stages]
-        self.faces, self.keep_steps, self.output = faces, keep_steps, output
+        self.faces: FaceRule = faces
+        self.keep_steps, self.output = keep_steps, output
         self.detector = detector or Detector()
         self.names = _names(self.stages)
 

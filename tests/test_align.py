@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
-import dlib
+import dlib as untyped_dlib
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,8 @@ from ganchain.errors import ChainError
 from ganchain.face import Face
 from ganchain.framing import HEAD, TEMPLATE, TIGHT, Framing
 from ganchain.tensors import Pixels, to_faces, to_pixels
+
+dlib: Any = untyped_dlib
 
 
 def usable(faces: list[Face]) -> list[Face]:

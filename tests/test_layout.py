@@ -97,7 +97,8 @@ def test_no_stray_top_level_package() -> None:
 def test_help_does_not_import_torch() -> None:
     code = (
         "import sys; from click.testing import CliRunner; from ganchain.cli import main;"
-        "print(CliRunner().invoke(main, ['--help']).exit_code, {'torch', 'cv2', 'numpy', 'pydantic'} & set(sys.modules))"
+        "code = CliRunner().invoke(main, ['--help']).exit_code;"
+        "print(code, {'torch', 'cv2', 'numpy', 'pydantic'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0 set()"

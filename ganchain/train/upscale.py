@@ -132,7 +132,7 @@ class Upscale(Recipe):
 def ssim(made: Tensor, target: Tensor) -> float:
     """Mean structural similarity (Wang et al. 2004) of pictures (N, 3, H, W) in -1..1."""
     pairs = zip(tensors.to_pixels(made), tensors.to_pixels(target), strict=True)
-    return float(np.mean([structural_similarity(a, b, channel_axis=2) for a, b in pairs]))
+    return float(np.mean([structural_similarity(a, b, channel_axis=2) for a, b in pairs]))  # type: ignore[no-untyped-call]
 
 
 def psnr(made: Tensor, target: Tensor) -> Tensor:
