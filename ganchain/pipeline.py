@@ -38,7 +38,8 @@ class Result:
         status: "ok"; "no_face": no usable face, the photo is unchanged; "failed": see ``error``.
         photo: the whole photo after the chain; None when it failed.
         faces: all detections in the photo as it was read, best first, with boxes, scores and reasons.
-        pictures: the edited faces as (S, S, 3) uint8, in the order of the faces that were edited.
+        pictures: the edited faces as (S, S, 3) uint8, in the order of the faces that were edited; none when
+            the chain's output is the photo alone.
         steps: (stage, whole photo after it), when asked for.
         seconds: by step ("read", "detect", each stage, "paste").
         error: why it failed.
@@ -181,7 +182,7 @@ class Pipeline:
                 result.steps.append((name, _pasted(photo, canvases)))
         with watch("paste"):
             result.photo = _pasted(photo, canvases)
-            if self.output is not None and self.output.write != "photo":
+            if self.output is None or self.output.write != "photo":
                 shown = canvases or [self._aligner.canvas(result.photo.pixels, face) for face in chosen]
                 result.pictures = [to_pixels(canvas.after)[0] for canvas in shown]
         return result
