@@ -7,7 +7,7 @@ import os
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 import numpy as np
@@ -26,12 +26,11 @@ _SAVE: dict[str, dict[str, object]] = {
     "png": {"compress_level": 4},
     "jpeg": {"quality": 95, "subsampling": 0},
     "webp": {"quality": 95},
-    "tiff": {"compression": "tiff_deflate"},
+    "tiff": {},  # compressed, Pillow cannot write the EXIF of a camera
 }
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-_SIXTEEN_BIT_MAXIMUM = 65535
+_ICC = _SRGB.tobytes()[:24] + bytes(12) + _SRGB.tobytes()[36:]  # undated: equal photos give equal files
 _TURNS = dict(enumerate((Image.Transpose(n) for n in (0, 3, 1, 5, 4, 6, 2)), start=2))  # by EXIF orientation
-_EXIF_PARTS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 # Description, make, model, resolution, software, date, artist, computer, rating, copyright, Windows' texts.
 _EXIF_KEPT = {270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096)}
 _EXIF_LEFT_OUT = {37500, 40961, 40962, 40963, 40965}  # maker's note, colour space, width, height, its index
@@ -69,22 +68,21 @@ def read(source: Source) -> Photo:
 
 
 def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(text.split())
+    return " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
 
 
 def _decode(image: Image.Image, name: str) -> Photo:
     image.load()
+    if 0 in image.size:
+        raise ValueError("it has no pixels")
     profile = image.info.get("icc_profile")
     exif, turn = _exif(image)
-    image = _to_eight_bit(image)
-    if turn is not None:
-        image = image.transpose(turn)
+    image = _to_eight_bit(image if turn is None else image.transpose(turn))
     alpha = None
     if image.has_transparency_data:
         full = image.convert("RGBA")
         alpha = np.array(full.getchannel("A"))
-        image = full.convert(Image.getmodebase(image.mode))  # grey stays grey, as its profile expects
+        image = full.convert("L" if image.mode in ("1", "L", "LA") else "RGB")  # as its profile expects
     pixels = np.array(_to_srgb(image, profile))
     return Photo(pixels, None if alpha is None or alpha.min() == 255 else alpha, exif, name)
 
@@ -93,14 +91,14 @@ def _to_eight_bit(image: Image.Image) -> Image.Image:
     """16-bit and float greyscale scaled down by their format's range, not by their own minimum and maximum."""
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
-        grey = Image.fromarray((values.clip(0, _SIXTEEN_BIT_MAXIMUM) >> 8).astype(np.uint8))
+        grey = Image.fromarray((values.clip(0, 0xFFFF) >> 8).astype(np.uint8))
         if "transparency" in image.info:
             grey.putalpha(Image.fromarray(values != image.info["transparency"]).convert("L"))
         return grey
     if image.mode == "F":
         values = np.nan_to_num(np.asarray(image), posinf=0, neginf=0)
-        scale = 255 if values.max() <= 1 else 1
-        return Image.fromarray((values * scale).round().clip(0, 255).astype(np.uint8))
+        values = values * 255 if values.max() <= 1 else values
+        return Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
     return image
 
 
@@ -110,8 +108,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         image = image.convert("RGB")
     if profile:
         with suppress(ImageCms.PyCMSError, OSError):
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            image = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB") or image
+            image = ImageCms.profileToProfile(image, io.BytesIO(profile), _SRGB, outputMode="RGB") or image
     return image.convert("RGB")
 
 
@@ -121,41 +118,34 @@ def _exif(image: Image.Image) -> tuple[bytes, Image.Transpose | None]:
     Left out is what holds only for the file it came in (orientation, size, layout, colour space) and what may
     show the photo as it was (thumbnail, maker's note, layers of a TIFF).
     """
-    block, turn = Image.Exif(), None
+    block, turn = b"", None
     with suppress(Exception):  # a damaged EXIF block must not cost the photo
-        found = _verbatim(image.getexif())
+        found, kept = image.getexif(), Image.Exif()
         turn = _TURNS.get(found.get(ExifTags.Base.Orientation, 1))
-        block.update((tag, found[tag]) for tag in _EXIF_KEPT & found.keys())
-        for part in _EXIF_PARTS:
-            if tags := found.get_ifd(part):
-                block[part] = {tag: tags[tag] for tag in tags.keys() - _EXIF_LEFT_OUT}
-        return block.tobytes() if block else b"", turn
-    return b"", turn
+        kept.update((tag, _verbatim(found[tag])) for tag in _EXIF_KEPT & found.keys())
+        for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+            if tags := {t: v for t, v in found.get_ifd(part).items() if t not in _EXIF_LEFT_OUT}:
+                kept[part] = tags
+        block = kept.tobytes() if kept else b""
+    return block if len(block) < 2**16 - 8 else b"", turn  # JPEG takes no more
 
 
-class _Text(str):
-    def encode(self, encoding: str = "latin-1", errors: str = "replace") -> bytes:
-        return super().encode("latin-1", "replace")
+def _verbatim(value: Any) -> Any:
+    """Text as the bytes it came in; of a str, Pillow writes ? for every letter beyond ASCII."""
+    return value.encode("latin-1") if isinstance(value, str) else value
 
 
-def _verbatim(exif: Image.Exif) -> Image.Exif:
-    """Texts that go back byte for byte; Pillow by itself writes ? for every letter beyond ASCII."""
-    for tags in (exif, *(exif.get_ifd(part) for part in _EXIF_PARTS if part in exif)):
-        tags.update({tag: _Text(value) for tag, value in tags.items() if isinstance(value, str)})
-    return exif
-
-
-def _loaded(exif: bytes, *, keep_location: bool) -> Image.Exif:
+def _loaded(exif: bytes) -> Image.Exif:
     block = Image.Exif()
     block.load(exif)
-    if not keep_location:
-        block.pop(ExifTags.IFD.GPSInfo, None)
-    return _verbatim(block)
+    block.update((tag, _verbatim(value)) for tag, value in block.items())
+    return block
 
 
 def without_location(exif: bytes) -> bytes:
     """The EXIF block less its GPS data."""
-    block = _loaded(exif, keep_location=False)
+    block = _loaded(exif)
+    block.pop(ExifTags.IFD.GPSInfo, None)
     return block.tobytes() if block else b""
 
 
@@ -181,9 +171,9 @@ def write(photo: Photo, path: Path, *, keep_location: bool = True) -> None:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     part = path.with_name(f".{uuid4().hex}.part")
     try:
-        exif = _loaded(photo.exif, keep_location=keep_location)
+        exif = _loaded(photo.exif if keep_location else without_location(photo.exif))
         path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(part, format_, icc_profile=_SRGB.tobytes(), exif=exif or b"", **_SAVE[format_])
+        image.save(part, format_, icc_profile=_ICC, exif=exif or b"", **_SAVE[format_])
         part.replace(path)
     except Exception as error:  # Pillow's encoders raise anything, too
         raise PhotoError(f"{path}: cannot be written: {_reason(error)}") from error
@@ -194,11 +184,9 @@ def write(photo: Photo, path: Path, *, keep_location: bool = True) -> None:
 
 def format_of(path: Path) -> Format:
     """The format that a file name's suffix asks for."""
-    suffix = path.suffix.lower().lstrip(".")
-    name = {"jpg": "jpeg", "tif": "tiff"}.get(suffix, suffix)
+    name = {".jpg": "jpeg", ".tif": "tiff"}.get(path.suffix.lower(), path.suffix.lower()[1:])
     if name not in _SAVE:
-        wrong = path.suffix or "a file without a suffix"
-        raise PhotoError(f"{path}: cannot write {wrong}; use .png .jpg .webp .tiff")
+        raise PhotoError(f"{path}: cannot be written: the name must end in .png, .jpg, .webp or .tiff")
     return name  # type: ignore[return-value]
 
 
