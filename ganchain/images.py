@@ -22,6 +22,8 @@ Format = Literal["png", "jpeg", "webp", "tiff"]
 Source = str | os.PathLike[str] | Image.Image | Pixels
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".avif"}
+# Formats of photos; not those for which Pillow starts another program (EPS: Ghostscript).
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "AVIF", "JPEG2000", "TGA", "ICO", "PCX", "PSD")
 _SAVE: dict[str, dict[str, object]] = {
     "png": {"compress_level": 4},
     "jpeg": {"quality": 95, "subsampling": 0},
@@ -55,7 +57,7 @@ def read(source: Source) -> Photo:
             warnings.simplefilter("ignore")  # Pillow warns of odd but readable metadata
             if isinstance(source, Image.Image):
                 return _decode(source, name)
-            with Image.open(name) as image:
+            with Image.open(name, formats=_FORMATS) as image:
                 return _decode(image, name)
     except FileNotFoundError:
         raise PhotoError(f"{name}: no such file") from None
