@@ -21,8 +21,10 @@ from ganchain.tensors import to_faces
 Lab = tuple[float, float, float]
 
 REGIONS = ("lips", "lids", "liner", "brows", "cheeks", "skin")  # the channels of all maps, in this order
+AMOUNTS = (3, 7, 11, 12, 13, 14)  # where the amounts stand in a look's fifteen numbers
 SKIN: Lab = (65.0, 14.0, 18.0)  # the skin that plain colours are meant for
 BARE_LASHES, LINED_LASHES = 0.27, 0.55  # how much darker than the lid a lash line is without and with liner
+BOLDER = 1.3  # eyeshadow fades towards its rim: its middle is this much stronger than what is read on average
 FAINT = 0.06  # maps below this are zero, so that nothing outside the regions changes by a single bit
 
 
@@ -83,7 +85,7 @@ def on_skin(text: str) -> Lab:
 def scaled(looks: Tensor, strength: float) -> Tensor:
     """(N, 15) looks with all their amounts times ``strength``; the colours stay."""
     factor = looks.new_ones(15)
-    factor[[3, 7, 11, 12, 13, 14]] = strength
+    factor[list(AMOUNTS)] = strength
     return looks * factor
 
 
@@ -112,22 +114,22 @@ def paint(faces: Tensor, maps: Tensor, looks: Tensor) -> Tensor:
 def read_look(faces: Tensor, maps: Tensor) -> Tensor:
     """The look that the painted ``faces`` (N, 3, H, W) -1..1 wear, read in their ``maps`` -> (N, 15).
 
-    Lightness is taken a little more timidly than colour: a part of it is the shade of deep-set eyes, the
-    exposure of the photo or the skin colour, and none of these is makeup.
+    Differences of lightness are taken as on skin of L = 65, that of the lips halfway: how dark a lip is
+    depends on the lipstick and on the exposure.
     """
     lab = to_lab(faces)
     lips, lids, liner, _, cheeks, skin = maps[:, :, None].unbind(dim=1)
     own_skin = _mean(lab, skin)
     lid = _mean(lab, lids, own_skin)
     light = SKIN[0] / own_skin[:, :1].clamp(min=30)
-    difference = [_mean(lab, region, own_skin) - own_skin for region in (lids, cheeks)]
-    shifts = [torch.cat([0.7 * light * d[:, :1], d[:, 1:]], dim=1) for d in difference]
+    brighter = torch.cat([light, torch.ones_like(light), torch.ones_like(light)], dim=1)
+    shadow, blush = (brighter * (_mean(lab, m.square(), own_skin) - own_skin) for m in (lids, cheeks))
     mouth = _mean(lab, lips, own_skin)
     mouth = torch.cat([light.sqrt() * mouth[:, :1], mouth[:, 1:]], dim=1)
     dark = 1 - _mean(lab, liner, lid)[:, :1] / lid[:, :1].clamp(min=1)
     line = ((dark - BARE_LASHES) / (LINED_LASHES - BARE_LASHES)).clamp(0, 1)
     full, none = torch.ones_like(line), torch.zeros_like(line)
-    parts = [mouth, 0.9 * full, shifts[0], full, shifts[1], full, line, none, 0.5 * full]
+    parts = [mouth, 0.9 * full, BOLDER * shadow, full, blush, full, line, none, 0.5 * full]
     return torch.cat(parts, dim=1)[:, :, 0, 0]
 
 
@@ -139,20 +141,26 @@ def _mean(lab: Tensor, weight: Tensor, fallback: Tensor | None = None) -> Tensor
 
 
 def _towards(lab: Tensor, mean: Tensor, colour: Tensor) -> Tensor:
-    """Lips: move the mean to ``colour`` and even the hue a little; lightness keeps its detail and its highlights."""
-    change = colour - mean - 0.3 * (lab - mean) * lab.new_tensor([0, 1, 1])[:, None, None]
+    """Lips: move the mean to ``colour``; lightness keeps its detail, colour follows it, highlights stay white."""
+    lightness = lab[:, :1] + 0.9 * (colour[:, :1] - mean[:, :1]).clamp(max=8)
+    shade = (lightness / colour[:, :1].clamp(min=15)).clamp(0.4, 1.1)  # darker folds are less colourful
     shine = ((100 - lab[:, :1]) / 25).clamp(0, 1)
-    return torch.cat([0.8 * change[:, :1].clamp(max=8), change[:, 1:]], dim=1) * shine
+    return (torch.cat([lightness, shade * colour[:, 1:].expand_as(lab[:, 1:])], dim=1) - lab) * shine
 
 
 def _shift(mean: Tensor, skin: Tensor, shift: Tensor) -> Tensor:
-    """Lids and cheeks: move the mean to the own skin plus ``shift``; never much lighter than it was."""
-    target = skin + torch.cat([shift[:, :1] * skin[:, :1] / SKIN[0], shift[:, 1:]], dim=1)
-    change = target - mean
-    return torch.cat([change[:, :1].clamp(max=3), change[:, 1:]], dim=1)
+    """Lids and cheeks: move the mean to the own skin plus ``shift``; never much lighter than it was.
+
+    The greyer the colour meant, the less of the own skin is left in it: black must not turn blue on pale skin.
+    """
+    usual = shift.new_tensor(SKIN)[None, :, None, None]
+    meant = usual[:, 1:] + shift[:, 1:]
+    own = (meant.norm(dim=1, keepdim=True) / usual[:, 1:].norm()).clamp(max=1)
+    lightness = skin[:, :1] * (1 + shift[:, :1] / SKIN[0]) - mean[:, :1]
+    return torch.cat([lightness.clamp(max=3), meant + own * (skin - usual)[:, 1:] - mean[:, 1:]], dim=1)
 
 
-def _evening(lab: Tensor, skin: Tensor, radius: int = 9, edge: float = 7.0) -> Tensor:
+def _evening(lab: Tensor, skin: Tensor, radius: int = 7, edge: float = 7.0) -> Tensor:
     """The low-frequency change that evens skin: a guided filter (He et al. 2010) led by lightness.
 
     At half size (fast guided filter, He & Sun 2015): the finer half of the spectrum is never touched.

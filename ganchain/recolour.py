@@ -34,25 +34,31 @@ class Dye:
 
 DYES = {
     "black": Dye(13, (4, 8), ((0, 0, 0), (15, 1, 1), (40, 0, -1), (70, 0, -1))),
-    "brown": Dye(29, (7, 12), ((0, 0, 0), (14, 7, 8), (30, 11, 17), (50, 11, 22), (80, 5, 18))),
-    "blond": Dye(62, (11, 16), ((0, 0, 0), (25, 7, 14), (45, 7, 25), (65, 4, 29), (85, 1, 24), (100, 0, 6))),
+    "brown": Dye(28, (7, 12), ((0, 0, 0), (14, 6, 7), (30, 9, 14), (50, 9, 18), (80, 4, 15))),
+    "blond": Dye(60, (13, 18), ((0, 0, 0), (20, 8, 11), (40, 9, 23), (60, 7, 28), (80, 3, 24), (100, 0, 8))),
 }
 GAIN = 2.4  # contrast is not stretched further: noise would show
-RELIEF = 30.0  # lights and shadows stay within this of the mean L
+RELIEF = (22.0, 30.0)  # lights stay within this above the mean L, shadows below it
+OUTLIER = 2.0  # what is lighter than so many deviations is hair mixed with skin or background
 
 
 def dye(faces: Tensor, matte: Tensor, colour: Dye) -> Tensor:
     """Dye the hair under ``matte``: (N, 3, H, W) -1..1 and (N, 1, H, W) 0..1 -> (N, 3, H, W) -1..1."""
     lab = to_lab(faces)
-    light, weight = lab[:, :1], matte.square()
-    mean, deviation = moments(light, weight)
+    weight = matte**8  # what is surely hair
+    light, (mean, deviation) = lab[:, :1], moments(lab[:, :1], weight)
+    hair = torch.minimum(light, mean + OUTLIER * deviation)
     gain = (deviation.clamp(*colour.contrast) / deviation).clamp(max=GAIN)
+    limit = torch.where(hair > mean, RELIEF[0], RELIEF[1])
     target = colour.lightness + 0.2 * (mean - 40)
-    relief = RELIEF * torch.tanh((light - mean) * gain / RELIEF)
-    new = (target + relief).clamp(0, 100)
-    chroma = lab[:, 1:] - moments(lab[:, 1:], weight)[0]
-    dyed = from_lab(torch.cat([new, ramp(new, colour) + 0.3 * chroma], dim=1))
-    return faces + matte * (dyed - faces)
+    new = (target + limit * torch.tanh((hair - mean) * gain / limit)).clamp(0, 100)
+    bare = ((light - hair) / (3 * deviation)).clamp(0, 1)
+    mixed = torch.minimum(
+        light + matte * (new - hair), torch.maximum(light, torch.lerp(new, target.expand_as(new), bare))
+    )
+    own = lab[:, 1:] - moments(lab[:, 1:], weight)[0]
+    chroma = torch.lerp(lab[:, 1:], ramp(new, colour) + 0.3 * own, matte)
+    return torch.where(matte > 0, from_lab(torch.cat([mixed, chroma], dim=1)), faces)
 
 
 def moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

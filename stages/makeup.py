@@ -27,11 +27,11 @@ def _checked(text: str) -> str:
 Colour = Annotated[str, AfterValidator(_checked)]
 
 LOOKS = {
-    "natural": Look(colour("#b85c68"), 0.65, on_skin("#a87f68"), 0.5, on_skin("#de8f80"), 0.4, 0.4, 0.2, 0.6),
-    "rose": Look(colour("#c03a66"), 0.75, on_skin("#a8687a"), 0.5, on_skin("#df858c"), 0.5, 0.5, 0.25, 0.7),
-    "coral": Look(colour("#d8543f"), 0.75, on_skin("#b87c58"), 0.55, on_skin("#e48a6c"), 0.5, 0.45, 0.25, 0.7),
-    "evening": Look(colour("#9c1030"), 0.9, on_skin("#744a3c"), 0.75, on_skin("#d07c6c"), 0.55, 0.8, 0.4, 0.8),
-    "smoky": Look(colour("#a8646a"), 0.7, on_skin("#50453f"), 0.85, on_skin("#cc8472"), 0.45, 1.0, 0.45, 0.8),
+    "natural": Look(colour("#b85c68"), 0.65, on_skin("#a87f68"), 0.5, on_skin("#de8f80"), 0.35, 0.4, 0.2, 0.4),
+    "rose": Look(colour("#c03a66"), 0.75, on_skin("#a8687a"), 0.5, on_skin("#df858c"), 0.4, 0.5, 0.25, 0.5),
+    "coral": Look(colour("#d8543f"), 0.75, on_skin("#b87c58"), 0.55, on_skin("#e48a6c"), 0.4, 0.45, 0.25, 0.5),
+    "evening": Look(colour("#9c1030"), 0.9, on_skin("#744a3c"), 0.75, on_skin("#d07c6c"), 0.4, 0.8, 0.4, 0.55),
+    "smoky": Look(colour("#a8646a"), 0.7, on_skin("#5a453a"), 0.85, on_skin("#cc8472"), 0.35, 1.0, 0.45, 0.55),
 }  # lips, lids, cheeks: colour and amount; liner, brows, evenness
 
 
@@ -90,7 +90,7 @@ class Makeup(Stage):
         if self.eyes:
             look = replace(look, lids=on_skin(self.eyes), lids_amount=max(look.lids_amount, 0.6))
         if self.cheeks:
-            look = replace(look, cheeks=on_skin(self.cheeks), cheeks_amount=max(look.cheeks_amount, 0.6))
+            look = replace(look, cheeks=on_skin(self.cheeks), cheeks_amount=max(look.cheeks_amount, 0.4))
         return look
 
     def regions(self, faces: Tensor) -> Tensor:

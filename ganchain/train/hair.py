@@ -25,6 +25,7 @@ from ganchain.nets.unet import UNet
 from ganchain.recolour import DYES, Dye, dye
 from ganchain.tensors import Pixels, to_faces, to_pixels
 from ganchain.train.data import Sample, read, samples
+from ganchain.train.depthwise import quick
 from ganchain.train.landmarks import landmarks
 from ganchain.train.recipe import Recipe
 from ganchain.train.teachers.hair import matte
@@ -39,7 +40,7 @@ def maps(found: list[Sample], cache: Path) -> Maps:
     if cache.exists():
         with np.load(cache) as stored:
             if np.array_equal(stored["names"], names):
-                return stored["maps"]
+                return np.asarray(stored["maps"])
     points = landmarks(found, HEAD, cache.with_name(f"landmarks-{cache.name}"))
     with ProcessPoolExecutor(2) as pool:
         made = np.stack(list(pool.map(_map, [sample.path for sample in found], points, chunksize=20)))
@@ -50,7 +51,7 @@ def maps(found: list[Sample], cache: Path) -> Maps:
 def _map(path: Path, points: NDArray[np.float64]) -> Maps:
     cv2.setNumThreads(1)
     found = matte(read(path), points)
-    return (np.stack([found.hair, found.backdrop, found.known]) * 255).round().astype(np.uint8)
+    return np.asarray((np.stack([found.hair, found.backdrop, found.known]) * 255).round(), np.uint8)
 
 
 class Heads(Dataset[Item]):
@@ -79,7 +80,7 @@ class Heads(Dataset[Item]):
         ramp = ((0.0, 0.0, 0.0), (50.0, reddish, yellow), (100.0, reddish / 2, yellow / 2))
         colour = Dye(light, (4 + light / 8, 8 + light / 8), ramp)
         alpha = torch.from_numpy(hair).float()[None, None] / 255
-        return to_pixels(dye(to_faces(pixels), alpha, colour))[0]
+        return np.asarray(to_pixels(dye(to_faces(pixels), alpha, colour))[0])
 
     def _before(self, pixels: Pixels, backdrop: NDArray[np.uint8]) -> Pixels:
         """Another background: a part of another training picture, sharp or blurred, or a flat colour."""
@@ -88,11 +89,11 @@ class Heads(Dataset[Item]):
         other = read(self.found[int(torch.randint(len(self.found), ()))].path)
         side, (height, width) = int(_between(24, 128)), pixels.shape[:2]
         part = other[:side, :side] if _chance(0.5) else other[-side:, -side:]  # wall or clothes
-        behind = cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR)
+        behind = np.asarray(cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
         if _chance(0.3):
-            behind = np.full_like(pixels, torch.randint(256, (3,)).numpy())
+            behind = np.broadcast_to(torch.randint(256, (3,)).numpy().astype(np.uint8), pixels.shape)
         alpha = backdrop[..., None] / 255
-        return (pixels * (1 - alpha) + behind * alpha).round().astype(np.uint8)
+        return np.asarray((pixels * (1 - alpha) + behind * alpha).round(), np.uint8)
 
 
 def _between(low: float, high: float) -> float:
@@ -111,16 +112,18 @@ def _moved(pixels: Pixels, answer: Maps) -> tuple[Pixels, Maps]:
     matrix[:, 2] += _between(-0.08, 0.08) * side, _between(-0.08, 0.08) * side
     if _chance(0.5):
         matrix[0] = (0, 0, 2 * middle) - matrix[0]
-    pixels = cv2.warpAffine(pixels, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101)
     planes = np.ascontiguousarray(answer.transpose(1, 2, 0))
-    planes = cv2.warpAffine(planes, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101)
-    return np.asarray(pixels, np.uint8), np.asarray(planes.transpose(2, 0, 1), np.uint8)
+    turned, marked = (
+        np.asarray(cv2.warpAffine(x, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101), np.uint8)
+        for x in (pixels, planes)
+    )
+    return turned, marked.transpose(2, 0, 1)
 
 
 def _lit(pixels: Pixels) -> Pixels:
     """Another exposure (gamma 0.6-1.6), white balance (10 %) and sharpness."""
     light = (pixels / 255) ** _between(0.6, 1.6) * (0.9 + 0.2 * torch.rand(3).numpy())
-    changed = (light * 255).clip(0, 255).round().astype(np.uint8)
+    changed = np.asarray((light * 255).clip(0, 255).round(), np.uint8)
     if _chance(0.3):
         changed = np.asarray(cv2.GaussianBlur(changed, (0, 0), _between(0.4, 1.6)), np.uint8)
     return changed
@@ -143,7 +146,7 @@ class Hair(Recipe):
         cache: Path = Path("runs/cache"),
     ) -> None:
         self.data, self.steps, self.batch, self.rate, self.cache = data, steps, batch, rate, cache
-        self.networks: dict[str, nn.Module] = {"student": UNet(3, 1, widths, depths)}
+        self.networks: dict[str, nn.Module] = {"student": quick(UNet(3, 1, widths, depths))}
 
     def dataset(self, split: str) -> Dataset[Any]:
         """Held-out pairs hold good mattes only; in training half are good ones."""

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganchain.tensors import Pixels
+from ganchain.train.teachers.head import Head, Mask
 
 Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
-FOREHEAD = 0.28  # height of the forehead above the brows, in brow-to-chin lengths
 UNLIKE = 2.5  # distance from which a colour is another one
 
 
@@ -29,100 +28,12 @@ class Matte:
         hair: (H, W) float32 0..1, the share of hair in each pixel.
         backdrop: (H, W) float32 0..1, plain background, for putting another one there.
         known: (H, W) bool, where ``hair`` is right: everywhere if it looks like hair (area, smoothness,
-            distance in colour from skin and background), else only on the face and below the shoulders.
+            distance in colour from skin and background), else only where there can be none.
     """
 
     hair: Floats
     backdrop: Floats
     known: Mask
-
-    @property
-    def good(self) -> bool:
-        return bool(self.known.all())
-
-
-@dataclass(frozen=True)
-class Head:
-    """Where things are, from 68 landmarks (x, y in px)."""
-
-    points: NDArray[np.float64]
-    shape: tuple[int, int]
-
-    @property
-    def width(self) -> float:
-        return float(self.points[16, 0] - self.points[0, 0])
-
-    @property
-    def height(self) -> float:
-        """Brow to chin."""
-        return float(self.points[8, 1] - self.points[17:27, 1].mean())
-
-    @property
-    def top(self) -> tuple[float, float]:
-        """The middle of the hair line of an average forehead: (x, y)."""
-        x = float(self.points[[0, 16, 27], 0].mean())
-        return x, float(self.points[17:27, 1].mean()) - FOREHEAD * self.height
-
-    def polygon(self, corners: NDArray[np.float64]) -> Mask:
-        canvas = np.zeros(self.shape, np.uint8)
-        cv2.fillPoly(canvas, [np.round(corners).astype(np.int32)], 1)
-        return canvas.astype(bool)
-
-    def ellipse(self, x: float, y: float, half_width: float, half_height: float) -> Mask:
-        rows, columns = np.mgrid[: self.shape[0], : self.shape[1]]
-        inside: Mask = ((columns - x) / half_width) ** 2 + ((rows - y) / half_height) ** 2 < 1
-        return inside
-
-    def rows(self, start: float, stop: float) -> Mask:
-        y = np.arange(self.shape[0])[:, None]
-        return np.broadcast_to((y >= start) & (y < stop), self.shape)
-
-    def face(self) -> Mask:
-        """Jaw line to brows, a little above them."""
-        brows = self.points[26:16:-1] - (0, 0.05 * self.height)
-        return self.polygon(np.concatenate([self.points[:17], brows]))
-
-    def forehead(self) -> Mask:
-        """A patch above the root of the nose."""
-        x, y = self.top
-        return self.ellipse(x, y + 0.6 * FOREHEAD * self.height, 0.22 * self.width, 0.1 * self.height)
-
-    def cap(self) -> Mask:
-        """Where the hair of the crown is, low or high hair line: above the middle of the forehead."""
-        x, y = self.top
-        around = self.ellipse(x, y, 0.42 * self.width, 0.34 * self.height)
-        return around & self.rows(0, y + 0.06 * self.height)
-
-    def region(self) -> Mask:
-        """Where hair can be at all: around the head, and beside the face down to the shoulders."""
-        x = self.top[0]
-        aside = np.abs(np.arange(self.shape[1])[None] - x)
-        eyes, chin = float(self.points[30, 1]), float(self.points[8, 1])
-        around = self.ellipse(x, eyes, 0.95 * self.width, 1.6 * self.height) & self.rows(0, eyes)
-        strips = self.rows(eyes, chin + 0.45 * self.height) & (aside < 0.95 * self.width)
-        return np.asarray(around | (strips & (aside > 0.3 * self.width)))
-
-    def upper(self) -> Mask:
-        """Where hair can be above the eyes."""
-        return self.region() & ~self.face() & self.rows(0, float(self.points[27, 1]))
-
-    def body(self) -> Mask:
-        """The inner head and all below the chin."""
-        x = self.top[0]
-        inner = self.ellipse(x, float(self.points[30, 1]), 0.5 * self.width, 0.9 * self.height)
-        return inner | self.rows(float(self.points[8, 1]), 9999)
-
-    def edge(self) -> Mask:
-        """The picture's edge beside and above the head: background, mostly."""
-        edge = np.zeros(self.shape, bool)
-        edge[:, :6] = edge[:, -6:] = edge[:4] = True
-        return edge & self.rows(0, float(self.points[30, 1])) & ~self.ellipse(*self.top, 0.6 * self.width, 400)
-
-    def skin_sample(self) -> Mask:
-        """Cheeks and nose: skin on every face, glasses and beards aside."""
-        left, right = self.points[[1, 3, 48, 31, 39, 41, 36]], self.points[[15, 13, 54, 35, 42, 46, 45]]
-        cheeks = self.polygon(left) | self.polygon(right) | self.polygon(self.points[[27, 31, 33, 35]])
-        return cv2.erode(cheeks.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
 
 
 def matte(pixels: Pixels, points: NDArray[np.float64]) -> Matte:
@@ -131,18 +42,19 @@ def matte(pixels: Pixels, points: NDArray[np.float64]) -> Matte:
     lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB).astype(np.float32)
     skin = unlike(lab, _skin(lab, head), (14, 5, 5))
     backdrop = unlike(lab, _clusters(lab[head.edge()], 4), (9, 4, 4))
-    cap = head.cap()
+    cap, nothing = head.cap(), np.zeros(head.shape, np.float32)
     unexplained = (skin > UNLIKE) & (backdrop > UNLIKE)
     seeds = _parts(cap & unexplained, cap)
-    never = head.face() | (head.forehead() & (skin < 0.7 * UNLIKE)) | ~head.region()
+    behind = _parts((backdrop < UNLIKE) & ~head.body(), head.edge())
+    never = head.face() | ~head.region() | _bare(lab, head) | _open(behind & (backdrop < 0.8), 7)
     if float(seeds.sum()) < 0.2 * cap.sum():
-        return Matte(np.zeros(head.shape, np.float32), np.zeros(head.shape, np.float32), never)
+        return Matte(nothing, nothing, never)
     found = _parts(_grabcut(pixels, lab, head, seeds, skin, backdrop), seeds)
     guide = np.asarray(lab[..., 0] / 255, np.float32)
     hair = _bared(guided(guide, found.astype(np.float32)), lab, skin, head)
-    behind = (backdrop < UNLIKE) & ~found & ~head.body()
-    plain = guided(guide, _parts(behind, head.edge()).astype(np.float32)) * (1 - hair)
-    if not looks_right(hair, unexplained & head.upper(), lab, head):
+    plain = guided(guide, (behind & ~found).astype(np.float32)) * (1 - hair)
+    signs = judge(hair, unexplained & head.upper(), lab, head).values()
+    if not all(low <= value <= high for value, low, high in signs):
         return Matte(np.where(never, 0, hair).astype(np.float32), plain, never)
     return Matte(hair, plain, np.ones(head.shape, bool))
 
@@ -153,6 +65,20 @@ def _skin(lab: Floats, head: Head) -> Floats:
     forehead = lab[head.forehead()]
     bright = np.quantile(forehead, [0.5, 0.85], axis=0)
     return np.stack([cheeks, *bright[bright[:, 0] > cheeks[0] - 20]]).astype(np.float32)
+
+
+def _bare(lab: Floats, head: Head) -> Mask:
+    """Forehead and bald crown: the colour of skin, and smooth as hair never is."""
+    skin = unlike(lab, _skin(lab, head)[:2], (16, 4, 4))
+    texture = lab[..., 0] - cv2.GaussianBlur(lab[..., 0], (0, 0), 2.0)
+    rough = np.sqrt(cv2.GaussianBlur(texture * texture, (0, 0), 3.0))
+    inner = head.ellipse(head.top[0], float(head.points[30, 1]), 0.5 * head.width, 1.1 * head.height)
+    return _open(head.upper() & inner & (skin < 1.6) & (rough < 3), 5)
+
+
+def _open(mask: Mask, size: int) -> Mask:
+    """Without its parts narrower than ``size`` px."""
+    return np.asarray(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((size, size), np.uint8)) > 0)
 
 
 def unlike(lab: Floats, colours: Floats, spread: tuple[float, float, float]) -> Floats:
@@ -193,24 +119,24 @@ def _grabcut(pixels: Pixels, lab: Floats, head: Head, seeds: Mask, skin: Floats,
 
 
 def _parts(found: Mask, seeds: Mask) -> Mask:
-    """The largest part of ``found`` that touches ``seeds``, and others touching it that are half as large."""
-    opened = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    """The largest part of ``found`` that touches ``seeds``, and others a third as large."""
+    opened = _open(found, 3).astype(np.uint8)
     count, parts, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
-    touching = [k for k in range(1, count) if (seeds & (parts == k)).any()]
-    largest = max((stats[k, cv2.CC_STAT_AREA] for k in touching), default=0)
-    return np.isin(parts, [k for k in touching if stats[k, cv2.CC_STAT_AREA] >= 0.3 * largest])
+    touching = {k: stats[k, cv2.CC_STAT_AREA] for k in range(1, count) if (seeds & (parts == k)).any()}
+    return np.isin(parts, [k for k, area in touching.items() if area >= 0.3 * max(touching.values())])
 
 
-def guided(guide: Floats, alpha: Floats, radius: int = 4, epsilon: float = 1e-3) -> Floats:
+def guided(guide: Floats, alpha: Floats, radius: int = 4) -> Floats:
     """Soften a mask along the edges of ``guide`` (guided filter, He et al. 2010). (H, W) 0..1."""
 
     def mean(x: Floats) -> Floats:
-        return cv2.blur(x, (2 * radius + 1, 2 * radius + 1)).astype(np.float32)
+        return np.asarray(cv2.blur(x, (2 * radius + 1, 2 * radius + 1)), np.float32)
 
     guide_mean, alpha_mean = mean(guide), mean(alpha)
-    slope = (mean(guide * alpha) - guide_mean * alpha_mean) / (mean(guide * guide) - guide_mean**2 + epsilon)
-    offset = alpha_mean - slope * guide_mean
-    return np.clip(mean(slope) * guide + mean(offset), 0, 1).astype(np.float32)
+    covariance = mean(guide * alpha) - guide_mean * alpha_mean
+    slope = np.asarray(covariance / (mean(guide * guide) - guide_mean**2 + 1e-3), np.float32)
+    offset = np.asarray(alpha_mean - slope * guide_mean, np.float32)
+    return np.asarray(np.clip(mean(slope) * guide + mean(offset), 0, 1), np.float32)
 
 
 def _bared(hair: Floats, lab: Floats, skin: Floats, head: Head) -> Floats:
@@ -219,15 +145,10 @@ def _bared(hair: Floats, lab: Floats, skin: Floats, head: Head) -> Floats:
         return hair
     bare, full = lab[head.skin_sample()].mean(axis=0), lab[hair > 0.9].mean(axis=0)
     share = np.clip((lab - bare) @ (full - bare) / np.square(full - bare).sum() / 0.7, 0, 1)
-    x = head.top[0]
-    inner = head.ellipse(x, float(head.points[30, 1]), 0.6 * head.width, 1.0 * head.height)
+    inner = head.ellipse(head.top[0], float(head.points[30, 1]), 0.6 * head.width, 1.0 * head.height)
     face = ((skin < UNLIKE) & (hair < 0.9) & inner).astype(np.uint8)
     beside = cv2.dilate(face, np.ones((11, 11), np.uint8)).astype(bool)
     return np.where(beside, np.minimum(hair, share), hair).astype(np.float32)
-
-
-def looks_right(hair: Floats, missed: Mask, lab: Floats, head: Head) -> bool:
-    return all(low <= value <= high for value, low, high in judge(hair, missed, lab, head).values())
 
 
 def judge(alpha: Floats, missed: Mask, lab: Floats, head: Head) -> dict[str, tuple[float, float, float]]:

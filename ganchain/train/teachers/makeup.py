@@ -51,35 +51,53 @@ def _tone(lab: Plane, points: Points, unit: float) -> Plane:
     light, red, yellow = np.moveaxis((lab - middle) / np.maximum(spread, (7, 3, 3.5)), -1, 0)
     light = np.where(light < 0, light, light * 0.7)  # highlights are skin too
     distance = np.sqrt(0.5 * light**2 + red**2 + 0.8 * yellow**2)
-    likely = 1 / (1 + np.exp((distance - 3.7) / 0.5))
-    return _led(_soft(likely.astype(np.float32), unit), lab, 4 * unit)
+    likely = _sigmoid((3.7 - distance) / 0.5)
+    return _led(_soft(likely, unit), lab, 4 * unit)
 
 
 def _bare_eyes(lab: Plane, points: Points, unit: float) -> float:
     """0 behind sunglasses .. 1: the skin just below the eyes is about as light as the cheeks."""
     light = lab[..., 0]
     below = [points[part].mean(0) + np.array([0, 14 * unit]) for part in ([40, 41], [46, 47])]
-    spots = np.maximum.reduce([_disc_at(light.shape, spot, 6 * unit) for spot in below]) > 0.5
+    size = (round(11 * unit),) * 2
+    spots = [cv2.getRectSubPix(light, size, (float(x), float(y))) for x, y in below]
     cheeks = np.maximum(*(_cheek(points, side, lab.shape) for side in (0, 1))) > 0.5
-    share = float(np.median(light[spots]) / max(float(np.median(light[cheeks])), 1))
+    share = float(np.median(spots) / max(float(np.median(light[cheeks])), 1))
     return float(_step(share, 0.35, 0.44))
 
 
 def _lips(lab: Plane, points: Points, unit: float) -> Plane:
     """Lips by landmarks times lips by colour, the opening with the teeth left out."""
+    points = points + _lip_shift(lab, points, unit)
     outer = _polygon(_rounded(points[OUTER_LIPS]), lab.shape)
-    opening = _polygon(_rounded(points[INNER_LIPS]), lab.shape)
-    area = _soft(_grown(outer, 2 * unit) * (1 - opening), 1.2 * unit)
-    core = (_shrunk(outer, 1.5 * unit) * (1 - _grown(opening, unit))) > 0.5
+    between = _polygon(_rounded(points[INNER_LIPS]), lab.shape)
+    gap = float(np.linalg.norm(points[66] - points[62])) / unit
+    opening = between * float(_step(gap, 2, 3.5))  # dlib opens closed mouths a little
+    area = _soft(_grown(outer, unit) * (1 - opening), unit)
+    core = (_shrunk(outer, 1.5 * unit) * (1 - _grown(between, unit))) > 0.5
     ring = (_grown(outer, 9 * unit) - _grown(outer, 4 * unit)) > 0.5
     if core.sum() < 30 or ring.sum() < 30:
         return area
     likely = _likelihood(lab, lab[core], lab[ring])
-    inside = _grown(opening, 1.5 * unit)
-    teeth = 1 / (1 + np.exp(-(lab[..., 0] - np.percentile(lab[core][:, 0], 90) - 6) / 2))
-    pale = 1 / (1 + np.exp((lab[..., 1] - np.percentile(lab[core][:, 1], 15) + 4) / 1.5))
-    likely = likely * (1 - inside * np.maximum(teeth, pale) * (opening.sum() > 20))
+    light, red = np.moveaxis(lab[..., :2], -1, 0)
+    teeth = _sigmoid((light - np.percentile(lab[core][:, 0], 90) - 4) / 2)
+    pale = _sigmoid((np.percentile(lab[core][:, 1], 15) - 2 - red) / 1.5)
+    likely = likely * (1 - _grown(between, 1.5 * unit) * np.maximum(teeth, pale) * float(_step(gap, 1.5, 2.5)))
     return _soft(_led((area * likely).astype(np.float32), lab, 2 * unit), 0.6 * unit)
+
+
+def _lip_shift(lab: Plane, points: Points, unit: float) -> Points:
+    """The shift (x, y) in px that puts the landmarks' lips where the red is: dlib's lie a little low."""
+    opening = _polygon(points[INNER_LIPS], lab.shape)
+    outer = _polygon(points[OUTER_LIPS], lab.shape)
+    around = np.maximum(_grown(outer, 5 * unit) - outer, _shrunk(opening, unit))
+    red = _soft(lab[..., 1] - 0.1 * lab[..., 0], unit)
+    kernel = outer * (1 - opening)
+    kernel = kernel / max(kernel.sum(), 1) - around / max(around.sum(), 1)
+    tries = [(x, y) for y in range(-4, 1) for x in range(-2, 3)]
+    moved = [np.roll(red, (-y, -x), (0, 1)) for x, y in tries]
+    scores = [float((kernel * m).sum()) - 0.1 * (x * x + y * y) for m, (x, y) in zip(moved, tries, strict=True)]
+    return np.array(tries[int(np.argmax(scores))], np.float64)
 
 
 def _likelihood(lab: Plane, inside: Plane, outside: Plane) -> Plane:
@@ -90,44 +108,40 @@ def _likelihood(lab: Plane, inside: Plane, outside: Plane) -> Plane:
         away = lab - np.median(colours, axis=0)
         scores.append(np.einsum("hwi,ij,hwj->hw", away, np.linalg.inv(covariance), away) / 2)
     odds = (scores[1] - scores[0]).clip(-6, 6)
-    likely = 1 / (1 + np.exp(-(odds + 1.5)))
-    return np.asarray(0.15 + 0.85 * likely, np.float32)
+    return 0.15 + 0.85 * _sigmoid(odds + 1.2)
 
 
 def _lid(lab: Plane, points: Points, side: int, unit: float) -> tuple[Plane, Plane]:
     """Eyeshadow and liner of one eye: in the eye's own frame, x 0 (outer corner) .. 1 (inner), y up."""
     eye = points[36:42] if side == 0 else points[[45, 44, 43, 42, 47, 46]]
     brow = points[17:22] if side == 0 else points[22:27][::-1]
-    length = float(np.linalg.norm(eye[3] - eye[0]))
-    across = (eye[3] - eye[0]) / max(length, 1)
-    up = np.array([across[1], -across[0]]) * (1 if side == 0 else -1)
-    x, y = _frame(_grid(lab.shape), eye[0], across, up, length)
-    lid = _curve(*_frame(eye[:4], eye[0], across, up, length))
-    arch = _curve(*_frame(brow, eye[0], across, up, length))
-    line = np.polyval(lid, x.clip(-0.1, 1.05)) + _lash_line(lab, lid, eye[0], across, up, length)
+    across = eye[3] - eye[0]
+    axes = np.stack([across, np.array([across[1], -across[0]]) * (1 if side == 0 else -1)])
+    length = max(float(np.linalg.norm(across)), 1.0)
+    x, y = np.moveaxis((_grid(lab.shape) - eye[0]) @ axes.T, -1, 0) / length**2
+    seen = [(part - eye[0]) @ axes.T / length**2 for part in (eye[:4], brow)]
+    lid, arch = (np.polyfit(part[:, 0], part[:, 1], 2) for part in seen)
+    line = np.polyval(lid, x.clip(-0.1, 1.05)) + _lash_line(lab[..., 0], lid, eye[0], axes)
     room = (np.polyval(arch, x.clip(0, 1)) - np.polyval(lid, x.clip(0, 1))).clip(0.15, 1.2)
     rise = (y - line) / room
     fade = (1 - _step(rise, 0.25, 0.8)) * _step(rise, -0.02, 0.1)
     shadow = fade * _step(x, -0.25, 0.05) * (1 - _step(x, 0.9, 1.08)) * (0.75 + 0.25 * (1 - _step(x, 0.2, 0.7)))
-    thick = (0.045 + 0.02 * (1 - _step(x, 0.1, 0.8))) * (36 * unit / max(length, 1)) ** 0.5
+    thick = (0.045 + 0.02 * (1 - _step(x, 0.1, 0.8))) * (36 * unit / length) ** 0.5
     liner = np.exp(-(((y - line - 0.25 * thick) / thick) ** 2)) * _step(x, -0.14, 0.02) * (1 - _step(x, 0.85, 1.0))
     return np.asarray(shadow, np.float32), np.asarray(liner, np.float32)
 
 
-def _lash_line(lab: Plane, lid: Points, origin: Points, across: Points, up: Points, length: float) -> float:
+def _lash_line(light: Plane, lid: Points, origin: Points, axes: Points) -> float:
     """How far (in eye lengths) the upper lash line lies above the landmarks' curve: the strongest dark edge."""
-    xs = np.linspace(0.15, 0.85, 24)
+    x = np.linspace(0.15, 0.85, 24)
+    soft = _soft(light, 0.8)
+
+    def at(rise: float) -> float:
+        where = (origin + np.stack([x, np.polyval(lid, x) + rise], axis=1) @ axes).astype(np.float32)
+        return float(np.mean(cv2.remap(soft, where[:, :1], where[:, 1:], cv2.INTER_LINEAR)))
+
     tries = np.linspace(-0.1, 0.1, 11)
-    light = cv2.GaussianBlur(lab[..., 0], (0, 0), 0.8)
-
-    def at(rise: float) -> Plane:
-        ys = np.polyval(lid, xs) + rise
-        where = (origin + length * (xs[:, None] * across + ys[:, None] * up)).astype(np.float32)
-        seen = cv2.remap(light, where[:, :1], where[:, 1:], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(seen, np.float32)
-
-    edges = [float((at(t + 0.07) - at(t - 0.03)).mean()) - 300 * t**2 for t in tries]
-    return float(tries[int(np.argmax(edges))])
+    return float(max(tries, key=lambda rise: at(rise + 0.07) - at(rise - 0.03) - 300 * rise**2))
 
 
 def _brow(lab: Plane, points: Points, side: int, unit: float) -> Plane:
@@ -138,7 +152,7 @@ def _brow(lab: Plane, points: Points, side: int, unit: float) -> Plane:
     cv2.polylines(canvas, stroke, False, 255, round(11 * unit * FINE), cv2.LINE_AA)
     area = _soft(_reduced(canvas), 1.5 * unit)
     around = _soft(lab[..., 0], 14 * unit)
-    darker = 1 / (1 + np.exp(-(around - lab[..., 0] - 3.5) / 2))
+    darker = _sigmoid((around - lab[..., 0] - 3.5) / 2)
     return _led(np.asarray(area * darker, np.float32), lab, 2 * unit)
 
 
@@ -146,7 +160,7 @@ def _cheek(points: Points, side: int, shape: tuple[int, ...]) -> Plane:
     """Blush: a Gaussian ellipse from the apple of the cheek towards the temple, foreshortened with the face."""
     jaw, wing, eye, mouth = (points[k] for k in ((2, 31, 36, 48) if side == 0 else (14, 35, 45, 54)))
     below = points[[40, 41]].mean(0) if side == 0 else points[[46, 47]].mean(0)
-    middle = 0.42 * jaw + 0.3 * wing + 0.28 * below + 0.06 * (mouth - eye)
+    middle = 0.42 * jaw + 0.3 * wing + 0.28 * below + 0.02 * (mouth - eye)
     along = (0.5 * jaw + 0.5 * eye) - 0.5 * (wing + mouth)
     along /= np.linalg.norm(along)
     width = abs(float(np.dot(jaw - wing, along))) * 0.4
@@ -174,14 +188,8 @@ def _features(points: Points, shape: tuple[int, ...], unit: float) -> Plane:
     return _soft(np.maximum.reduce([*eyes, mouth, nostrils]), unit)
 
 
-def _frame(where: Points, origin: Points, across: Points, up: Points, length: float) -> tuple[Points, Points]:
-    away = (where - origin) / max(length, 1)
-    return away @ across, away @ up
-
-
-def _curve(x: Points, y: Points) -> Points:
-    """Coefficients of the parabola through (x, y)."""
-    return np.asarray(np.polyfit(x, y, 2))
+def _sigmoid(x: Points | Plane) -> Plane:
+    return np.asarray(1 / (1 + np.exp(-x)), np.float32)
 
 
 def _step(x: Points | float, low: float, high: float) -> Points:
@@ -227,11 +235,7 @@ def _disc(radius: float) -> NDArray[np.uint8]:
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)).astype(np.uint8)
 
 
-def _disc_at(shape: tuple[int, ...], middle: Points, radius: float) -> Plane:
-    return np.asarray(np.linalg.norm(_grid(shape) - middle, axis=-1) < radius, np.float32)
-
-
-def _soft(plane: Plane, sigma: float) -> Plane:
+def _soft(plane: Plane | Points, sigma: float) -> Plane:
     return cv2.GaussianBlur(plane, (0, 0), max(sigma, 0.3)).astype(np.float32)
 
 

@@ -26,6 +26,7 @@ BROWS = (slice(17, 22), slice(22, 27))
 LIPS = slice(48, 60)
 ENLARGE = 0.18  # at the centre of the eye
 REACH = 1.6  # radius of the enlargement in eye widths
+LIFT = 4.0  # how much lighter skin becomes, in L* (0..100), the same for every skin colour
 
 
 def webtoon(picture: Pixels, faces: Sequence[Points] = ()) -> Pixels:
@@ -54,9 +55,8 @@ def webtoon(picture: Pixels, faces: Sequence[Points] = ()) -> Pixels:
     detail = np.maximum(np.maximum(eyes, brows), lips)
     tangents = _tangents(lab)
     tone = _skin_tone(lab, points)
-    drawn = _coloured(
-        _flattened(_bright_eyes(lab, eyes), tangents, detail, tone), tone, _skin_tone(given, points) + 4
-    )
+    flat = _flattened(_bright_eyes(lab, eyes), tangents, detail, tone)
+    drawn = _coloured(flat, tone, _skin_tone(given, points) + LIFT)
     drawn = _inked(drawn, _lines(lab[..., 0], tangents, _plane(0.01 * eyes - 0.015 * lips)))
     rgb = cv2.cvtColor(drawn, cv2.COLOR_LAB2RGB)
     return (rgb * 255).round().clip(0, 255).astype(np.uint8)
@@ -178,9 +178,7 @@ def _flattened(lab: Plane, tangents: Plane, detail: Plane, tone: float) -> Plane
     return _plane(keep * light + (1 - keep) * even)
 
 
-def _steps(
-    light: Plane, tone: float, step: float = 16.0, widen: float = 4.0, sharpness: float = 8.0
-) -> Plane:
+def _steps(light: Plane, tone: float, step: float = 16.0, widen: float = 4.0, sharpness: float = 8.0) -> Plane:
     """Lightness 0..100 in soft steps, the one of ``tone`` wider: two or three tones on a face."""
     away = light - tone
     position = np.sign(away) * np.maximum(np.abs(away) - widen, 0) / step
@@ -192,7 +190,8 @@ def _steps(
 
 def _coloured(lab: Plane, tone: float, wanted: float) -> Plane:
     """Lightness ``tone`` becomes ``wanted``; pale colours more saturated, strong ones hardly."""
-    gamma = np.clip(np.log(wanted / 100) / np.log(tone / 100), 0.8, 1.4) if 0 < tone < 96 > wanted else 1.0
+    before, after = (np.clip(value, 4, 96) / 100 for value in (tone, wanted))
+    gamma = np.clip(np.log(after) / np.log(before), 0.8, 1.4)
     light = 100 * (lab[..., :1].clip(0, 100) / 100) ** gamma
     colour = cv2.GaussianBlur(lab[..., 1:], (0, 0), 1.5)
     chroma = np.linalg.norm(colour, axis=2, keepdims=True)
