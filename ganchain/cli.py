@@ -126,7 +126,11 @@ def faces(photo: Path, out: Path | None, as_json: bool) -> None:
 @main.command()
 @click.argument("name", required=False)
 def stages(name: str | None) -> None:
-    """List the stages, or explain stage NAME with all its options."""
+    """List the stages, or explain stage NAME with all its options.
+
+    What is printed comes from the stages' own code, those of other installed packages included; every
+    option can stand in a chain as it is called here.
+    """
     from ganchain import describe
 
     describe.stages(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -20,6 +21,7 @@ from ganchain.images import Format
 from ganchain.stage import Stage
 
 Key = str | int
+_COLOUR_AS_COMMENT = re.compile(r":\s+#[0-9a-fA-F]{6}\b")
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -116,6 +118,9 @@ def parse(text: str, source: str, folder: Path) -> Chain:
         raise ChainError(f"{source}:{line}: stages: a list of stages is needed, as in\nstages:\n  - makeup: {{}}")
     rest = {key: value for key, value in data.items() if key != "stages"}
     head = _validated(Head, rest, data, [], source, also=["stages"])
+    for number, line in enumerate(text.splitlines(), start=1):
+        if _COLOUR_AS_COMMENT.search(line):
+            raise ChainError(f'{source}:{number}: to YAML " #" starts a comment; write the colour in quotes')
     specs = tuple(_spec(items, index, source, folder) for index in range(len(items)))
     return Chain(source, specs, head.faces, head.output)
 

@@ -23,6 +23,12 @@ from ganchain.stage import Stage
 CHOSEN, LEFT_OUT = (0, 200, 90), (150, 150, 150)
 
 
+def _console() -> Console:
+    """As wide as the terminal; wide enough for whole names where there is none."""
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
+
+
 def chain(name: str | Path) -> None:
     """Print a chain as it would run: every option, then sides, weights and licences of each stage."""
     described = config.load(name)
@@ -35,7 +41,7 @@ def chain(name: str | Path) -> None:
         framing = "-" if stage.scope == "photo" else f"{stage.framing.side:.2f} x"
         kind = f"enlarges x{stage.scale}" if stage.enlarges else "replaces" if stage.restyles else "adds its change"
         table.add_row(spec.name, stage.scope, side, kind, framing, ", ".join(stage.weights), ", ".join(licences))
-    Console().print(table)
+    _console().print(table)
 
 
 def as_yaml(described: config.Chain) -> str:
@@ -59,7 +65,7 @@ def _plain(value: Any) -> Any:
 
 def stages(name: str | None) -> None:
     """Print all stages with their first lines, or one with its options."""
-    console = Console()
+    console = _console()
     if name is None:
         table = Table("stage", "what it does")
         for each, found in registry.stages().items():
@@ -110,7 +116,7 @@ def faces(found: Sequence[Face], *, as_json: bool) -> None:
         table.add_row(shown, ", ".join(map(str, box)), f"{face.score:.2f}", face.left_out or "")
         number += face.left_out is None
     if not as_json:
-        Console().print(table if found else "no face found")
+        _console().print(table if found else "no face found")
 
 
 def boxes(photo: Photo, found: Sequence[Face]) -> Photo:

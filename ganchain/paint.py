@@ -7,7 +7,6 @@ form of BeautyGAN's histogram matching (Li et al. 2018): what already has the co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from PIL import ImageColor
 from torch import Tensor
 
+from ganchain.lab import from_lab, to_lab
 from ganchain.tensors import to_faces
 
 Lab = tuple[float, float, float]
@@ -183,36 +183,3 @@ def _box(x: Tensor, radius: int) -> Tensor:
     side = 2 * radius + 1
     rows = F.avg_pool2d(x, (side, 1), 1, (radius, 0), count_include_pad=False)
     return F.avg_pool2d(rows, (1, side), 1, (0, radius), count_include_pad=False)
-
-
-# sRGB (IEC 61966-2-1) and CIE Lab with the D65 white point
-_XYZ = (
-    (0.4339, 0.3762, 0.1899),
-    (0.2127, 0.7152, 0.0722),
-    (0.0178, 0.1095, 0.8727),
-)  # rows: a share of white each
-_RGB = torch.linalg.inv(torch.tensor(_XYZ, dtype=torch.float64)).tolist()
-
-
-def to_lab(faces: Tensor) -> Tensor:
-    """(N, 3, H, W) sRGB -1..1 -> Lab: L 0..100, a and b about -100..100."""
-    rgb = ((faces + 1) / 2).clamp(0, 1)
-    linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    xyz = _mix(linear, _XYZ)
-    roots = torch.where(xyz > 0.008856, xyz.clamp(min=1e-4) ** (1 / 3), 7.787 * xyz + 16 / 116)
-    x, y, z = roots[:, 0], roots[:, 1], roots[:, 2]
-    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
-
-
-def from_lab(lab: Tensor) -> Tensor:
-    """Lab -> sRGB -1..1; colours above the gamut pass 1, those below stop at -1."""
-    y = (lab[:, :1] + 16) / 116
-    f = torch.cat([y + lab[:, 1:2] / 500, y, y - lab[:, 2:] / 200], dim=1)
-    linear = _mix(torch.where(f > 0.20689, f**3, (f - 16 / 116) / 7.787), _RGB)
-    rgb = torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=1e-4) ** (1 / 2.4) - 0.055, 12.92 * linear)
-    return rgb.clamp(min=0) * 2 - 1
-
-
-def _mix(x: Tensor, rows: Sequence[Sequence[float]]) -> Tensor:
-    """A 3 x 3 matrix over the channels, written as sums so that autocast leaves the precision alone."""
-    return torch.stack([r * x[:, 0] + g * x[:, 1] + b * x[:, 2] for r, g, b in rows], dim=1)

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
-WHITE = (0.950456, 1.0, 1.088754)
-LINEAR = 6 / 29  # below its cube, the cube root of L*a*b* gives way to a straight line
+from ganchain.lab import from_lab, to_lab
 
 
 @dataclass(frozen=True)
@@ -77,29 +75,3 @@ def ramp(light: Tensor, colour: Dye) -> Tensor:
     share = (light[:, 0] - lights[right - 1]) / (lights[right] - lights[right - 1])
     mixed = torch.lerp(chroma[right - 1], chroma[right], share.clamp(0, 1)[..., None])
     return mixed.permute(0, 3, 1, 2)
-
-
-def to_lab(faces: Tensor) -> Tensor:
-    """sRGB (N, 3, H, W) -1..1 -> L*a*b* (N, 3, H, W), L 0..100."""
-    rgb = (faces.clamp(-1, 1) + 1) / 2
-    linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    xyz = torch.einsum("ij,njhw->nihw", _matrix(faces), linear)
-    root = torch.where(xyz > LINEAR**3, xyz.clamp(min=1e-9) ** (1 / 3), xyz / (3 * LINEAR**2) + 4 / 29)
-    x, y, z = root.unbind(1)
-    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
-
-
-def from_lab(lab: Tensor) -> Tensor:
-    """L*a*b* (N, 3, H, W) -> sRGB (N, 3, H, W) -1..1; colours out of gamut are clipped."""
-    y = (lab[:, 0] + 16) / 116
-    root = torch.stack([y + lab[:, 1] / 500, y, y - lab[:, 2] / 200], dim=1)
-    xyz = torch.where(root > LINEAR, root**3, 3 * LINEAR**2 * (root - 4 / 29))
-    linear = torch.einsum("ij,njhw->nihw", torch.linalg.inv(_matrix(lab)), xyz).clamp(0, 1)
-    rgb = torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=1e-9) ** (1 / 2.4) - 0.055, linear * 12.92)
-    return rgb * 2 - 1
-
-
-def _matrix(like: Tensor) -> Tensor:
-    """Linear sRGB to XYZ, each divided by the white point's."""
-    matrix = torch.tensor(TO_XYZ, dtype=like.dtype, device=like.device)
-    return matrix / torch.tensor(WHITE, dtype=like.dtype, device=like.device)[:, None]

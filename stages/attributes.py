@@ -5,29 +5,26 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from ganchain import manifest
 from ganchain.framing import HEAD, TIGHT, Framing
-from ganchain.nets.unet import UNet, with_condition
+from ganchain.nets.portrait import SIDE, Portrait
+from ganchain.nets.unet import UNet
 from ganchain.recolour import DYES, dye
 from ganchain.stage import Stage
 from ganchain.tensors import resize
 
-SIDE = 256  # of the networks
-FLOW, RESIDUAL = 4.0, 0.25  # one unit of the network's answer: px of SIDE, change in -1..1
-RIM = 16  # px of SIDE over which an edit fades in from the window's edge
 HAIR, PORTRAIT = "attributes-hair", "attributes-portrait"
 DIRECTIONS = {"keep": 0.0, "young": -1.0, "old": 1.0, "female": -1.0, "male": 1.0}
 
 
 class Attributes(Stage):
-    """Change hair colour, gender and age; the person stays the same.
+    """Change hair colour, gender and age; the person stays the same (the task of StarGAN, Choi et al. 2018).
 
-    Hair is found by a matte network and dyed by arithmetic (ganchain.recolour). Age and gender move a face along
-    the difference of group averages (prototypes, Rowland & Perrett 1995), learnt as a flow and a residual.
+    One network finds the hair, another the place of each pixel on the mean face; the edits themselves are
+    arithmetic: dyes (ganchain.recolour), and what age and gender do to faces on average (ganchain.nets.portrait).
 
     Options:
         hair: keep, black, blond or brown.
@@ -53,7 +50,7 @@ class Attributes(Stage):
         wanted = [(PORTRAIT, any(self.condition)), (HAIR, hair != "keep" and strength > 0)]
         self.weights = tuple(key for key, needed in wanted if needed)
         if PORTRAIT in self.weights:
-            self.portrait = UNet.from_tensors(manifest.tensors(PORTRAIT), outputs=5)
+            self.portrait = Portrait.from_tensors(manifest.tensors(PORTRAIT))
         if HAIR in self.weights:
             self.matte = UNet.from_tensors(manifest.tensors(HAIR), outputs=1)
 
@@ -66,44 +63,19 @@ class Attributes(Stage):
         return faces.clamp(-1, 1)
 
     def _moved(self, faces: Tensor) -> Tensor:
+        """Age and gender, in the tight window inside the head's."""
         x, y, side = TIGHT.within(self.framing, faces.shape[3])
         window = faces[:, :, y : y + side, x : x + side]
-        condition = faces.new_tensor(self.condition).expand(len(faces), -1)
-        answer = self.portrait(with_condition(resize(window, (SIDE, SIDE)), condition))
         edited = faces.clone()
-        edited[:, :, y : y + side, x : x + side] = moved(window, answer)
+        condition = faces.new_tensor(self.condition).expand(len(faces), -1)
+        edited[:, :, y : y + side, x : x + side] = self.portrait(window, condition)
         return edited
 
     def _dyed(self, faces: Tensor) -> Tensor:
-        small = resize(faces, (SIDE, SIDE))
-        matte = resize(torch.sigmoid(self.matte(small)), (faces.shape[2], faces.shape[3]))
-        return dye(faces, firm(matte), DYES[self.hair])
-
-
-def moved(faces: Tensor, answer: Tensor) -> Tensor:
-    """Apply the portrait network's answer: faces (N, 3, S, S) -1..1, answer (N, 5, SIDE, SIDE) -> (N, 3, S, S).
-
-    The first two channels are the flow (where each pixel comes from, in FLOW px of SIDE to the right and down),
-    the others what is added (in RESIDUAL); both fade to nothing at the window's rim.
-    """
-    side = faces.shape[3]
-    fade = rim(side, faces.device)
-    maps = resize(answer.float(), (side, side)) * fade
-    axis = (torch.arange(side, device=faces.device) * 2 + 1) / side - 1
-    identity = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)
-    grid = identity + maps[:, :2].permute(0, 2, 3, 1) * (2 * FLOW / SIDE)
-    picked = F.grid_sample(faces.float(), grid, mode="bicubic", padding_mode="border", align_corners=False)
-    return torch.where(fade > 0, picked + maps[:, 2:] * RESIDUAL, faces)
-
-
-def rim(side: int, device: torch.device) -> Tensor:
-    """A window that is 0 on the outermost pixels and 1 from RIM px (of SIDE) inwards: (side, side)."""
-    place = torch.arange(side, device=device, dtype=torch.float32)
-    depth = torch.minimum(place, side - 1 - place) / (RIM * side / SIDE)
-    fade = depth.clamp(0, 1).square() * (3 - 2 * depth.clamp(0, 1))
-    return fade[:, None] * fade[None]
+        matte = torch.sigmoid(self.matte(resize(faces, (SIDE, SIDE))))
+        return dye(faces, firm(resize(matte, (faces.shape[2], faces.shape[3]))), DYES[self.hair])
 
 
 def firm(matte: Tensor) -> Tensor:
-    """Doubt becomes none, near certainty certainty: 0.2..0.9 spread over 0..1."""
-    return ((matte - 0.2) / 0.7).clamp(0, 1)
+    """Doubt becomes none, near certainty certainty: 0.3..0.9 spread over 0..1."""
+    return ((matte - 0.3) / 0.6).clamp(0, 1)

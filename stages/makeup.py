@@ -27,7 +27,7 @@ def _checked(text: str) -> str:
 Colour = Annotated[str, AfterValidator(_checked)]
 
 LOOKS = {
-    "natural": Look(colour("#b85c68"), 0.65, on_skin("#a87f68"), 0.5, on_skin("#de8f80"), 0.35, 0.4, 0.2, 0.4),
+    "natural": Look(colour("#b05c66"), 0.5, on_skin("#a87f68"), 0.5, on_skin("#de8f80"), 0.35, 0.4, 0.2, 0.4),
     "rose": Look(colour("#c03a66"), 0.75, on_skin("#a8687a"), 0.5, on_skin("#df858c"), 0.4, 0.5, 0.25, 0.5),
     "coral": Look(colour("#d8543f"), 0.75, on_skin("#b87c58"), 0.55, on_skin("#e48a6c"), 0.4, 0.45, 0.25, 0.5),
     "evening": Look(colour("#9c1030"), 0.9, on_skin("#744a3c"), 0.75, on_skin("#d07c6c"), 0.4, 0.8, 0.4, 0.55),

@@ -66,6 +66,7 @@ BROKEN = {
     "not a number": ("stages:\n  - makeup: {strength: strong}\n", 2, ["makeup.strength", "'strong'"]),
     "bad factor": ("stages:\n  - upscale: {factor: 3}\n", 2, ["upscale.factor", "3", "2", "4"]),
     "bad colour": ("stages:\n  - makeup: {lips: reddish}\n", 2, ["makeup", "lips", "reddish"]),
+    "colour taken for a comment": ("stages:\n  - makeup:\n      lips: #a02030\n", 3, ["in quotes"]),
     "reference and look": (
         "stages:\n  - makeup: {look: rose, reference: chain.yaml}\n",
         2,

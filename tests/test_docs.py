@@ -54,7 +54,8 @@ def test_every_command_of_the_readme_exists() -> None:
     from ganchain.cli import main
 
     text = (ROOT / "README.md").read_text()
-    commands = set(re.findall(r"^(?:\$ )?ganchain ([a-z-]+)", text, re.MULTILINE))
+    console = "".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL))
+    commands = set(re.findall(r"^ganchain ([a-z-]+)", console, re.MULTILINE))
     assert {"run", "faces", "stages"} <= commands
     for command in commands:
         assert CliRunner().invoke(main, [command, "--help"]).exit_code == 0, command

@@ -18,7 +18,7 @@ PACKAGE = Path(ganchain.__file__).parent
 
 # imports point to the left only
 ORDER = [
-    {"_version", "errors", "tensors", "framing"},
+    {"_version", "errors", "tensors", "framing", "lab"},
     {"face", "stage", "images", "dlib_detector"},
     {"align", "nets", "manifest", "tiles", "paint", "recolour"},
     {"stages"},

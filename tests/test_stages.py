@@ -137,7 +137,7 @@ def test_upscale_any_size_and_tiles_without_borders(astronaut: Pixels) -> None:
 
     with torch.inference_mode():
         whole = to_pixels(stage(to_faces(photo)))[0]
-    assert np.abs(tiled - whole)[:120].max() <= 1  # below lies the mirrored border that completes a tile
+    assert np.abs(tiled - whole)[:, :840].max() <= 1  # to the right lies the mirrored border that completes a tile
 
 
 def test_webtoon_on_a_whole_photo_shows_no_tile_borders(landscape: Pixels) -> None:
@@ -176,11 +176,8 @@ def test_makeup_colours_the_lips_and_spares_the_rest(astronaut: Pixels) -> None:
 
 
 def test_makeup_reads_a_reference(astronaut: Pixels, tmp_path: Any) -> None:
-    from PIL import Image
-
     evening = Pipeline([make("makeup", look=None, lips="#b00020")])(astronaut)
     evening.save(tmp_path / "reference.png")
-    assert Image.open(tmp_path / "reference.png").size == (512, 512)
     made = np.asarray(Pipeline([make("makeup", look=None, reference=tmp_path / "reference.png")])(astronaut).image)
     target = np.asarray(evening.image).astype(int)
     mouth = np.s_[143:163, 205:245]

@@ -10,20 +10,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import isqrt
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 UNSHUFFLE = 2
+Padding = Literal["zeros", "replicate"]
 
 
 class Block(nn.Module):
     """Depthwise 5 x 5, expansion, GELU, projection; starts as the identity. (N, C, H, W) -> the same."""
 
-    def __init__(self, width: int, expansion: int = 2) -> None:
+    def __init__(self, width: int, padding: Padding, expansion: int = 2) -> None:
         super().__init__()
-        self.spatial = nn.Conv2d(width, width, 5, padding=2, groups=width)
+        self.spatial = nn.Conv2d(width, width, 5, padding=2, groups=width, padding_mode=padding)
         self.expand = nn.Conv2d(width, width * expansion, 1)
         self.project = nn.Conv2d(width * expansion, width, 1)
         nn.init.zeros_(self.project.weight)
@@ -42,6 +44,8 @@ class UNet(nn.Module):
         widths: channels of each level, finest first; level k works at 1/2**(k+1) of the side.
         depths: residual blocks of each level, on the way down and (all but the last level) up.
         scale: output side / input side, 1 or 2.
+        padding: what convolutions see beyond the border; "replicate" for pictures that are tiled, since zeros
+            tell a network where the border is and it comes to rely on that.
 
     Shapes: (N, inputs, H, W) -> (N, outputs, H * scale, W * scale); H and W divisible by 2 ** len(widths).
     The output starts at zero: whoever adds it to something starts from the identity.
@@ -54,26 +58,28 @@ class UNet(nn.Module):
         widths: Sequence[int] = (24, 48, 96, 128),
         depths: Sequence[int] = (1, 2, 2, 2),
         scale: int = 1,
+        padding: Padding = "zeros",
     ) -> None:
         super().__init__()
         self.factor = UNSHUFFLE * scale
-        self.stem = nn.Conv2d(inputs * UNSHUFFLE**2, widths[0], 3, padding=1)
+        self.stem = nn.Conv2d(inputs * UNSHUFFLE**2, widths[0], 3, padding=1, padding_mode=padding)
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.encode = nn.ModuleList(
-            nn.Sequential(*(Block(width) for _ in range(depth))) for width, depth in zip(widths, depths, strict=True)
+            nn.Sequential(*(Block(width, padding) for _ in range(depth)))
+            for width, depth in zip(widths, depths, strict=True)
         )
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.decode = nn.ModuleList(
-            nn.Sequential(*(Block(width) for _ in range(depth)))
+            nn.Sequential(*(Block(width, padding) for _ in range(depth)))
             for width, depth in zip(widths[:-1], depths[:-1], strict=True)
         )
-        self.head = nn.Conv2d(widths[0], outputs * self.factor**2, 3, padding=1)
+        self.head = nn.Conv2d(widths[0], outputs * self.factor**2, 3, padding=1, padding_mode=padding)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor], outputs: int) -> UNet:
-        """Build the network whose state dict ``tensors`` is; all but ``outputs`` is read from the shapes."""
+    def from_tensors(cls, tensors: Mapping[str, Tensor], outputs: int, padding: Padding = "zeros") -> UNet:
+        """Build the network whose state dict ``tensors`` is; what shapes can tell is read from them."""
         levels = 1 + len({key.split(".")[1] for key in tensors if key.startswith("down.")})
         widths = [tensors[f"encode.{level}.0.spatial.bias"].numel() for level in range(levels)]
         depths = [
@@ -81,7 +87,7 @@ class UNet(nn.Module):
         ]
         inputs = tensors["stem.weight"].shape[1] // UNSHUFFLE**2
         scale = isqrt(tensors["head.bias"].numel() // outputs) // UNSHUFFLE
-        net = cls(inputs, outputs, widths, depths, scale)
+        net = cls(inputs, outputs, widths, depths, scale, padding)
         net.load_state_dict(dict(tensors))
         return net
 

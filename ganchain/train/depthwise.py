@@ -14,35 +14,39 @@ from torch import Tensor, nn
 
 
 class _Depthwise(torch.autograd.Function):
-    """(N, C, H, W), (C, 1, K, K), (C,) -> (N, C, H, W); K odd, stride 1, the border padded with zeros."""
+    """(N, C, H, W), (C, 1, K, K), (C,), p -> (N, C, H + 2p + 1 - K, W + 2p + 1 - K); p zeros around, stride 1."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        out = F.conv2d(x, weight, bias, padding=weight.shape[2] // 2, groups=len(weight))
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
+        out = F.conv2d(x, weight, bias, padding=padding, groups=len(weight))
+        ctx.padding = padding
         ctx.save_for_backward(x.to(out.dtype, memory_format=torch.channels_last), weight)
         return out
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, weight = ctx.saved_tensors
         gradient = gradients[0].contiguous(memory_format=torch.channels_last)
-        (count, _, size, _), (height, width) = weight.shape, x.shape[2:]
-        to_x = F.conv2d(gradient, weight.flip(2, 3).to(x.dtype), padding=size // 2, groups=count)
-        padded = F.pad(x, [size // 2] * 4)
+        (count, _, size, _), (height, width) = weight.shape, gradient.shape[2:]
+        to_x = F.conv2d(gradient, weight.flip(2, 3).to(x.dtype), padding=size - 1 - ctx.padding, groups=count)
+        padded = F.pad(x, [ctx.padding] * 4)
         products = [
             (padded[:, :, top : top + height, left : left + width] * gradient).sum(dim=(0, 2, 3))
             for top in range(size)
             for left in range(size)
         ]
         to_weight = torch.stack(products, dim=1).reshape(weight.shape).to(weight.dtype)
-        return to_x, to_weight, gradient.sum(dim=(0, 2, 3))
+        return to_x, to_weight, gradient.sum(dim=(0, 2, 3)), None
 
 
 class Depthwise(nn.Conv2d):
-    """An nn.Conv2d with one group a channel, odd kernel, stride 1 and "same" padding, quick to train."""
+    """An nn.Conv2d with one group a channel, odd kernel and stride 1, quick to train."""
 
     def forward(self, input: Tensor) -> Tensor:
-        out: Tensor = _Depthwise.apply(input, self.weight, self.bias)  # type: ignore[no-untyped-call]
+        padding = self.kernel_size[0] // 2
+        if self.padding_mode != "zeros":
+            input, padding = F.pad(input, [padding] * 4, mode=self.padding_mode), 0
+        out: Tensor = _Depthwise.apply(input, self.weight, self.bias, padding)  # type: ignore[no-untyped-call]
         return out
 
 

@@ -108,13 +108,13 @@ class Makeup(Recipe):
         self,
         data: Path,
         cache: Path = Path("runs/cache"),
-        steps: int = 20_000,
-        batch: int = 8,
+        steps: int = 7_500,
+        batch: int = 4,
         rate: float = 1e-3,
         widths: tuple[int, ...] = (16, 32, 64, 96),
         depths: tuple[int, ...] = (1, 2, 2, 2),
         picture: float = 10.0,
-        painted: int = 2,
+        painted: int = 1,
     ) -> None:
         self.data, self.cache, self.steps, self.batch, self.rate = data, cache, steps, batch, rate
         self.picture, self.painted = picture, painted  # weight of the painted loss, faces of a batch it sees

@@ -1,97 +1,66 @@
-"""A face moved along age and gender: prototypes for shape, colour and detail, and drawn lines for old age.
+"""The planes an edit is made of: prototypes for shape, colour and detail, and drawn lines for old age.
 
 Averages blur wrinkles away, so the folds that all old faces share (forehead, crow's feet, bags, nasolabial and
-marionette lines) are drawn in the frame of the mean face, a groove with its lit ridge, on skin only.
+marionette lines) are drawn in the frame of the mean face, a groove with its lit ridge.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ganchain.dlib_detector import Points
-from ganchain.tensors import Pixels
-from ganchain.train.teachers.prototypes import SIDE, Floats, Prototypes, bands, spline, to_lab
+from ganchain.nets.portrait import SIDE
+from ganchain.tensors import resize
+from ganchain.train.teachers.prototypes import Floats, Prototypes, spline
 
-UNITS = np.array([2.2, 2.4])  # of the regression's effect in a full step of age and of gender
+UNITS = (2.2, 2.4)  # of the regression's effect in a full step of age and of gender
 KEPT = np.array([0.3, 0.1, 0.1])  # of the mean change of L, a and b: the rest is skin colour
 EXPRESSION, LOSS = 3.5, 0.35  # detail gained is exaggerated (log-means underrate it), detail lost is not
-LINES = 12.0  # depth of a wrinkle in L
+LINES = 11.0  # depth of a wrinkle in L
+COARSE = 128  # side of the stored planes; the lines keep SIDE
 
 Line = tuple[Points, float]
 
 
-@dataclass(frozen=True)
-class Edit:
-    """What an edit is made of: out(x, y) = face((x, y) + flow) + residual.
-
-    Attributes:
-        flow: (SIDE, SIDE, 2) x, y in px.
-        residual: (SIDE, SIDE, 3) RGB in 8-bit levels.
-    """
-
-    flow: Floats
-    residual: Floats
-
-
-class Editor:
-    """The teacher: prototypes with what is derived from them once."""
-
-    def __init__(self, prototypes: Prototypes) -> None:
-        self.prototypes = prototypes
-        shape = prototypes.shape
-        mask = face_mask(shape)
-        mean = (prototypes.colour * mask).sum(axis=(2, 3), keepdims=True) / mask.sum()
-        calm = 1 - 0.6 * features(shape)  # averages of eyes and brows differ mostly by blur
-        colour = (prototypes.colour - mean * (1 - KEPT[:, None, None])) * mask * calm
-        detail = prototypes.detail * np.where(prototypes.detail > 0, EXPRESSION, LOSS * EXPRESSION) * mask
-        detail[0] *= calm
-        planes = np.concatenate([colour[0], colour[1], detail[0], detail[1], wrinkles(shape)[None]])
-        self.planes = np.ascontiguousarray(planes.transpose(1, 2, 0), np.float32)
-
-    def __call__(self, pixels: Pixels, points: Points, condition: Sequence[float]) -> Edit:
-        """(SIDE, SIDE, 3) uint8 and its (68, 2) landmarks in px; condition: (age, gender), each -1..1."""
-        age, gender = UNITS * np.asarray(condition)
-        own = spline(points, self.prototypes.shape)
-        halves = np.split(self.planes, [10], axis=2)
-        planes = np.concatenate([np.atleast_3d(_look(half, own)) for half in halves], axis=2)
-        count = (planes.shape[2] - 7) // 2
-        lab = to_lab(pixels)
-        detail = age * planes[..., 6 : 6 + count] + gender * planes[..., 6 + count : 6 + 2 * count]
-        gains = np.exp(np.clip(detail, -1.0, 1.0)) - 1
-        change = age * planes[..., :3] + gender * planes[..., 3:6]
-        for index, band in enumerate(bands(np.ascontiguousarray(lab[..., 0]))[:-1]):
-            change[..., 0] += gains[..., index] * band
-        change[..., 0] += max(condition[0], 0.0) * LINES * planes[..., -1] * _bare(lab, points)
-        changed = cv2.cvtColor(np.asarray(lab + change, np.float32), cv2.COLOR_LAB2RGB).clip(0, 1) * 255
-        moves = age * self.prototypes.moves[0] + gender * self.prototypes.moves[1]
-        flow = spline(points + moves, points)
-        return Edit(flow - _identity(), _look(np.asarray(changed - pixels, np.float32), flow))
+def planes(prototypes: Prototypes) -> tuple[Tensor, Tensor]:
+    """``planes`` and ``lines`` of ``ganchain.nets.portrait.Portrait``."""
+    shape = prototypes.shape
+    mask = face_mask(shape)
+    mean = (prototypes.colour * mask).sum(axis=(2, 3), keepdims=True) / mask.sum()
+    calm = 1 - 0.6 * features(shape)  # averages of eyes and brows differ mostly by blur
+    below = hairless(shape)
+    colour = (prototypes.colour - mean * (1 - KEPT[:, None, None])) * mask * calm * below
+    detail = prototypes.detail * np.where(prototypes.detail > 0, EXPRESSION, LOSS * EXPRESSION) * mask
+    detail *= np.stack([calm, below])[:, None]
+    layers = []
+    for index, unit in enumerate(UNITS):
+        there = spline(shape + unit * prototypes.moves[index], shape)
+        move = (there - spline(shape, shape)).transpose(2, 0, 1)
+        layers += [unit * colour[index], unit * detail[index], move]
+    stacked = np.concatenate([*layers, cheeks(shape)[None]]).astype(np.float32)
+    coarse = resize(torch.from_numpy(stacked)[None], (COARSE, COARSE))[0]
+    return coarse, torch.from_numpy(LINES * mask * wrinkles(shape))[None].float()
 
 
-def _look(planes: Floats, where: Floats) -> Floats:
-    """Sample (H, W, C) at the px of ``where`` (H, W, 2)."""
-    return np.asarray(cv2.remap(planes, where[..., 0], where[..., 1], cv2.INTER_LINEAR), np.float32)
+def hairless(points: Points) -> Floats:
+    """1 up to the brows, falling to 0 over the lower forehead: above, groups differ by their hair. (SIDE, SIDE)."""
+    brow, unit = float(points[[19, 24], 1].mean()), float(points[45, 0] - points[36, 0]) / 100
+    rows = (np.arange(SIDE) - brow) / unit / 26 + 1.15
+    return np.repeat(rows.clip(0, 1)[:, None], SIDE, axis=1).astype(np.float32)
 
 
-@lru_cache(maxsize=1)
-def _identity() -> Floats:
-    return np.asarray(np.stack(np.meshgrid(*[np.arange(SIDE)] * 2), axis=-1), np.float32)
-
-
-def _bare(lab: Floats, points: Points) -> Floats:
-    """Where there is skin, by the colour of the cheeks: hair, glasses and shadows get no wrinkles. 0..1."""
-    places = np.concatenate([points[[29, 30]], (points[[2, 14]] + points[[30, 30]]) / 2]).round().astype(int)
-    samples = [lab[y - 3 : y + 4, x - 3 : x + 4].reshape(-1, 3) for x, y in places.clip(3, SIDE - 4)]
-    cheek = np.median(np.concatenate(samples), axis=0)
-    far = np.sqrt(np.square((lab - cheek) / (18, 8, 8)).sum(axis=2))
-    return np.asarray(cv2.GaussianBlur((1.9 - far).clip(0, 1), (0, 0), 2.0), np.float32)
+def cheeks(points: Points) -> Floats:
+    """The middle of both cheeks and the nose: skin on every face. (SIDE, SIDE) 0..1."""
+    left = points[[2, 30]].mean(axis=0) + np.array([(-9, -7), (9, -7), (9, 7), (-9, 7)])
+    right = points[[14, 30]].mean(axis=0) + np.array([(-9, -7), (9, -7), (9, 7), (-9, 7)])
+    return _filled([left, right, points[[28, 31, 35]]], -3, 1.5)
 
 
 def face_mask(points: Points) -> Floats:

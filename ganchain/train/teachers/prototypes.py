@@ -18,14 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganchain.dlib_detector import Points
+from ganchain.nets.portrait import SIDE, SIGMAS
 from ganchain.tensors import Pixels
 from ganchain.train.data import Sample, read
 
 Floats = NDArray[np.float32]
 
-SIDE = 256
 AGES = {"2": -1.0, "3": -0.4, "4": 0.1, "5": 0.6, "6": 1.0, "7": 1.0}  # by the first digit of the label
-SIGMAS = (1.0, 2.0, 4.0, 8.0)  # of the detail bands, in px
 MIRROR = [
     *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),
     *range(45, 41, -1), 47, 46, *range(39, 35, -1), 41, 40,

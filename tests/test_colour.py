@@ -1,0 +1,60 @@
+"""L*a*b*, the painter and the dye, against scikit-image and what they promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from skimage.color import rgb2lab
+
+from ganchain.lab import from_lab, to_lab
+from ganchain.paint import Look, colour, paint
+from ganchain.recolour import DYES, dye
+from ganchain.tensors import Pixels, to_faces, to_pixels
+
+
+def test_lab_agrees_with_scikit_image(astronaut: Pixels) -> None:
+    ours = to_lab(to_faces(astronaut))[0].permute(1, 2, 0).numpy()
+    assert np.abs(ours - rgb2lab(astronaut)).max() < 0.15
+
+
+def test_lab_and_back_is_the_same_picture(astronaut: Pixels) -> None:
+    assert (to_pixels(from_lab(to_lab(to_faces(astronaut))))[0] == astronaut).all()
+
+
+def test_colours_are_written_as_in_css() -> None:
+    assert colour("#ff0000") == pytest.approx((53.2, 80.1, 67.2), abs=0.1)
+    assert colour("crimson") == pytest.approx(colour("#dc143c"))
+    with pytest.raises(ValueError, match="'reddish' is no colour"):
+        colour("reddish")
+
+
+def test_a_look_survives_as_numbers() -> None:
+    look = Look((40, 50, 20), 0.5, (-10, 1, 2), 0.25, (1, 12, 8), 0.75, 0.5, 0.25, 1.0)
+    assert Look.from_tensor(look.tensor()) == look
+
+
+def test_paint_changes_only_where_its_maps_are(astronaut: Pixels) -> None:
+    face = to_faces(astronaut[60:188, 160:288])
+    maps = torch.zeros(1, 6, 128, 128)
+    maps[:, 0, 80:95, 50:80] = 1
+    look = Look(lips=colour("#a02030"), lips_amount=1.0).tensor()[None]
+    painted = paint(face, maps, look)
+    changed = (painted - face).abs().amax(dim=1)[0] > 1e-5
+    assert changed[80:95, 50:80].float().mean() > 0.95
+    changed[80:95, 50:80] = False
+    assert not changed.any()
+    assert torch.equal(paint(face, maps, Look().tensor()[None]).clamp(-1, 1) - face == 0, torch.ones_like(face) > 0)
+
+
+@pytest.mark.parametrize("name", DYES)
+def test_dyed_hair_has_the_colour_and_keeps_its_strands(astronaut: Pixels, name: str) -> None:
+    face = to_faces(astronaut[20:84, 190:254])  # hair
+    matte = torch.zeros(1, 1, 64, 64)
+    matte[:, :, :, 16:] = 1
+    dyed = dye(face, matte, DYES[name])
+    assert torch.equal(dyed[..., :16], face[..., :16])
+    lightness = to_lab(dyed)[0, 0, :, 16:]
+    assert abs(float(lightness.mean()) - DYES[name].lightness) < 8
+    before = to_lab(face)[0, 0, :, 16:]
+    assert np.corrcoef(lightness.flatten(), before.flatten())[0, 1] > 0.9
