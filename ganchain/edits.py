@@ -16,10 +16,12 @@ from ganchain import images, tiles
 from ganchain.align import Canvas
 from ganchain.errors import StageError
 from ganchain.face import Face, Photo
+from ganchain.framing import EYE_DISTANCE
 from ganchain.stage import Stage
 from ganchain.tensors import resize, to_faces, to_pixels
 
 BATCH = 8
+LARGEST_STEP = 2.0
 RIM = 0.12  # share of a window's half side over which a change fades out at its rim
 RESTYLED_RIM = 0.25  # the same for pixels that were replaced: all of the window differs, not only the face
 
@@ -51,9 +53,9 @@ def whole(stage: Stage, name: str, photo: Photo, chosen: list[Face]) -> tuple[Ph
         return checked(stage, name, tile.to(device))
 
     pixels = photo.pixels
-    if not stage.enlarges and stage.photo_side and max(photo.size) > stage.photo_side:
-        step = stage.photo_side / max(photo.size)
-        pixels = cv2.resize(pixels, None, fx=step, fy=step, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    if not stage.enlarges and (step := _step(stage, photo, chosen)) != 1:
+        kind = cv2.INTER_AREA if step < 1 else cv2.INTER_CUBIC
+        pixels = cv2.resize(pixels, None, fx=step, fy=step, interpolation=kind).astype(np.uint8)
     pixels = tiles.tiled(run, pixels, stage.scale, stage.multiple)
     if not stage.enlarges:
         width, height = photo.size
@@ -62,6 +64,16 @@ def whole(stage: Stage, name: str, photo: Photo, chosen: list[Face]) -> tuple[Ph
         return replace(photo, pixels=pixels), chosen
     alpha = None if photo.alpha is None else images.alpha_enlarged(photo.alpha, stage.scale)
     return replace(photo, pixels=pixels, alpha=alpha), [face.enlarged(stage.scale) for face in chosen]
+
+
+def _step(stage: Stage, photo: Photo, chosen: Sequence[Face]) -> float:
+    """How much the photo is resized so that its largest face has the size the stage was trained on."""
+    if stage.photo_side is None or stage.side is None:
+        return 1.0
+    if not chosen:
+        return min(1.0, stage.photo_side / max(photo.size))
+    trained = stage.side * EYE_DISTANCE / stage.framing.side
+    return min(LARGEST_STEP, trained / max(face.eye_distance for face in chosen))
 
 
 def checked(stage: Stage, name: str, batch: Tensor) -> Tensor:

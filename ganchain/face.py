@@ -31,6 +31,11 @@ class Face:
         """The longer side of the box in px."""
         return max(self.box[2] - self.box[0], self.box[3] - self.box[1])
 
+    @property
+    def eye_distance(self) -> float:
+        """Px between the middles of the eyes."""
+        return float(np.linalg.norm(self.landmarks[:2].mean(axis=0) - self.landmarks[2:4].mean(axis=0)))
+
     def enlarged(self, factor: int) -> Face:
         """The same face in the photo enlarged ``factor`` times (pixel centres at whole numbers)."""
         left, top, right, bottom = ((edge + 0.5) * factor - 0.5 for edge in self.box)

@@ -29,8 +29,9 @@ class Stage(nn.Module):
         scale: output side / input side.
         enlarges: True: a ``scale`` above 1 enlarges the picture; False: it only carries finer pixels of
             the same picture (a restyling stage that draws at twice the side).
-        photo_side: with scope "photo", a restyling stage works on a copy whose longest side is at most this
-            and its drawing is brought back to the photo's size; None: the photo's own size.
+        photo_side: set for a restyling stage that must see faces at the size it was trained on: with scope
+            "photo" it works on a copy of the photo where the largest face has that size (without a face, where
+            the longest side is at most ``photo_side`` px), and its drawing is brought to the photo's size.
         scope: "face": called with aligned faces; "photo": called with tiles of the whole photo.
         strength: 0: the stage is skipped and changes nothing.
         weights: keys of the manifest this stage runs on, for ``--dry-run`` and licence checks.

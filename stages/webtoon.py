@@ -30,6 +30,7 @@ class Webtoon(Stage):
     framing = HEAD
     restyles = True
     scale = 2
+    photo_side = 768
     weights = ("webtoon",)
 
     def __init__(
@@ -40,7 +41,7 @@ class Webtoon(Stage):
     ) -> None:
         super().__init__()
         self.scope, self.strength = scope, strength
-        self.net = UNet.from_tensors(manifest.tensors("webtoon"), outputs=3)
+        self.net = UNet.from_tensors(manifest.tensors("webtoon"), outputs=3, padding="replicate")
 
     def forward(self, faces: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, 3, 2 H, 2 W), both -1..1; H and W divisible by ``multiple``."""

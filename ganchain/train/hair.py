@@ -25,7 +25,6 @@ from ganchain.nets.unet import UNet
 from ganchain.recolour import DYES, Dye, dye
 from ganchain.tensors import Pixels, to_faces, to_pixels
 from ganchain.train.data import Sample, read, samples
-from ganchain.train.depthwise import quick
 from ganchain.train.landmarks import landmarks
 from ganchain.train.recipe import Recipe
 from ganchain.train.teachers.hair import matte
@@ -138,7 +137,7 @@ class Hair(Recipe):
     def __init__(
         self,
         data: Path,
-        steps: int = 6000,
+        steps: int = 3800,
         batch: int = 8,
         rate: float = 2e-3,
         widths: tuple[int, ...] = (16, 32, 64, 96),
@@ -146,7 +145,7 @@ class Hair(Recipe):
         cache: Path = Path("runs/cache"),
     ) -> None:
         self.data, self.steps, self.batch, self.rate, self.cache = data, steps, batch, rate, cache
-        self.networks: dict[str, nn.Module] = {"student": quick(UNet(3, 1, widths, depths))}
+        self.networks: dict[str, nn.Module] = {"student": UNet(3, 1, widths, depths)}
 
     def dataset(self, split: str) -> Dataset[Any]:
         """Held-out pairs hold good mattes only; in training half are good ones."""

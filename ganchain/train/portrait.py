@@ -25,7 +25,6 @@ from ganchain.nets.portrait import Portrait as Editor
 from ganchain.nets.unet import UNet
 from ganchain.tensors import Pixels, resize, to_faces
 from ganchain.train.data import Sample, read, samples
-from ganchain.train.depthwise import quick
 from ganchain.train.landmarks import landmarks
 from ganchain.train.recipe import Recipe
 from ganchain.train.teachers.portrait import face_mask, planes
@@ -78,7 +77,7 @@ class Portrait(Recipe):
     def __init__(
         self,
         data: Path,
-        steps: int = 4500,
+        steps: int = 3600,
         batch: int = 8,
         rate: float = 8e-4,
         widths: tuple[int, ...] = (16, 32, 64, 96),
@@ -89,9 +88,7 @@ class Portrait(Recipe):
         self.found = samples(data / "faces256")
         self.points = landmarks(self.found, TIGHT, cache / f"{self.key}-landmarks.npz")
         self.prototypes = self._prototypes(cache / f"{self.key}-prototypes.npz")
-        self.networks: dict[str, nn.Module] = {
-            "student": Editor(quick(UNet(3, 2, widths, depths)), *planes(self.prototypes))
-        }
+        self.networks: dict[str, nn.Module] = {"student": Editor(UNet(3, 2, widths, depths), *planes(self.prototypes))}
 
     def _prototypes(self, cache: Path) -> Prototypes:
         if not cache.exists():

@@ -136,7 +136,7 @@ class Webtoon(Recipe):
         self.data, self.steps, self.batch, self.rate = data, steps, batch, rate
         self.cache, self.processes, self.crop = cache, processes, crop
         self.edges, self.change = edges, change
-        self.networks: dict[str, nn.Module] = {"student": UNet(3, 3, (16, 32, 64, 96), (1, 2, 3, 3), SCALE)}
+        self.networks: dict[str, nn.Module] = {"student": UNet(3, 3, (16, 32, 64, 96), (1, 2, 3, 3), SCALE, "replicate")}
 
     def dataset(self, split: str) -> Dataset[Any]:
         tight, wide = self._tight(split), self._wide(split)
