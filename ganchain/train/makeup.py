@@ -142,15 +142,15 @@ class Makeup(Recipe):
         }
 
     def figures(self, batch: Item) -> Mapping[str, float]:
-        """Errors in 8-bit levels; ``nothing`` is the error of leaving the face unpainted."""
+        """Mean absolute errors to the face painted by the teacher's maps in 8-bit levels; overlap of the maps."""
         faces, maps, looks = batch
         found = soft_maps(self.networks["student"](faces))
         wanted = paint(faces, maps, looks)
         error = float(tensors.levels(paint(faces, found, looks) - wanted).abs().mean())
         nothing = float(tensors.levels(faces - wanted).abs().mean())
         overlap = torch.minimum(found, maps).sum((0, 2, 3)) / torch.maximum(found, maps).sum((0, 2, 3))
-        shares = {f"iou_{name}": float(share) for name, share in zip(REGIONS, overlap, strict=True)}
-        return {"score": -error / nothing, "error": error, "nothing": nothing, **shares}
+        shares = {f"iou of {name}": float(share) for name, share in zip(REGIONS, overlap, strict=True)}
+        return {"score": -error / nothing, "error": error, "error of doing nothing": nothing, **shares}
 
     def sample(self, batch: Item) -> Tensor:
         """Rows of: face, painted with the student's maps, with the teacher's maps, the student's maps (RGB: lips and

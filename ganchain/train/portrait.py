@@ -108,9 +108,8 @@ class Portrait(Recipe):
         return {"offsets": (weight * (guess - offsets).abs()).mean()}
 
     def figures(self, batch: Item) -> Mapping[str, float]:
-        """px and still: mean distance on the face to the landmarks' map, and without the network, in px of SIDE.
-
-        error and idle: mean distance to the edit by landmarks in 8-bit levels, of the edit and of doing nothing.
+        """Mean absolute errors to the edit by landmarks in 8-bit levels; mean distance on the face to the landmarks'
+        map, in px of SIDE, with and without the network.
         """
         faces, offsets, weight, condition = batch
         student = self._student()
@@ -124,7 +123,13 @@ class Portrait(Recipe):
         error, idle = (
             float(tensors.levels((x - target).abs().mean())) for x in (student.edit(faces, guess, condition), faces)
         )
-        return {"score": 1 - error / idle, "error": error, "idle": idle, "px": px, "still": still}
+        return {
+            "score": 1 - error / idle,
+            "error": error,
+            "error of doing nothing": idle,
+            "place error, px": px,
+            "place error without the network, px": still,
+        }
 
     def sample(self, batch: Item) -> Tensor:
         """Rows: the face, young, old, female, male, and old by landmarks."""

@@ -136,7 +136,9 @@ class Webtoon(Recipe):
         self.data, self.steps, self.batch, self.rate = data, steps, batch, rate
         self.cache, self.processes, self.crop = cache, processes, crop
         self.edges, self.change = edges, change
-        self.networks: dict[str, nn.Module] = {"student": UNet(3, 3, (16, 32, 64, 96), (1, 2, 3, 3), SCALE, "replicate")}
+        self.networks: dict[str, nn.Module] = {
+            "student": UNet(3, 3, (16, 32, 64, 96), (1, 2, 3, 3), SCALE, "replicate")
+        }
 
     def dataset(self, split: str) -> Dataset[Any]:
         tight, wide = self._tight(split), self._wide(split)
@@ -183,15 +185,17 @@ class Webtoon(Recipe):
         return {"pixel": error.abs().mean(), "edges": self.edges * (across + down)}
 
     def figures(self, batch: tuple[Tensor, Tensor]) -> Mapping[str, float]:
-        """PSNR in dB to the teacher at the drawn size, averaged to the input size, and of doing nothing."""
+        """PSNR in dB to the teacher, averaged to the input's side and as drawn, and of doing nothing."""
         picture, target = batch
         drawn = draw(self.networks["student"], picture).float().clamp(-1, 1)
         small = psnr(F.avg_pool2d(drawn, SCALE), F.avg_pool2d(target, SCALE))
-        nothing = psnr(enlarged(picture), target)
+        nothing = psnr(enlarged(picture), target), psnr(picture, F.avg_pool2d(target, SCALE))
         return {
             "score": float(psnr(drawn, target).mean()),
-            "small": float(small.mean()),
-            "nothing": float(nothing.mean()),
+            "psnr": float(small.mean()),
+            "psnr of doing nothing": float(nothing[1].mean()),
+            "psnr at twice the side": float(psnr(drawn, target).mean()),
+            "psnr of doing nothing at twice the side": float(nothing[0].mean()),
         }
 
     def sample(self, batch: tuple[Tensor, Tensor]) -> Tensor:
