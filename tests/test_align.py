@@ -36,6 +36,16 @@ def test_astronaut_has_one_face_and_the_false_one_says_why(astronaut: Pixels) ->
     assert all("below 0.2" in (face.left_out or "") for face in faces[1:])
 
 
+def test_landmarks_of_small_photos_are_finer_than_their_pixels(astronaut: Pixels) -> None:
+    assert (Detector()(astronaut)[0].landmarks % 1 != 0).any()
+
+
+def test_an_enlarged_face_keeps_its_pixel_centres() -> None:
+    face = Face((0, 1, 2, 3), 1.0, np.array([[0.0, 0.0], [10.0, 20.0], [0, 0], [0, 0], [0, 0]])).enlarged(4)
+    assert face.box == (1.5, 5.5, 9.5, 13.5)
+    assert face.landmarks[:2].tolist() == [[1.5, 1.5], [41.5, 81.5]]
+
+
 def test_small_faces_are_left_out_with_their_size(astronaut: Pixels) -> None:
     faces = Detector(min_size=300)(astronaut)
     assert "smaller than 300 px" in (faces[0].left_out or "")
@@ -128,6 +138,9 @@ def test_framings_are_where_they_say() -> None:
     x, y, side = TIGHT.within(HEAD, 256)
     assert 0 < x < y < 256 - side  # the face stands in the lower middle of the head
     assert side == round(256 * TIGHT.side / HEAD.side)
+    for eye in TEMPLATE[:4]:  # an eye lies at the same place of the head, reached through the tight window or not
+        through = np.array([x, y]) + (eye - (TIGHT.left, TIGHT.top)) / TIGHT.side * side
+        assert np.abs(through - (eye - (HEAD.left, HEAD.top)) / HEAD.side * 256).max() < 1
     both = Framing.around([TIGHT, HEAD, Framing.chip(0.9)])
     for framing in (TIGHT, HEAD, Framing.chip(0.9)):
         x, y, side = framing.within(both, 1000)
