@@ -25,6 +25,7 @@ from ganchain.tensors import Pixels
 Matrix = NDArray[np.float64]  # (2, 3), canvas px -> photo px
 FaceRule = Literal["all", "largest"] | list[int]
 MIN_SIDE = 16
+NOT_CHOSEN = "not chosen by faces"
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def choose(faces: Sequence[Face], rule: FaceRule) -> list[Face]:
     else:
         raise ChainError(f"faces: {rule!r} is none of all, largest or a list of numbers")
     return [
-        face if face.left_out or any(face is one for one in chosen) else replace(face, left_out="not chosen by faces")
+        face if face.left_out or any(face is one for one in chosen) else replace(face, left_out=NOT_CHOSEN)
         for face in faces
     ]
 

@@ -97,11 +97,16 @@ def run(
 
 
 def _report(source: Path, result: Result, written: Iterable[Path]) -> None:
+    from ganchain.align import NOT_CHOSEN
+
     if result.status == "failed":
-        click.secho(f"{source}: failed: {result.error or 'unknown'}", fg="red", err=True)
+        reason = str(result.error or "unknown").removeprefix(f"{source}: ")
+        click.secho(f"{source}: failed: {reason}", fg="red", err=True)
         return
     edited = sum(face.left_out is None for face in result.faces)
-    what = "no face, unchanged" if result.status == "no_face" else f"{edited} face{'s' * (edited != 1)}"
+    found = any(face.left_out == NOT_CHOSEN for face in result.faces)
+    none = "no face chosen by faces, unchanged" if found else "no face, unchanged"
+    what = none if result.status == "no_face" else f"{edited} face{'s' * (edited != 1)}"
     files = ", ".join(str(path) for path in written)
     click.echo(f"{source}: {what}, {sum(result.seconds.values()):.1f} s -> {files}")
 

@@ -38,7 +38,7 @@ class Head(BaseModel):
     """All of a chain but its stages."""
 
     model_config = ConfigDict(extra="forbid")
-    faces: Literal["all", "largest"] | list[Annotated[int, Field(ge=0)]] = "all"
+    faces: Literal["all", "largest"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = "all"
     output: Output = Output()
 
 
@@ -107,7 +107,9 @@ def parse(text: str, source: str, folder: Path) -> Chain:
         data = YAML().load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ChainError(f"{source}:{line}: not valid YAML: {error.problem}") from error
+        raise ChainError(
+            f"{source}:{line}: not valid YAML: {error.problem}{_colour_hint(text.splitlines())}"
+        ) from error
     except YAMLError as error:
         raise ChainError(f"{source}: not valid YAML: {error}") from error
     if not isinstance(data, CommentedMap):
@@ -118,14 +120,11 @@ def parse(text: str, source: str, folder: Path) -> Chain:
         raise ChainError(f"{source}:{line}: stages: a list of stages is needed, as in\nstages:\n  - makeup: {{}}")
     rest = {key: value for key, value in data.items() if key != "stages"}
     head = _validated(Head, rest, data, [], source, also=["stages"])
-    for number, line in enumerate(text.splitlines(), start=1):
-        if _COLOUR_AS_COMMENT.search(line):
-            raise ChainError(f'{source}:{number}: to YAML " #" starts a comment; write the colour in quotes')
-    specs = tuple(_spec(items, index, source, folder) for index in range(len(items)))
+    specs = tuple(_spec(items, index, source, folder, text.splitlines()) for index in range(len(items)))
     return Chain(source, specs, head.faces, head.output)
 
 
-def _spec(items: CommentedSeq, index: int, source: str, folder: Path) -> StageSpec:
+def _spec(items: CommentedSeq, index: int, source: str, folder: Path, lines: Sequence[str]) -> StageSpec:
     item = items[index]
     where = f"{source}:{_line(items, [index])}"
     if isinstance(item, str):
@@ -138,6 +137,10 @@ def _spec(items: CommentedSeq, index: int, source: str, folder: Path) -> StageSp
         given = {}
     if not isinstance(given, dict):
         raise ChainError(f"{where}: stages[{index}].{name}: options are a mapping, not {given!r}")
+    for key, value in given.items():
+        line = _line(items, [index, name, key])
+        if value is None and (hint := _colour_hint(lines[line - 1 : line])):
+            raise ChainError(f"{source}:{line}: stages[{index}].{name}.{key}: no value{hint}")
     try:
         cls = registry.stage(str(name))
     except ChainError as error:
@@ -152,6 +155,12 @@ def _spec(items: CommentedSeq, index: int, source: str, folder: Path) -> StageSp
                 line = _line(items, [index, name, key])
                 raise ChainError(f"{source}:{line}: stages[{index}].{name}.{key}: no file {values[key]}")
     return StageSpec(str(name), cls, values, where)
+
+
+def _colour_hint(lines: Sequence[str]) -> str:
+    """What to do when a colour without quotes became a comment in one of ``lines``."""
+    found = any(_COLOUR_AS_COMMENT.search(line) for line in lines if not line.lstrip().startswith("#"))
+    return '; to YAML " #" starts a comment: write the colour in quotes' if found else ""
 
 
 def _validated(
@@ -194,6 +203,10 @@ def _message(model: type[BaseModel], problem: Any, root: Any, path: list[Key], s
     if problem["type"] == "literal_error" and expected:
         words = [word.strip("'") for word in str(expected).replace(" or ", ", ").split(", ")]
         return f"{where}: {given!r} is none of these; {available(str(given), words)}"
+    if problem["type"] == "value_error":
+        return f"{where}: {problem['ctx']['error']}"
+    if problem["type"].startswith("model_"):
+        return f"{where}: {given!r}: a mapping is needed; {available('', known)}"
     return f"{where}: {given!r}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
 
 
@@ -207,12 +220,10 @@ def _line(root: Any, path: Sequence[Key]) -> int:
     line = 1
     node = root
     for part in path:
-        if isinstance(node, CommentedMap) and part in node:
-            line = node.lc.key(part)[0] + 1
-        elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
-            line = node.lc.item(part)[0] + 1
-        else:
+        position = ((getattr(node, "lc", None) and node.lc.data) or {}).get(part)
+        if position is None:  # not there, or merged in from elsewhere
             return line
+        line = position[0] + 1
         node = node[part]
     return line
 

@@ -51,6 +51,8 @@ def read(source: Source) -> Photo:
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or 0 in source.shape:
             raise PhotoError(f"an array photo must be (H, W, 3) uint8 RGB, not {source.shape} {source.dtype}")
         return Photo(source.copy(), name="array")
+    if not isinstance(source, str | os.PathLike | Image.Image):
+        raise PhotoError(f"a photo is a path, a PIL image or an array, not {type(source).__name__}")
     name = "image" if isinstance(source, Image.Image) else os.fspath(source)
     try:
         with warnings.catch_warnings():

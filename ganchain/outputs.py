@@ -43,6 +43,8 @@ class Targets:
         self.used: set[Path] = set()
         if self.file is not None:
             images.format_of(self.file)
+        elif out is not None and (out.is_file() or (out.suffix.lower() in images.SUFFIXES and not out.is_dir())):
+            raise PhotoError(f"{out}: several photos need a folder to be written to")
 
     def write(self, source: Path, result: Result) -> list[Path]:
         """Write the photo, the faces or both, as the chain says; returns the files."""
@@ -50,7 +52,9 @@ class Targets:
             return []
         base = self.file or self._free(self.folder / f"{source.stem}-{self.chain}{self._suffix}")
         written: list[Path] = []
-        if self.output.write != "faces" or result.status == "no_face":
+        if self.output.write != "faces" or not result.pictures:
+            if base.exists() and base.samefile(source):
+                raise PhotoError(f"{base}: would overwrite the photo itself; give another name with -o")
             self._save(result.photo, base)
             written.append(base)
         if self.output.write != "photo":

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ganchain import edits, images
 from ganchain.align import Aligner, Canvas, Detector, FaceRule, choose
-from ganchain.errors import ChainError, FaceError, GanchainError
+from ganchain.errors import ChainError, FaceError, GanchainError, PhotoError
 from ganchain.face import Face, Photo
 from ganchain.framing import HEAD, Framing
 from ganchain.images import Source
@@ -94,6 +94,8 @@ class Pipeline:
         keep_steps: bool = False,
         output: Output | None = None,
     ) -> None:
+        if not isinstance(stages, Sequence) or not all(isinstance(stage, Stage) for stage in stages):
+            raise ChainError(f"stages must be a list of stage objects, as in Pipeline([Makeup()]), not {stages!r}")
         self.device = _device(device)
         self.stages = [stage.to(self.device).eval() for stage in stages]
         self.faces: FaceRule = faces
@@ -123,8 +125,11 @@ class Pipeline:
     @cached_property
     def _ready(self) -> bool:
         with torch.inference_mode():
-            for stage in self.stages:
-                stage.prepare(self._align)
+            for name, stage in zip(self.names, self.stages, strict=True):
+                try:
+                    stage.prepare(self._align)
+                except (PhotoError, FaceError) as error:
+                    raise type(error)(f"{name}: {error}") from error
         return True
 
     def prepare(self) -> None:
@@ -152,9 +157,9 @@ class Pipeline:
             faces = choose(self.detector(read.pixels), self.faces)
         return self._edited(read, faces, watch)
 
-    def run(self, photos: Iterable[Source]) -> Iterator[Result]:
+    def run(self, photos: Iterable[Source] | str | Path) -> Iterator[Result]:
         """Run photos one after the other; a photo that fails gives a "failed" result and the rest go on."""
-        for photo in photos:
+        for photo in [photos] if isinstance(photos, str | Path) else photos:
             try:
                 yield self(photo)
             except Exception as error:  # one bad photo must not cost the others

@@ -36,7 +36,7 @@ def tiled(run: Callable[[Tensor], Tensor], pixels: Pixels, scale: int, multiple:
     padded = cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_REFLECT_101).astype(np.uint8)
     result = np.empty((height * scale, width * scale, 3), np.uint8)
     seam = OVERLAP * scale
-    below = torch.zeros(1, 3, seam, padded.shape[1] * scale)
+    below = torch.empty(0)
     for row in range(rows):
         strip = torch.zeros(1, 3, tile_h * scale, padded.shape[1] * scale)
         for column in range(columns):
@@ -45,7 +45,8 @@ def tiled(run: Callable[[Tensor], Tensor], pixels: Pixels, scale: int, multiple:
             out = run(tensors.to_faces(tile)).float().cpu() * _fade(tile_w, column, columns, scale)
             strip[..., x * scale : (x + tile_w) * scale] += out
         strip *= _fade(tile_h, row, rows, scale)[:, None]
-        strip[:, :, :seam] += below
+        if row > 0:
+            strip[:, :, :seam] += below
         below = strip[:, :, -seam:]
         top = row * step_h * scale
         done = tensors.to_pixels(strip if row == rows - 1 else strip[:, :, :-seam])[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, validate_call
 from torch import Tensor
 
 from ganchain import manifest
@@ -36,6 +36,7 @@ class Attributes(Stage):
     side: ClassVar[int | None] = 384
     framing: ClassVar[Framing] = HEAD
 
+    @validate_call
     def __init__(
         self,
         *,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, validate_call
 from torch import Tensor
 
 from ganchain import manifest
@@ -56,6 +56,7 @@ class Makeup(Stage):
     weights = ("makeup",)
     look: Tensor
 
+    @validate_call
     def __init__(
         self,
         *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, validate_call
 from torch import Tensor
 
 from ganchain import manifest
@@ -31,6 +31,7 @@ class Upscale(Stage):
     enlarges = True
     weights = ("upscale",)
 
+    @validate_call
     def __init__(
         self,
         *,

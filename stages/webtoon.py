@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, validate_call
 from torch import Tensor, nn
 
 from ganchain import manifest
@@ -33,6 +33,7 @@ class Webtoon(Stage):
     photo_side = 768
     weights = ("webtoon",)
 
+    @validate_call
     def __init__(
         self,
         *,

@@ -50,7 +50,9 @@ def test_one_bad_photo_is_named_and_the_others_are_made(chain: Path, photo_file:
     done = ganchain("run", chain, bad, photo_file, tmp_path / "gone.png", "-o", tmp_path / "out")
     assert done.exit_code == 1
     assert (
-        "bad.jpg" in done.output and "gone.png: no such file" in done.output and "2 of 3 photos failed" in done.output
+        "bad.jpg" in done.output
+        and "gone.png: failed: no such file" in done.output
+        and "2 of 3 photos failed" in done.output
     )
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["astronaut-mild.png"]
 
@@ -104,6 +106,23 @@ def test_reference_without_a_face(photo_file: Path, landscape: Pixels, tmp_path:
     (tmp_path / "chain.yaml").write_text("stages:\n  - makeup: {reference: hill.png}\n")
     done = ganchain("run", tmp_path / "chain.yaml", photo_file)
     assert done.exit_code == 2 and "no face found in the reference" in done.output
+
+
+def test_the_photo_itself_is_never_overwritten(chain: Path, photo_file: Path) -> None:
+    before = photo_file.read_bytes()
+    done = ganchain("run", chain, photo_file, "-o", photo_file)
+    assert done.exit_code == 1 and "overwrite the photo itself" in done.output
+    assert photo_file.read_bytes() == before
+
+
+def test_several_photos_need_a_folder(chain: Path, photo_file: Path, tmp_path: Path) -> None:
+    done = ganchain("run", chain, photo_file, photo_file, "-o", tmp_path / "out.png")
+    assert done.exit_code == 2 and "need a folder" in done.output
+
+
+def test_a_face_that_was_not_chosen_is_no_missing_face(photo_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "fifth.yaml").write_text("faces: [5]\nstages: [makeup]\n")
+    assert "no face chosen" in ganchain("run", tmp_path / "fifth.yaml", photo_file, "-o", tmp_path / "out.png").output
 
 
 def test_wrong_use(chain: Path, photo_file: Path, tmp_path: Path) -> None:

@@ -67,6 +67,11 @@ BROKEN = {
     "bad factor": ("stages:\n  - upscale: {factor: 3}\n", 2, ["upscale.factor", "3", "2", "4"]),
     "bad colour": ("stages:\n  - makeup: {lips: reddish}\n", 2, ["makeup", "lips", "reddish"]),
     "colour taken for a comment": ("stages:\n  - makeup:\n      lips: #a02030\n", 3, ["in quotes"]),
+    "typo in a merged mapping": ("stages:\n - makeup: {<<: {lok: rose}}\n", 2, ["makeup.lok", "did you mean 'look'"]),
+    "object tag": ("stages: !!python/object:os.system [x]\n", 1, ["stages"]),
+    "colour taken for a comment, in braces": ("stages:\n  - makeup: {lips: #a02030}\n", 3, ["in quotes"]),
+    "no face at all": ("faces: []\nstages: [upscale]\n", 1, ["faces"]),
+    "output is a word": ("stages: [upscale]\noutput: png\n", 2, ["output", "mapping"]),
     "reference and look": (
         "stages:\n  - makeup: {look: rose, reference: chain.yaml}\n",
         2,
@@ -103,6 +108,11 @@ def test_a_broken_chain_names_file_line_key_value_and_cure(tmp_path: Path, what:
     message = str(caught.value)
     assert f"chain.yaml:{line}:" in message, message
     assert all(word in message for word in words), message
+
+
+def test_a_colour_may_stand_in_a_comment(tmp_path: Path) -> None:
+    chain = load(tmp_path, '# lips: #a02030\nstages:\n  - makeup: {lips: "#a02030"} # lips: #b02030\n')
+    assert chain.stages[0].options["lips"] == "#a02030"
 
 
 def test_paths_are_relative_to_the_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

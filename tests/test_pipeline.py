@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -270,6 +271,28 @@ def test_strength_zero_skips_the_stage(astronaut: Pixels) -> None:
     stage = Broken("raise")
     stage.strength = 0
     assert (np.asarray(Pipeline([stage])(astronaut).image) == astronaut).all()
+
+
+@pytest.mark.parametrize("stages", [[Same], ["same"], Same()], ids=["class", "name", "alone"])
+def test_what_is_no_list_of_stages_is_refused(stages: Any) -> None:
+    with pytest.raises(ChainError, match="list of stage objects"):
+        Pipeline(stages)
+
+
+@pytest.mark.parametrize("source", [None, b"bytes", 7])
+def test_what_is_no_photo_is_refused(source: Any) -> None:
+    with pytest.raises(PhotoError, match=r"not (NoneType|bytes|int)"):
+        Pipeline([Same()])(source)
+
+
+def test_one_path_is_one_photo(photo_file: Path) -> None:
+    assert [result.status for result in Pipeline([Same()]).run(str(photo_file))] == ["ok"]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (20, 20), (20, 600), (600, 20), (63, 400), (64, 65)])
+def test_any_size(shape: tuple[int, int]) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    assert (np.asarray(Pipeline([Double()])(photo).image) == photo.repeat(2, 0).repeat(2, 1)).all()
 
 
 def test_devices() -> None:

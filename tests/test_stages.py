@@ -103,6 +103,20 @@ class TestContract:
         assert 0 < counter.get_total_flops() / 2 <= limit
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("upscale", {"factor": 3}),
+        ("makeup", {"strength": 5}),
+        ("webtoon", {"scope": "head"}),
+        ("makeup", {"look": "x"}),
+    ],
+)
+def test_options_are_checked_in_python_too(name: str, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        registry.stage(name)(**options)
+
+
 def test_strength_grows_the_edit(small_head: Pixels) -> None:
     for name in ("makeup", "attributes", "webtoon"):
         changes = [

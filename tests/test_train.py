@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from ganchain import manifest
+from ganchain.align import Aligner, Detector
 from ganchain.errors import ChainError, PhotoError
+from ganchain.framing import HEAD, TIGHT
 from ganchain.nets.unet import UNet, with_condition
 from ganchain.nets.upscaler import Upscaler
+from ganchain.tensors import Pixels, to_pixels
 from ganchain.train import recipes
 from ganchain.train.data import samples
+from ganchain.train.depthwise import quick
 from ganchain.train.loop import train
 from ganchain.train.recipe import Recipe
 from ganchain.train.upscale import Upscale, psnr, ssim
@@ -152,10 +159,6 @@ def test_recipes_say_what_they_do_not_know(drawn: Path) -> None:
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
 def test_every_recipe_makes_weights_that_the_manifest_lists(name: str) -> None:
-    from importlib import import_module
-
-    from ganchain import manifest
-
     module, _, cls = recipes.RECIPES[name].partition(":")
     assert getattr(import_module(module), cls).key == name
     assert name in manifest.entries()
@@ -176,3 +179,54 @@ def test_figures() -> None:
     assert psnr(a, a + 0.2) == pytest.approx([20.0, 20.0], abs=1e-3)  # peak 2, error 0.2
     assert ssim(a, a) == pytest.approx(1.0)
     assert ssim(a, torch.rand(2, 3, 32, 32)) < 0.5
+
+
+@pytest.mark.parametrize("padding", ["zeros", "replicate"])
+def test_quick_depthwise_convolutions_have_the_same_gradients(padding: Any) -> None:
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Conv2d(6, 6, 5, padding=2, groups=6, padding_mode=padding)).double()
+    fast = quick(copy.deepcopy(plain))
+    picture = torch.randn(2, 6, 9, 11, dtype=torch.double)
+    gradients = []
+    for net in (plain, fast):
+        given = picture.clone().requires_grad_()
+        net(given).square().sum().backward()
+        gradients.append([given.grad, *(parameter.grad for parameter in net.parameters())])
+    assert type(fast[0]) is not type(plain[0])
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.fixture(scope="session")
+def heads(astronaut: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of one aligned head, varied in light: too few to learn from, enough to run every recipe."""
+    data = tmp_path_factory.mktemp("heads")
+    face = Detector()(astronaut)[0]
+    for folder, framing in (("faces256", TIGHT), ("wide256", HEAD)):
+        (data / folder).mkdir()
+        rows = ["file,gender,age,race,dataset,split,person"]
+        chip = to_pixels(Aligner(framing).chip(astronaut, face, 256))[0].astype(float)
+        for number in range(12):
+            varied = (chip * (0.8 + number / 30)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(varied).save(data / folder / f"{number}.png")
+            split = "val" if number < 2 else "test" if number < 4 else "train"
+            gender, age = ("female", "20-29") if number % 2 else ("male", "50-59")
+            rows.append(f"{number}.png,{gender},{age},White,drawn,{split},{number}")
+        (data / folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    (data / "photos_cc0").mkdir()
+    for number in range(4):
+        Image.fromarray(astronaut[:, number * 8 :]).save(data / "photos_cc0" / f"{number}.png")
+    return data
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_every_recipe_runs(name: str, heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Teacher, pairs, losses, figures, samples and export, for two steps."""
+    monkeypatch.chdir(tmp_path)  # caches lie in the current folder
+    recipe = recipes.build(name, heads, ["steps=2", "batch=2"])
+    figures = train(recipe, tmp_path / "run", every=2, threads=1)
+    assert all(np.isfinite(value) for value in figures.values())
+    exported = load_file(tmp_path / "run" / f"{name}.safetensors")
+    bundled = manifest.tensors(name)
+    assert {key: tensor.shape for key, tensor in exported.items()} == {k: t.shape for k, t in bundled.items()}
+    assert len(list((tmp_path / "run").glob("sample-*.png"))) == 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def maps(found: list[Sample], cache: Path) -> Maps:
             if np.array_equal(stored["names"], names):
                 return np.asarray(stored["maps"])
     points = landmarks(found, HEAD, cache.with_name(f"landmarks-{cache.name}"))
-    with ProcessPoolExecutor(2) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         made = np.stack(list(pool.map(_map, [sample.path for sample in found], points, chunksize=20)))
     np.savez_compressed(cache, names=names, maps=made)
     return made

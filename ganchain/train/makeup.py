@@ -7,7 +7,7 @@ where they show. No adversary is needed: the painter is exact, only the regions 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,7 @@ def _prepare(found: list[Sample], points: Points, file: Path) -> None:
     """The teacher's maps of all pictures, (N, 6, S, S) uint8 0..255, written to ``file`` (.npy)."""
     part = file.with_name(f"{file.stem}.part.npy")
     maps = np.lib.format.open_memmap(part, "w+", np.uint8, (len(found), len(REGIONS), SIDE, SIDE))
-    with Pool(2) as pool:
+    with get_context("spawn").Pool(2) as pool:
         jobs = ((sample.path, marks) for sample, marks in zip(found, points, strict=True))
         for index, made in enumerate(pool.imap(_taught, jobs, chunksize=16)):
             maps[index] = made

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -144,7 +145,7 @@ class Webtoon(Recipe):
         tight, wide = self._tight(split), self._wide(split)
         photos = self._photos(split) if split == "train" else []
         missing = [source for source in tight + wide + photos if not source.target.exists()]
-        with ProcessPoolExecutor(self.processes) as pool:
+        with ProcessPoolExecutor(self.processes, get_context("spawn")) as pool:
             for _ in pool.map(make, missing, chunksize=8):
                 pass
         if split == "train":
