@@ -170,6 +170,8 @@ def train(
 ) -> None:
     """Train the weights of RECIPE on the pictures under DATA.
 
+    RECIPE is makeup, attributes-hair, attributes-portrait, webtoon or upscale.
+
     DATA holds folders of aligned faces: faces256 (eye line 0.31, eyes 0.36 of the side apart), wide256 (with
     the hair: 0.46 and 0.22) and photos_cc0 (whole photos); labels.csv in them says who is in which split.
     """

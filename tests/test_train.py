@@ -21,7 +21,7 @@ from ganchain import manifest
 from ganchain.align import Aligner, Detector
 from ganchain.errors import ChainError, PhotoError
 from ganchain.framing import HEAD, TIGHT
-from ganchain.nets.unet import UNet, with_condition
+from ganchain.nets.unet import UNet
 from ganchain.nets.upscaler import Upscaler
 from ganchain.tensors import Pixels, to_pixels
 from ganchain.train import recipes
@@ -171,7 +171,6 @@ def test_networks_read_their_sizes_from_the_tensors() -> None:
         face = torch.rand(1, 4, 32, 32)
         torch.testing.assert_close(again(face), net(face))
         assert net(face).shape == (1, outputs, 32 * scale, 32 * scale)
-    assert with_condition(torch.zeros(2, 3, 8, 8), torch.tensor([[0.5], [1.0]])).shape == (2, 4, 8, 8)
 
 
 def test_figures() -> None:

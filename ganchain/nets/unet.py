@@ -12,7 +12,6 @@ from itertools import pairwise
 from math import isqrt
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -103,9 +102,3 @@ class UNet(nn.Module):
             x = F.interpolate(self.up[level](x), scale_factor=2.0, mode="nearest") + skips.pop()
             x = self.decode[level](x)
         return F.pixel_shuffle(self.head(x), self.factor)
-
-
-def with_condition(faces: Tensor, condition: Tensor) -> Tensor:
-    """Append condition numbers (N, K) to pictures (N, 3, H, W) as constant planes: (N, 3 + K, H, W)."""
-    planes = condition[:, :, None, None].expand(-1, -1, *faces.shape[2:])
-    return torch.cat([faces, planes], dim=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -50,7 +49,3 @@ class Recipe:
 
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-def weight_file(folder: Path, key: str) -> Path:
-    return folder / f"{key}.safetensors"
