@@ -103,13 +103,12 @@ def load(chain: str | Path) -> Chain:
 
 def parse(text: str, source: str, folder: Path) -> Chain:
     """Check the YAML ``text``; ``source`` names it in messages, relative paths start at ``folder``."""
+    lines = text.splitlines()
     try:
         data = YAML().load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ChainError(
-            f"{source}:{line}: not valid YAML: {error.problem}{_colour_hint(text.splitlines())}"
-        ) from error
+        raise ChainError(f"{source}:{line}: not valid YAML: {error.problem}{_colour_hint(lines)}") from error
     except YAMLError as error:
         raise ChainError(f"{source}: not valid YAML: {error}") from error
     if not isinstance(data, CommentedMap):
@@ -120,7 +119,7 @@ def parse(text: str, source: str, folder: Path) -> Chain:
         raise ChainError(f"{source}:{line}: stages: a list of stages is needed, as in\nstages:\n  - makeup: {{}}")
     rest = {key: value for key, value in data.items() if key != "stages"}
     head = _validated(Head, rest, data, [], source, also=["stages"])
-    specs = tuple(_spec(items, index, source, folder, text.splitlines()) for index in range(len(items)))
+    specs = tuple(_spec(items, index, source, folder, lines) for index in range(len(items)))
     return Chain(source, specs, head.faces, head.output)
 
 

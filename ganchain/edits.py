@@ -18,7 +18,7 @@ from ganchain.errors import StageError
 from ganchain.face import Face, Photo
 from ganchain.framing import EYE_DISTANCE
 from ganchain.stage import Stage
-from ganchain.tensors import resize, to_faces, to_pixels
+from ganchain.tensors import Pixels, resize, to_faces, to_pixels
 
 BATCH = 8
 LARGEST_STEP = 2.0
@@ -45,18 +45,13 @@ def faces(stage: Stage, name: str, canvases: Sequence[Canvas], device: torch.dev
     return edited
 
 
-def whole(stage: Stage, name: str, photo: Photo, chosen: list[Face]) -> tuple[Photo, list[Face]]:
+def whole(stage: Stage, name: str, photo: Photo, chosen: list[Face], device: torch.device) -> tuple[Photo, list[Face]]:
     """Run a stage over the whole photo in tiles; geometry and alpha follow when it enlarges."""
-    device = next((parameter.device for parameter in stage.parameters()), torch.device("cpu"))
-
-    def run(tile: Tensor) -> Tensor:
-        return checked(stage, name, tile.to(device))
-
     pixels = photo.pixels
     if not stage.enlarges and (step := _step(stage, photo, chosen)) != 1:
         kind = cv2.INTER_AREA if step < 1 else cv2.INTER_CUBIC
         pixels = cv2.resize(pixels, None, fx=step, fy=step, interpolation=kind).astype(np.uint8)
-    pixels = tiles.tiled(run, pixels, stage.scale, stage.multiple)
+    pixels = _tiled(stage, name, pixels, device)
     if not stage.enlarges:
         width, height = photo.size
         if pixels.shape[:2] != (height, width):
@@ -116,11 +111,14 @@ def _applied(stage: Stage, canvas: Canvas, window: tuple[int, int, int], given: 
 
 
 def _enlarged(stage: Stage, name: str, canvas: Canvas, device: torch.device) -> Canvas:
+    return canvas.resampled(to_faces(_tiled(stage, name, to_pixels(canvas.after)[0], device)))
+
+
+def _tiled(stage: Stage, name: str, pixels: Pixels, device: torch.device) -> Pixels:
     def run(tile: Tensor) -> Tensor:
         return checked(stage, name, tile.to(device))
 
-    pixels = tiles.tiled(run, to_pixels(canvas.after)[0], stage.scale, stage.multiple)
-    return canvas.resampled(to_faces(pixels))
+    return tiles.tiled(run, pixels, stage.scale, stage.multiple)
 
 
 @lru_cache(maxsize=32)

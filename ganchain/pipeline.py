@@ -179,7 +179,7 @@ class Pipeline:
                 if stage.scope == "photo":
                     photo = _pasted(photo, canvases)
                     canvases = []
-                    photo, chosen = edits.whole(stage, name, photo, chosen)
+                    photo, chosen = edits.whole(stage, name, photo, chosen, self.device)
                 else:
                     canvases = canvases or [self._aligner.canvas(photo.pixels, face) for face in chosen]
                     canvases = edits.faces(stage, name, canvases, self.device)

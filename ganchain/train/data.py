@@ -9,6 +9,7 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
+import torch
 from PIL import Image
 
 from ganchain.errors import PhotoError
@@ -59,3 +60,8 @@ def read(path: Path) -> Pixels:
 def read_cached(path: Path) -> Pixels:
     """Like ``read``, for the few large photos that many crops are taken from."""
     return read(path)
+
+
+def below(limit: int) -> int:
+    """A random whole number 0 .. limit - 1, from torch's generator, which the loader seeds."""
+    return int(torch.randint(limit, ()))

@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from ganchain import tensors
 from ganchain.nets.upscaler import Upscaler
 from ganchain.tensors import resize, to_faces
-from ganchain.train.data import Sample, read, read_cached, samples
+from ganchain.train.data import Sample, below, read, read_cached, samples
 from ganchain.train.recipe import Recipe
 
 Pair = tuple[Tensor, Tensor]
@@ -44,11 +44,11 @@ class Pairs(Dataset[tuple[Pair, ...]]):
     def _pair(self, photo: tensors.Pixels, factor: int) -> Pair:
         side = self.crop * factor
         height, width = photo.shape[0] - side, photo.shape[1] - side
-        top, left = (height // 2, width // 2) if self.fixed else (_below(height + 1), _below(width + 1))
+        top, left = (height // 2, width // 2) if self.fixed else (below(height + 1), below(width + 1))
         target = photo[top : top + side, left : left + side]
         if not self.fixed:
-            target = np.rot90(target, _below(4))
-            target = target[:, ::-1] if _below(2) else target
+            target = np.rot90(target, below(4))
+            target = target[:, ::-1] if below(2) else target
         large = to_faces(target.copy())
         small = resize(large, (self.crop, self.crop)).clamp(-1, 1)
         if not self.fixed and float(torch.rand(())) < self.spoilt:
@@ -59,15 +59,11 @@ class Pairs(Dataset[tuple[Pair, ...]]):
 FACES = {"fairface", "congress", "gsa", "london", "canada"}
 
 
-def _below(limit: int) -> int:
-    return int(torch.randint(limit, ()))
-
-
 def spoil(small: Tensor) -> Tensor:
     """Mild camera noise (sigma up to 6 levels) and JPEG (quality 60-95). (1, 3, H, W) -> the same."""
     sigma = float(torch.rand(())) * 6
     noisy = tensors.to_pixels(small)[0] + sigma * torch.randn(*small.shape[2:], 3).numpy()
-    quality = 60 + _below(36)
+    quality = 60 + below(36)
     coded = BytesIO()
     Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8)).save(coded, "JPEG", quality=quality)
     return to_faces(np.asarray(Image.open(coded)))

@@ -29,7 +29,7 @@ from ganchain.nets.unet import UNet
 from ganchain.stages.webtoon import draw, enlarged
 from ganchain.tensors import Pixels, to_faces
 from ganchain.train import landmarks
-from ganchain.train.data import Sample, read, samples
+from ganchain.train.data import Sample, below, read, samples
 from ganchain.train.recipe import Recipe
 from ganchain.train.teachers.webtoon import SCALE, webtoon
 from ganchain.train.upscale import psnr
@@ -83,19 +83,15 @@ class Drawings(Dataset[tuple[Tensor, Tensor]]):
         source = self.sources[index]
         picture, drawing, side = source.picture(), read(source.target), self.crop
         height, width = picture.shape[0] - side, picture.shape[1] - side
-        top, left = (height // 2, width // 2) if self.fixed else (_below(height + 1), _below(width + 1))
+        top, left = (height // 2, width // 2) if self.fixed else (below(height + 1), below(width + 1))
         picture = picture[top : top + side, left : left + side]
         top, left, side = top * SCALE, left * SCALE, side * SCALE
         drawing = drawing[top : top + side, left : left + side]
         if not self.fixed:
-            if _below(2):
+            if below(2):
                 picture, drawing = picture[:, ::-1], drawing[:, ::-1]
             picture = disturbed(picture)
         return to_faces(picture)[0], to_faces(drawing)[0]
-
-
-def _below(limit: int) -> int:
-    return int(torch.randint(limit, ()))
 
 
 def disturbed(picture: Pixels) -> Pixels:
