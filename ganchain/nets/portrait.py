@@ -52,6 +52,11 @@ class Portrait(nn.Module):
         self.register_buffer("lines", lines)
 
     @classmethod
+    def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+        """``flat`` where it is a portrait editor's own state dict."""
+        return dict(flat) if {"planes", "lines", "net.stem.weight"} <= set(flat) else None
+
+    @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Portrait:
         """Build the editor whose state dict ``tensors`` is."""
         net = {name.removeprefix("net."): tensor for name, tensor in tensors.items() if name.startswith("net.")}

@@ -15,6 +15,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganchain.errors import WeightsError
+
 UNSHUFFLE = 2
 Padding = Literal["zeros", "replicate"]
 
@@ -77,15 +79,29 @@ class UNet(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor], outputs: int, padding: Padding = "zeros") -> UNet:
-        """Build the network whose state dict ``tensors`` is; what shapes can tell is read from them."""
+    def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+        """``flat`` where it is a U-Net's own state dict."""
+        return dict(flat) if {"stem.weight", "encode.0.0.spatial.weight", "head.weight"} <= set(flat) else None
+
+    @classmethod
+    def from_tensors(
+        cls, tensors: Mapping[str, Tensor], outputs: int | None = None, padding: Padding = "zeros"
+    ) -> UNet:
+        """Build the network whose state dict ``tensors`` is; what shapes can tell is read from them.
+
+        ``outputs`` and the scale cannot be told apart by shapes; None stands for scale 1.
+        """
+        planes = tensors["head.bias"].numel() // UNSHUFFLE**2
+        outputs = outputs or planes
+        if planes not in (outputs, 4 * outputs):
+            raise WeightsError(f"this U-Net gives {planes} planes where {outputs} are needed: another stage's weights")
         levels = 1 + len({key.split(".")[1] for key in tensors if key.startswith("down.")})
         widths = [tensors[f"encode.{level}.0.spatial.bias"].numel() for level in range(levels)]
         depths = [
             len({key.split(".")[2] for key in tensors if key.startswith(f"encode.{level}.")}) for level in range(levels)
         ]
         inputs = tensors["stem.weight"].shape[1] // UNSHUFFLE**2
-        scale = isqrt(tensors["head.bias"].numel() // outputs) // UNSHUFFLE
+        scale = isqrt(planes // outputs)
         net = cls(inputs, outputs, widths, depths, scale, padding)
         net.load_state_dict(dict(tensors))
         return net

@@ -32,6 +32,12 @@ class Upscaler(nn.Module):
             nn.init.zeros_(parameter)
 
     @classmethod
+    def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+        """``flat`` where it is an upscaler's own state dict."""
+        heads = any(key.startswith("heads.") for key in flat)
+        return dict(flat) if heads and {"body.0.weight", "body.1.weight"} <= set(flat) else None
+
+    @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Upscaler:
         """Build the network whose state dict ``tensors`` is (sizes read from the shapes)."""
         width = tensors["body.0.bias"].numel()

@@ -1,0 +1,114 @@
+"""SRResNet, the generator of SRGAN (Ledig et al. 2017, section 2.1), as published by mseitzer/srgan.
+
+Unlike the paper it pads by reflection (the residual blocks: with zeros), keeps wide feature maps between the
+enlargements and has no final activation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NESTINGS = ("", "runner.generator.", "runner.model.")
+TELLING = {"initial_conv.1.weight", "body.0.block.1.weight", "upsample.1.weight", "final_conv.1.weight"}
+PARTS = {"initial_conv", "body", "upsample", "final_conv"}
+
+
+class FrozenBatchNorm(nn.Module):
+    """Batch normalisation by the stored statistics, in training mode too. (N, C, H, W) -> the same."""
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.register_buffer("running_mean", torch.zeros(width))
+        self.register_buffer("running_var", torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=1e-5)
+
+
+def mirrored(inputs: int, outputs: int, kernel: int, bias: bool = True) -> list[nn.Module]:
+    """A convolution that keeps the size and sees the picture mirrored beyond its border."""
+    return [nn.ReflectionPad2d(kernel // 2), nn.Conv2d(inputs, outputs, kernel, bias=bias)]
+
+
+class Residual(nn.Module):
+    """Two normalised 3 x 3 convolutions around one PReLU, added to the input. (N, C, H, W) -> the same."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            nn.ZeroPad2d(1),
+            nn.Conv2d(width, width, 3, bias=False),
+            FrozenBatchNorm(width),
+            nn.PReLU(width),
+            nn.ZeroPad2d(1),
+            nn.Conv2d(width, width, 3, bias=False),
+            FrozenBatchNorm(width),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.block(x)
+
+
+class SRResNet(nn.Module):
+    """(N, 3, H, W) in 0..1 -> (N, 3, H * scale, W * scale), nominally -1..1, not clamped. H and W are 5 or more.
+
+    Args:
+        width: channels at the input's resolution.
+        blocks: residual blocks.
+        wide: channels after each enlargement.
+        stages: enlargements by 2.
+    """
+
+    def __init__(self, width: int = 64, blocks: int = 16, wide: int = 256, stages: int = 2) -> None:
+        super().__init__()
+        self.scale = 2**stages
+        self.initial_conv = nn.Sequential(*mirrored(3, width, 9), nn.PReLU(width))
+        self.body = nn.Sequential(
+            *(Residual(width) for _ in range(blocks)),
+            *mirrored(width, width, 3, bias=False),
+            FrozenBatchNorm(width),
+        )
+        upsample: list[nn.Module] = []
+        for stage in range(stages):
+            upsample += mirrored(wide if stage else width, wide * 4, 3)
+            upsample += [nn.PixelShuffle(2), nn.PReLU(wide)]
+        self.upsample = nn.Sequential(*upsample)
+        self.final_conv = nn.Sequential(*mirrored(wide, 3, 9))
+
+    @classmethod
+    def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+        """Its tensors among ``flat``: a bare state dict, or the ``generator`` or ``model`` of a ``runner``."""
+        names = {key.removeprefix("module."): tensor for key, tensor in flat.items()}
+        for nesting in NESTINGS:
+            tensors = {
+                key.removeprefix(nesting).removeprefix("module."): tensor
+                for key, tensor in names.items()
+                if key.startswith(nesting) and not key.endswith("num_batches_tracked")
+            }
+            if tensors.keys() >= TELLING:
+                return {key: tensor.float() for key, tensor in tensors.items() if key.split(".")[0] in PARTS}
+        return None
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """Build the network whose state dict ``tensors`` is (sizes read from the shapes)."""
+        wide, width = tensors["final_conv.1.weight"].shape[1], tensors["initial_conv.1.bias"].numel()
+        blocks = len({key.split(".")[1] for key in tensors if key.startswith("body.") and ".block." in key})
+        stages = len([key for key in tensors if key.startswith("upsample.") and key.endswith(".bias")])
+        net = cls(width, blocks, wide, stages)
+        net.load_state_dict(dict(tensors))
+        return net
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.initial_conv(x)
+        return self.final_conv(self.upsample(x + self.body(x)))
