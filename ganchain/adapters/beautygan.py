@@ -1,0 +1,43 @@
+"""BeautyGAN in the place of the bundled painter: the makeup of a reference photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ganchain.framing import CHIP
+from ganchain.stage import Align, Stage
+
+
+class Transfer(Protocol):
+    """A network, or a foreign engine that runs one."""
+
+    def transfer(self, source: Tensor, reference: Tensor) -> Tensor:
+        """(N, 3, 256, 256) and (N or 1, 3, 256, 256), both -1..1 -> the sources with the references' makeup."""
+        ...
+
+
+class MakeupTransfer(Stage):
+    """Give faces the makeup of a reference face (Li et al. 2018)."""
+
+    side = 256
+    framing = CHIP
+    reference: Tensor
+
+    def __init__(self, net: Transfer, *, reference: Path | None, strength: float) -> None:
+        super().__init__()
+        if reference is None:
+            raise ValueError("reference: these weights take the makeup from a photo: give its path")
+        self.net = net  # a submodule where it is one
+        self.path, self.strength = reference, strength
+        self.register_buffer("reference", torch.empty(0), persistent=False)
+
+    def prepare(self, align: Align) -> None:
+        self.reference = align(self.path, self.framing, 256)
+
+    def forward(self, faces: Tensor) -> Tensor:
+        references = self.reference.to(faces.device).expand(len(faces), -1, -1, -1)
+        return torch.lerp(faces, self.net.transfer(faces, references), self.strength)

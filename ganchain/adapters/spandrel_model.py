@@ -1,0 +1,181 @@
+"""Super-resolution, restoration and face restoration by the networks that the package spandrel knows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from ganchain.errors import WeightsError
+from ganchain.framing import FFHQ
+from ganchain.stage import Stage
+from ganchain.tensors import resize
+
+FACE_SIDE = 512  # px; all published face restoration networks
+
+WRAPPERS = ("params_ema", "params-ema", "params", "model_state_dict", "state_dict", "model", "net")
+PREFIXES = ("module.", "netG.")
+
+# operators whose shape functions torchvision registers on import even where its compiled part did not load
+OPERATORS = ("nms", "qnms")
+
+
+class SpandrelModel(nn.Module):
+    """(N, 3, H, W) in -1..1 -> (N, 3, H * scale, W * scale) in -1..1, H and W of any size.
+
+    The architecture and its sizes are spandrel's reading of the tensors, so is the padding of sizes that a network
+    cannot take. The same picture always gives the same answer: networks that draw noise (AuraSR) draw it from one
+    seed, GFPGAN uses the noise stored in its file.
+
+    Args:
+        descriptor: what ``spandrel.ModelLoader`` returns.
+    """
+
+    def __init__(self, descriptor: Any) -> None:
+        super().__init__()
+        self.descriptor = descriptor
+        self.net: nn.Module = descriptor.model.eval().requires_grad_(False)
+        self.purpose: str = descriptor.purpose
+        self.scale: int = descriptor.scale
+
+    @classmethod
+    def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+        """The tensors of a network that spandrel knows, under the keys spandrel reads; None without spandrel."""
+        try:
+            _import_spandrel()
+        except WeightsError:
+            return None
+        for tensors in _unwrapped(flat):
+            try:
+                _load(tensors)
+            except Exception:  # spandrel goes by a few keys: another network that has them fails anywhere in loading
+                continue
+            return tensors
+        return None
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """The network with these weights.
+
+        Raises:
+            WeightsError: spandrel is missing, does not know the network, or it does not turn RGB into RGB.
+        """
+        spandrel = _import_spandrel()
+        try:
+            descriptor = _load(tensors)
+        except spandrel.UnsupportedModelError as error:
+            raise WeightsError(f"no network that spandrel {spandrel.__version__} knows") from error
+        name, purpose = descriptor.architecture.name, descriptor.purpose
+        if not isinstance(descriptor, spandrel.ImageModelDescriptor):
+            raise WeightsError(f"{name} ({purpose}) needs a mask besides the picture; ganchain has none to give")
+        channels = (descriptor.input_channels, descriptor.output_channels)
+        if channels != (3, 3):
+            raise WeightsError(f"{name} ({purpose}) has {channels[0]} channels in and {channels[1]} out, not RGB")
+        return cls(descriptor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self._single(one) for one in torch.split(x, 1)])  # spandrel takes one picture at a time
+
+    def _single(self, x: Tensor) -> Tensor:
+        answer: Tensor
+        if self.descriptor.architecture.id == "GFPGAN":
+            # spandrel passes GFPGAN 0..1 and clamps its answer to that, but it is trained on -1..1, both ways
+            answer = self.net(x, return_rgb=False, randomize_noise=False)[0]
+            return answer.clamp(-1, 1)
+        with torch.random.fork_rng([x.device] if x.is_cuda else []):
+            torch.manual_seed(0)
+            answer = self.descriptor((x + 1) / 2)
+            return answer * 2 - 1
+
+
+class Spandrel(Stage):
+    """What the stage ``upscale`` does with weights that spandrel knows.
+
+    Super-resolution and restoration work on what ``scope`` says. Face restoration always works on faces, whatever
+    ``scope`` says: aligned as FFHQ, at 512 px, its change added at the photo's own resolution.
+
+    Args:
+        tensors: the weights.
+        factor: the enlargement that was asked for; None for the network's own.
+        scope: "photo" or "face".
+        strength: 1 is the network's picture, 0 plain bicubic enlargement.
+
+    Raises:
+        ValueError: the network enlarges by another factor.
+        WeightsError: spandrel cannot use these weights.
+    """
+
+    def __init__(
+        self, tensors: Mapping[str, Tensor], *, factor: int | None = None, scope: str = "photo", strength: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.net = SpandrelModel.from_tensors(tensors)
+        self.scale, self.scope, self.strength = self.net.scale, scope, strength
+        if factor not in (None, self.scale):
+            does = f"enlarge {self.scale} times, not {factor}" if self.scale > 1 else "do not enlarge"
+            raise ValueError(f"factor: these weights {does}")
+        size = self.net.descriptor.size_requirements
+        self.side = None
+        self.multiple = size.multiple_of
+        self.enlarges = self.scale > 1
+        if self.net.purpose == "FaceSR":
+            self.scope, self.side, self.framing = "face", size.minimum or FACE_SIDE, FFHQ
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, 3, H * scale, W * scale), both -1..1."""
+        plain = resize(faces, (faces.shape[2] * self.scale, faces.shape[3] * self.scale))
+        if self.strength == 0:
+            return plain
+        return torch.lerp(plain, self.net(faces), self.strength)
+
+
+def _load(tensors: Mapping[str, Tensor]) -> Any:
+    """spandrel's descriptor of the network; given a copy, since some of its loaders rename and delete keys."""
+    return _import_spandrel().ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
+
+
+def _unwrapped(flat: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """The state dicts ``flat`` may hold, float32: first itself (keys of the first ESRGAN begin with "model.")."""
+    for start in ("", *(f"{wrapper}." for wrapper in WRAPPERS)):
+        inner = {key.removeprefix(start): tensor for key, tensor in flat.items() if key.startswith(start)}
+        for prefix in PREFIXES:
+            if all(key.startswith(prefix) for key in inner):
+                inner = {key.removeprefix(prefix): tensor for key, tensor in inner.items()}
+        if inner:
+            yield {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in inner.items()}
+
+
+def _import_spandrel() -> ModuleType:
+    """The module spandrel, imported when it is first needed.
+
+    spandrel imports torchvision (for LaMa and RestoreFormer: one rotation, one normalisation, both plain Python).
+    torchvision's wheels for Linux on PyPI are built for CUDA and cannot load their compiled part beside a torch for
+    the CPU; the import then stops at the shape functions of operators which nothing has declared. Declared, without
+    an implementation, they let the Python part be imported; torchvision.ops still says that it lacks its operators.
+
+    Raises:
+        WeightsError: spandrel or torchvision is missing or cannot be imported.
+    """
+    try:
+        try:
+            import_module("torchvision")
+        except RuntimeError as error:
+            if "operator torchvision::" not in str(error):
+                raise
+            for name in OPERATORS:
+                if not hasattr(torch.ops.torchvision, name):
+                    schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+                    torch.library.define(f"torchvision::{name}", schema)
+            for name in [name for name in sys.modules if name.partition(".")[0] in ("torchvision", "spandrel")]:
+                del sys.modules[name]  # half-imported
+            import_module("torchvision")
+        return import_module("spandrel")
+    except ModuleNotFoundError as error:
+        raise WeightsError("these weights need the package spandrel: pip install 'ganchain[spandrel]'") from error
+    except (ImportError, OSError, RuntimeError) as error:
+        raise WeightsError(f"spandrel cannot be imported: {error}") from error
