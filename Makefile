@@ -3,12 +3,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: help install demo test check wheel clean
+.PHONY: help install demo test test-tensorflow check wheel clean
 
 help:
 	@echo "make install   .venv with ganchain in it, pinned by constraints.txt"
 	@echo "make demo      a photo through the whole chain; the pictures lie in demo/"
 	@echo "make test      the tests"
+	@echo "make test-tensorflow   what needs TensorFlow, in an environment of its own (.venv-tensorflow, 3 GB)"
 	@echo "make check     ruff, mypy, pyright"
 	@echo "make wheel     build the wheel and run the tests against it, away from this folder"
 
@@ -33,6 +34,14 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest --quiet
+
+test-tensorflow: $(VENV)-tensorflow/.installed
+	$(VENV)-tensorflow/bin/python -m pytest --quiet tests/test_tensorflow.py tests/test_tf_bundle.py
+
+$(VENV)-tensorflow/.installed: setup.cfg constraints.txt
+	$(PYTHON) -m venv $(VENV)-tensorflow
+	$(VENV)-tensorflow/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test,tensorflow]'
+	@touch $@
 
 check: $(VENV)/.checkers
 	$(BIN)/ruff format --check .

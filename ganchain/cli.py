@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganchain._version import VERSION
+from ganchain.cli_weights import weights
 from ganchain.errors import GanchainError
 
 if TYPE_CHECKING:
+    from ganchain.manifest import Policy
     from ganchain.pipeline import Result
 
 
@@ -40,6 +42,7 @@ def main() -> None:
     ganchain run my.yaml photos/ -o out/     your own chain over a folder
     ganchain faces photo.jpg -o boxes.png    which faces there are, numbered
     ganchain stages makeup                   what a stage does and its options
+    ganchain weights list                    bundled weights, and published ones to fetch or import
     """
 
 
@@ -53,6 +56,11 @@ def main() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Also write the photo after each stage.",
 )
+@click.option(
+    "--license-policy",
+    type=click.Choice(["any", "commercial"]),
+    help="commercial: refuse weights that may not be used commercially  [default: the chain's, else any]",
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Print the chain with all its defaults and do nothing.")
 @click.pass_context
 def run(
@@ -62,6 +70,7 @@ def run(
     out: Path | None,
     device: str,
     save_stages: Path | None,
+    license_policy: Policy | None,
     dry_run: bool,
 ) -> None:
     """Run CHAIN (a YAML file, or the name of a bundled chain) over PHOTOS (files or folders).
@@ -73,11 +82,12 @@ def run(
     from ganchain.pipeline import Pipeline
 
     if dry_run:
-        describe.chain(chain)
+        describe.chain(chain, license_policy)
         return
     if not photos:
         raise click.UsageError("Missing argument 'PHOTOS...'.")
-    pipeline = Pipeline.from_yaml(chain, device=device, keep_steps=save_stages is not None)
+    keep_steps = save_stages is not None
+    pipeline = Pipeline.from_yaml(chain, device=device, keep_steps=keep_steps, license_policy=license_policy)
     sources = outputs.expand(photos)
     targets = outputs.Targets(out, Path(chain).stem, pipeline.output, alone=len(sources) == 1)
     pipeline.prepare()
@@ -193,6 +203,8 @@ def evaluate(data: Path, out: Path | None, limit: int | None, threads: int | Non
 
     evaluation.run(data, out, limit=limit, threads=threads)
 
+
+main.add_command(weights)
 
 if __name__ == "__main__":
     main()

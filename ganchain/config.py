@@ -18,6 +18,7 @@ from ganchain import registry
 from ganchain.align import FaceRule
 from ganchain.errors import ChainError, GanchainError, available
 from ganchain.images import Format
+from ganchain.manifest import Policy
 from ganchain.stage import Stage
 
 Key = str | int
@@ -40,6 +41,7 @@ class Head(BaseModel):
     model_config = ConfigDict(extra="forbid")
     faces: Literal["all", "largest"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = "all"
     output: Output = Output()
+    license_policy: Policy = "any"
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,19 @@ class StageSpec:
     cls: type[Stage]
     options: dict[str, Any]
     where: str
+    places: dict[str, str]
 
     def build(self) -> Stage:
-        """Construct the stage; what its constructor refuses becomes a ChainError with file and line."""
+        """Construct the stage; what its constructor refuses becomes a ChainError with file, line and key.
+
+        The constructor's message begins with the option it is about, as in "factor: …"; else the stage is named.
+        """
         try:
             return self.cls(**self.options)
         except (ValueError, GanchainError) as error:
+            option, _, reason = str(error).partition(": ")
+            if option in self.places:
+                raise ChainError(f"{self.places[option]}: {reason}") from error
             raise ChainError(f"{self.where}: {self.name}: {error}") from error
 
 
@@ -67,6 +76,7 @@ class Chain:
     stages: tuple[StageSpec, ...]
     faces: FaceRule
     output: Output
+    license_policy: Policy
 
 
 def bundled() -> list[str]:
@@ -120,7 +130,7 @@ def parse(text: str, source: str, folder: Path) -> Chain:
     rest = {key: value for key, value in data.items() if key != "stages"}
     head = _validated(Head, rest, data, [], source, also=["stages"])
     specs = tuple(_spec(items, index, source, folder, lines) for index in range(len(items)))
-    return Chain(source, specs, head.faces, head.output)
+    return Chain(source, specs, head.faces, head.output, head.license_policy)
 
 
 def _spec(items: CommentedSeq, index: int, source: str, folder: Path, lines: Sequence[str]) -> StageSpec:
@@ -145,7 +155,7 @@ def _spec(items: CommentedSeq, index: int, source: str, folder: Path, lines: Seq
     except ChainError as error:
         raise ChainError(f"{where}: stages[{index}]: {error}") from error
     model = registry.options(cls)
-    checked = _validated(model, given, items, [index, name], source)
+    checked = _validated(model, given, items, [index, name], source, folder=folder)
     values = {key: getattr(checked, key) for key in model.model_fields}
     for key, value in values.items():
         if isinstance(value, Path):
@@ -153,7 +163,9 @@ def _spec(items: CommentedSeq, index: int, source: str, folder: Path, lines: Seq
             if not values[key].is_file():
                 line = _line(items, [index, name, key])
                 raise ChainError(f"{source}:{line}: stages[{index}].{name}.{key}: no file {values[key]}")
-    return StageSpec(str(name), cls, values, where)
+    keys: dict[str, list[Key]] = {key: [index, str(name), key] for key in values}
+    places = {key: f"{source}:{_line(items, path)}: {_dotted(path)}" for key, path in keys.items()}
+    return StageSpec(str(name), cls, values, where, places)
 
 
 def _colour_hint(lines: Sequence[str]) -> str:
@@ -169,9 +181,10 @@ def _validated(
     path: list[Key],
     source: str,
     also: Sequence[str] = (),
+    folder: Path = Path(),
 ) -> Model:
     try:
-        return model.model_validate(value)
+        return model.model_validate(value, context={"folder": folder})
     except ValidationError as error:
         lines = [_message(model, problem, root, path, source, also) for problem in _distinct(error)]
         raise ChainError("\n".join(lines)) from error

@@ -17,7 +17,9 @@ from rich.table import Table
 from ruamel.yaml import YAML
 
 from ganchain import config, manifest, registry
+from ganchain.architectures import ARCHITECTURES
 from ganchain.face import Face, Photo
+from ganchain.published import published
 from ganchain.stage import Stage
 
 CHOSEN, LEFT_OUT = (0, 200, 90), (150, 150, 150)
@@ -26,17 +28,19 @@ CHOSEN, LEFT_OUT = (0, 200, 90), (150, 150, 150)
 def _console() -> Console:
     """As wide as the terminal; wide enough for whole names where there is none."""
     console = Console()
-    return console if console.is_terminal else Console(width=140)
+    return console if console.is_terminal else Console(width=160)
 
 
-def chain(name: str | Path) -> None:
+def chain(name: str | Path, license_policy: manifest.Policy | None = None) -> None:
     """Print a chain as it would run: every option, then sides, weights and licences of each stage."""
     described = config.load(name)
     built = [spec.build() for spec in described.stages]
+    refs = [ref for stage in built for ref in stage.weights]
+    manifest.permit(refs, license_policy or described.license_policy)
     print(as_yaml(described), end="")
     table = Table("stage", "scope", "side", "output", "framing", "weights", "licence")
     for spec, stage in zip(described.stages, built, strict=True):
-        licences = sorted({manifest.entry(key).licence for key in stage.weights})
+        licences = sorted({manifest.terms(ref)[0] for ref in stage.weights})
         side = "any" if stage.side is None else f"{stage.side} px"
         framing = "-" if stage.scope == "photo" else f"{stage.framing.side:.2f} x"
         kind = f"enlarges x{stage.scale}" if stage.enlarges else "replaces" if stage.restyles else "adds its change"
@@ -52,6 +56,7 @@ def as_yaml(described: config.Chain) -> str:
             {spec.name: {key: _plain(value) for key, value in spec.options.items()}} for spec in described.stages
         ],
         "output": described.output.model_dump(),
+        "license_policy": described.license_policy,
     }
     yaml, text = YAML(), StringIO()
     yaml.width = 110
@@ -99,7 +104,8 @@ def _values(shape: dict[str, Any]) -> str:
         return str(shape["const"])
     if "minimum" in shape and "maximum" in shape:
         return f"{shape['minimum']:g} to {shape['maximum']:g}"
-    return {"path": "a file's path"}.get(str(shape.get("format")), str(shape.get("type", "any")))
+    known = {"path": "a file's path", "weights": "a key or a file's path"}
+    return known.get(str(shape.get("format")), str(shape.get("type", "any")))
 
 
 def faces(found: Sequence[Face], *, as_json: bool) -> None:
@@ -138,3 +144,26 @@ def boxes(photo: Photo, found: Sequence[Face]) -> Photo:
         draw.rectangle((left, top, left + size[2] + 4 * width, top + height), fill=colour)
         draw.text((left + 2 * width, top + width), label, fill="white", font=font)
     return replace(photo, pixels=np.asarray(image))
+
+
+def weights() -> None:
+    """Print all weights: bundled, imported, and those that can be fetched."""
+    table = Table("key", "network", "stage", "state", "commercial use", "licence")
+    here = manifest.entries()
+    bundled = manifest.bundled()
+    for key in [*bundled, *(key for key in here if key not in bundled)]:
+        entry, state = here[key], "bundled" if key in bundled else "imported"
+        stage = _stage(key, entry.architecture)
+        table.add_row(key, entry.architecture, stage, state, entry.commercial, entry.licence)
+    for key, other in published().items():
+        if key not in here:
+            licence = f"{other.licence}; {other.note}" if other.note else other.licence
+            stage = _stage(key, other.architecture)
+            table.add_row(key, other.architecture, stage, "to be fetched", other.commercial, licence, style="dim")
+    _console().print(table)
+
+
+def _stage(key: str, architecture: str) -> str:
+    """The stage that takes these weights; of a network that serves several, the one the key begins with."""
+    stages = ARCHITECTURES[architecture].stages
+    return next((stage for stage in stages if key.startswith(stage)), ", ".join(stages))

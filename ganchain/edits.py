@@ -22,6 +22,7 @@ from ganchain.tensors import Pixels, resize, to_faces, to_pixels
 
 BATCH = 8
 LARGEST_STEP = 2.0
+WHOLE = 1536  # px: the longest side of a photo that is not tiled
 RIM = 0.12  # share of a window's half side over which a change fades out at its rim
 RESTYLED_RIM = 0.25  # the same for pixels that were replaced: all of the window differs, not only the face
 
@@ -68,7 +69,8 @@ def _step(stage: Stage, photo: Photo, chosen: Sequence[Face]) -> float:
     if not chosen:
         return min(1.0, stage.photo_side / max(photo.size))
     trained = stage.side * EYE_DISTANCE / stage.framing.side
-    return min(LARGEST_STEP, trained / max(face.eye_distance for face in chosen))
+    step = min(LARGEST_STEP, trained / max(face.eye_distance for face in chosen))
+    return step if stage.tiles else min(step, WHOLE / max(photo.size))
 
 
 def checked(stage: Stage, name: str, batch: Tensor) -> Tensor:
@@ -118,7 +120,8 @@ def _tiled(stage: Stage, name: str, pixels: Pixels, device: torch.device) -> Pix
     def run(tile: Tensor) -> Tensor:
         return checked(stage, name, tile.to(device))
 
-    return tiles.tiled(run, pixels, stage.scale, stage.multiple)
+    tile = tiles.TILE if stage.tiles else max(pixels.shape)
+    return tiles.tiled(run, pixels, stage.scale, stage.multiple, tile)
 
 
 @lru_cache(maxsize=32)

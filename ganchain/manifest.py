@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 from functools import lru_cache
 from hashlib import sha256
 from importlib import resources
-from importlib.resources.abc import Traversable
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import platformdirs
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo, WithJsonSchema
 from ruamel.yaml import YAML
 from safetensors import SafetensorError
-from safetensors.torch import load
+from safetensors.torch import load as parse
 from torch import Tensor
 
-from ganchain.errors import WeightsError, available
+from ganchain import architectures, checkpoints
+from ganchain.errors import WeightsError
+from ganchain.published import Commercial, Sha256, match, published
+
+Policy = Literal["any", "commercial"]
 
 
 class Origin(BaseModel):
-    """Where a weight file comes from, well enough to make it again."""
+    """How a bundled file was trained, well enough to make it again."""
 
     model_config = ConfigDict(extra="forbid")
     recipe: str
@@ -29,63 +39,165 @@ class Origin(BaseModel):
     data: list[str]
 
 
+class Source(BaseModel):
+    """The foreign files that an imported entry was made of: name -> SHA-256."""
+
+    model_config = ConfigDict(extra="forbid")
+    files: dict[str, Sha256]
+    page: str | None = None
+    date: date
+
+
 class Entry(BaseModel):
-    """One weight file of ``manifest.yaml``."""
+    """One weight file: of ``manifest.yaml``, or imported into the user's cache."""
 
     model_config = ConfigDict(extra="forbid")
     architecture: str
     file: str
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    sha256: Sha256
     licence: str
-    origin: Origin
+    commercial: Commercial
+    side: int | None = None
+    origin: Origin | Source
     figures: dict[str, float] = {}
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Weights as a stage uses them.
+
+    Attributes:
+        ref: the key or path they were asked for by.
+        architecture: a key of ``architectures.ARCHITECTURES``.
+        side: the side in px they were trained at, where the tensors cannot tell.
+        tensors: float32, by the network's own names.
+    """
+
+    ref: str
+    architecture: str
+    side: int | None
+    tensors: dict[str, Tensor]
+
+
 @lru_cache(maxsize=1)
-def entries() -> dict[str, Entry]:
-    """All entries by key."""
-    text = (_folder() / "manifest.yaml").read_text(encoding="utf-8")
+def bundled() -> dict[str, Entry]:
+    """The weights that come along, by key."""
+    text = (resources.files("ganchain.weights") / "manifest.yaml").read_text(encoding="utf-8")
     try:
         return {key: Entry.model_validate(value) for key, value in (YAML(typ="safe").load(text) or {}).items()}
     except ValidationError as error:
         raise WeightsError(f"weights/manifest.yaml: {error}") from error
 
 
+def cache() -> Path:
+    """The user's folder of imported weights: ``$GANCHAIN_CACHE``, or the system's place for caches."""
+    return Path(os.environ.get("GANCHAIN_CACHE") or platformdirs.user_cache_path("ganchain")) / "weights"
+
+
+def imported() -> dict[str, Entry]:
+    """The weights in the user's cache, by key."""
+    found = {}
+    for path in sorted(cache().glob("*.json")):
+        with suppress(OSError, ValidationError):  # one broken entry must not cost the others; `verify` names it
+            found[path.stem] = Entry.model_validate_json(path.read_text(encoding="utf-8"))
+    return found
+
+
+def entries() -> dict[str, Entry]:
+    """All weights that are here, by key."""
+    return imported() | bundled()
+
+
 def entry(key: str) -> Entry:
-    """The entry ``key``; WeightsError names what is available."""
+    """The entry ``key``; WeightsError says what there is, or how to get it."""
     if key not in entries():
-        raise WeightsError(f"no weights {key!r}; {available(key, entries())}")
+        raise WeightsError(_missing(key))
     return entries()[key]
 
 
+def _missing(key: str) -> str:
+    if key in published():
+        return f"the weights {key!r} are not here yet; get them by: ganchain weights fetch {key}"
+    near = get_close_matches(key, [*entries(), *published()], n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"no weights {key!r}, neither a key nor a file; {hint}ganchain weights list shows all"
+
+
+def _resolved(ref: str, info: ValidationInfo) -> str:
+    """A key as it is; a path made absolute, from the chain's folder where the context gives one."""
+    if ref in entries():
+        return ref
+    path = (info.context or {}).get("folder", Path()) / Path(ref).expanduser()
+    if not path.exists():
+        raise ValueError(_missing(ref))
+    return str(path.resolve())
+
+
+Ref = Annotated[str, AfterValidator(_resolved), WithJsonSchema({"type": "string", "format": "weights"})]
+
+
+def load(ref: str) -> Weights:
+    """The weights ``ref``: a key, after the SHA-256 was checked, or the path of a foreign file.
+
+    Raises:
+        WeightsError: there are none, the file is not the one the manifest names, or it is of no known layout.
+    """
+    if ref not in entries() and Path(ref).exists():
+        architecture, found = architectures.recognise(checkpoints.read(Path(ref)))
+        known = match([Path(ref)]) if Path(ref).is_file() else None
+        return Weights(ref, architecture, published()[known].side if known else None, found)
+    described = entry(ref)
+    return Weights(ref, described.architecture, described.side, tensors(ref))
+
+
 def tensors(key: str) -> dict[str, Tensor]:
-    """The state dict of the weights ``key``, as float32, after its SHA-256 was checked.
+    """The state dict of the weights ``key``, float32 where it is no integer, after its SHA-256 was checked.
 
     Raises:
         WeightsError: the file is missing, or is not the one the manifest names.
     """
-    described = entry(key)
-    file = _folder() / described.file
+    return verified(key, content(key), entry(key).sha256)
+
+
+def content(key: str) -> bytes:
+    """The bytes of the weights ``key``, not checked."""
+    folder = resources.files("ganchain.weights") if key in bundled() else cache()
+    file = folder / entry(key).file
     try:
-        content = file.read_bytes()
+        return file.read_bytes()
     except OSError as error:
         raise WeightsError(f"weights {key!r}: cannot read {file}: {error.strerror}") from error
-    return verified(key, content, described.sha256)
 
 
-def verified(key: str, content: bytes, digest: str) -> dict[str, Tensor]:
-    """Parse the safetensors file ``content`` if its SHA-256 is ``digest``."""
-    found = sha256(content).hexdigest()
-    if found != digest:
+def verified(key: str, found: bytes, digest: str) -> dict[str, Tensor]:
+    """Parse the safetensors file ``found`` if its SHA-256 is ``digest``."""
+    if sha256(found).hexdigest() != digest:
+        cure = "reinstall ganchain" if key in bundled() else "import the weights again"
         raise WeightsError(
-            f"weights {key!r}: the file was changed or cut ({len(content)} bytes, SHA-256 {found[:12]}…, "
-            f"expected {digest[:12]}…); reinstall ganchain or restore the file"
+            f"weights {key!r}: the file was changed or cut ({len(found)} bytes, SHA-256 "
+            f"{sha256(found).hexdigest()[:12]}…, expected {digest[:12]}…); {cure}"
         )
     try:
-        return {name: tensor.float() for name, tensor in load(content).items()}
+        return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in parse(found).items()}
     except SafetensorError as error:
         raise WeightsError(f"weights {key!r}: not a safetensors file: {error}") from error
 
 
-def _folder() -> Traversable:
-    return resources.files("ganchain.weights")
+def terms(ref: str) -> tuple[str, Commercial]:
+    """Licence and commercial use of the weights ``ref``; of a foreign file, by its digest."""
+    if ref in entries():
+        return entries()[ref].licence, entries()[ref].commercial
+    known = match([Path(ref)]) if Path(ref).is_file() else None
+    return (published()[known].licence, published()[known].commercial) if known else ("unknown", "unknown")
+
+
+def permit(refs: Iterable[str], policy: Policy) -> None:
+    """Refuse weights whose licence does not allow what ``policy`` wants, naming them."""
+    if policy == "any":
+        return
+    found = {ref: terms(ref) for ref in refs}
+    refused = [
+        f"{ref} (licence: {licence}; commercial use: {use})" for ref, (licence, use) in found.items() if use != "yes"
+    ]
+    if refused:
+        raise WeightsError(f"license policy 'commercial' refuses {', '.join(refused)}")

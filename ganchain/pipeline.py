@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganchain import edits, images
+from ganchain import edits, images, manifest
 from ganchain.align import Aligner, Canvas, Detector, FaceRule, choose
 from ganchain.errors import ChainError, FaceError, GanchainError, PhotoError
 from ganchain.face import Face, Photo
@@ -78,6 +78,7 @@ class Pipeline:
         detector: how faces are found.
         keep_steps: keep the whole photo after each stage in ``Result.steps``.
         output: what ``ganchain run`` writes; the pipeline itself only carries it.
+        license_policy: "commercial" refuses stages whose weights' licence does not allow commercial use.
 
     Example:
         >>> pipeline = Pipeline.from_yaml("portrait")
@@ -93,9 +94,11 @@ class Pipeline:
         detector: Detector | None = None,
         keep_steps: bool = False,
         output: Output | None = None,
+        license_policy: manifest.Policy = "any",
     ) -> None:
         if not isinstance(stages, Sequence) or not all(isinstance(stage, Stage) for stage in stages):
             raise ChainError(f"stages must be a list of stage objects, as in Pipeline([Makeup()]), not {stages!r}")
+        manifest.permit([ref for stage in stages for ref in stage.weights], license_policy)
         self.device = _device(device)
         self.stages = [stage.to(self.device).eval() for stage in stages]
         self.faces: FaceRule = faces
@@ -104,8 +107,18 @@ class Pipeline:
         self.names = _names(self.stages)
 
     @classmethod
-    def from_yaml(cls, chain: str | Path, *, device: str = "auto", keep_steps: bool = False) -> Pipeline:
-        """The pipeline of a YAML file, or of a chain shipped in ``configs`` by its name."""
+    def from_yaml(
+        cls,
+        chain: str | Path,
+        *,
+        device: str = "auto",
+        keep_steps: bool = False,
+        license_policy: manifest.Policy | None = None,
+    ) -> Pipeline:
+        """The pipeline of a YAML file, or of a chain shipped in ``configs`` by its name.
+
+        ``license_policy`` stands above the one in the file.
+        """
         from ganchain import config
 
         described = config.load(chain)
@@ -115,6 +128,7 @@ class Pipeline:
             device=device,
             keep_steps=keep_steps,
             output=described.output,
+            license_policy=license_policy or described.license_policy,
         )
 
     @cached_property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -32,21 +31,35 @@ class Stage(nn.Module):
         photo_side: set for a restyling stage that must see faces at the size it was trained on: with scope
             "photo" it works on a copy of the photo where the largest face has that size (without a face, where
             the longest side is at most ``photo_side`` px), and its drawing is brought to the photo's size.
+        tiles: False for a network that must see a whole photo at once (it normalises over all of it).
         scope: "face": called with aligned faces; "photo": called with tiles of the whole photo.
         strength: 0: the stage is skipped and changes nothing.
-        weights: keys of the manifest this stage runs on, for ``--dry-run`` and licence checks.
+        weights: keys of the manifest (or paths) this stage runs on, for ``--dry-run`` and licence checks.
+        worker: the stage that does the work instead, where weights of another network were asked for.
     """
 
-    side: ClassVar[int | None] = 256
-    multiple: ClassVar[int] = 1
-    framing: ClassVar[Framing] = TIGHT
-    restyles: ClassVar[bool] = False
-    enlarges: ClassVar[bool] = False
-    photo_side: ClassVar[int | None] = None
+    side: int | None = 256
+    multiple: int = 1
+    framing: Framing = TIGHT
+    restyles: bool = False
+    enlarges: bool = False
+    photo_side: int | None = None
+    tiles: bool = True
     scale: int = 1
     scope: str = "face"
     strength: float = 1.0
     weights: tuple[str, ...] = ()
+    worker: Stage | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.worker = None
+
+    def hand_over(self, worker: Stage) -> None:
+        """Work at the side, in the framing and at the scale of ``worker``; ``forward`` passes the faces on to it."""
+        for name in ("side", "multiple", "framing", "restyles", "enlarges", "photo_side", "tiles", "scale", "scope"):
+            setattr(self, name, getattr(worker, name))
+        self.worker = worker
 
     def prepare(self, align: Align) -> None:
         """Called once before the first photo, on the final device. Override to read reference pictures.
@@ -62,3 +75,10 @@ class Stage(nn.Module):
         With ``scope = "photo"`` the batch holds (N, 3, H, W) tiles instead.
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward(faces)")
+
+
+def refuse(reason: str, **options: object) -> None:
+    """Raise a ValueError that names the first of ``options`` that was given (is not None), and why it cannot be."""
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(f"{name}: {str(value)!r} is not served by these weights: {reason}")

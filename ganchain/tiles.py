@@ -17,19 +17,22 @@ TILE = 384
 OVERLAP = 64
 
 
-def tiled(run: Callable[[Tensor], Tensor], pixels: Pixels, scale: int, multiple: int = 1) -> Pixels:
+def tiled(
+    run: Callable[[Tensor], Tensor], pixels: Pixels, scale: int, multiple: int = 1, largest: int = TILE
+) -> Pixels:
     """Run a picture-to-picture network over (H, W, 3) uint8 in tiles that fade into each other.
 
     Args:
         run: (1, 3, h, w) float32 -1..1 -> (1, 3, h * scale, w * scale); h and w are multiples of ``multiple``.
         scale: output side / input side.
+        largest: side of the tiles; a smaller picture is one tile.
 
     Returns:
         (H * scale, W * scale, 3) uint8.
     """
     height, width = pixels.shape[:2]
-    tile_h, rows = _split(height, multiple)
-    tile_w, columns = _split(width, multiple)
+    tile_h, rows = _split(height, multiple, largest)
+    tile_w, columns = _split(width, multiple, largest)
     step_h, step_w = tile_h - OVERLAP, tile_w - OVERLAP
     bottom = (rows - 1) * step_h + tile_h - height
     right = (columns - 1) * step_w + tile_w - width
@@ -54,11 +57,11 @@ def tiled(run: Callable[[Tensor], Tensor], pixels: Pixels, scale: int, multiple:
     return result
 
 
-def _split(length: int, multiple: int) -> tuple[int, int]:
+def _split(length: int, multiple: int, largest: int) -> tuple[int, int]:
     """Side and number of the tiles that cover ``length`` px."""
-    if length <= TILE:
+    if length <= largest:
         return ceil(length / multiple) * multiple, 1
-    tile = TILE // multiple * multiple
+    tile = largest // multiple * multiple
     return tile, ceil((length - OVERLAP) / (tile - OVERLAP))
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, validate_call
 from torch import Tensor
 
-from ganchain import manifest
-from ganchain.framing import HEAD, TIGHT, Framing
+from ganchain import architectures, manifest
+from ganchain.adapters.stargan import StarGANEditor
+from ganchain.framing import HEAD, TIGHT
 from ganchain.nets.portrait import SIDE, Portrait
 from ganchain.nets.unet import UNet
 from ganchain.recolour import DYES, dye
@@ -30,11 +31,12 @@ class Attributes(Stage):
         hair: keep, black, blond or brown.
         gender: keep, female or male.
         age: keep, young or old.
+        weights: other weights: those of StarGAN do all the work, our own kinds replace the bundled file.
         strength: 0 changes nothing, 1 goes all the way.
     """
 
-    side: ClassVar[int | None] = 384
-    framing: ClassVar[Framing] = HEAD
+    side = 384
+    framing = HEAD
 
     @validate_call
     def __init__(
@@ -43,23 +45,35 @@ class Attributes(Stage):
         hair: Literal["keep", "black", "blond", "brown"] = "keep",
         gender: Literal["keep", "female", "male"] = "keep",
         age: Literal["keep", "young", "old"] = "keep",
+        weights: manifest.Ref | None = None,
         strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
     ) -> None:
         super().__init__()
         self.hair, self.strength = hair, strength
+        files = {"portrait": PORTRAIT, "unet": HAIR}
+        if weights is not None:
+            given = manifest.load(weights)
+            architectures.expect(weights, given.architecture, "attributes")
+            if given.architecture == "stargan":
+                self.weights = (weights,)
+                self.hand_over(StarGANEditor(given, hair=hair, gender=gender, age=age, strength=strength))
+                return
+            files[given.architecture] = weights
         self.condition = (DIRECTIONS[age] * strength, DIRECTIONS[gender] * strength)
-        wanted = [(PORTRAIT, any(self.condition)), (HAIR, hair != "keep" and strength > 0)]
-        self.weights = tuple(key for key, needed in wanted if needed)
-        if PORTRAIT in self.weights:
-            self.portrait = Portrait.from_tensors(manifest.tensors(PORTRAIT))
-        if HAIR in self.weights:
-            self.matte = UNet.from_tensors(manifest.tensors(HAIR), outputs=1)
+        self.moves, self.dyes = any(self.condition), hair != "keep" and strength > 0
+        self.weights = tuple(files[kind] for kind, used in (("portrait", self.moves), ("unet", self.dyes)) if used)
+        if self.moves:
+            self.portrait = Portrait.from_tensors(manifest.load(files["portrait"]).tensors)
+        if self.dyes:
+            self.matte = UNet.from_tensors(manifest.load(files["unet"]).tensors, outputs=1)
 
     def forward(self, faces: Tensor) -> Tensor:
         """(N, 3, S, S) float32 RGB -1..1 -> the same."""
-        if PORTRAIT in self.weights:
+        if self.worker:
+            return self.worker.forward(faces)
+        if self.moves:
             faces = self._moved(faces)
-        if HAIR in self.weights:
+        if self.dyes:
             faces = faces + self.strength * (self._dyed(faces) - faces)
         return faces.clamp(-1, 1)
 

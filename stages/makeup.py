@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import torch
 from pydantic import AfterValidator, Field, validate_call
 from torch import Tensor
 
-from ganchain import manifest
+from ganchain import architectures, manifest
+from ganchain.adapters.beautygan import MakeupTransfer, Transfer
+from ganchain.adapters.tensorflow_graph import TensorFlowGraph
 from ganchain.framing import TIGHT
 from ganchain.nets.unet import UNet
 from ganchain.paint import REGIONS, Look, colour, on_skin, paint, read_look, scaled, soft_maps
-from ganchain.stage import Align, Stage
+from ganchain.stage import Align, Stage, refuse
 
 SIDE = 256  # of the training faces
 
@@ -48,12 +50,13 @@ class Makeup(Stage):
         lips: colour of the lips instead of the look's, "#a02030" (in quotes) or a name such as crimson.
         eyes: colour of the lids instead of the look's.
         cheeks: colour of the cheeks instead of the look's.
+        weights: other weights than the bundled ones; BeautyGAN's take all makeup from the reference.
+        engine: torch; tensorflow runs the published graph itself (weights: the path of its model.meta).
         strength: 1 is the whole look, 0 none of it.
     """
 
     side = SIDE
     framing = TIGHT
-    weights = ("makeup",)
     look: Tensor
 
     @validate_call
@@ -65,20 +68,29 @@ class Makeup(Stage):
         lips: Colour | None = None,
         eyes: Colour | None = None,
         cheeks: Colour | None = None,
+        weights: manifest.Ref = "makeup",
+        engine: Literal["torch", "tensorflow"] = "torch",
         strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
     ) -> None:
         super().__init__()
         if reference and look:
-            raise ValueError(f"reference and look {look!r} are both given; keep one of them")
+            raise ValueError(f"look: {look!r} stands beside a reference; keep one of them")
         self.reference, self.strength = reference, strength
         self.lips, self.eyes, self.cheeks = lips, eyes, cheeks
-        self.net = UNet.from_tensors(manifest.tensors("makeup"), outputs=len(REGIONS))
+        self.weights = (weights,)
+        if net := _transfer(weights, engine):
+            refuse("they take all makeup from the reference", look=look, lips=lips, eyes=eyes, cheeks=cheeks)
+            self.hand_over(MakeupTransfer(net, reference=reference, strength=strength))
+            return
+        self.net = UNet.from_tensors(manifest.load(weights).tensors, outputs=len(REGIONS))
         named = Look() if reference else LOOKS[look or "natural"]
         self.register_buffer("look", self._recoloured(named).tensor()[None], persistent=False)
 
     def prepare(self, align: Align) -> None:
         """Read the look of the reference photo, where there is one."""
-        if self.reference:
+        if self.worker:
+            self.worker.prepare(align)
+        elif self.reference:
             face = align(self.reference, self.framing, SIDE).to(self.look.device)
             with torch.no_grad():
                 read = Look.from_tensor(read_look(face, self.regions(face))[0])
@@ -99,5 +111,20 @@ class Makeup(Stage):
         return soft_maps(self.net(faces))
 
     def forward(self, faces: Tensor) -> Tensor:
+        if self.worker:
+            return self.worker.forward(faces)
         looks = scaled(self.look, self.strength).expand(len(faces), -1)
         return paint(faces, self.regions(faces), looks)
+
+
+def _transfer(weights: str, engine: str) -> Transfer | None:
+    """The network or engine that takes makeup from a reference face; None for weights of our own painter."""
+    if engine == "tensorflow":
+        if weights in manifest.entries():
+            raise ValueError("engine: tensorflow runs the published files themselves: weights: the path of model.meta")
+        return TensorFlowGraph(Path(weights))
+    given = manifest.load(weights)
+    architectures.expect(weights, given.architecture, "makeup")
+    if given.architecture == "unet":
+        return None
+    return cast(Transfer, architectures.build(given.architecture, given.tensors))

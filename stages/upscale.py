@@ -8,7 +8,9 @@ import torch
 from pydantic import Field, validate_call
 from torch import Tensor
 
-from ganchain import manifest
+from ganchain import architectures, manifest
+from ganchain.adapters.spandrel_model import Spandrel
+from ganchain.adapters.srgan import SRGANUpscaler
 from ganchain.nets.upscaler import Upscaler
 from ganchain.stage import Stage
 from ganchain.tensors import resize
@@ -22,28 +24,43 @@ class Upscale(Stage):
     its size then, nothing but the added sharpness shows.
 
     Options:
-        factor: output side / input side.
+        factor: output side / input side; by default what the weights give, 4 with the bundled ones.
         scope: photo enlarges the whole photo, face only the pictures of the faces.
+        weights: other weights than the bundled ones: SRGAN's, or any file that spandrel knows (Real-ESRGAN ...);
+            those of face restoration (GFPGAN) work on the faces and keep the photo's size.
         strength: 1 is the network's picture, 0 plain bicubic enlargement.
     """
 
     side = None
     enlarges = True
-    weights = ("upscale",)
 
     @validate_call
     def __init__(
         self,
         *,
-        factor: Literal[2, 4] = 4,
+        factor: Annotated[int, Field(ge=1, le=16)] | None = None,
         scope: Literal["photo", "face"] = "photo",
+        weights: manifest.Ref = "upscale",
         strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
     ) -> None:
         super().__init__()
-        self.scale, self.scope, self.strength = factor, scope, strength
-        self.net = Upscaler.from_tensors(manifest.tensors("upscale"))
+        self.scope, self.strength, self.weights = scope, strength, (weights,)
+        given = manifest.load(weights)
+        architectures.expect(weights, given.architecture, "upscale")
+        if given.architecture == "srresnet":
+            self.hand_over(SRGANUpscaler(given, factor=factor, scope=scope, strength=strength))
+        elif given.architecture == "spandrel":
+            self.hand_over(Spandrel(given.tensors, factor=factor, scope=scope, strength=strength))
+        else:
+            self.net = Upscaler.from_tensors(given.tensors)
+            self.scale = max(self.net.factors) if factor is None else factor
+            if self.scale not in self.net.factors:
+                known = " or ".join(map(str, self.net.factors))
+                raise ValueError(f"factor: these weights enlarge {known} times, not {factor}")
 
     def forward(self, faces: Tensor) -> Tensor:
+        if self.worker:
+            return self.worker.forward(faces)
         plain = resize(faces, (faces.shape[2] * self.scale, faces.shape[3] * self.scale))
         if self.strength == 0:
             return plain

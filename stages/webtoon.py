@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, validate_call
 from torch import Tensor, nn
 
-from ganchain import manifest
+from ganchain import architectures, manifest
+from ganchain.adapters.drawings import KEEP, TRUNCATION, Painted, Swapped
 from ganchain.framing import HEAD
 from ganchain.nets.unet import UNet
-from ganchain.stage import Stage
+from ganchain.stage import Align, Stage, refuse
 from ganchain.tensors import resize
+
+STYLES = "stylegan2-naverwebtoon"
 
 
 class Webtoon(Stage):
@@ -22,6 +26,12 @@ class Webtoon(Stage):
 
     Options:
         scope: "face" draws the faces and leaves the rest of the photo alone, "photo" draws the whole photo.
+        weights: other weights than the bundled ones: AnimeGAN2's, or those of a Swapping AutoEncoder.
+        style: the picture whose style the Swapping AutoEncoder takes.
+        seed: instead of a picture: StyleGAN2 makes one, another for each number.
+        truncation: how far that picture may be from the mean one, 0 to 1 (0.7).
+        keep: how many of the Swapping AutoEncoder's 8 blocks keep the photo's own texture (5).
+        style_weights: StyleGAN2 weights that make the picture (stylegan2-naverwebtoon).
         strength: 1 is the drawing, 0 the photo.
     """
 
@@ -31,21 +41,83 @@ class Webtoon(Stage):
     restyles = True
     scale = 2
     photo_side = 768
-    weights = ("webtoon",)
 
     @validate_call
     def __init__(
         self,
         *,
         scope: Literal["face", "photo"] = "face",
+        weights: manifest.Ref = "webtoon",
+        style: Path | None = None,
+        seed: int | None = None,
+        truncation: Annotated[float, Field(ge=0, le=1)] | None = None,
+        keep: Annotated[int, Field(ge=0, le=8)] | None = None,
+        style_weights: manifest.Ref | None = None,
         strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
     ) -> None:
         super().__init__()
-        self.scope, self.strength = scope, strength
-        self.net = UNet.from_tensors(manifest.tensors("webtoon"), outputs=3, padding="replicate")
+        self.scope, self.strength, self.weights = scope, strength, (weights,)
+        given = manifest.load(weights)
+        architectures.expect(weights, given.architecture, "webtoon")
+        if given.architecture == "swapping-autoencoder":
+            self.hand_over(self._swapped(given, style, seed, truncation, keep, style_weights))
+            return
+        refuse(
+            "a Swapping AutoEncoder takes it",
+            style=style,
+            seed=seed,
+            truncation=truncation,
+            keep=keep,
+            style_weights=style_weights,
+        )
+        if given.architecture == "unet":
+            self.net = UNet.from_tensors(given.tensors, outputs=3, padding="replicate")
+        elif given.architecture == "animegan2":
+            self.hand_over(Painted(given, scope=scope, strength=strength))
+        else:
+            raise ValueError(f"weights: {weights} only makes style pictures: give it as style_weights")
+
+    def _swapped(
+        self,
+        given: manifest.Weights,
+        style: Path | None,
+        seed: int | None,
+        truncation: float | None,
+        keep: int | None,
+        style_weights: str | None,
+    ) -> Swapped:
+        """The Swapping AutoEncoder with the style picture's source."""
+        if self.scope == "photo":
+            raise ValueError("scope: 'photo' is not served by these weights: they draw one aligned face")
+        maker = None
+        if style is not None:
+            refuse("style is given already", seed=seed, truncation=truncation, style_weights=style_weights)
+        else:
+            maker = manifest.load(style_weights or STYLES)
+            self.weights = (*self.weights, maker.ref)
+            if maker.architecture != "stylegan2":
+                raise ValueError(
+                    f"style_weights: {maker.ref} holds a {maker.architecture} network; stylegan2 is wanted"
+                )
+        return Swapped(
+            given,
+            style=style,
+            maker=maker,
+            seed=seed or 0,
+            truncation=TRUNCATION if truncation is None else truncation,
+            keep=KEEP if keep is None else keep,
+            strength=self.strength,
+        )
+
+    def prepare(self, align: Align) -> None:
+        """Read the style picture or make it, where the weights want one."""
+        if self.worker:
+            self.worker.prepare(align)
 
     def forward(self, faces: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, 3, 2 H, 2 W), both -1..1; H and W divisible by ``multiple``."""
+        if self.worker:
+            return self.worker.forward(faces)
         large = enlarged(faces)
         return large + self.strength * (draw(self.net, faces).clamp(-1, 1) - large)
 

@@ -13,6 +13,12 @@ from PIL import Image
 from ganchain.tensors import Pixels
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees or touches the user's imported weights."""
+    monkeypatch.setenv("GANCHAIN_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture(scope="session")
 def astronaut() -> Pixels:
     """(512, 512, 3) uint8, one face with a box of 107 px."""

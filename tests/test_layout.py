@@ -19,14 +19,15 @@ PACKAGE = Path(ganchain.__file__).parent
 # imports point to the left only
 ORDER = [
     {"_version", "errors", "tensors", "framing", "lab", "weights", "configs"},
-    {"face", "stage", "images", "dlib_detector"},
-    {"align", "nets", "manifest", "tiles", "paint", "recolour"},
-    {"stages"},
+    {"face", "stage", "images", "dlib_detector", "tf_bundle", "published"},
+    {"align", "nets", "tiles", "paint", "recolour", "checkpoints"},
+    {"adapters", "architectures", "manifest"},
+    {"stages", "store"},
     {"registry"},
     {"config", "edits"},
     {"pipeline", "describe", "outputs"},
     {"train"},
-    {"cli"},
+    {"cli", "cli_weights"},
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 
