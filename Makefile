@@ -9,7 +9,8 @@ help:
 	@echo "make install   .venv with ganchain in it, pinned by constraints.txt"
 	@echo "make demo      a photo through the whole chain; the pictures lie in demo/"
 	@echo "make test      the tests"
-	@echo "make test-tensorflow   what needs TensorFlow, in an environment of its own (.venv-tensorflow, 3 GB)"
+	@echo "make test-tensorflow"
+	@echo "               what needs TensorFlow, in an environment of its own (.venv-tensorflow, 3 GB)"
 	@echo "make check     ruff, mypy, pyright"
 	@echo "make wheel     build the wheel and run the tests against it, away from this folder"
 

@@ -85,7 +85,9 @@ def recognise(files: Mapping[str, Mapping[str, Tensor]]) -> tuple[str, dict[str,
     if len(set(found.values())) != 1:
         said = ", ".join(f"{file}: {name}" for file, name in found.items()) or "no file"
         raise WeightsError(f"these are not the parts of one network: {said}")
-    return next(iter(found.values())), {key: tensor.clone() for key, tensor in merged.items()}
+    # copies, since files may hold views of one storage
+    copies = {key: (one.float() if one.is_floating_point() else one).clone() for key, one in merged.items()}
+    return next(iter(found.values())), copies
 
 
 def expect(ref: str, architecture: str, stage: str) -> None:

@@ -144,7 +144,7 @@ def load(ref: str) -> Weights:
     """
     if ref not in entries() and Path(ref).exists():
         architecture, found = architectures.recognise(checkpoints.read(Path(ref)))
-        known = match([Path(ref)]) if Path(ref).is_file() else None
+        known = match(Path(ref))
         return Weights(ref, architecture, published()[known].side if known else None, found)
     described = entry(ref)
     return Weights(ref, described.architecture, described.side, tensors(ref))
@@ -187,7 +187,7 @@ def terms(ref: str) -> tuple[str, Commercial]:
     """Licence and commercial use of the weights ``ref``; of a foreign file, by its digest."""
     if ref in entries():
         return entries()[ref].licence, entries()[ref].commercial
-    known = match([Path(ref)]) if Path(ref).is_file() else None
+    known = match(Path(ref))
     return (published()[known].licence, published()[known].commercial) if known else ("unknown", "unknown")
 
 

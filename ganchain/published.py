@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from ruamel.yaml import YAML
 
+from ganchain import tf_bundle
+
 CHUNK = 1 << 20
 Commercial = Literal["yes", "no", "unknown"]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -63,13 +65,20 @@ def published() -> dict[str, Published]:
     return {key: Published.model_validate(value) for key, value in YAML(typ="safe").load(text).items()}
 
 
-def match(paths: list[Path]) -> str | None:
-    """The key of the published checkpoint that the files ``paths`` are by their digests."""
+def match(path: Path, *others: Path) -> str | None:
+    """The key of the published checkpoint whose digests these files have; None when they are another's."""
+    found = {hashed(file) for one in (path, *others) for file in parts(one) for hashed in (digest, git_blob)}
     for key, checkpoint in published().items():
-        pinned = [file for file in checkpoint.files if file.pinned]
-        if pinned and all(any(file.problem(path) is None for path in paths) for file in pinned):
+        pinned = {file.sha256 or file.git_blob for file in checkpoint.files if file.pinned}
+        if pinned and pinned <= found:
             return key
     return None
+
+
+def parts(path: Path) -> list[Path]:
+    """The files that hold the weights ``path`` stands for: itself, or those of a TensorFlow bundle."""
+    bundle = tf_bundle.prefix(path)
+    return [path] if bundle is None else sorted(bundle.parent.glob(f"{bundle.name}.[id]*"))
 
 
 def digest(path: Path) -> str:

@@ -14,10 +14,10 @@ from typing import Any
 
 from safetensors.torch import save
 
-from ganchain import architectures, checkpoints, manifest, tf_bundle
+from ganchain import architectures, checkpoints, manifest
 from ganchain.errors import WeightsError, available
 from ganchain.manifest import Entry, Source
-from ganchain.published import Published, digest, match, published
+from ganchain.published import Published, digest, match, parts, published
 
 TIMEOUT = 30  # seconds a server may be silent
 
@@ -35,9 +35,9 @@ def take(paths: Sequence[Path], key: str | None = None) -> tuple[str, Entry]:
     for path in paths:
         content |= checkpoints.read(path)
     architecture, tensors = architectures.recognise(content)
-    parts = [part for path in paths for part in _parts(path)]
-    key = key or match(parts) or _slug(paths[0])
-    known = _known(key, architecture, parts)
+    files = [file for path in paths for file in parts(path)]
+    key = key or match(*paths) or _slug(paths[0])
+    known = _known(key, architecture, files)
     side = getattr(architectures.build(architecture, tensors), "side", None)
     if known and known.side and side and side != known.side:
         raise WeightsError(f"this is not {key!r}: it was trained at {side} px, not {known.side}")
@@ -48,7 +48,7 @@ def take(paths: Sequence[Path], key: str | None = None) -> tuple[str, Entry]:
             "along with it, or say which it is by --as stargan-celeba-128 or --as stargan-celeba-256"
         )
     source = Source(
-        files={part.name: digest(part) for part in parts}, page=known.page if known else None, date=date.today()
+        files={file.name: digest(file) for file in files}, page=known.page if known else None, date=date.today()
     )
     _free(key, source)
     binary = save(tensors)
@@ -67,19 +67,11 @@ def take(paths: Sequence[Path], key: str | None = None) -> tuple[str, Entry]:
     return key, entry
 
 
-def _parts(path: Path) -> list[Path]:
-    """The files that ``path`` stands for: itself, or those of a TensorFlow bundle."""
-    prefix = tf_bundle.prefix(path)
-    if prefix is None:
-        return [path]
-    return sorted(part for part in prefix.parent.glob(f"{prefix.name}.*") if not part.name.endswith(".meta"))
-
-
 def _slug(path: Path) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", path.stem.lower()).strip("-.") or "weights"
 
 
-def _known(key: str, architecture: str, parts: list[Path]) -> Published | None:
+def _known(key: str, architecture: str, files: list[Path]) -> Published | None:
     """The published checkpoint ``key`` names, if the files are that."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", key):
         raise WeightsError(f"--as {key}: a key is made of letters, digits, '.', '_' and '-'")
@@ -90,10 +82,10 @@ def _known(key: str, architecture: str, parts: list[Path]) -> Published | None:
         return None
     if known.architecture != architecture:
         raise WeightsError(f"{key!r} is a {known.architecture} network, not {architecture}; choose another --as KEY")
-    for file in known.files:
-        problems = [file.problem(part) for part in parts]
-        if file.pinned and None not in problems:
-            reason = next(iter(problems)) if len(problems) == 1 else f"no file has the digest of {file.name}"
+    for wanted in known.files:
+        problems = [wanted.problem(file) for file in files]
+        if wanted.pinned and None not in problems:
+            reason = problems[0] if len(problems) == 1 else f"no file has the digest of {wanted.name}"
             raise WeightsError(f"this is not the published {key!r}: {reason}; choose another --as KEY")
     return known
 

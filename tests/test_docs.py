@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 
 from ganchain.align import Detector
+from ganchain.architectures import ARCHITECTURES
+from ganchain.published import published
 from ganchain.tensors import Pixels
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,17 +50,26 @@ def test_the_stage_of_adding_a_stage(tmp_path: Path, photo_file: Path, astronaut
     assert (made[350:] == astronaut[350:]).all()
 
 
+def test_the_weights_page_names_every_checkpoint_and_network() -> None:
+    text = (ROOT / "docs" / "weights.md").read_text()
+    ours = {"unet", "portrait", "upscaler"}
+    for name in [*published(), *(ARCHITECTURES.keys() - ours)]:
+        assert f"`{name}`" in text, name
+
+
 def test_every_command_of_the_readme_exists() -> None:
     from click.testing import CliRunner
 
     from ganchain.cli import main
 
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text() + (ROOT / "docs" / "weights.md").read_text()
     console = "".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL))
     commands = set(re.findall(r"^ganchain ([a-z-]+)", console, re.MULTILINE))
     assert {"run", "faces", "stages"} <= commands
     for command in commands:
         assert CliRunner().invoke(main, [command, "--help"]).exit_code == 0, command
-    targets = set(re.findall(r"make ([a-z]+)", text))
+    for command in re.findall(r"^ganchain weights ([a-z]+)", console, re.MULTILINE):
+        assert CliRunner().invoke(main, ["weights", command, "--help"]).exit_code == 0, command
+    targets = set(re.findall(r"make ([a-z-]+)", (ROOT / "README.md").read_text()))
     makefile = (ROOT / "Makefile").read_text()
     assert targets and all(f"\n{target}:" in makefile for target in targets)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"}  # as the adapter has it
@@ -22,6 +23,8 @@ from ganchain import tf_bundle  # noqa: E402
 from ganchain.adapters.tensorflow_graph import TensorFlowGraph  # noqa: E402
 from ganchain.errors import WeightsError  # noqa: E402
 from ganchain.nets.beautygan import BeautyGAN  # noqa: E402
+from ganchain.pipeline import Pipeline  # noqa: E402
+from ganchain.tensors import Pixels  # noqa: E402
 from tests.bundles import with_training, write_bundle  # noqa: E402
 from tests.formula import published  # noqa: E402
 
@@ -265,3 +268,13 @@ def test_foreign_bytes_are_refused(tmp_path: Path) -> None:
 def test_inputs_of_another_size_are_refused(model: Path) -> None:
     with pytest.raises(WeightsError, match="256"):
         TensorFlowGraph(model).transfer(torch.zeros(1, 3, 128, 128), torch.zeros(1, 3, 128, 128))
+
+
+def test_a_chain_runs_either_way(tmp_path: Path, model: Path, astronaut: Pixels) -> None:
+    Image.fromarray(astronaut[:, ::-1]).save(tmp_path / "reference.png")
+    pictures = []
+    for options in (f"weights: {model}/model.meta, engine: tensorflow", f"weights: {model}"):
+        (tmp_path / "chain.yaml").write_text(f"stages:\n  - makeup: {{reference: reference.png, {options}}}\n")
+        pictures.append(np.asarray(Pipeline.from_yaml(tmp_path / "chain.yaml")(astronaut).image).astype(int))
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1
+    assert (np.abs(pictures[0] - astronaut) > 8).any()

@@ -45,7 +45,7 @@ def run(data: Path, out: Path | None, *, limit: int | None = None, threads: int 
         torch.set_num_threads(threads)
     console = Console()
     figures: dict[str, Mapping[str, float]] = {}
-    for key in manifest.entries():
+    for key in manifest.bundled():
         figures[key] = of_weights(key, data, limit)
         table = Table("figure", key)
         for name, value in figures[key].items():
