@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ganchain._version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from ganchain.pipeline import Pipeline, Result
+    from ganchain.pipeline import Pipeline
+    from ganchain.result import Result
     from ganchain.stage import Stage
 
 __all__ = ["Pipeline", "Result", "Stage", "__version__"]
@@ -19,10 +20,14 @@ __all__ = ["Pipeline", "Result", "Stage", "__version__"]
 
 def __getattr__(name: str) -> Any:
     """Import late: torch takes a second, and ``ganchain --help`` does not need it."""
-    if name in ("Pipeline", "Result"):
-        from ganchain import pipeline
+    if name == "Pipeline":
+        from ganchain.pipeline import Pipeline
 
-        return getattr(pipeline, name)
+        return Pipeline
+    if name == "Result":
+        from ganchain.result import Result
+
+        return Result
     if name == "Stage":
         from ganchain.stage import Stage
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
-from ganchain.adapters.spandrel_model import SpandrelModel
 from ganchain.errors import WeightsError
 from ganchain.nets.animegan2 import AnimeGAN2
 from ganchain.nets.beautygan import BeautyGAN, GeneratorBranch
 from ganchain.nets.portrait import Portrait
+from ganchain.nets.spandrel import SpandrelModel
 from ganchain.nets.srgan import SRResNet
 from ganchain.nets.stargan import StarGAN
 from ganchain.nets.stylegan2 import StyleGAN2
@@ -74,6 +75,8 @@ def recognise(files: Mapping[str, Mapping[str, Tensor]]) -> tuple[str, dict[str,
         for name, architecture in ARCHITECTURES.items():
             tensors = architecture.network.recognise(flat)
             if tensors:
+                if twice := merged.keys() & tensors.keys():
+                    raise WeightsError(f"{file}: {min(twice)} stands in another of these files already")
                 found[file] = name
                 merged |= tensors
                 break
@@ -85,6 +88,9 @@ def recognise(files: Mapping[str, Mapping[str, Tensor]]) -> tuple[str, dict[str,
     if len(set(found.values())) != 1:
         said = ", ".join(f"{file}: {name}" for file, name in found.items()) or "no file"
         raise WeightsError(f"these are not the parts of one network: {said}")
+    for key, tensor in merged.items():
+        if tensor.is_complex() or not bool(tensor.isfinite().all()):
+            raise WeightsError(f"{', '.join(files)}: {key} holds what are no finite real numbers")
     # copies, since files may hold views of one storage
     copies = {key: (one.float() if one.is_floating_point() else one).clone() for key, one in merged.items()}
     return next(iter(found.values())), copies
@@ -96,18 +102,22 @@ def expect(ref: str, architecture: str, stage: str) -> None:
     if stage not in serves:
         taken = ", ".join(name for name, one in ARCHITECTURES.items() if stage in one.stages)
         raise WeightsError(
-            f"weights: {ref} holds a {architecture} network, which serves {' and '.join(serves)}; {stage} takes {taken}"
+            f"weights: {ref} holds weights of {architecture}, which serve {' and '.join(serves)}; {stage} takes {taken}"
         )
 
 
 def build(architecture: str, tensors: Mapping[str, Tensor]) -> nn.Module:
-    """The network ``architecture`` with the weights ``tensors``.
+    """The network ``architecture`` with the weights ``tensors``, to be used, not trained.
 
     Raises:
         WeightsError: tensors are missing, too many, or of shapes that do not go together.
     """
+    network = ARCHITECTURES[architecture].network
     try:
-        return ARCHITECTURES[architecture].network.from_tensors(tensors)
+        if network is not SpandrelModel:  # first without memory: what does not fit shall not be allocated
+            with torch.device("meta"):
+                network.from_tensors({key: tensor.to("meta") for key, tensor in tensors.items()})
+        return network.from_tensors(tensors).eval().requires_grad_(False)
     except (RuntimeError, KeyError, ValueError, IndexError, StopIteration) as error:
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(f"the tensors make no {architecture} network: {reason}") from error

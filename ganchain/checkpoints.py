@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from io import BytesIO
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +27,8 @@ from torch.serialization import safe_globals
 from ganchain import tf_bundle
 from ganchain.errors import WeightsError
 
-LARGEST = 4 << 30  # bytes of one archive member or dataset, unpacked
+LARGEST = 4 << 30  # bytes that one file may unpack to
+SUFFIXES = (".ckpt", ".pth", ".pt", ".h5", ".safetensors")  # of weight files in archives
 TORCH_ZIP = "data.pkl"
 Flat = dict[str, Tensor]
 
@@ -49,11 +52,11 @@ def read(path: Path) -> dict[str, Flat]:
     try:
         prefix = tf_bundle.prefix(path)
         if prefix is not None:
-            return {path.name: tf_bundle.read(prefix, _of_generator)}
+            return {str(path): tf_bundle.read(prefix, _of_generator)}
         if path.is_dir():
             raise WeightsError(f"{path} is a folder without a TensorFlow checkpoint (*.index); name a weight file")
         with path.open("rb") as file:
-            return _read(path.name, file)
+            return _read(str(path), file)
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
 
@@ -76,6 +79,8 @@ def _read(name: str, file: BinaryIO, archived: bool = False) -> dict[str, Flat]:
         return {name: _pickle(name, file)}
     if start.startswith(b"version https://git-lfs"):
         raise WeightsError(f"{name}: this is Git LFS's note of a file, not the file itself; run git lfs pull there")
+    if not start:
+        raise WeightsError(f"{name}: an empty file")
     if start.lstrip()[:1] == b"<":
         raise WeightsError(f"{name}: this is a web page, not a weight file; the download link may want a browser")
     raise WeightsError(f"{name}: neither a torch pickle, safetensors, HDF5 nor TensorFlow file")
@@ -93,15 +98,24 @@ def _pickle(name: str, file: BinaryIO) -> Flat:
             raise WeightsError(f"{name}: {reason}") from error
         reason = (str(error) or type(error).__name__).partition("\n")[0]
         raise WeightsError(f"{name}: no readable torch file: {reason}") from error
-    return dict(_flattened(tree, ""))
+    try:
+        return _flattened(tree, "", {}, set())
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{name}: refused: {error}") from error
 
 
-def _flattened(tree: Any, path: str) -> list[tuple[str, Tensor]]:
+def _flattened(tree: Any, path: str, found: Flat, seen: set[int]) -> Flat:
+    """Every tensor by its path; a dict that stands in several places counts once."""
     if isinstance(tree, Tensor):
-        return [(path, tree.detach())]
-    if not isinstance(tree, Mapping):
-        return []
-    return [pair for key, value in tree.items() for pair in _flattened(value, f"{path}.{key}" if path else str(key))]
+        size = tree.numel() * tree.element_size()
+        if tree.is_sparse or tree.is_quantized or size > tree.untyped_storage().nbytes():
+            raise ValueError(f"{path} is no plain tensor of the size it says")
+        found[path] = tree.detach()
+    elif isinstance(tree, Mapping) and id(tree) not in seen:
+        seen.add(id(tree))
+        for key, value in tree.items():
+            _flattened(value, f"{path}.{key}" if path else str(key), found, seen)
+    return found
 
 
 def _zip(name: str, file: BinaryIO, archived: bool) -> dict[str, Flat]:
@@ -110,27 +124,30 @@ def _zip(name: str, file: BinaryIO, archived: bool) -> dict[str, Flat]:
         with zipfile.ZipFile(file) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
             if any(member.filename.rpartition("/")[2] == TORCH_ZIP for member in members):
+                if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+                    raise WeightsError(f"{name}: refused: packed, as torch never writes its files")
                 file.seek(0)
                 return {name: _pickle(name, file)}
             if archived:
                 raise WeightsError(f"{name}: an archive inside an archive; unpack it and import the weight files")
             found: dict[str, Flat] = {}
+            members = [member for member in members if member.filename.endswith(SUFFIXES)]
+            if sum(member.file_size for member in members) > LARGEST:
+                raise WeightsError(f"{name}: refused: it says to unpack to more than {LARGEST >> 30} GiB")
             for member in members:
-                short = member.filename.rpartition("/")[2]
-                if member.file_size > LARGEST or not short.endswith((".ckpt", ".pth", ".pt", ".h5", ".safetensors")):
-                    continue
-                found |= _read(short, BytesIO(archive.read(member)), archived=True)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+                inner = BytesIO(archive.read(member))
+                found |= _read(f"{name}: {member.filename}", inner, archived=True)
+    except (zipfile.BadZipFile, zlib.error, LZMAError, NotImplementedError, RuntimeError, EOFError) as error:
         raise WeightsError(f"{name}: a broken or encrypted zip archive: {error}") from error
     if not found:
-        raise WeightsError(f"{name}: an archive without a weight file (.ckpt, .pth, .pt, .h5, .safetensors)")
+        raise WeightsError(f"{name}: an archive without a weight file ({', '.join(SUFFIXES)})")
     return found
 
 
 def _safetensors(name: str, file: BinaryIO) -> Flat:
     try:
         return load(file.read())
-    except SafetensorError as error:
+    except (SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(f"{name}: no readable safetensors file: {error}") from error
 
 
@@ -139,23 +156,27 @@ def _hdf5(name: str, file: BinaryIO) -> Flat:
     found: Flat = {}
     try:
         with h5py.File(file, "r") as source:
-            _walk(source, "", found)
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+            _walk(source, "", found, set())
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError) as error:
         raise WeightsError(f"{name}: no readable HDF5 file: {error}") from error
     return found
 
 
-def _walk(group: Any, path: str, found: Flat) -> None:
+def _walk(group: Any, path: str, found: Flat, seen: set[int]) -> None:
+    place = h5py.h5o.get_info(group.id).addr
+    if place in seen:
+        raise ValueError(f"{path} stands in itself or in several places")
+    seen.add(place)
     for key in group:
         where = f"{path}/{key}" if path else key
         if not isinstance(group.get(key, getlink=True), h5py.HardLink):
             raise WeightsError(f"{where}: refused, it leads to another place or file")
         item = group[key]
         if isinstance(item, h5py.Group):
-            _walk(item, where, found)
+            _walk(item, where, found, seen)
         elif item.is_virtual or item.external:
             raise WeightsError(f"{where}: refused, its values lie in another file")
-        elif item.nbytes > LARGEST:
-            raise WeightsError(f"{where}: refused, it says to unpack to {item.nbytes >> 30} GiB")
         elif item.dtype.kind == "f":
-            found[where] = torch.from_numpy(np.asarray(item[()], dtype=np.float32).copy())
+            if 4 * (item.size + sum(tensor.numel() for tensor in found.values())) > LARGEST:
+                raise WeightsError(f"{where}: refused, the file says to unpack to more than {LARGEST >> 30} GiB")
+            found[where] = torch.from_numpy(np.array(item[()], dtype=np.float32))

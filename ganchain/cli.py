@@ -17,7 +17,7 @@ from ganchain.errors import GanchainError
 
 if TYPE_CHECKING:
     from ganchain.manifest import Policy
-    from ganchain.pipeline import Result
+    from ganchain.result import Result
 
 
 class Group(click.Group):

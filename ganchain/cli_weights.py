@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from ganchain.errors import WeightsError
+
+if TYPE_CHECKING:
+    from ganchain.manifest import Entry
 
 
 @click.group()
@@ -35,24 +41,47 @@ def list_weights() -> None:
 @click.option(
     "--offline", is_flag=True, envvar="GANCHAIN_OFFLINE", help="Open no connection (also: GANCHAIN_OFFLINE=1)."
 )
-def fetch(keys: tuple[str, ...], offline: bool) -> None:
+@click.pass_context
+def fetch(ctx: click.Context, keys: tuple[str, ...], offline: bool) -> None:
     """Download the published checkpoints KEY from their own sites, check them, and import them.
 
     A download that was interrupted begins again; a half file is never used. Where no digest is published, what
     came is recorded as it came. Whether you may use a checkpoint is between you and its authors: the licence is
     printed.
     """
-    from ganchain import store
+    from ganchain import manifest
+    from ganchain.fetch import fetch as download
 
+    failed = 0
     for key in keys:
-        entry = store.fetch(key, offline=offline, progress=Bar)
-        click.echo(f"{key}: {entry.architecture}, licence {entry.licence}; commercial use: {entry.commercial}")
+        try:
+            if key in manifest.bundled():
+                click.echo(f"{key}: bundled, nothing to fetch")
+            else:
+                _report(key, download(key, offline=offline, progress=Bar))
+        except WeightsError as error:
+            failed += 1
+            click.secho(f"{key}: {error}", fg="red", err=True)
+    if failed:
+        click.echo(f"{failed} of {len(keys)} not fetched", err=True)
+        ctx.exit(1)
+
+
+def _report(key: str, entry: Entry) -> None:
+    from ganchain.describe import stage_of
+
+    side = f", {entry.side} px" if entry.side else ""
+    licence = f"{entry.licence}; {entry.note}" if entry.note else entry.licence
+    click.echo(f"{key}: {entry.architecture}{side}; licence: {licence}; commercial use: {entry.commercial}")
+    option = "style_weights" if entry.architecture == "stylegan2" else "weights"
+    click.echo(f"in a chain: {stage_of(key, entry.architecture)}: {{{option}: {key}}}")
 
 
 @weights.command("import")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True), metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("--as", "key", help="The key to use in chains  [default: the published one, else of the file's name]")
-def import_files(files: tuple[Path, ...], key: str | None) -> None:
+@click.option("--side", type=int, help="Side in px of the training faces, where the file cannot tell.")
+def import_files(files: tuple[Path, ...], key: str | None, side: int | None) -> None:
     """Import the FILEs of one checkpoint: recognised by what stands in them, converted to safetensors.
 
     torch pickles (also zipped), HDF5, TensorFlow checkpoints (name the folder, or the .index file) and safetensors.
@@ -61,9 +90,7 @@ def import_files(files: tuple[Path, ...], key: str | None) -> None:
     """
     from ganchain import store
 
-    key, entry = store.take(files, key)
-    side = f", {entry.side} px" if entry.side else ""
-    click.echo(f"{key}: {entry.architecture}{side}, licence {entry.licence}; commercial use: {entry.commercial}")
+    _report(*store.take(files, key, side))
 
 
 @weights.command()
@@ -78,6 +105,17 @@ def verify(ctx: click.Context, keys: tuple[str, ...]) -> None:
         click.echo(f"{key}: {problem or 'ok'}")
     if any(problems.values()):
         ctx.exit(1)
+
+
+@weights.command()
+@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+def remove(keys: tuple[str, ...]) -> None:
+    """Delete the imported weights KEY... from the cache."""
+    from ganchain import store
+
+    for key in keys:
+        store.remove(key)
+        click.echo(f"{key}: removed")
 
 
 class Bar:

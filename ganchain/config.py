@@ -60,7 +60,9 @@ class StageSpec:
         The constructor's message begins with the option it is about, as in "factor: …"; else the stage is named.
         """
         try:
-            return self.cls(**self.options)
+            stage = self.cls(**self.options)
+            stage.where = self.where
+            return stage
         except (ValueError, GanchainError) as error:
             option, _, reason = str(error).partition(": ")
             if option in self.places:

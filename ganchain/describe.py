@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from ruamel.yaml import YAML
 
-from ganchain import config, manifest, registry
+from ganchain import config, manifest, registry, store
 from ganchain.architectures import ARCHITECTURES
 from ganchain.face import Face, Photo
-from ganchain.published import published
+from ganchain.manifest import Entry
+from ganchain.pipeline import Pipeline
+from ganchain.published import Published, published
 from ganchain.stage import Stage
 
 CHOSEN, LEFT_OUT = (0, 200, 90), (150, 150, 150)
@@ -34,15 +36,13 @@ def _console() -> Console:
 def chain(name: str | Path, license_policy: manifest.Policy | None = None) -> None:
     """Print a chain as it would run: every option, then sides, weights and licences of each stage."""
     described = config.load(name)
-    built = [spec.build() for spec in described.stages]
-    refs = [ref for stage in built for ref in stage.weights]
-    manifest.permit(refs, license_policy or described.license_policy)
+    built = Pipeline.from_chain(described, license_policy=license_policy).stages
     print(as_yaml(described), end="")
     table = Table("stage", "scope", "side", "output", "framing", "weights", "licence")
     for spec, stage in zip(described.stages, built, strict=True):
         licences = sorted({manifest.terms(ref)[0] for ref in stage.weights})
         side = "any" if stage.side is None else f"{stage.side} px"
-        framing = "-" if stage.scope == "photo" else f"{stage.framing.side:.2f} x"
+        framing = "-" if stage.scope == "photo" or stage.enlarges else f"{stage.framing.side:.2f} x"
         kind = f"enlarges x{stage.scale}" if stage.enlarges else "replaces" if stage.restyles else "adds its change"
         table.add_row(spec.name, stage.scope, side, kind, framing, ", ".join(stage.weights), ", ".join(licences))
     _console().print(table)
@@ -148,22 +148,22 @@ def boxes(photo: Photo, found: Sequence[Face]) -> Photo:
 
 def weights() -> None:
     """Print all weights: bundled, imported, and those that can be fetched."""
-    table = Table("key", "network", "stage", "state", "commercial use", "licence")
+    table = Table(Column("key", no_wrap=True), "network", "stage", "state", "commercial use", "licence")
     here = manifest.entries()
     bundled = manifest.bundled()
-    for key in [*bundled, *(key for key in here if key not in bundled)]:
-        entry, state = here[key], "bundled" if key in bundled else "imported"
-        stage = _stage(key, entry.architecture)
-        table.add_row(key, entry.architecture, stage, state, entry.commercial, entry.licence)
-    for key, other in published().items():
-        if key not in here:
-            licence = f"{other.licence}; {other.note}" if other.note else other.licence
-            stage = _stage(key, other.architecture)
-            table.add_row(key, other.architecture, stage, "to be fetched", other.commercial, licence, style="dim")
+    listed: dict[str, Entry | Published] = {key: here[key] for key in [*bundled, *here]}
+    listed |= {key: other for key, other in published().items() if key not in here}
+    for key, one in listed.items():
+        state = "bundled" if key in bundled else "imported" if key in here else "to be fetched"
+        licence = f"{one.licence}; {one.note}" if one.note else one.licence
+        row = (key, one.architecture, stage_of(key, one.architecture), state, one.commercial, licence)
+        table.add_row(*row, style="" if key in here else "dim")
+    for key in sorted(set(store.keys()) - here.keys()):
+        table.add_row(key, "-", "-", "broken", "-", "import it again", style="red")
     _console().print(table)
 
 
-def _stage(key: str, architecture: str) -> str:
+def stage_of(key: str, architecture: str) -> str:
     """The stage that takes these weights; of a network that serves several, the one the key begins with."""
     stages = ARCHITECTURES[architecture].stages
     return next((stage for stage in stages if key.startswith(stage)), ", ".join(stages))

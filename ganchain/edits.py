@@ -113,7 +113,11 @@ def _applied(stage: Stage, canvas: Canvas, window: tuple[int, int, int], given: 
 
 
 def _enlarged(stage: Stage, name: str, canvas: Canvas, device: torch.device) -> Canvas:
-    return canvas.resampled(to_faces(_tiled(stage, name, to_pixels(canvas.after)[0], device)))
+    """The whole canvas enlarged; at its rim bicubically, so that pasted into the photo it has no border."""
+    out = to_faces(_tiled(stage, name, to_pixels(canvas.after)[0], device))
+    side = out.shape[-1]
+    plain = resize(canvas.after, (side, side)).clamp(-1, 1)
+    return canvas.resampled(torch.lerp(plain, out, rim(side, RIM)))
 
 
 def _tiled(stage: Stage, name: str, pixels: Pixels, device: torch.device) -> Pixels:

@@ -40,9 +40,14 @@ class StageError(GanchainError):
     """A stage broke its contract while it ran."""
 
 
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """A question for an error message: the name that begins with ``word``, or the nearest; empty without one."""
+    names = {name.lower(): name for name in sorted(known)}
+    word = str(word).lower()
+    near = [name for name in names if word and name.startswith(word)] or get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"did you mean {names[near[0]]!r}? " if near else ""
+
+
 def available(word: str, known: Iterable[str]) -> str:
     """The tail of an error message: what is available, the nearest name first suggested."""
-    names = sorted(known)
-    near = get_close_matches(str(word), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{hint}available: {', '.join(names)}"
+    return f"{suggestion(word, known := sorted(known))}available: {', '.join(known)}"

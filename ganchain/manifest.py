@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from difflib import get_close_matches
 from functools import lru_cache
 from hashlib import sha256
 from importlib import resources
@@ -15,14 +14,22 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from ruamel.yaml import YAML
 from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from torch import Tensor
 
-from ganchain import architectures, checkpoints
-from ganchain.errors import WeightsError
+from ganchain import architectures, checkpoints, tf_bundle
+from ganchain.errors import WeightsError, suggestion
 from ganchain.published import Commercial, Sha256, match, published
 
 Policy = Literal["any", "commercial"]
@@ -56,6 +63,7 @@ class Entry(BaseModel):
     file: str
     sha256: Sha256
     licence: str
+    note: str = ""
     commercial: Commercial
     side: int | None = None
     origin: Origin | Source
@@ -98,8 +106,10 @@ def imported() -> dict[str, Entry]:
     """The weights in the user's cache, by key."""
     found = {}
     for path in sorted(cache().glob("*.json")):
-        with suppress(OSError, ValidationError):  # one broken entry must not cost the others; `verify` names it
-            found[path.stem] = Entry.model_validate_json(path.read_text(encoding="utf-8"))
+        with suppress(OSError, ValueError):  # one broken entry must not cost the others; `verify` names it
+            entry = Entry.model_validate_json(path.read_text(encoding="utf-8"))
+            if entry.file == Path(entry.file).name and entry.architecture in architectures.ARCHITECTURES:
+                found[path.stem] = entry
     return found
 
 
@@ -115,25 +125,40 @@ def entry(key: str) -> Entry:
     return entries()[key]
 
 
-def _missing(key: str) -> str:
+def _missing(key: str, at: str = "") -> str:
     if key in published():
         return f"the weights {key!r} are not here yet; get them by: ganchain weights fetch {key}"
-    near = get_close_matches(key, [*entries(), *published()], n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"no weights {key!r}, neither a key nor a file; {hint}ganchain weights list shows all"
+    if (cache() / f"{key}.json").exists():
+        return f"the entry of the weights {key!r} in {cache()} is broken; import them again"
+    near = suggestion(key, [*entries(), *published()])
+    return f"no weights {key!r}, neither a key nor a file{at}; {near}ganchain weights list shows all"
+
+
+def _written(ref: object) -> object:
+    """YAML reads 002000 as a number and nothing as None."""
+    if not isinstance(ref, str | None) or ref == "":
+        raise ValueError(f"{ref!r}: a key or a file's path is wanted; in quotes where it looks like a number")
+    return ref
 
 
 def _resolved(ref: str, info: ValidationInfo) -> str:
     """A key as it is; a path made absolute, from the chain's folder where the context gives one."""
     if ref in entries():
         return ref
-    path = (info.context or {}).get("folder", Path()) / Path(ref).expanduser()
-    if not path.exists():
-        raise ValueError(_missing(ref))
+    path = Path(ref)
+    try:
+        path = (info.context or {}).get("folder", Path()) / path.expanduser()
+        found = path.exists() or tf_bundle.prefix(path) is not None
+    except (OSError, RuntimeError):  # a name no file can have, or nobody's home
+        found = False
+    if not found:
+        raise ValueError(_missing(ref, f" ({path})"))
     return str(path.resolve())
 
 
-Ref = Annotated[str, AfterValidator(_resolved), WithJsonSchema({"type": "string", "format": "weights"})]
+Ref = Annotated[
+    str, BeforeValidator(_written), AfterValidator(_resolved), WithJsonSchema({"type": "string", "format": "weights"})
+]
 
 
 def load(ref: str) -> Weights:
@@ -142,7 +167,7 @@ def load(ref: str) -> Weights:
     Raises:
         WeightsError: there are none, the file is not the one the manifest names, or it is of no known layout.
     """
-    if ref not in entries() and Path(ref).exists():
+    if ref not in entries() and Path(ref).is_absolute():
         architecture, found = architectures.recognise(checkpoints.read(Path(ref)))
         known = match(Path(ref))
         return Weights(ref, architecture, published()[known].side if known else None, found)
@@ -166,21 +191,24 @@ def content(key: str) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise WeightsError(f"weights {key!r}: cannot read {file}: {error.strerror}") from error
+        raise WeightsError(f"weights {key!r}: cannot read {file}: {error.strerror}; {_cure(key)}") from error
 
 
 def verified(key: str, found: bytes, digest: str) -> dict[str, Tensor]:
     """Parse the safetensors file ``found`` if its SHA-256 is ``digest``."""
     if sha256(found).hexdigest() != digest:
-        cure = "reinstall ganchain" if key in bundled() else "import the weights again"
         raise WeightsError(
             f"weights {key!r}: the file was changed or cut ({len(found)} bytes, SHA-256 "
-            f"{sha256(found).hexdigest()[:12]}…, expected {digest[:12]}…); {cure}"
+            f"{sha256(found).hexdigest()[:12]}…, expected {digest[:12]}…); {_cure(key)}"
         )
     try:
         return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in parse(found).items()}
     except SafetensorError as error:
         raise WeightsError(f"weights {key!r}: not a safetensors file: {error}") from error
+
+
+def _cure(key: str) -> str:
+    return "reinstall ganchain" if key in bundled() else "import or fetch the weights again"
 
 
 def terms(ref: str) -> tuple[str, Commercial]:
@@ -200,4 +228,5 @@ def permit(refs: Iterable[str], policy: Policy) -> None:
         f"{ref} (licence: {licence}; commercial use: {use})" for ref, (licence, use) in found.items() if use != "yes"
     ]
     if refused:
-        raise WeightsError(f"license policy 'commercial' refuses {', '.join(refused)}")
+        cure = "choose other weights, or license policy 'any'"
+        raise WeightsError(f"license policy 'commercial' refuses {', '.join(refused)}; {cure}")

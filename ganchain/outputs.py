@@ -9,7 +9,7 @@ from ganchain import images
 from ganchain.config import Output
 from ganchain.errors import PhotoError
 from ganchain.face import Photo
-from ganchain.pipeline import Result
+from ganchain.result import Result
 
 
 def expand(photos: Sequence[Path]) -> list[Path]:

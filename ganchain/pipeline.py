@@ -2,70 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ganchain import edits, images, manifest
 from ganchain.align import Aligner, Canvas, Detector, FaceRule, choose
-from ganchain.errors import ChainError, FaceError, GanchainError, PhotoError
+from ganchain.errors import ChainError, FaceError, PhotoError, WeightsError
 from ganchain.face import Face, Photo
 from ganchain.framing import HEAD, Framing
 from ganchain.images import Source
+from ganchain.result import Result, Stopwatch
 from ganchain.stage import Stage
-from ganchain.tensors import Pixels, to_pixels
+from ganchain.tensors import to_pixels
 
 if TYPE_CHECKING:
-    from ganchain.config import Output
-
-Status = Literal["ok", "no_face", "failed"]
-
-
-@dataclass
-class Result:
-    """What became of one photo.
-
-    Attributes:
-        name: the photo's path, or what stands for it.
-        status: "ok"; "no_face": no usable face, the photo is unchanged; "failed": see ``error``.
-        photo: the whole photo after the chain; None when it failed.
-        faces: all detections in the photo as it was read, best first, with boxes, scores and reasons.
-        pictures: the edited faces as (S, S, 3) uint8, in the order of the faces that were edited; none when
-            the chain's output is the photo alone.
-        steps: (stage, whole photo after it), when asked for.
-        seconds: by step ("read", "detect", each stage, "paste").
-        error: why it failed.
-    """
-
-    name: str
-    status: Status
-    photo: Photo | None = None
-    faces: list[Face] = field(default_factory=list)
-    pictures: list[Pixels] = field(default_factory=list)
-    steps: list[tuple[str, Photo]] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    error: Exception | None = None
-
-    @property
-    def image(self) -> Image.Image:
-        """The whole photo as a PIL image; raises ``error`` when it failed."""
-        if self.photo is None:
-            raise self.error or GanchainError(f"{self.name} has no picture")
-        return images.to_image(self.photo)
-
-    def save(self, path: str | Path) -> None:
-        """Write the whole photo, in the format of the suffix, with its metadata."""
-        if self.photo is None:
-            raise self.error or GanchainError(f"{self.name} has no picture")
-        images.write(self.photo, Path(path))
+    from ganchain.config import Chain, Output
 
 
 class Pipeline:
@@ -98,13 +56,15 @@ class Pipeline:
     ) -> None:
         if not isinstance(stages, Sequence) or not all(isinstance(stage, Stage) for stage in stages):
             raise ChainError(f"stages must be a list of stage objects, as in Pipeline([Makeup()]), not {stages!r}")
-        manifest.permit([ref for stage in stages for ref in stage.weights], license_policy)
+        self.names = _names(stages)
+        for name, stage in zip(self.names, stages, strict=True):
+            with _placed(name, stage):
+                manifest.permit(stage.weights, license_policy)
         self.device = _device(device)
         self.stages = [stage.to(self.device).eval() for stage in stages]
         self.faces: FaceRule = faces
         self.keep_steps, self.output = keep_steps, output
         self.detector = detector or Detector()
-        self.names = _names(self.stages)
 
     @classmethod
     def from_yaml(
@@ -122,6 +82,18 @@ class Pipeline:
         from ganchain import config
 
         described = config.load(chain)
+        return cls.from_chain(described, device=device, keep_steps=keep_steps, license_policy=license_policy)
+
+    @classmethod
+    def from_chain(
+        cls,
+        described: Chain,
+        *,
+        device: str = "auto",
+        keep_steps: bool = False,
+        license_policy: manifest.Policy | None = None,
+    ) -> Pipeline:
+        """The pipeline of a chain that was read by ``ganchain.config``."""
         return cls(
             [stage.build() for stage in described.stages],
             faces=described.faces,
@@ -140,10 +112,8 @@ class Pipeline:
     def _ready(self) -> bool:
         with torch.inference_mode():
             for name, stage in zip(self.names, self.stages, strict=True):
-                try:
+                with _placed(name, stage):
                     stage.prepare(self._align)
-                except (PhotoError, FaceError) as error:
-                    raise type(error)(f"{name}: {error}") from error
         return True
 
     def prepare(self) -> None:
@@ -207,17 +177,13 @@ class Pipeline:
         return result
 
 
-class Stopwatch:
-    """Seconds by name."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
+@contextmanager
+def _placed(name: str, stage: Stage) -> Iterator[None]:
+    """Messages about a stage say which one, and where it stands in its chain."""
+    try:
         yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+    except (PhotoError, FaceError, WeightsError) as error:
+        raise type(error)(f"{stage.where}: {name}: {error}".removeprefix(": ")) from error
 
 
 def _pasted(photo: Photo, canvases: list[Canvas]) -> Photo:

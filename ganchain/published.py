@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha1, sha256
 from importlib import resources
@@ -57,6 +56,11 @@ class Published(BaseModel):
     page: str
     files: list[File]
 
+    @property
+    def pinned(self) -> bool:
+        """Whether the digests of all files are published."""
+        return all(file.pinned for file in self.files)
+
 
 @lru_cache(maxsize=1)
 def published() -> dict[str, Published]:
@@ -67,37 +71,39 @@ def published() -> dict[str, Published]:
 
 def match(path: Path, *others: Path) -> str | None:
     """The key of the published checkpoint whose digests these files have; None when they are another's."""
-    found = {hashed(file) for one in (path, *others) for file in parts(one) for hashed in (digest, git_blob)}
+    files = [file for one in (path, *others) for file in parts(one)]
     for key, checkpoint in published().items():
-        pinned = {file.sha256 or file.git_blob for file in checkpoint.files if file.pinned}
-        if pinned and pinned <= found:
-            return key
+        if checkpoint.pinned and len(files) == len(checkpoint.files):
+            wanted = {file.sha256 or file.git_blob for file in checkpoint.files}
+            if all({digest(file), git_blob(file)} & wanted for file in files):
+                return key
     return None
 
 
 def parts(path: Path) -> list[Path]:
     """The files that hold the weights ``path`` stands for: itself, or those of a TensorFlow bundle."""
     bundle = tf_bundle.prefix(path)
-    return [path] if bundle is None else sorted(bundle.parent.glob(f"{bundle.name}.[id]*"))
+    if bundle is None:
+        return [path]
+    starts = (f"{bundle.name}.index", f"{bundle.name}.data-")
+    return sorted(file for file in bundle.parent.iterdir() if file.name.startswith(starts))
 
 
 def digest(path: Path) -> str:
     """SHA-256 of a file."""
-    hashed = sha256()
-    for chunk in _chunks(path):
-        hashed.update(chunk)
-    return hashed.hexdigest()
+    return _digests(path, path.stat().st_size, path.stat().st_mtime_ns)[0]
 
 
 def git_blob(path: Path) -> str:
     """The id git gives the file (``git hash-object``)."""
-    hashed = sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    for chunk in _chunks(path):
-        hashed.update(chunk)
-    return hashed.hexdigest()
+    return _digests(path, path.stat().st_size, path.stat().st_mtime_ns)[1]
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+@lru_cache(maxsize=64)
+def _digests(path: Path, size: int, _changed: int) -> tuple[str, str]:
+    whole, blob = sha256(), sha1(b"blob %d\0" % size, usedforsecurity=False)
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
-            yield chunk
+            whole.update(chunk)
+            blob.update(chunk)
+    return whole.hexdigest(), blob.hexdigest()

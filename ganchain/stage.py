@@ -35,6 +35,7 @@ class Stage(nn.Module):
         scope: "face": called with aligned faces; "photo": called with tiles of the whole photo.
         strength: 0: the stage is skipped and changes nothing.
         weights: keys of the manifest (or paths) this stage runs on, for ``--dry-run`` and licence checks.
+        where: file and line of the chain that asked for this stage, for messages.
         worker: the stage that does the work instead, where weights of another network were asked for.
     """
 
@@ -49,6 +50,7 @@ class Stage(nn.Module):
     scope: str = "face"
     strength: float = 1.0
     weights: tuple[str, ...] = ()
+    where: str = ""
     worker: Stage | None
 
     def __init__(self) -> None:

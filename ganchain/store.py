@@ -1,80 +1,94 @@
-"""The user's cache of weights: foreign files converted into it, published ones fetched, all of them checked."""
+"""The user's cache of weights: foreign files converted into it, and checked."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from uuid import uuid4
 
 from safetensors.torch import save
 
-from ganchain import architectures, checkpoints, manifest
+from ganchain import architectures, checkpoints, manifest, tf_bundle
 from ganchain.errors import WeightsError, available
 from ganchain.manifest import Entry, Source
 from ganchain.published import Published, digest, match, parts, published
 
-TIMEOUT = 30  # seconds a server may be silent
+KEY = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")  # begins with a letter, so that YAML reads no number
 
 
-def take(paths: Sequence[Path], key: str | None = None) -> tuple[str, Entry]:
+def take(paths: Sequence[Path], key: str | None = None, side: int | None = None) -> tuple[str, Entry]:
     """Import foreign files that hold one network: recognised, converted to safetensors, written to the cache.
 
     Without ``key`` the entry gets the key of the published checkpoint that the files are by their digests, else a
-    name made of the first file's.
+    name made of the first file's. ``side`` is the side in px of the training faces, where the tensors cannot tell.
 
     Raises:
         WeightsError: a file is refused, is of no known layout, or is not what ``key`` names.
     """
+    paths = _distinct(paths)
     content: dict[str, checkpoints.Flat] = {}
     for path in paths:
         content |= checkpoints.read(path)
     architecture, tensors = architectures.recognise(content)
+    try:
+        network = architectures.build(architecture, tensors)
+    except WeightsError as error:
+        raise WeightsError(f"{', '.join(map(str, paths))}: {error}") from error
     files = [file for path in paths for file in parts(path)]
-    key = key or match(*paths) or _slug(paths[0])
-    known = _known(key, architecture, files)
-    side = getattr(architectures.build(architecture, tensors), "side", None)
-    if known and known.side and side and side != known.side:
-        raise WeightsError(f"this is not {key!r}: it was trained at {side} px, not {known.side}")
-    side = side or (known.side if known else None)
-    if architecture == "stargan" and side is None:
-        raise WeightsError(
-            f"{paths[0]}: StarGAN's generator does not tell the side it was trained at; import its discriminator "
-            "along with it, or say which it is by --as stargan-celeba-128 or --as stargan-celeba-256"
-        )
-    source = Source(
-        files={file.name: digest(file) for file in files}, page=known.page if known else None, date=date.today()
-    )
-    _free(key, source)
+    same = match(*paths)
+    key = key or same or _name(paths[0], architecture)
+    known = _known(key, architecture, files) or (published()[same] if same else None)
+    page = known.page if known else None
+    named = {file.name: file for file in files}
+    if len(named) < len(files):
+        named = {f"{file.parent.name}/{file.name}": file for file in files}
+    source = Source(files={name: digest(file) for name, file in named.items()}, page=page, date=date.today())
+    _check_free(key, source)
     binary = save(tensors)
     entry = Entry(
         architecture=architecture,
-        file=f"{key}.safetensors",
+        file=f"{key}.{sha256(binary).hexdigest()[:12]}.safetensors",
         sha256=sha256(binary).hexdigest(),
         licence=known.licence if known else "unknown",
+        note=known.note if known else "",
         commercial=known.commercial if known else "unknown",
-        side=side,
+        side=_side(key, architecture, getattr(network, "side", None), side or (known.side if known else None)),
         origin=source,
     )
-    manifest.cache().mkdir(parents=True, exist_ok=True)
-    _written(manifest.cache() / entry.file, binary)
-    _written(manifest.cache() / f"{key}.json", entry.model_dump_json(indent=1).encode())
+    with writing():
+        manifest.cache().mkdir(parents=True, exist_ok=True)
+        _write(manifest.cache() / entry.file, binary)
+        before = manifest.imported().get(key)
+        _write(manifest.cache() / f"{key}.json", entry.model_dump_json(indent=1).encode())
+        if before and before.file != entry.file:
+            (manifest.cache() / before.file).unlink(missing_ok=True)
     return key, entry
 
 
-def _slug(path: Path) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", path.stem.lower()).strip("-.") or "weights"
+def _distinct(paths: Sequence[Path]) -> list[Path]:
+    """Without what stands for the same TensorFlow bundle again (``models/*``)."""
+    bundles = {bundle: path for path in paths if (bundle := tf_bundle.prefix(path))}
+    folders = {bundle.parent for bundle in bundles}
+    rest = [path for path in paths if not tf_bundle.prefix(path)]
+    return [*bundles.values(), *(path for path in rest if not (path.name == "checkpoint" and path.parent in folders))]
+
+
+def _name(path: Path, architecture: str) -> str:
+    """A key made of a file's name that does not claim to be another's."""
+    name = re.sub(r"[^a-z0-9.]+", "-", path.stem.lower()).strip("-.")
+    if KEY.fullmatch(name) and name not in {**published(), **manifest.entries()}:
+        return name
+    return f"{architecture}-{name}".strip("-")
 
 
 def _known(key: str, architecture: str, files: list[Path]) -> Published | None:
     """The published checkpoint ``key`` names, if the files are that."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", key):
-        raise WeightsError(f"--as {key}: a key is made of letters, digits, '.', '_' and '-'")
+    if not KEY.fullmatch(key):
+        raise WeightsError(f"--as {key}: a key begins with a letter and has letters, digits, '.', '_' and '-'")
     if key in manifest.bundled():
         raise WeightsError(f"{key!r} is the key of bundled weights; choose another by --as KEY")
     known = published().get(key)
@@ -82,95 +96,70 @@ def _known(key: str, architecture: str, files: list[Path]) -> Published | None:
         return None
     if known.architecture != architecture:
         raise WeightsError(f"{key!r} is a {known.architecture} network, not {architecture}; choose another --as KEY")
-    for wanted in known.files:
-        problems = [wanted.problem(file) for file in files]
-        if wanted.pinned and None not in problems:
-            reason = problems[0] if len(problems) == 1 else f"no file has the digest of {wanted.name}"
-            raise WeightsError(f"this is not the published {key!r}: {reason}; choose another --as KEY")
+    if known.pinned:
+        for file in files:
+            problems = [wanted.problem(file) for wanted in known.files]
+            if None not in problems:
+                reason = problems[0] if len(problems) == 1 else f"{file.name} has the digest of none of its files"
+                raise WeightsError(f"this is not the published {key!r}: {reason}; choose another --as KEY")
     return known
 
 
-def _free(key: str, source: Source) -> None:
+def _side(key: str, architecture: str, told: int | None, said: int | None) -> int | None:
+    """The side of the training faces, by the tensors or by who imports them."""
+    if told and said and told != said:
+        raise WeightsError(f"{key!r}: these weights were trained at {told} px, not {said}")
+    if architecture == "stargan" and not (told or said):
+        raise WeightsError(
+            f"{key!r}: StarGAN's generator does not tell the side it was trained at; import its discriminator along "
+            "with it, or say --side 128 or --side 256"
+        )
+    return told or said
+
+
+def _check_free(key: str, source: Source) -> None:
     """Refuse to put other files under a key that is taken; the same ones, and more along with them, may come again."""
     taken = manifest.imported().get(key)
     if taken and isinstance(taken.origin, Source) and not taken.origin.files.items() <= source.files.items():
         there = ", ".join(taken.origin.files)
         raise WeightsError(
-            f"{key!r} is taken by other weights, made of {there}; choose another by --as KEY, or delete "
-            f"{manifest.cache() / key}.json"
+            f"{key!r} is taken by other weights, made of {there}; choose another by --as KEY, or run: "
+            f"ganchain weights remove {key}"
         )
 
 
-def _written(path: Path, binary: bytes) -> None:
+@contextmanager
+def writing() -> Iterator[None]:
+    """What the cache's file system refuses becomes a WeightsError."""
+    try:
+        yield
+    except OSError as error:
+        where, reason = error.filename or manifest.cache(), error.strerror or error
+        raise WeightsError(f"cannot write {where}: {reason}; GANCHAIN_CACHE names another folder") from error
+
+
+def _write(path: Path, binary: bytes) -> None:
     """Write a file that is either whole or not there."""
-    half = path.with_name(f".{path.name}.{os.getpid()}")
+    half = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         half.write_bytes(binary)
         half.replace(path)
-    except OSError as error:
-        raise WeightsError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        half.unlink(missing_ok=True)
+    except OSError:
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
+        raise
 
 
-def fetch(key: str, *, offline: bool = False, progress: Callable[[str], Any] | None = None) -> Entry:
-    """Download the published checkpoint ``key`` from its mirrors, check its digests and import it.
-
-    Args:
-        offline: open no connection; only say what would be needed.
-        progress: gives pooch a progress bar for a file's name.
-
-    Raises:
-        WeightsError: unknown key, no connection allowed, or no mirror gave the right file.
-    """
-    with suppress(WeightsError):  # it is here and whole
-        manifest.tensors(key)
-        return manifest.entry(key)
-    if key not in published():
-        raise WeightsError(f"no published weights {key!r}; {available(key, published())}")
-    checkpoint = published()[key]
-    if offline:
-        wanted = ", ".join(file.name for file in checkpoint.files)
-        raise WeightsError(
-            f"offline: {key!r} was not fetched. Get {wanted} from {checkpoint.page} elsewhere, then run: "
-            f"ganchain weights import FILE... --as {key}"
-        )
-    folder = manifest.cache() / f".fetch-{key}"  # what an interrupted run left there is thrown away
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        paths = [_downloaded(key, checkpoint, index, folder, progress) for index in range(len(checkpoint.files))]
-        bundle = [path for path in paths if path.suffix == ".index"]
-        return take(bundle or paths, key)[1]
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _downloaded(
-    key: str, checkpoint: Published, index: int, folder: Path, progress: Callable[[str], Any] | None
-) -> Path:
-    """The first mirror's file that is right."""
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel("ERROR")
-    file = checkpoint.files[index]
-    failures = []
-    for url in file.urls:
-        bar = progress(file.name) if progress else False
-        downloader: Any = pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT)
-        try:
-            pooch.retrieve(url, known_hash=None, fname=file.name, path=folder, downloader=downloader)
-            problem = file.problem(folder / file.name)
-        except (requests.RequestException, OSError, ValueError) as error:
-            problem = " ".join(str(error).split())
-        if problem is None:
-            return folder / file.name
-        (folder / file.name).unlink(missing_ok=True)
-        failures.append(f"  {url}: {problem}")
-    raise WeightsError(
-        f"{key!r}: {file.name} could not be had:\n" + "\n".join(failures) + f"\nIf {checkpoint.page} still offers it, "
-        f"download it there and run: ganchain weights import FILE... --as {key}"
-    )
+def remove(key: str) -> None:
+    """Delete the imported weights ``key``."""
+    if key in manifest.bundled():
+        raise WeightsError(f"{key!r} is bundled; only imported weights can be removed")
+    if key not in keys():
+        raise WeightsError(f"no imported weights {key!r}; {available(key, manifest.imported())}")
+    with writing():
+        (manifest.cache() / f"{key}.json").unlink(missing_ok=True)
+        for file in manifest.cache().glob(f"{key}.*.safetensors"):
+            file.unlink(missing_ok=True)
 
 
 def keys() -> list[str]:
@@ -180,8 +169,6 @@ def keys() -> list[str]:
 
 def problem(key: str) -> str | None:
     """What is wrong with the weights ``key``; None when the file is the one of its entry."""
-    if key in keys() and key not in manifest.entries():
-        return f"{manifest.cache() / key}.json is broken; import the weights again"
     try:
         manifest.tensors(key)
     except WeightsError as error:

@@ -62,6 +62,8 @@ class Attributes(Stage):
         self.condition = (DIRECTIONS[age] * strength, DIRECTIONS[gender] * strength)
         self.moves, self.dyes = any(self.condition), hair != "keep" and strength > 0
         self.weights = tuple(files[kind] for kind, used in (("portrait", self.moves), ("unet", self.dyes)) if used)
+        if weights is not None and strength > 0 and weights not in self.weights:
+            raise ValueError(f"weights: {weights} would not be used; what they serve is kept")
         if self.moves:
             self.portrait = Portrait.from_tensors(manifest.load(files["portrait"]).tensors)
         if self.dyes:

@@ -9,7 +9,7 @@ from pydantic import Field, validate_call
 from torch import Tensor
 
 from ganchain import architectures, manifest
-from ganchain.adapters.spandrel_model import Spandrel
+from ganchain.adapters.spandrel import Spandrel
 from ganchain.adapters.srgan import SRGANUpscaler
 from ganchain.nets.upscaler import Upscaler
 from ganchain.stage import Stage
@@ -25,7 +25,7 @@ class Upscale(Stage):
 
     Options:
         factor: output side / input side; by default what the weights give, 4 with the bundled ones.
-        scope: photo enlarges the whole photo, face only the pictures of the faces.
+        scope: photo enlarges the whole photo, face only the pictures of the faces; by default photo.
         weights: other weights than the bundled ones: SRGAN's, or any file that spandrel knows (Real-ESRGAN ...);
             those of face restoration (GFPGAN) work on the faces and keep the photo's size.
         strength: 1 is the network's picture, 0 plain bicubic enlargement.
@@ -39,16 +39,16 @@ class Upscale(Stage):
         self,
         *,
         factor: Annotated[int, Field(ge=1, le=16)] | None = None,
-        scope: Literal["photo", "face"] = "photo",
+        scope: Literal["photo", "face"] | None = None,
         weights: manifest.Ref = "upscale",
         strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
     ) -> None:
         super().__init__()
-        self.scope, self.strength, self.weights = scope, strength, (weights,)
+        self.scope, self.strength, self.weights = scope or "photo", strength, (weights,)
         given = manifest.load(weights)
         architectures.expect(weights, given.architecture, "upscale")
         if given.architecture == "srresnet":
-            self.hand_over(SRGANUpscaler(given, factor=factor, scope=scope, strength=strength))
+            self.hand_over(SRGANUpscaler(given, factor=factor, scope=self.scope, strength=strength))
         elif given.architecture == "spandrel":
             self.hand_over(Spandrel(given.tensors, factor=factor, scope=scope, strength=strength))
         else:

@@ -93,12 +93,10 @@ class Webtoon(Stage):
         if style is not None:
             refuse("style is given already", seed=seed, truncation=truncation, style_weights=style_weights)
         else:
-            maker = manifest.load(style_weights or STYLES)
+            maker = manifest.load(style_weights or _styles())
             self.weights = (*self.weights, maker.ref)
             if maker.architecture != "stylegan2":
-                raise ValueError(
-                    f"style_weights: {maker.ref} holds a {maker.architecture} network; stylegan2 is wanted"
-                )
+                raise ValueError(f"style_weights: {maker.ref} holds weights of {maker.architecture}, not of stylegan2")
         return Swapped(
             given,
             style=style,
@@ -120,6 +118,15 @@ class Webtoon(Stage):
             return self.worker.forward(faces)
         large = enlarged(faces)
         return large + self.strength * (draw(self.net, faces).clamp(-1, 1) - large)
+
+
+def _styles() -> str:
+    if STYLES not in manifest.entries():
+        raise ValueError(
+            "style: these weights take the style of a picture: give one's path, or have StyleGAN2 make them: "
+            f"ganchain weights fetch {STYLES}"
+        )
+    return STYLES
 
 
 def enlarged(faces: Tensor) -> Tensor:

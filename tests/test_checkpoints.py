@@ -158,7 +158,7 @@ def test_foreign_classes_stay_inert(tmp_path: Path) -> None:
         written = configuration()
         written.args = 1
         torch.save({"conf": written, "runner": {"generator": {"a": torch.ones(1)}}}, tmp_path / "x.pth")
-        found = checkpoints.read(tmp_path / "x.pth")["x.pth"]
+        found = checkpoints.read(tmp_path / "x.pth")[str(tmp_path / "x.pth")]
     assert list(found) == ["runner.generator.a"]
     assert not (tmp_path / "executed").exists()
 
@@ -193,7 +193,7 @@ def test_h5_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "neither a torch pickle"),
+        (b"", "an empty file"),
         (b"\x80\x02", "no readable torch file"),
         (b"PK\x03\x04 and nothing more", "broken or encrypted zip"),
         (b"\x89HDF\r\n\x1a\n and nothing more", "no readable HDF5"),

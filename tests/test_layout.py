@@ -20,12 +20,13 @@ PACKAGE = Path(ganchain.__file__).parent
 ORDER = [
     {"_version", "errors", "tensors", "framing", "lab", "weights", "configs"},
     {"face", "stage", "images", "dlib_detector", "tf_bundle", "published"},
-    {"align", "nets", "tiles", "paint", "recolour", "checkpoints"},
+    {"align", "result", "nets", "tiles", "paint", "recolour", "checkpoints"},
     {"adapters", "architectures", "manifest"},
-    {"stages", "store"},
+    {"stages", "store", "fetch"},
     {"registry"},
     {"config", "edits"},
-    {"pipeline", "describe", "outputs"},
+    {"pipeline", "outputs"},
+    {"describe"},
     {"train"},
     {"cli", "cli_weights"},
 ]

@@ -16,10 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganchain import checkpoints, edits
-from ganchain.adapters import spandrel_model
-from ganchain.adapters.spandrel_model import FFHQ, Spandrel, SpandrelModel, _import_spandrel
+from ganchain.adapters.spandrel import FFHQ, Spandrel
 from ganchain.errors import WeightsError
 from ganchain.face import Photo
+from ganchain.nets import spandrel as network
+from ganchain.nets.spandrel import SpandrelModel, _import_spandrel
 from ganchain.nets.upscaler import Upscaler
 from ganchain.tensors import Pixels, resize, to_faces
 
@@ -91,8 +92,8 @@ def expected(net: nn.Module, faces: Tensor) -> Tensor:
 
 @pytest.fixture
 def faces(astronaut: Pixels) -> Tensor:
-    """(1, 3, 37, 53): an odd crop of a face."""
-    return to_faces(astronaut[60:208:4, 170:382:4].copy())
+    """(1, 3, 37, 53): an odd crop of a face, contiguous as the networks get it."""
+    return to_faces(astronaut[60:208:4, 170:382:4].copy()).contiguous()
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,9 @@ def test_whole_photos(upscale: int, side: int, landscape: Pixels) -> None:
 
 def test_face_restoration_works_on_aligned_faces_only() -> None:
     net = restoreformer()
-    stage = Spandrel(net.state_dict(), scope="photo")
+    with pytest.raises(ValueError, match="scope: 'photo' is not served"):
+        Spandrel(net.state_dict(), scope="photo")
+    stage = Spandrel(net.state_dict())
     assert (stage.scope, stage.side, stage.scale, stage.enlarges, stage.restyles) == ("face", 512, 1, False, False)
     assert stage.framing == FFHQ
     faces = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -254,7 +257,7 @@ def test_with_a_torchvision_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -
     def fails(name: str) -> None:
         raise RuntimeError("compiled with different CUDA major versions")
 
-    monkeypatch.setattr(spandrel_model, "import_module", fails)
+    monkeypatch.setattr(network, "import_module", fails)
     with pytest.raises(WeightsError, match="spandrel cannot be imported: compiled with different CUDA"):
         Spandrel({})
 
@@ -262,7 +265,7 @@ def test_with_a_torchvision_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -
 def test_import_after_a_failed_import() -> None:
     code = (
         "try:\n    import spandrel\nexcept RuntimeError as error:\n    print(error)\n"
-        "from ganchain.adapters.spandrel_model import _import_spandrel\n"
+        "from ganchain.nets.spandrel import _import_spandrel\n"
         "assert _import_spandrel() is _import_spandrel()\n"
         "import spandrel, torchvision\nprint(spandrel is _import_spandrel(), torchvision.ops is not None)"
     )

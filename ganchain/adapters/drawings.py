@@ -107,5 +107,4 @@ def made(weights: Weights, seed: int, truncation: float) -> Tensor:
     latent = torch.randn(1, net.latent, generator=generator)
     with torch.no_grad():
         style = net.truncated(net.style(latent), net.mean_style(torch.Generator().manual_seed(0)), truncation)
-        picture: Tensor = net(style)
-    return picture
+        return squared(net(style))

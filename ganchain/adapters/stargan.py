@@ -54,7 +54,10 @@ class StarGANEditor(Stage):
         """The target's labels: (N, 3, S, S) -> (N, 5), 0 or 1."""
         labels = faces.new_zeros(len(faces), len(LABELS))
         if self.net.discriminator is not None:
-            labels = (self.net.discriminator(faces)[1] > 0).to(faces.dtype)
+            logits = self.net.discriminator(faces)[1]
+            hair = logits[:, : len(HAIR)]
+            one = hair == hair.max(dim=1, keepdim=True).values  # none or one of the three
+            labels = ((logits > 0) & torch.cat([one, torch.ones_like(logits[:, len(HAIR) :]) > 0], dim=1)).to(faces)
         if self.hair != KEEP:
             wanted = torch.tensor([float(self.hair == colour) for colour in HAIR])
             labels[:, : len(HAIR)] = wanted.to(labels)

@@ -182,6 +182,8 @@ class StarGAN(nn.Module):
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
         """Build the networks whose state dict ``tensors`` is; the discriminator may be missing."""
         discriminator = below(tensors, "discriminator.")
+        if not below(tensors, "generator."):
+            raise WeightsError("this is StarGAN's discriminator alone; its generator is needed along with it")
         return cls(
             Generator.from_tensors(below(tensors, "generator.")),
             Discriminator.from_tensors(discriminator) if discriminator else None,

@@ -12,11 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from ganchain.errors import WeightsError
-from ganchain.framing import FFHQ
-from ganchain.stage import Stage
-from ganchain.tensors import resize
-
-FACE_SIDE = 512  # px; all published face restoration networks
 
 WRAPPERS = ("params_ema", "params-ema", "params", "model_state_dict", "state_dict", "model", "net")
 PREFIXES = ("module.", "netG.")
@@ -51,6 +46,9 @@ class SpandrelModel(nn.Module):
         except WeightsError:
             return None
         for tensors in _unwrapped(flat):
+            layers = [int(part) for key in tensors for part in key.split(".") if part.isdecimal()]
+            if max(layers, default=0) > len(tensors):  # spandrel would build as many layers as a key says
+                continue
             try:
                 _load(tensors)
             except Exception:  # spandrel goes by a few keys: another network that has them fails anywhere in loading
@@ -79,7 +77,9 @@ class SpandrelModel(nn.Module):
         return cls(descriptor)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self._single(one) for one in torch.split(x, 1)])  # spandrel takes one picture at a time
+        return torch.cat(
+            [self._single(one.contiguous()) for one in torch.split(x, 1)]
+        )  # one at a time, as spandrel wants
 
     def _single(self, x: Tensor) -> Tensor:
         answer: Tensor
@@ -91,47 +91,6 @@ class SpandrelModel(nn.Module):
             torch.manual_seed(0)
             answer = self.descriptor((x + 1) / 2)
             return answer * 2 - 1
-
-
-class Spandrel(Stage):
-    """What the stage ``upscale`` does with weights that spandrel knows.
-
-    Super-resolution and restoration work on what ``scope`` says. Face restoration always works on faces, whatever
-    ``scope`` says: aligned as FFHQ, at 512 px, its change added at the photo's own resolution.
-
-    Args:
-        tensors: the weights.
-        factor: the enlargement that was asked for; None for the network's own.
-        scope: "photo" or "face".
-        strength: 1 is the network's picture, 0 plain bicubic enlargement.
-
-    Raises:
-        ValueError: the network enlarges by another factor.
-        WeightsError: spandrel cannot use these weights.
-    """
-
-    def __init__(
-        self, tensors: Mapping[str, Tensor], *, factor: int | None = None, scope: str = "photo", strength: float = 1.0
-    ) -> None:
-        super().__init__()
-        self.net = SpandrelModel.from_tensors(tensors)
-        self.scale, self.scope, self.strength = self.net.scale, scope, strength
-        if factor not in (None, self.scale):
-            does = f"enlarge {self.scale} times, not {factor}" if self.scale > 1 else "do not enlarge"
-            raise ValueError(f"factor: these weights {does}")
-        size = self.net.descriptor.size_requirements
-        self.side = None
-        self.multiple = size.multiple_of
-        self.enlarges = self.scale > 1
-        if self.net.purpose == "FaceSR":
-            self.scope, self.side, self.framing = "face", size.minimum or FACE_SIDE, FFHQ
-
-    def forward(self, faces: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, 3, H * scale, W * scale), both -1..1."""
-        plain = resize(faces, (faces.shape[2] * self.scale, faces.shape[3] * self.scale))
-        if self.strength == 0:
-            return plain
-        return torch.lerp(plain, self.net(faces), self.strength)
 
 
 def _load(tensors: Mapping[str, Tensor]) -> Any:
