@@ -89,8 +89,8 @@ def recognise(files: Mapping[str, Mapping[str, Tensor]]) -> tuple[str, dict[str,
         said = ", ".join(f"{file}: {name}" for file, name in found.items()) or "no file"
         raise WeightsError(f"these are not the parts of one network: {said}")
     for key, tensor in merged.items():
-        if tensor.is_complex() or not bool(tensor.isfinite().all()):
-            raise WeightsError(f"{', '.join(files)}: {key} holds what are no finite real numbers")
+        if not bool(tensor.isfinite().all()):
+            raise WeightsError(f"{', '.join(files)}: {key} holds numbers that are not finite")
     # copies, since files may hold views of one storage
     copies = {key: (one.float() if one.is_floating_point() else one).clone() for key, one in merged.items()}
     return next(iter(found.values())), copies

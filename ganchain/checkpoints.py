@@ -27,7 +27,7 @@ from torch.serialization import safe_globals
 from ganchain import tf_bundle
 from ganchain.errors import WeightsError
 
-LARGEST = 4 << 30  # bytes that one file may unpack to
+LARGEST = 2 << 30  # bytes that one file may unpack to
 SUFFIXES = (".ckpt", ".pth", ".pt", ".h5", ".safetensors")  # of weight files in archives
 TORCH_ZIP = "data.pkl"
 Flat = dict[str, Tensor]
@@ -96,8 +96,7 @@ def _pickle(name: str, file: BinaryIO) -> Flat:
         if asked:
             reason = f"refused, it asks for {asked[1]}; only tensors are read from foreign files"
             raise WeightsError(f"{name}: {reason}") from error
-        reason = (str(error) or type(error).__name__).partition("\n")[0]
-        raise WeightsError(f"{name}: no readable torch file: {reason}") from error
+        raise WeightsError(f"{name}: no readable torch file: cut, changed, or more than tensors in it") from error
     try:
         return _flattened(tree, "", {}, set())
     except (ValueError, RecursionError) as error:
@@ -108,7 +107,10 @@ def _flattened(tree: Any, path: str, found: Flat, seen: set[int]) -> Flat:
     """Every tensor by its path; a dict that stands in several places counts once."""
     if isinstance(tree, Tensor):
         size = tree.numel() * tree.element_size()
-        if tree.is_sparse or tree.is_quantized or size > tree.untyped_storage().nbytes():
+        plain = (
+            tree.layout == torch.strided and tree.device.type == "cpu" and not (tree.is_quantized or tree.is_complex())
+        )
+        if not plain or size > tree.untyped_storage().nbytes():
             raise ValueError(f"{path} is no plain tensor of the size it says")
         found[path] = tree.detach()
     elif isinstance(tree, Mapping) and id(tree) not in seen:
