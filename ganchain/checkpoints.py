@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 import torch
+from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]  # compiled, without stubs
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
@@ -165,7 +166,7 @@ def _hdf5(name: str, file: BinaryIO) -> Flat:
 
 
 def _walk(group: Any, path: str, found: Flat, seen: set[int]) -> None:
-    place = h5py.h5o.get_info(group.id).addr
+    place = h5o.get_info(group.id).addr
     if place in seen:
         raise ValueError(f"{path} stands in itself or in several places")
     seen.add(place)

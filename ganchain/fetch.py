@@ -60,7 +60,7 @@ def _downloaded(key: str, page: str, file: File, folder: Path, progress: Callabl
     pooch.get_logger().setLevel("ERROR")
     failures = []
     for url in file.urls:
-        meter = Meter(file.size or MOST, progress(file.name) if progress else None)
+        meter: Any = Meter(file.size or MOST, progress(file.name) if progress else None)
         downloader: Any = pooch.HTTPDownloader(meter, CHUNK, timeout=TIMEOUT, hooks={"response": _secure})
         try:
             pooch.retrieve(url, known_hash=None, fname=file.name, path=folder, downloader=downloader)
