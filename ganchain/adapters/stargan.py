@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from ganchain import architectures
 from ganchain.framing import CELEBA
@@ -55,9 +56,9 @@ class StarGANEditor(Stage):
         labels = faces.new_zeros(len(faces), len(LABELS))
         if self.net.discriminator is not None:
             logits = self.net.discriminator(faces)[1]
+            labels = (logits > 0).to(faces)
             hair = logits[:, : len(HAIR)]
-            one = hair == hair.max(dim=1, keepdim=True).values  # none or one of the three
-            labels = ((logits > 0) & torch.cat([one, torch.ones_like(logits[:, len(HAIR) :]) > 0], dim=1)).to(faces)
+            labels[:, : len(HAIR)] *= one_hot(hair.argmax(dim=1), len(HAIR))  # one of the three at most
         if self.hair != KEEP:
             wanted = torch.tensor([float(self.hair == colour) for colour in HAIR])
             labels[:, : len(HAIR)] = wanted.to(labels)
