@@ -14,6 +14,7 @@ import click
 from ganchain._version import VERSION
 from ganchain.cli_weights import weights
 from ganchain.errors import GanchainError
+from ganchain.train.commands import align, train
 
 if TYPE_CHECKING:
     from ganchain.manifest import Policy
@@ -43,6 +44,8 @@ def main() -> None:
     ganchain faces photo.jpg -o boxes.png    which faces there are, numbered
     ganchain stages makeup                   what a stage does and its options
     ganchain weights list                    bundled weights, and published ones to fetch or import
+    ganchain align photos/ -o faces/         crops to train on
+    ganchain train webtoon --data faces/     your own weights for a stage
     """
 
 
@@ -162,37 +165,6 @@ def schema() -> None:
 
 
 @main.command()
-@click.argument("recipe")
-@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the run  [default: runs/RECIPE]")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--threads", type=int, help="CPU threads  [default: all]")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change an option of the recipe.")
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in OUT.")
-def train(
-    recipe: str,
-    data: Path,
-    out: Path | None,
-    seed: int,
-    threads: int | None,
-    settings: tuple[str, ...],
-    resume: bool,
-) -> None:
-    """Train the weights of RECIPE on the pictures under DATA.
-
-    RECIPE is makeup, attributes-hair, attributes-portrait, webtoon or upscale.
-
-    DATA holds folders of aligned faces: faces256 (eye line 0.31, eyes 0.36 of the side apart), wide256 (with
-    the hair: 0.46 and 0.22) and photos_cc0 (whole photos); labels.csv in them says who is in which split.
-    """
-    from ganchain.train import recipes
-    from ganchain.train.loop import train as run_training
-
-    chosen = recipes.build(recipe, data, settings, seed)
-    run_training(chosen, out or Path("runs") / recipe, seed=seed, threads=threads, resume=resume)
-
-
-@main.command()
 @click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Write the figures as JSON.")
 @click.option("--limit", type=int, help="Use only the first LIMIT faces of the test split.")
@@ -204,7 +176,8 @@ def evaluate(data: Path, out: Path | None, limit: int | None, threads: int | Non
     evaluation.run(data, out, limit=limit, threads=threads)
 
 
-main.add_command(weights)
+for command in (align, train, weights):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

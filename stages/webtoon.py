@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
+import torch
+import torch.nn.functional as F
 from pydantic import Field, validate_call
 from torch import Tensor, nn
 
@@ -16,15 +19,20 @@ from ganchain.stage import Align, Stage, refuse
 from ganchain.tensors import resize
 
 STYLES = "stylegan2-naverwebtoon"
+PLANES = 4  # what the network answers with: the change of red, green and blue, and ink
+DEPTH = 0.85  # how much of a tone's light a line takes
+INK = ((0.60, 0.17), (0.42, 0.22), (0.22, 0.38))  # below that lightness, that much darker
 
 
 class Webtoon(Stage):
     """Draw the face, hair included, as a webtoon: flat tones, clean dark lines, slightly larger eyes.
 
     The drawing is made at twice the side of what the network sees. The network learned it from ganchain's own
-    teacher (``ganchain.train.teachers.webtoon``): no drawings by artists went into it.
+    teacher (``ganchain.train.teachers.webtoon``): no drawings by artists went into it. It answers with two
+    layers, tones and ink, and so serves two looks.
 
     Options:
+        look: "colour" draws the lines over the tones, "ink" draws black lines and greys on white paper.
         scope: "face" draws the faces and leaves the rest of the photo alone, "photo" draws the whole photo.
         weights: other weights than the bundled ones: AnimeGAN2's, or those of a Swapping AutoEncoder.
         style: the picture whose style the Swapping AutoEncoder takes.
@@ -46,6 +54,7 @@ class Webtoon(Stage):
     def __init__(
         self,
         *,
+        look: Literal["colour", "ink"] = "colour",
         scope: Literal["face", "photo"] = "face",
         weights: manifest.Ref = "webtoon",
         style: Path | None = None,
@@ -56,9 +65,11 @@ class Webtoon(Stage):
         strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
     ) -> None:
         super().__init__()
-        self.scope, self.strength, self.weights = scope, strength, (weights,)
+        self.look, self.scope, self.strength, self.weights = look, scope, strength, (weights,)
         given = manifest.load(weights)
         architectures.expect(weights, given.architecture, "webtoon")
+        if given.architecture != "unet":
+            refuse("ganchain's own weights take it", look=None if look == "colour" else look)
         if given.architecture == "swapping-autoencoder":
             self.hand_over(self._swapped(given, style, seed, truncation, keep, style_weights))
             return
@@ -71,7 +82,7 @@ class Webtoon(Stage):
             style_weights=style_weights,
         )
         if given.architecture == "unet":
-            self.net = UNet.from_tensors(given.tensors, outputs=3, padding="replicate")
+            self.net = UNet.from_tensors(given.tensors, outputs=PLANES, padding="replicate")
         elif given.architecture == "animegan2":
             self.hand_over(Painted(given, scope=scope, strength=strength))
         else:
@@ -117,7 +128,10 @@ class Webtoon(Stage):
         if self.worker:
             return self.worker.forward(faces)
         large = enlarged(faces)
-        return large + self.strength * (draw(self.net, faces).clamp(-1, 1) - large)
+        flat, ink = layers(self.net, faces)
+        if self.scope == "face":
+            flat = settled(flat, large)
+        return large + self.strength * (LOOKS[self.look](flat, ink) - large)
 
 
 def _styles() -> str:
@@ -135,7 +149,40 @@ def enlarged(faces: Tensor) -> Tensor:
     return resize(faces, (height * Webtoon.scale, width * Webtoon.scale)).clamp(-1, 1)
 
 
-def draw(net: nn.Module, faces: Tensor) -> Tensor:
-    """What ``net`` makes of ``faces`` (N, 3, H, W) -1..1: (N, 3, 2 H, 2 W), not clamped."""
-    change: Tensor = net(faces)
-    return enlarged(faces) + change
+def layers(net: nn.Module, faces: Tensor) -> tuple[Tensor, Tensor]:
+    """What ``net`` makes of ``faces`` (N, 3, H, W) -1..1.
+
+    Returns:
+        flat: (N, 3, 2 H, 2 W) the tones, -1..1 but for what the network overshoots.
+        ink: (N, 1, 2 H, 2 W) 0..1.
+    """
+    planes: Tensor = net(faces).float()
+    return enlarged(faces) + planes[:, :3], torch.sigmoid(planes[:, 3:])
+
+
+def coloured(flat: Tensor, ink: Tensor) -> Tensor:
+    """Lines darken the tone under them and keep its hue: a dark brown line on skin, not a black one."""
+    return (flat.clamp(-1, 1) + 1) * (1 - DEPTH * ink) - 1
+
+
+def settled(flat: Tensor, large: Tensor) -> Tensor:
+    """``flat`` with the light of ``large`` towards the rim, so that no halo shows where the one fades into the other.
+
+    What is added is smooth, as in seamless cloning (Pérez, Gangnet, Blake 2003), but need not reach the middle.
+    """
+    height, width = flat.shape[2:]
+    away = resize(F.adaptive_avg_pool2d(large - flat, 32), (height, width))
+    y, x = (torch.linspace(-1, 1, side, device=flat.device).abs() for side in (height, width))
+    rim = (((y[:, None] ** 4 + x**4) ** 0.25 - 0.35) / 0.45).clamp(0, 1)
+    return flat + away * rim
+
+
+def inked(flat: Tensor, ink: Tensor) -> Tensor:
+    """Black lines on paper, under them three flat greys where the tones are dark."""
+    light = (flat.clamp(-1, 1) + 1) / 2
+    light = (light.mean(dim=1, keepdim=True) + light.amax(dim=1, keepdim=True)) / 2  # a strong colour is no shadow
+    paper = 1 - sum((step * torch.sigmoid((below - light) / 0.02) for below, step in INK), torch.zeros_like(light))
+    return (2 * paper * (1 - ink) - 1).expand_as(flat)
+
+
+LOOKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"colour": coloured, "ink": inked}

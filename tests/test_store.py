@@ -361,7 +361,7 @@ REFUSED = {
     "webtoon: {weights: swap, style_weights: anime}": "style_weights: anime holds weights of animegan2, not",
     "upscale: {weights: srgan-x, factor: 2}": "factor: these weights enlarge 4 times, not 2",
     "upscale: {factor: 3}": "factor: these weights enlarge 2 or 4 times, not 3",
-    "webtoon: {weights: makeup}": "this U-Net gives 6 planes where 3 are needed",
+    "webtoon: {weights: makeup}": "this U-Net gives 6 planes where 4 are needed",
 }
 
 

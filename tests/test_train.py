@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from ganchain import manifest
 from ganchain.align import Aligner, Detector
-from ganchain.errors import ChainError, PhotoError
+from ganchain.errors import ChainError, GanchainError, PhotoError
 from ganchain.framing import HEAD, TIGHT
 from ganchain.nets.unet import UNet
 from ganchain.nets.upscaler import Upscaler
@@ -28,6 +31,7 @@ from ganchain.train import recipes
 from ganchain.train.data import samples
 from ganchain.train.depthwise import quick
 from ganchain.train.loop import train
+from ganchain.train.order import Order, Seeded
 from ganchain.train.recipe import Recipe
 from ganchain.train.upscale import Upscale, psnr, ssim
 
@@ -91,14 +95,138 @@ def test_the_loop_learns_moves_every_parameter_and_leaves_its_files(tmp_path: Pa
         assert sheet.size == (2 * 16, 4 * 16)
 
 
-def test_resume_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
-    train(negative(20), tmp_path, every=20, threads=1)
-    resumed = negative(40)
-    figures = train(resumed, tmp_path, every=20, threads=1, resume=True)
-    steps = [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert steps == [20, 40]
-    straight = train(negative(20), tmp_path / "other", every=20, threads=1)
-    assert figures["score"] > straight["score"]
+class Restless(Negative):
+    """Random in the pictures, in the losses and in the network, which has statistics of its own; dies if asked to."""
+
+    def __init__(self, steps: int, dies: int | None = None) -> None:
+        super().__init__(steps)
+        student = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Dropout(0.3), nn.Conv2d(8, 3, 1))
+        self.networks["student"], self.turns, self.left = student, {"watcher": 2}, dies
+
+    def dataset(self, split: str) -> Dataset[Any]:
+        return Restlessly()
+
+    def losses(self, player: str, batch: tuple[Tensor, Tensor]) -> Mapping[str, Tensor]:
+        if self.left == 0 and player == "student":
+            raise KeyboardInterrupt
+        self.left = None if self.left is None else self.left - (player == "student")
+        face, negative = batch
+        return super().losses(player, (face + 0.1 * torch.randn(face.shape), negative))
+
+
+class Restlessly(Numbers):
+    def __len__(self) -> int:
+        return 7  # batches of 4 reach into the next round
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        face, _ = super().__getitem__(index)
+        turned = torch.rot90(face, int(torch.randint(4, ())), (1, 2))
+        return turned, -turned
+
+
+def restless(steps: int = 6, dies: int | None = None) -> Restless:
+    torch.manual_seed(0)
+    return Restless(steps, dies)
+
+
+def log(run: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def state(run: Path) -> dict[str, Any]:
+    return torch.load(run / "state.pt", weights_only=True)
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, Mapping):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    return torch.equal(a, b) if isinstance(a, Tensor) else a == b
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_resumed_run_gives_the_numbers_of_one_that_was_not_stopped(every: int, tmp_path: Path) -> None:
+    train(restless(), tmp_path / "straight", every=every, threads=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(restless(dies=4 if every == 3 else 3), tmp_path / "stopped", every=every, threads=1)
+    assert state(tmp_path / "stopped")["step"] == 3
+    train(restless(), tmp_path / "stopped", every=every, threads=1, resume=True)
+    assert log(tmp_path / "stopped") == log(tmp_path / "straight")
+    assert same(state(tmp_path / "stopped"), state(tmp_path / "straight"))
+    straight, stopped = (load_file(tmp_path / name / "negative.safetensors") for name in ("straight", "stopped"))
+    assert same(straight, stopped)
+    assert train(restless(), tmp_path / "stopped", threads=1, resume=True) == {}  # it was finished
+
+
+def test_what_is_drawn_depends_on_neither_workers_nor_processes() -> None:
+    inline, forked = (
+        DataLoader(Seeded(Restlessly(), 5), batch_sampler=Order(7, 4, 5), num_workers=workers) for workers in (0, 2)
+    )
+    for (a, _), (b, _) in islice(zip(inline, forked, strict=True), 5):
+        assert torch.equal(a, b)
+    places = [place for batch in islice(Order(7, 4, 5), 7) for place in batch]
+    assert [number for _, number in places] == list(range(28))
+    for turn in range(4):
+        assert sorted(index for index, _ in places[turn * 7 : turn * 7 + 7]) == list(range(7))
+    whole = next(iter(Order(7, 4, 5, first=3)))
+    halves = [next(iter(Order(7, 2, 5, first=3, rank=rank, world=2))) for rank in range(2)]
+    assert whole == halves[0] + halves[1] == places[12:16]
+
+
+def test_resuming_asks_for_a_checkpoint_of_the_same_networks_and_nothing_is_lost(tmp_path: Path) -> None:
+    with pytest.raises(ChainError, match="nothing to resume"):
+        train(negative(2), tmp_path, threads=1, resume=True)
+    train(negative(2), tmp_path, every=1, threads=1)
+    with pytest.raises(ChainError, match="--resume"):
+        train(negative(2), tmp_path, threads=1)
+    with pytest.raises(ChainError, match="other networks"):
+        train(restless(4), tmp_path, threads=1, resume=True)
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"step": 3, "seconds": 1}\n{"step"')  # written after the checkpoint, and cut
+    train(negative(3), tmp_path, every=1, threads=1, resume=True)
+    assert [line["step"] for line in log(tmp_path)] == [1, 2, 3]
+    with pytest.raises(ChainError, match=r"device cuda, devices 99: torch finds"):
+        train(negative(2), tmp_path / "gpu", device="cuda", devices=99)
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint(tmp_path: Path) -> None:
+    recipe = negative(4)
+    good = recipe.losses
+    recipe.losses = lambda player, batch: {  # type: ignore[method-assign]
+        name: value * (float("nan") if training_step(tmp_path) else 1) for name, value in good(player, batch).items()
+    }
+    with pytest.raises(GanchainError, match=r"step 2: the loss student/pixel is nan"):
+        train(recipe, tmp_path, every=1, threads=1)
+    assert state(tmp_path)["step"] == 1
+
+
+def training_step(run: Path) -> int:
+    return int((run / "state.pt").exists())
+
+
+TWO_PROCESSES = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_train import negative
+from ganchain.train.loop import train
+from ganchain.train.order import Order, Seeded
+recipe = negative(5)
+recipe.batch = 2
+train(recipe, Path(sys.argv[2]), every=5, threads=1, devices=2, precision="32-true")
+"""
+
+
+def test_two_processes_learn_what_one_learns_from_both_their_batches(tmp_path: Path) -> None:
+    script = tmp_path / "two.py"
+    script.write_text(TWO_PROCESSES)
+    command = [sys.executable, str(script), str(Path(__file__).parent), str(tmp_path / "two")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    train(negative(5), tmp_path / "one", every=5, threads=1, precision="32-true")
+    two, one = (state(tmp_path / name)["average"] for name in ("two", "one"))
+    for key in one:
+        torch.testing.assert_close(two[key], one[key], rtol=0, atol=1e-5)
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
@@ -157,7 +285,7 @@ def test_recipes_say_what_they_do_not_know(drawn: Path) -> None:
     assert recipes.build("upscale", drawn, ["steps=7"]).steps == 7
 
 
-@pytest.mark.parametrize("name", recipes.RECIPES)
+@pytest.mark.parametrize("name", recipes.BUNDLED)
 def test_every_recipe_makes_weights_that_the_manifest_lists(name: str) -> None:
     module, _, cls = recipes.RECIPES[name].partition(":")
     assert getattr(import_module(module), cls).key == name
@@ -218,7 +346,7 @@ def heads(astronaut: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
-@pytest.mark.parametrize("name", recipes.RECIPES)
+@pytest.mark.parametrize("name", recipes.BUNDLED)
 def test_every_recipe_runs(name: str, heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Teacher, pairs, losses, figures, samples and export, for two steps."""
     monkeypatch.chdir(tmp_path)  # caches lie in the current folder

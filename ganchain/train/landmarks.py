@@ -25,7 +25,7 @@ def landmarks(found: list[Sample], framing: Framing, cache: Path) -> Points:
             if np.array_equal(stored["names"], names):
                 return stored["points"]
     predictor = Landmarks(MODEL)
-    points = np.stack([_points(predictor, sample, framing) for sample in found])
+    points = np.array([_points(predictor, sample, framing) for sample in found]).reshape(-1, 68, 2)
     cache.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(cache, names=names, points=points)
     return points

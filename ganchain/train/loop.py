@@ -1,101 +1,31 @@
-"""The training loop: it knows networks, losses and figures, but no GAN.
+"""The training loop.
 
 A run leaves in its folder: ``log.jsonl`` (losses and figures), ``sample-STEP.png``, ``state.pt`` (for
-``--resume``) and ``KEY.safetensors`` (the running average of the weights, fp16).
+``resume``) and ``KEY.safetensors`` (the running average of the weights, fp16). Whatever is random follows from the
+seed and the step, so a run that was stopped and resumed gives the numbers of one that was not.
 """
 
 from __future__ import annotations
 
-import copy
-import json
-import time
-from collections import defaultdict
+import logging
+import os
 from collections.abc import Iterator
-from math import cos, pi
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
-from PIL import Image
-from rich.console import Console
-from safetensors.torch import save_file
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from lightning_fabric import Fabric
+from torch.utils.data import DataLoader, Dataset
 
-from ganchain import tensors
-from ganchain.train.depthwise import quick
+from ganchain.errors import ChainError, PhotoError
+from ganchain.train.journal import Journal
+from ganchain.train.order import Order, Seeded
 from ganchain.train.recipe import Batch, Recipe
+from ganchain.train.training import Training
 
-AVERAGE = 0.999  # decay of the running average of the weights, which is what is exported
-WARM_UP = 100  # steps
-
-
-class Training:
-    """What a run must remember to go on: networks, their average, optimisers, the step."""
-
-    def __init__(self, recipe: Recipe, out: Path, device: str) -> None:
-        self.recipe, self.out, self.device = recipe, out, device
-        self.step = 0
-        for net in recipe.networks.values():
-            quick(net).to(device)
-        self.exported = next(iter(recipe.networks))
-        self.average = copy.deepcopy(recipe.networks[self.exported]).requires_grad_(False)
-        self.optimisers = {
-            name: torch.optim.Adam(net.parameters(), lr=recipe.rate, betas=(0.9, 0.99))
-            for name, net in recipe.networks.items()
-        }
-
-    def advance(self, batch: Batch) -> dict[str, float]:
-        """One step of every network; returns the loss terms."""
-        self.step += 1
-        values: dict[str, float] = {}
-        for name, net in self.recipe.networks.items():
-            optimiser = self.optimisers[name]
-            optimiser.param_groups[0]["lr"] = self.recipe.rate * _schedule(self.step, self.recipe.steps)
-            with torch.autocast(self.device, torch.bfloat16):
-                terms = self.recipe.losses(name, batch)
-            optimiser.zero_grad(set_to_none=True)
-            torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimiser.step()
-            values |= {f"{name}/{term}": float(value.detach()) for term, value in terms.items()}
-        decay = min(AVERAGE, self.step / (self.step + 10))
-        with torch.no_grad():
-            live = self.recipe.networks[self.exported].state_dict().values()
-            for mean, new in zip(self.average.state_dict().values(), live, strict=True):
-                mean.lerp_(new, 1 - decay)
-        return values
-
-    @torch.no_grad()
-    def evaluate(self, held_out: list[Batch]) -> dict[str, float]:
-        """Held-out figures of the averaged weights, and a sheet of samples."""
-        networks, live = self.recipe.networks, self.recipe.networks[self.exported]
-        networks[self.exported] = self.average
-        try:
-            rows = [self.recipe.figures(_to(batch, self.device)) for batch in held_out]
-            sample = tensors.to_pixels(self.recipe.sample(_to(held_out[0], self.device)))
-        finally:
-            networks[self.exported] = live
-        columns, (count, height, width, _) = self.recipe.columns, sample.shape
-        sheet = sample.reshape(count // columns, columns, height, width, 3).swapaxes(1, 2)
-        Image.fromarray(sheet.reshape(-1, columns * width, 3)).save(self.out / f"sample-{self.step:06d}.png")
-        return {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
-
-    def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
-        return {**self.recipe.networks, **{f"{n}-adam": o for n, o in self.optimisers.items()}, "average": self.average}
-
-    def save(self) -> None:
-        """Write state and weights; each file appears whole or not at all."""
-        part = self.out / "part"
-        torch.save({"step": self.step, **{name: one.state_dict() for name, one in self._parts().items()}}, part)
-        part.replace(self.out / "state.pt")
-        save_file({key: value.half().contiguous() for key, value in self.average.state_dict().items()}, part)
-        part.replace(self.out / f"{self.recipe.key}.safetensors")
-
-    def restore(self) -> None:
-        state = torch.load(self.out / "state.pt", weights_only=True)
-        self.step = state["step"]
-        for name, one in self._parts().items():
-            one.load_state_dict(state[name])
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["bf16-mixed", "32-true"]
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
 def train(
@@ -106,52 +36,78 @@ def train(
     threads: int | None = None,
     every: int = 500,
     resume: bool = False,
-    device: str = "cpu",
+    device: Device = "cpu",
+    devices: int = 1,
+    precision: Precision = "bf16-mixed",
+    workers: int | None = None,
 ) -> dict[str, float]:
-    """Run ``recipe`` and leave its weights in ``out``; returns the last held-out figures."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Run ``recipe`` and leave its weights in ``out``; returns the last held-out figures (none: it was finished).
+
+    Args:
+        every: steps between figures, samples and checkpoints.
+        devices: how many; each gets batches of its own.
+        workers: processes a device that read and vary the pictures; None: one on a CPU, else as many as there are.
+    """
+    state = begin(out, resume)
     torch.set_num_threads(threads or torch.get_num_threads())
+    fabric = _fabric(device, devices, precision)
     torch.manual_seed(seed)
-    training = Training(recipe, out, device)
+    training = Training(recipe, fabric, seed)
     if resume:
-        training.restore()
-    first, start, sums = training.step, time.monotonic(), defaultdict[str, float](float)
-    held_out, batches = list(DataLoader(recipe.dataset("val"), recipe.batch)), _endless(recipe, seed + first)
-    figures: dict[str, float] = {}
-    while training.step < recipe.steps:
-        for term, value in training.advance(_to(next(batches), device)).items():
-            sums[term] += value / every
-        if training.step % every == 0 or training.step == recipe.steps:
-            figures, seconds = training.evaluate(held_out), time.monotonic() - start
-            line = {"step": training.step, "seconds": round(seconds), "losses": dict(sums), "figures": figures}
-            with (out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
-            left = seconds / (training.step - first) * (recipe.steps - training.step) / 60
-            Console().print(f"{recipe.key} {training.step}/{recipe.steps}, {left:.0f} min left", figures)
-            sums.clear()
-            training.save()
+        training.restore(state)
+    with fabric.rank_zero_first():  # it makes what the recipe keeps on the disk
+        held_out = list(_held_out(recipe, seed))
+        batches = _batches(recipe, fabric, seed, training.step, workers)
+    first, figures = fabric.global_rank == 0, dict[str, float]()
+    with Journal(out, recipe.key, recipe.steps, training.step, silent=not first) as journal:
+        while training.step < recipe.steps:
+            journal.add(training.advance(fabric.to_device(next(batches))))
+            if first and (training.step % every == 0 or training.step == recipe.steps):
+                losses = journal.losses()
+                figures, sheet = training.evaluate(held_out)
+                journal.write(losses, figures, sheet)
+                training.save(out)
     return figures
 
 
-def _schedule(step: int, steps: int) -> float:
-    """Linear warm-up, then a cosine down to zero."""
-    return min(1.0, step / WARM_UP) * 0.5 * (1 + cos(pi * min(1.0, step / steps)))
+def begin(out: Path, resume: bool) -> Path:
+    """The checkpoint in ``out``: there must be one to resume, and else none that would be lost."""
+    state = out / "state.pt"
+    if resume and not state.exists():
+        raise ChainError(f"nothing to resume: there is no checkpoint {state}")
+    if state.exists() and not resume:
+        raise ChainError(f"{out} holds a run already; go on with it by --resume, or choose another folder by -o")
+    out.mkdir(parents=True, exist_ok=True)
+    return state
 
 
-def _endless(recipe: Recipe, seed: int) -> Iterator[Batch]:
-    order = torch.Generator().manual_seed(seed)
-    loader = DataLoader(
-        recipe.dataset("train"),
-        recipe.batch,
-        shuffle=True,
-        drop_last=True,
-        num_workers=1,
-        persistent_workers=True,
-        generator=order,
-    )
-    while True:
-        yield from loader
+def _fabric(device: Device, devices: int, precision: Precision) -> Fabric:
+    found = torch.cuda.device_count()
+    if device == "cuda" and found < devices:
+        raise ChainError(f"device cuda, devices {devices}: torch finds {found} here")
+    accelerator = ("cuda" if found >= devices else "cpu") if device == "auto" else device
+    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
+    fabric.launch()
+    return fabric
 
 
-def _to(batch: Batch, device: str) -> Batch:
-    return batch.to(device) if isinstance(batch, Tensor) else tuple(_to(part, device) for part in batch)
+def _held_out(recipe: Recipe, seed: int) -> DataLoader[Batch]:
+    pictures, size = _pictures(recipe, "val")
+    return DataLoader(Seeded(pictures, seed), recipe.batch, sampler=[(index, index) for index in range(size)])
+
+
+def _batches(recipe: Recipe, fabric: Fabric, seed: int, step: int, workers: int | None) -> Iterator[Batch]:
+    pictures, size = _pictures(recipe, "train")
+    order = Order(size, recipe.batch, seed, step, fabric.global_rank, fabric.world_size)
+    if workers is None:
+        cores = (os.cpu_count() or 1) // fabric.world_size
+        workers = 1 if fabric.device.type == "cpu" else min(max(1, cores - 1), 8)
+    return iter(DataLoader(Seeded(pictures, seed), batch_sampler=order, num_workers=workers))
+
+
+def _pictures(recipe: Recipe, split: str) -> tuple[Dataset[Any], int]:
+    pictures = recipe.dataset(split)
+    size = len(pictures)  # type: ignore[arg-type]
+    if size == 0:
+        raise PhotoError(f"{recipe.key}: the split {split!r} holds no picture")
+    return pictures, size

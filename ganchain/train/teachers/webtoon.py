@@ -1,10 +1,10 @@
-"""The webtoon teacher: a photo drawn in flat tones and clean dark lines, at twice its side.
+"""The webtoon teacher: a photo as two layers at twice its side, flat tones and dark lines.
 
 Video abstraction (Winnemöller, Olsen, Gooch 2006: bilateral flattening, soft luminance steps, difference-of-
-Gaussians lines), with lines and colours smoothed along the edge tangent field (Kang, Lee, Chui 2007; the
-field from the smoothed structure tensor as in Kyprianidis & Döllner 2008), so that hair becomes strands, not
-speckle. Lines are thresholded relative to the local lightness: dark skin and dark photos keep theirs, and no
-flat dark area turns black as it does in XDoG (Winnemöller, Kyprianidis, Olsen 2012).
+Gaussians lines), smoothed along the edge tangent field (Kang, Lee, Chui 2007; Kyprianidis & Döllner 2008): hair
+becomes strands, not speckle. Lines are thresholded relative to the local lightness, which dark skin needs and XDoG
+(Winnemöller, Kyprianidis, Olsen 2012) does not, above the picture's own noise (Immerkær 1996), and with hysteresis
+(Canny 1986). Only skin gets tone steps: elsewhere they would band plain walls.
 """
 
 from __future__ import annotations
@@ -24,25 +24,17 @@ SCALE = 2
 EYES = (slice(36, 42), slice(42, 48))
 BROWS = (slice(17, 22), slice(22, 27))
 LIPS = slice(48, 60)
-ENLARGE = 0.18  # at the centre of the eye
-REACH = 1.6  # radius of the enlargement in eye widths
-LIFT = 4.0  # how much lighter skin becomes, in L* (0..100), the same for every skin colour
+ENLARGE, REACH = 0.18, 1.6  # at the centre of the eye; radius of the enlargement in eye widths
+LIFT = 5.0  # how much lighter skin becomes, in L* (0..100), the same for every skin colour
+LINE = 0.035  # how much darker than its surroundings a line is, relative to them
 
 
-def webtoon(picture: Pixels, faces: Sequence[Points] = ()) -> Pixels:
-    """Draw ``picture`` as a webtoon.
+def webtoon(picture: Pixels, faces: Sequence[Points] = ()) -> tuple[Pixels, Pixels]:
+    """``picture`` (H, W, 3) uint8 RGB as tones (2 H, 2 W, 3) and ink (2 H, 2 W), 0 nothing to 255 a line, both uint8.
 
-    Args:
-        picture: (H, W, 3) uint8 RGB.
-        faces: the 68 landmarks (68, 2), x and y in px, of each known face; only those get larger eyes.
-
-    Returns:
-        (2 H, 2 W, 3) uint8 RGB.
+    ``faces`` are the 68 landmarks (68, 2), x and y in px, of each known face: only those get larger eyes and flat skin.
     """
-    height, width = picture.shape[:2]
-    large: Pixels = np.asarray(
-        cv2.resize(picture, (width * SCALE, height * SCALE), interpolation=cv2.INTER_CUBIC), np.uint8
-    )
+    large = np.asarray(cv2.resize(picture, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC), np.uint8)
     points = [(face + 0.5) * SCALE - 0.5 for face in faces]
     for face in points:
         large = _enlarge_eyes(large, face)
@@ -52,14 +44,16 @@ def webtoon(picture: Pixels, faces: Sequence[Points] = ()) -> Pixels:
         _region(lab.shape[:2], [face[part] for face in points for part in parts], 0.1)
         for parts in (EYES, BROWS, [LIPS])
     )
-    detail = np.maximum(np.maximum(eyes, brows), lips)
     tangents = _tangents(lab)
+    ink = _lines(lab[..., 0], tangents, _plane(0.01 * eyes - 0.015 * lips), given[..., 0])
     tone = _skin_tone(lab, points)
-    flat = _flattened(_bright_eyes(lab, eyes), tangents, detail, tone)
-    drawn = _coloured(flat, tone, _skin_tone(given, points) + LIFT)
-    drawn = _inked(drawn, _lines(lab[..., 0], tangents, _plane(0.01 * eyes - 0.015 * lips)))
-    rgb = cv2.cvtColor(drawn, cv2.COLOR_LAB2RGB)
-    return (rgb * 255).round().clip(0, 255).astype(np.uint8)
+    wanted = _skin_tone(given, points) * np.clip(80 / max(float(np.percentile(given[..., 0], 98)), 1), 1, 1.35)
+    bright = _catch_lights(_bright_eyes(lab, eyes), points)
+    flat = _flattened(bright, tangents, np.maximum(np.maximum(eyes, brows), lips), points, tone)
+    flat = _coloured(flat, tone, wanted + LIFT)
+    ink *= 1 - eyes * ((bright[..., 0] - 70) / 20).clip(0, 1)  # no line over a catch-light
+    flat, ink = ((one * 255).round().clip(0, 255) for one in (cv2.cvtColor(flat, cv2.COLOR_LAB2RGB), ink))
+    return flat.astype(np.uint8), ink.astype(np.uint8)
 
 
 def _plane(values: ArrayLike) -> Plane:
@@ -82,7 +76,7 @@ def _sample(plane: Plane, x: Plane, y: Plane, interpolation: int = cv2.INTER_LIN
 def _enlarge_eyes(large: Pixels, face: Points) -> Pixels:
     """A smooth radial warp around each eye."""
     x, y = _grid(*large.shape[:2])
-    dx, dy = np.zeros_like(x), np.zeros_like(y)
+    dx, dy = x.copy(), y.copy()
     for eye in EYES:
         centre = face[eye].mean(axis=0)
         radius = REACH * float(np.ptp(face[eye][:, 0]))
@@ -90,8 +84,7 @@ def _enlarge_eyes(large: Pixels, face: Points) -> Pixels:
         inside = np.clip(1 - (from_x**2 + from_y**2) / radius**2, 0, 1) ** 2
         dx -= ENLARGE * inside * from_x
         dy -= ENLARGE * inside * from_y
-    warped = cv2.remap(large, x + dx, y + dy, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-    return np.asarray(warped, np.uint8)
+    return np.asarray(cv2.remap(large, dx, dy, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101), np.uint8)
 
 
 def _exposed(lab: Plane) -> Plane:
@@ -99,41 +92,62 @@ def _exposed(lab: Plane) -> Plane:
     low, high = np.percentile(lab[..., 0], (0.5, 99.5))
     gain = float(np.clip(92 / max(high - low, 1.0), 1.0, 1.3))
     light = (lab[..., 0] - low) * gain + min(low, 4.0)
-    levels = (light * 2.55).round().clip(0, 255).astype(np.uint8)
-    local = cv2.createCLAHE(clipLimit=1.6, tileGridSize=(4, 4)).apply(levels).astype(np.float32) / 2.55
+    clahe = cv2.createCLAHE(clipLimit=1.6, tileGridSize=(4, 4))
+    local = _plane(clahe.apply((light * 2.55).round().clip(0, 255).astype(np.uint8))) / 2.55
     return np.dstack([(0.7 * light + 0.3 * local).clip(0, 100), lab[..., 1:]]).astype(np.float32)
+
+
+def _hull(shape: tuple[int, ...], points: Points) -> Plane:
+    """(H, W), 1 inside the convex hull of ``points``."""
+    inside = np.zeros(shape, np.float32)
+    cv2.fillConvexPoly(inside, cv2.convexHull(points.astype(np.float32)).round().astype(np.int32), 1.0)
+    return inside
 
 
 def _region(shape: tuple[int, ...], parts: Sequence[Points], margin: float) -> Plane:
     """(H, W) 0..1: the hulls of ``parts``, grown by ``margin`` of their width and softened."""
     mask = np.zeros(shape, np.float32)
     for part in parts:
-        width = float(np.ptp(part[:, 0]))
-        one = np.zeros(shape, np.float32)
-        cv2.fillConvexPoly(one, cv2.convexHull(part.astype(np.float32)).round().astype(np.int32), 1.0)
-        size = int(margin * width) * 2 + 1
-        grown = cv2.dilate(one, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
-        mask = np.maximum(mask, cv2.GaussianBlur(grown, (0, 0), max(0.5 * margin * width, 1.0)))
+        reach = margin * float(np.ptp(part[:, 0]))
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (int(reach) * 2 + 1, int(reach) * 2 + 1))
+        mask = np.maximum(mask, cv2.GaussianBlur(cv2.dilate(_hull(shape, part), kernel), (0, 0), max(0.5 * reach, 1.0)))
     return mask
 
 
 def _skin_tone(lab: Plane, faces: Sequence[Points]) -> float:
     """The median lightness of the largest face; it shall be one flat tone. Without a face, middle grey."""
-    if not faces:
-        return 50.0
-    face = max(faces, key=lambda points: float(np.ptp(points[:, 0])))
-    inside = np.zeros(lab.shape[:2], np.uint8)
-    cv2.fillConvexPoly(inside, cv2.convexHull(face.astype(np.float32)).round().astype(np.int32), 1)
-    return float(np.median(lab[inside > 0][:, 0])) if inside.any() else 50.0
+    face = max(faces, key=lambda points: float(np.ptp(points[:, 0])), default=np.zeros((1, 2)))
+    inside = lab[_hull(lab.shape[:2], face) > 0][:, 0]
+    return float(np.median(inside)) if len(faces) and len(inside) else 50.0
 
 
 def _bright_eyes(lab: Plane, eyes: Plane) -> Plane:
     """More contrast in the eyes, and whiter whites."""
-    light = lab[..., 0]
-    contrast = light + eyes * 0.9 * (light - cv2.GaussianBlur(light, (0, 0), 6.0))
+    light, colour = lab[..., 0], lab[..., 1:]
     whites = eyes * ((light - 45) / 25).clip(0, 1)
-    light = contrast + 8 * whites
-    return np.dstack([light.clip(0, 100), lab[..., 1:] * (1 - 0.5 * whites[..., None])]).astype(np.float32)
+    light = light + eyes * 0.9 * (light - cv2.GaussianBlur(light, (0, 0), 6.0)) + 8 * whites
+    return np.dstack([light.clip(0, 100), colour * (1 - 0.5 * whites[..., None])]).astype(np.float32)
+
+
+def _catch_lights(lab: Plane, faces: Sequence[Points]) -> Plane:
+    """A small light up and left of the middle of each iris, the darkest part of an open eye."""
+    drawn = lab.copy()
+    x, y = _grid(*lab.shape[:2])
+    for eye in (face[part] for face in faces for part in EYES):
+        width, opening = float(np.ptp(eye[:, 0])), float(np.ptp(eye[:, 1]))
+        within = _hull(lab.shape[:2], eye) > 0
+        if opening < 0.22 * width or not within.any():
+            continue
+        dark, light = np.percentile(lab[..., 0][within], (10, 90))
+        if light - dark < 20:  # glasses that hide it
+            continue
+        iris = within * np.clip((dark + 0.4 * (light - dark) - lab[..., 0]) / (light - dark), 0, 1)
+        iris /= iris.sum()
+        away = np.hypot(x - (iris * x).sum() + 0.06 * width, y - (iris * y).sum() + 0.07 * width)
+        spot = 1 / (1 + np.exp(((away - 0.06 * width) / 0.8).clip(-20, 20)))
+        drawn[..., 0] += spot * (96 - drawn[..., 0])
+        drawn[..., 1:] *= 1 - spot[..., None]
+    return drawn
 
 
 def _tangents(lab: Plane) -> Plane:
@@ -147,44 +161,58 @@ def _tangents(lab: Plane) -> Plane:
     return np.stack([np.cos(angle), np.sin(angle)], axis=2).astype(np.float32)
 
 
-def _along(plane: Plane, tangents: Plane, steps: int, sigma: float) -> Plane:
-    """Gaussian line integral of ``plane`` (H, W, C) along the flow, ``steps`` px to either side."""
+def _along(plane: Plane, tangents: Plane, reach: int, sigma: float, stride: int = 2) -> Plane:
+    """Gaussian line integral of ``plane`` (H, W, C) along the flow, ``reach`` px to either side."""
     x0, y0 = _grid(*plane.shape[:2])
     total, weights = plane.copy(), 1.0
-    for side in (1, -1):
+    for side in (stride, -stride):
         x, y, step = x0, y0, side * tangents
-        for distance in range(1, steps + 1):
+        for distance in range(stride, reach + 1, stride):
             x, y = x + step[..., 0], y + step[..., 1]
-            here = _sample(tangents, x, y, cv2.INTER_NEAREST)
-            turned = np.sign((here * step).sum(2, keepdims=True) + 1e-9)
-            step = here * turned
+            here = stride * _sample(tangents, x, y, cv2.INTER_NEAREST)
+            step = here * np.sign((here * step).sum(2, keepdims=True) + 1e-9)
             weight = float(np.exp(-0.5 * (distance / sigma) ** 2))
-            sampled = _sample(plane, x, y)
-            total += weight * sampled.reshape(plane.shape)
+            total += weight * _sample(plane, x, y).reshape(plane.shape)
             weights += weight
     return _plane(total / weights)
 
 
-def _flattened(lab: Plane, tangents: Plane, detail: Plane, tone: float) -> Plane:
-    """Bilateral passes and a line integral along the flow; lightly where there is ``detail``."""
+def _flattened(lab: Plane, tangents: Plane, detail: Plane, faces: Sequence[Points], tone: float) -> Plane:
+    """Bilateral passes and a line integral along the flow; tones on skin; lightly where there is ``detail``."""
     light = _bilateral(lab, 7, 8, 3)
     hard = light
     for _ in range(3):
-        hard = _bilateral(hard, 11, 12, 6)
-    stepped = _along(hard, tangents, 6, 4.0)
-    stepped[..., 0] = _steps(stepped[..., 0], tone)
-    even = _bilateral(stepped, 9, 9, 4)  # the colours within a tone
-    keep = detail[..., None]
-    return _plane(keep * light + (1 - keep) * even)
+        hard = _bilateral(hard, 11, 13, 6)
+    smooth = _along(hard, tangents, 9, 5.0)
+    skin = _skin(smooth, faces)
+    strands = _along(_bilateral(lab, 5, 6, 2)[..., :1], tangents, 13, 7.0)[..., 0]
+    away = strands - _bilateral(strands, 11, 18, 5)  # from what is alike around it: no halo beside an edge
+    within = 1.6 * (1 - skin) * np.sign(away) * (np.abs(away) - 1).clip(0, 9)
+    calm = _plane(cv2.GaussianBlur(smooth[..., 0], (0, 0), 2.0))  # tones with smooth borders
+    smooth[..., 0] += within + skin * (_steps(calm, tone) - smooth[..., 0])
+    even = _bilateral(smooth, 9, 9, 4)  # the colours within a tone
+    return _plane(even + detail[..., None] * (light - even))
 
 
-def _steps(light: Plane, tone: float, step: float = 16.0, widen: float = 4.0, sharpness: float = 8.0) -> Plane:
-    """Lightness 0..100 in soft steps, the one of ``tone`` wider: two or three tones on a face."""
+def _skin(lab: Plane, faces: Sequence[Points]) -> Plane:
+    """(H, W) 0..1: skin of the ``faces``, by its colour, in and around them (neck, ears and forehead too)."""
+    found = np.zeros(lab.shape[:2], np.float32)
+    for face in faces:
+        inner = lab[_region(lab.shape[:2], [face], 0.0) > 0.9]
+        middle = np.median(inner, axis=0) if len(inner) else np.zeros(3)
+        away = (lab - middle) / np.array([26, 12, 12], np.float32)
+        alike = np.exp(-0.5 * np.maximum((away**2).sum(axis=2) - 1, 0))
+        found = np.maximum(found, _region(lab.shape[:2], [face], 0.4) * alike)
+    return _plane(cv2.GaussianBlur(found, (0, 0), 2.0))
+
+
+def _steps(light: Plane, tone: float, step: float = 15.0, down: float = 3.0, up: float = 8.0) -> Plane:
+    """Lightness 0..100 in soft steps, the one of ``tone`` wider: a shadow and a small light on a face."""
     away = light - tone
-    position = np.sign(away) * np.maximum(np.abs(away) - widen, 0) / step
+    position = _plane(np.sign(away) * np.maximum(np.abs(away) - np.where(away < 0, down, up), 0) / step)
     middle = np.round(position)
     within = position - middle  # -0.5..0.5, the edge between two tones at the ends
-    soft = np.sign(within) * (0.5 - np.tanh(sharpness * (0.5 - np.abs(within))) / np.tanh(sharpness / 2) / 2)
+    soft = np.sign(within) * (0.5 - np.tanh(8.0 * (0.5 - np.abs(within))) / np.tanh(4.0) / 2)
     return _plane(tone + (middle + soft) * step)
 
 
@@ -195,28 +223,28 @@ def _coloured(lab: Plane, tone: float, wanted: float) -> Plane:
     light = 100 * (lab[..., :1].clip(0, 100) / 100) ** gamma
     colour = cv2.GaussianBlur(lab[..., 1:], (0, 0), 1.5)
     chroma = np.linalg.norm(colour, axis=2, keepdims=True)
-    return np.concatenate([light, colour * (1 + 0.35 * np.exp(-chroma / 35))], axis=2).astype(np.float32)
+    return np.concatenate([light, colour * (1 + 0.4 * np.exp(-chroma / 40))], axis=2).astype(np.float32)
 
 
-def _lines(light: Plane, tangents: Plane, favour: Plane) -> Plane:
-    """(H, W) 0..1 ink: flow-based difference of Gaussians, relative to local lightness, plus ``favour``."""
+def _lines(light: Plane, tangents: Plane, favour: Plane, given: Plane) -> Plane:
+    """(H, W) 0..1 ink: flow-based DoG relative to local lightness, plus ``favour``; ``given`` shows the noise."""
+    small = cv2.resize(given, None, fx=1 / SCALE, fy=1 / SCALE, interpolation=cv2.INTER_AREA)
+    laplacians = cv2.filter2D(small, -1, np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32))
+    noise = float(np.median(np.abs(laplacians))) / 0.6745 / 6
     x, y = _grid(*light.shape)
     fine, wide, sums = np.zeros_like(light), np.zeros_like(light), [0.0, 0.0]
-    smooth = _bilateral(light, 7, 6, 2.5)
+    smooth = _bilateral(light, 7, 6 + 2 * noise, 2.5)
     for offset in range(-5, 6):
         sampled = _sample(smooth, x - offset * tangents[..., 1], y + offset * tangents[..., 0])
         for k, (total, sigma) in enumerate(((fine, 1.1), (wide, 2.4))):
             weight = float(np.exp(-0.5 * (offset / sigma) ** 2))
             total += weight * sampled
             sums[k] += weight
-    response = (wide / sums[1] - fine / sums[0]) / (wide / sums[1] + 10)
-    response = _along(_plane(response[..., None]), tangents, 9, 4.5)[..., 0]
-    return _plane((1 + np.tanh(75 * (response - 0.035 + favour))) / 2)
-
-
-def _inked(lab: Plane, ink: Plane) -> Plane:
-    """Lines darken what is there, keeping its hue: a dark brown line on skin, not a black one."""
-    drawn = lab.copy()
-    drawn[..., 0] *= 1 - 0.72 * ink
-    drawn[..., 1:] *= 1 - 0.25 * ink[..., None]
-    return drawn
+    fine, wide = fine / sums[0], wide / sums[1]
+    above = _along(_plane(((wide - fine) / (wide + 10))[..., None]), tangents, 9, 4.5)[..., 0]
+    above += favour - LINE - 0.25 * noise / (wide + 10)
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats((above > -0.012).astype(np.uint8))
+    strongest = np.full(count, -1.0, np.float32)
+    np.maximum.at(strongest, np.asarray(pieces, np.intp).ravel(), above.ravel())
+    lasts = (strongest > 0.012) & (stats[:, cv2.CC_STAT_AREA] > 40) & (np.arange(count) > 0)
+    return _plane((1 + np.tanh(75 * above)) / 2 * cv2.GaussianBlur(lasts[pieces].astype(np.float32), (0, 0), 0.8))

@@ -1,0 +1,146 @@
+"""BeautyGAN (Li et al. 2018): the makeup of one face on another, learned from made-up and bare faces without pairs.
+
+Data: ``makeup/`` and ``non-makeup/`` (as in the authors' Makeup Transfer data set, which is for research only), faces
+as ``ganchain align`` cuts them. The paper parses faces with a PSPNet of its own; here the bundled makeup network finds
+lips, lids and skin, which is why the faces must be aligned its way, and that in the real faces: the made ones have the
+same geometry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from ganchain.nets.beautygan import GeneratorBranch
+from ganchain.paint import REGIONS, soft_maps
+from ganchain.train.data import samples
+from ganchain.train.papers import Paper, losses
+from ganchain.train.papers.features import perceptual_features, region_network
+from ganchain.train.papers.unpaired import Discriminators, Unpaired
+
+ITEMS = {"lips": "lips", "lids": "lids", "face": "skin"}  # the paper's lips, eye shadow and face, and our maps
+
+
+class BeautyGAN(Paper):
+    """Train BeautyGAN on ``data``/makeup and ``data``/non-makeup.
+
+    Args:
+        vgg: torchvision's file of VGG-16 (the paper's) or VGG-19; without it, see ``papers.features``.
+        side: of the faces in px; the regions are found best at 256, and 16 divides it.
+        width, repeats, judges: channels and residual blocks of the generator, channels of the discriminators.
+        adversarial, cycle, perceptual: weights of the terms (alpha, beta, gamma).
+        lips, lids, face: weights of the makeup terms.
+    """
+
+    key = "beautygan"
+    columns = 4
+
+    def __init__(
+        self,
+        data: Path,
+        steps: int = 200_000,
+        batch: int = 1,
+        rate: float = 2e-4,
+        vgg: Path | None = None,
+        side: int = 256,
+        width: int = 64,
+        repeats: int = 6,
+        judges: int = 64,
+        adversarial: float = 1.0,
+        cycle: float = 10.0,
+        perceptual: float = 0.005,
+        lips: float = 1.0,
+        lids: float = 1.0,
+        face: float = 0.1,
+    ) -> None:
+        self.data, self.steps, self.batch, self.rate, self.side = data, steps, batch, rate, side
+        self.adversarial, self.cycle, self.perceptual = adversarial, cycle, perceptual
+        self.makeup = {"lips": lips, "lids": lids, "face": face}
+        self.frozen = {"features": perceptual_features(vgg, block=4, conv=1), "regions": region_network()}
+        self.networks: dict[str, nn.Module] = {
+            "generator": GeneratorBranch(width, repeats),
+            "discriminators": Discriminators(judges, history=0, side=side),
+        }
+
+    def dataset(self, split: str) -> Dataset[Any]:
+        """(bare face, made-up face), both (3, side, side) -1..1."""
+        bare, made_up = (samples(self.data / kind, split) for kind in ("non-makeup", "makeup"))
+        return Unpaired(bare, made_up, self.side, fixed=split != "train")
+
+    def items(self, faces: Tensor) -> dict[str, Tensor]:
+        """Where lips, lids and skin are in ``faces`` (N, 3, H, W): (N, H, W) bool each."""
+        with torch.no_grad():
+            maps = soft_maps(self.frozen["regions"](faces)) > 0.5
+        return {item: maps[:, REGIONS.index(region)] for item, region in ITEMS.items()}
+
+    def losses(self, player: str, batch: tuple[Tensor, Tensor]) -> Mapping[str, Tensor]:
+        return self._generator(*batch) if player == "generator" else self._discriminators(*batch)
+
+    def _generator(self, source: Tensor, reference: Tensor) -> dict[str, Tensor]:
+        transfer, seen = self.networks["generator"], self.frozen["features"]
+        made, bared = (face.float() for face in transfer(source, reference))
+        reference_again, source_again = (face.float() for face in transfer(bared, made))
+        real_bare, real_made = self.networks["discriminators"](bared, made)
+        adversarial = losses.least_squares_generator(real_bare) + losses.least_squares_generator(real_made)
+        cycle = losses.cycle_consistency(source, source_again) + losses.cycle_consistency(reference, reference_again)
+        pairs = ((seen(real).float(), seen(fake).float()) for real, fake in ((source, made), (reference, bared)))
+        perceptual = torch.stack([losses.perceptual(real, fake) for real, fake in pairs]).sum()
+        return {
+            "adversarial": self.adversarial * adversarial,
+            "cycle": self.cycle * cycle,
+            "perceptual": self.perceptual * perceptual,
+            **self.makeup_terms((source, reference), (made, bared)),
+        }
+
+    def makeup_terms(self, real: tuple[Tensor, Tensor], made: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """The made faces wear what the other real face wears, in both directions."""
+        source, reference = (self.items(faces) for faces in real)
+        return {
+            item: weight
+            * (
+                losses.makeup(made[0], real[1], source[item], reference[item])
+                + losses.makeup(made[1], real[0], reference[item], source[item])
+            )
+            for item, weight in self.makeup.items()
+        }
+
+    def _discriminators(self, bare: Tensor, made_up: Tensor) -> dict[str, Tensor]:
+        judge = self.networks["discriminators"]
+        with torch.no_grad():
+            made, bared = (face.float() for face in self.networks["generator"](bare, made_up))
+        (real_bare, real_made), (fake_bare, fake_made) = judge(bare, made_up), judge(bared, made)
+        return {
+            "bare": losses.least_squares_discriminator(real_bare, fake_bare),
+            "made-up": losses.least_squares_discriminator(real_made, fake_made),
+        }
+
+    def figures(self, batch: tuple[Tensor, Tensor]) -> Mapping[str, float]:
+        """The score: how much of the makeup terms is gone, less the error of the way back.
+
+        Where few regions are found, the faces are not aligned as ``ganchain align`` does it.
+        """
+        source, reference = batch
+        made, bared = (face.float() for face in self.networks["generator"](source, reference))
+        back = self.networks["generator"](bared, made)[1].float()
+        done = float(sum(self.makeup_terms((source, reference), (made, bared)).values()))
+        nothing = float(sum(self.makeup_terms((source, reference), (source, reference)).values()))
+        cycle = float(losses.cycle_consistency(source, back))
+        found = [where.any(2).any(1).float().mean() for face in batch for where in self.items(face).values()]
+        return {
+            "score": 1 - done / max(nothing, 1e-9) - cycle,
+            "makeup": done,
+            "makeup of doing nothing": nothing,
+            "cycle": cycle,
+            "regions found": float(torch.stack(found).mean()),
+        }
+
+    def sample(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Rows of: bare face, in the makeup of, made-up face, without its makeup."""
+        source, reference = (part[:8] for part in batch)
+        made, bared = self.networks["generator"](source, reference)
+        return torch.stack([source, made.float(), reference, bared.float()], dim=1).flatten(0, 1)

@@ -1,0 +1,114 @@
+"""Feature maps for perceptual losses: VGG's where the user has its weights, else those of a network of our own.
+
+VGG's weights were trained on ImageNet and are not ours to ship; name torchvision's file, for instance
+vgg19-dcbb9e9d.pth. Without it, the encoder of the bundled makeup network stands in. It was trained to find lips,
+lids, brows and skin on aligned faces, and knows nothing else: it is no VGG, weakest away from faces, and results
+with it are not the papers' results.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganchain import checkpoints, manifest
+from ganchain.errors import WeightsError
+from ganchain.nets.unet import UNSHUFFLE, UNet
+from ganchain.paint import REGIONS
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels in 0..1
+
+
+class VGG(nn.Module):
+    """VGG without batch normalisation (Simonyan & Zisserman 2015), as far as one of its activations.
+
+    Pictures (N, 3, H, W) in -1..1 -> (N, C, H / 2**(block - 1), W / 2**(block - 1)), the ``conv``-th convolution
+    (after its ReLU) of the ``block``-th block: SRGAN's phi_5,4 is block 5, conv 4.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, blocks: list[list[tuple[int, int]]]) -> None:
+        """``blocks``: the inputs and outputs of every convolution; a pooling stands between two blocks."""
+        super().__init__()
+        layers: list[nn.Module] = []
+        for block in blocks:
+            layers += [nn.MaxPool2d(2)] if layers else []
+            for inputs, outputs in block:
+                layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
+        self.features = nn.Sequential(*layers)
+        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
+        self.register_buffer("deviation", torch.tensor(DEVIATION)[:, None, None], persistent=False)
+
+    @classmethod
+    def from_tensors(cls, flat: Mapping[str, Tensor], block: int, conv: int) -> Self:
+        """Read the layers from torchvision's names ``features.N.weight``; any VGG without normalisation will do.
+
+        Raises:
+            WeightsError: ``flat`` holds no such network, or none with that layer.
+        """
+        kernels = {int(key.split(".")[1]): t for key, t in flat.items() if re.fullmatch(r"features\.\d+\.weight", key)}
+        blocks: list[list[tuple[int, int]]] = []
+        expected = -1  # where the next convolution of a block stands; one further is another block's
+        for index, kernel in sorted(kernels.items()):
+            if kernel.shape[2:] != (3, 3) or index - expected not in (0, 1):
+                raise WeightsError(f"features.{index} is no layer of a VGG without batch normalisation")
+            if index != expected:
+                blocks.append([])
+            blocks[-1].append((kernel.shape[1], kernel.shape[0]))
+            expected = index + 2
+        if len(blocks) < block or len(blocks[block - 1]) < conv:
+            raise WeightsError(f"no VGG with a layer relu{block}_{conv}; torchvision's vgg19-dcbb9e9d.pth has one")
+        net = cls([*blocks[: block - 1], blocks[block - 1][:conv]])
+        try:
+            net.load_state_dict({key: flat[key] for key in net.state_dict()})
+        except (KeyError, RuntimeError) as error:
+            raise WeightsError(f"the tensors make no VGG: {error}") from error
+        return net
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.features(((pictures + 1) / 2 - self.mean) / self.deviation)
+
+
+class RegionFeatures(nn.Module):
+    """What the makeup network sees halfway down. (N, 3, H, W) in -1..1 -> (N, 64, H / 8, W / 8); 8 divides H and W.
+
+    Its squared errors are of the size of the pixels' own; a blur costs two to three times as much as noise or a tint.
+    """
+
+    def __init__(self, net: UNet, level: int = 2) -> None:
+        super().__init__()
+        self.stem, self.down, self.encode = net.stem, net.down[:level], net.encode[: level + 1]
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        x = self.encode[0](self.stem(F.pixel_unshuffle(pictures, UNSHUFFLE)))
+        for down, blocks in zip(self.down, self.encode[1:], strict=True):
+            x = blocks(down(x))
+        return x
+
+
+def perceptual_features(vgg: Path | None, block: int, conv: int) -> nn.Module:
+    """VGG's activation relu``block``_``conv`` from the file ``vgg``, or ``RegionFeatures`` without one; frozen.
+
+    Raises:
+        WeightsError: the file cannot be read, or is no VGG with that layer.
+    """
+    if vgg is None:
+        net: nn.Module = RegionFeatures(region_network())
+    else:
+        flat = {key: tensor for one in checkpoints.read(vgg).values() for key, tensor in one.items()}
+        net = VGG.from_tensors(flat, block, conv)
+    return net.eval().requires_grad_(False)
+
+
+def region_network() -> UNet:
+    """The bundled network that finds the regions of makeup on an aligned face, frozen."""
+    net = UNet.from_tensors(manifest.load("makeup").tensors, outputs=len(REGIONS))
+    return net.eval().requires_grad_(False)

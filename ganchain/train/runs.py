@@ -1,0 +1,182 @@
+"""Runs of recipes: read from YAML with line numbers, started, and kept beside the weights."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from ganchain import config, manifest
+from ganchain.errors import ChainError
+from ganchain.train import recipes
+from ganchain.train.recipe import Recipe
+
+FILE = "recipe.yaml"
+
+
+class Run(BaseModel):
+    """All that decides a run.
+
+    Attributes:
+        recipe: a name of ``recipes.RECIPES``, or module:Class.
+        data, out: the training pictures, and the folder of what is made.
+        start: weights to begin from instead of random ones: a key of the manifest, or a file.
+        options: the recipe's own.
+        device, devices: where, and on how many of them.
+        precision: bf16-mixed, or 32-true where bfloat16 is slow or too coarse.
+        every: steps between figures, samples and checkpoints; None: ten times a run, but at most 500.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    recipe: str
+    data: Path
+    out: Path
+    seed: int = 0
+    start: manifest.Ref | None = None
+    options: dict[str, Any] = {}
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: Annotated[int, Field(ge=1)] = 1
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
+    every: Annotated[int, Field(ge=1)] | None = None
+
+    def go(self, *, threads: int | None = None, resume: bool = False) -> Path:
+        """Train, and return the file of the weights."""
+        recipe = recipes.build(self.recipe, self.data, seed=self.seed, options=self.options)
+        if self.start is not None and not resume:
+            _load(recipe, self.start)
+        try:
+            from ganchain.train import loop
+        except ModuleNotFoundError as error:
+            raise ChainError(f"{error}; training needs: pip install 'ganchain[train]'") from error
+        loop.begin(self.out, resume)
+        self._write()
+        loop.train(
+            recipe,
+            self.out,
+            seed=self.seed,
+            threads=threads,
+            every=self.every or min(500, max(1, recipe.steps // 10)),
+            resume=resume,
+            device=self.device,
+            devices=self.devices,
+            precision=self.precision,
+        )
+        return self.out / f"{recipe.key}.safetensors"
+
+    def _write(self) -> None:
+        """Keep all of it in ``out``, so that the run can be resumed and made again."""
+        placed = {key: value.resolve() if isinstance(value, Path) else value for key, value in self.options.items()}
+        kept = self.model_copy(update={"data": self.data.resolve(), "out": Path(), "options": placed})
+        text = StringIO()
+        YAML().dump(kept.model_dump(mode="json", exclude_none=True), text)
+        part = self.out / f".{os.getpid()}.part"
+        part.write_text(text.getvalue(), encoding="utf-8")
+        part.replace(self.out / FILE)
+
+
+def _load(recipe: Recipe, ref: str) -> None:
+    try:
+        recipe.load(manifest.load(ref).tensors)
+    except (KeyError, RuntimeError) as error:
+        raise ChainError(f"start: {ref}: these weights are of another network than {recipe.key} trains") from error
+
+
+def plan(recipe: str, given: Mapping[str, Any], settings: Sequence[str] = (), *, resume: bool = False) -> Run:
+    """The run that ``ganchain train RECIPE`` asks for.
+
+    Args:
+        recipe: a recipe's name, module:Class, or a YAML file.
+        given: fields of ``Run`` that stand above the YAML's; those that are None do not.
+        settings: "key=value" strings that stand above the YAML's options.
+        resume: without a YAML file, go by the one that was kept in the run's folder.
+    """
+    above = {key: value for key, value in given.items() if value is not None}
+    if "start" in above:
+        above["start"] = _found(above["start"])
+    _importable(Path())
+    run = _planned(recipe, above, resume)
+    run.options |= recipes.chosen(recipes.find(run.recipe), settings)
+    return run
+
+
+def _found(ref: str) -> str:
+    """The key, or the absolute path, that ``--start`` means."""
+    try:
+        return TypeAdapter(manifest.Ref).validate_python(ref)
+    except ValidationError as error:
+        raise ChainError(f"--start: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+
+
+def _planned(recipe: str, above: dict[str, Any], resume: bool) -> Run:
+    file = Path(recipe)
+    if file.suffix.lower() in (".yaml", ".yml"):
+        return load(file, above)
+    recipes.find(recipe)
+    out = above.setdefault("out", Path("runs") / recipe.partition(":")[0])
+    if resume and (out / FILE).is_file():
+        return load(out / FILE, above)
+    if "data" not in above:
+        raise ChainError(f"recipe {recipe}: on which pictures? ganchain train {recipe} --data FOLDER")
+    return Run(recipe=recipe, **above)
+
+
+def load(file: Path, above: Mapping[str, Any] = MappingProxyType({})) -> Run:
+    """Read and check a run in YAML; relative paths start at its folder.
+
+    Raises:
+        ChainError: with file, line, key, value and what is available.
+    """
+    source = file.name if file.parent == Path() else str(file)
+    data = _read(file, source)
+    _importable(file.parent)
+    name = data.get("recipe")
+    if not isinstance(name, str):
+        raise ChainError(f"{source}:{config._line(data, ['recipe'])}: recipe: which one? {', '.join(recipes.RECIPES)}")
+    try:
+        model = recipes.options_of(recipes.find(name))
+    except ChainError as error:
+        raise ChainError(f"{source}:{config._line(data, ['recipe'])}: {error}") from error
+    filled: dict[str, Any] = {"out": Path("runs") / file.stem, **data, **above}
+    run = config._validated(Run, filled, data, [], source, folder=file.parent)
+    options = config._validated(model, run.options, data, ["options"], source)
+    values = {key: getattr(options, key) for key in options.model_fields_set}
+    run.options = {key: _placed(value, file.parent) for key, value in values.items()}
+    run.data = _placed(run.data, Path() if "data" in above else file.parent)
+    run.out = _placed(run.out, Path() if "out" in above or "out" not in data else file.parent)
+    if not run.data.is_dir():
+        raise ChainError(f"{source}:{config._line(data, ['data'])}: data: no folder {run.data}")
+    return run
+
+
+def _read(file: Path, source: str) -> CommentedMap:
+    try:
+        data = YAML().load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ChainError(f"{source}: cannot be read: {error}") from error
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ChainError(f"{source}:{line}: not valid YAML: {error.problem}") from error
+    except YAMLError as error:
+        raise ChainError(f"{source}: not valid YAML: {error}") from error
+    if not isinstance(data, CommentedMap):
+        raise ChainError(f"{source}:1: a run is a mapping, as in\nrecipe: webtoon\ndata: faces/")
+    return data
+
+
+def _placed(value: Any, folder: Path) -> Any:
+    return folder / value.expanduser() if isinstance(value, Path) else value
+
+
+def _importable(folder: Path) -> None:
+    """Let the modules in ``folder`` be recipes."""
+    if str(folder.resolve()) not in sys.path:
+        sys.path.append(str(folder.resolve()))

@@ -1,0 +1,139 @@
+"""The webtoon's two layers: what the teacher draws, what the recipe makes of it, the two looks of the stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from ganchain import registry
+from ganchain.dlib_detector import HogDetector, Landmarks, Points
+from ganchain.pipeline import Pipeline
+from ganchain.stage import Stage
+from ganchain.stages.webtoon import DEPTH, LOOKS, coloured, inked, layers
+from ganchain.tensors import Pixels
+from ganchain.train.landmarks import MODEL
+from ganchain.train.teachers.webtoon import webtoon
+from ganchain.train.webtoon import Drawings, Source, Webtoon, spoilt
+
+
+def make(**options: Any) -> Stage:
+    stage: Any = registry.stage("webtoon")
+    made: Stage = stage(**options)
+    return made
+
+
+@pytest.fixture
+def wall() -> Pixels:
+    """A plain wall in uneven light, with a camera's noise."""
+    y, x = np.mgrid[0:96, 0:96]
+    light = 150 + 0.25 * x + 0.1 * y + np.random.default_rng(0).normal(0, 4, (96, 96))
+    return np.dstack([light, light, light + 12]).round().astype(np.uint8)
+
+
+def test_a_plain_wall_stays_plain(wall: Pixels) -> None:
+    flat, ink = webtoon(wall)
+    assert flat.shape == (192, 192, 3) and ink.shape == (192, 192)
+    assert ink.max() < 13
+    light = flat.astype(float).mean(axis=2)
+    rest = light - cv2.GaussianBlur(light, (0, 0), 12)
+    assert np.abs(rest[20:-20, 20:-20]).max() < 4  # neither steps nor mottling
+
+
+def test_a_line_is_inked_and_a_speck_is_not(wall: Pixels) -> None:
+    picture = np.full_like(wall, 200)
+    cv2.line(picture, (10, 30), (85, 40), (60, 50, 50), 2)
+    cv2.circle(picture, (60, 75), 1, (90, 90, 90), -1)
+    _, ink = webtoon(picture)
+    assert ink[66:74, 60:130].max(axis=0).min() > 200
+    assert ink[130:].max() < 26
+
+
+def test_dark_pictures_keep_their_lines() -> None:
+    picture = np.full((96, 96, 3), 40, np.uint8)
+    cv2.line(picture, (10, 50), (85, 50), (8, 8, 8), 2)
+    _, ink = webtoon(picture)
+    assert ink[96:106, 40:150].max(axis=0).min() > 128
+
+
+@pytest.fixture(scope="module")
+def head(astronaut: Pixels) -> tuple[Pixels, Points]:
+    """A head and its 68 landmarks."""
+    picture = astronaut[10:230, 105:345].copy()
+    try:
+        predictor = Landmarks(MODEL)
+    except (OSError, RuntimeError, ImportError, LookupError) as missing:
+        pytest.skip(f"the teacher's landmark model is not installed: {missing}")
+    (box, _), *_ = HogDetector()(picture)
+    return picture, predictor(picture, box)
+
+
+def test_eyes_get_catch_lights_and_no_ink_on_them(head: tuple[Pixels, Points]) -> None:
+    picture, face = head
+    flat, ink = webtoon(picture, [face])
+    plain, _ = webtoon(picture)
+    for eye in (face[36:42], face[42:48]):
+        left, top = (eye.min(axis=0) * 2).astype(int)
+        right, bottom = (eye.max(axis=0) * 2).astype(int)
+        inside = (slice(top, bottom), slice(left, right))
+        assert flat[inside].min(axis=2).max() > 200 > plain[inside].min(axis=2).max()
+        assert ink[inside][flat[inside].min(axis=2) > 225].max(initial=0) < 80
+
+
+def test_the_looks() -> None:
+    flat, ink = torch.rand(2, 3, 8, 8) * 3 - 1.5, torch.rand(2, 1, 8, 8)
+    drawn = coloured(flat, ink)
+    torch.testing.assert_close((drawn + 1) / 2, (flat.clamp(-1, 1) + 1) / 2 * (1 - DEPTH * ink))
+    grey = inked(flat, ink)
+    assert grey.shape == flat.shape and torch.equal(grey[:, 0], grey[:, 2])
+    assert grey.min() >= -1 and grey.max() <= 1
+    assert inked(torch.ones(1, 3, 4, 4), torch.zeros(1, 1, 4, 4)).min() > 0.99
+    assert inked(torch.ones(1, 3, 4, 4), torch.ones(1, 1, 4, 4)).max() < -0.99
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_bundled_weights_draw_both_looks(small_head: Pixels, look: str) -> None:
+    stage = make(look=look, scope="photo")
+    drawn = np.asarray(Pipeline([stage])(small_head).image).astype(float)
+    assert (np.ptp(drawn, axis=2).max() < 4) == (look == "ink")
+    assert np.abs(drawn - small_head).mean() > 5
+
+
+def test_a_look_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="look"):
+        make(look="oil")
+
+
+def test_layers_have_twice_the_side() -> None:
+    torch.manual_seed(0)
+    flat, ink = layers(Webtoon(Path()).networks["student"].eval(), torch.rand(1, 3, 32, 48) * 2 - 1)
+    assert flat.shape == (1, 3, 64, 96) and ink.shape == (1, 1, 64, 96)
+    assert ink.min() >= 0 and ink.max() <= 1
+
+
+def test_drawings_are_cached_and_cropped_together(astronaut: Pixels, tmp_path: Path) -> None:
+    path = tmp_path / "one.png"
+    assert cv2.imwrite(str(path), np.ascontiguousarray(astronaut[..., ::-1]))
+    source = Source(path, 128, (), tmp_path / "cache" / "one.jpg")
+    source.make()
+    flat, ink = source.drawing()
+    assert flat.shape == (256, 256, 3) and ink.shape == (256, 256, 1)
+    torch.manual_seed(0)
+    for fixed in (True, False):
+        picture, tones, lines = Drawings([source], 64, fixed)[0]
+        assert picture.shape == (3, 64, 64) and tones.shape == (3, 128, 128) and lines.shape == (1, 128, 128)
+        assert lines.min() >= 0 and lines.max() <= 1
+        small = torch.nn.functional.avg_pool2d(tones[None], 2)[0]
+        assert torch.corrcoef(torch.stack([small.flatten(), picture.flatten()]))[0, 1] > 0.8
+
+
+def test_spoilt_pictures_keep_shape_and_dtype(astronaut: Pixels) -> None:
+    torch.manual_seed(0)
+    picture = astronaut[:64, :64]
+    made = [spoilt(picture) for _ in range(30)]
+    assert all(one.shape == picture.shape and one.dtype == np.uint8 for one in made)
+    assert min(one.mean() for one in made) < 0.8 * picture.mean()
