@@ -91,12 +91,19 @@ def stargan(data: Path) -> Paper:
     )
 
 
-MAKEUP = {"lips": 3.0, "lids": 3.0, "face": 0.3}
-
-
 def beautygan(data: Path, adversarial: float = 1) -> Paper:
     recipe = BeautyGAN(
-        data, batch=2, rate=5e-3, side=32, width=8, repeats=1, judges=8, adversarial=adversarial, **MAKEUP
+        data,
+        batch=2,
+        rate=5e-3,
+        side=32,
+        width=8,
+        repeats=1,
+        judges=8,
+        adversarial=adversarial,
+        lips=3,
+        lids=3,
+        face=0.3,
     )
     recipe.frozen = {**recipe.frozen, "regions": Thirds()}
     return recipe
