@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganchain import tensors
-from ganchain.dlib_detector import HogDetector, Landmarks
+from ganchain.dlib_detector import FivePoints, HogDetector
 from ganchain.errors import ChainError
 from ganchain.face import Face
 from ganchain.framing import TEMPLATE, Framing
@@ -77,7 +77,7 @@ class Detector:
 
 
 _HOG = HogDetector()
-_POINTS = Landmarks()
+_POINTS = FivePoints()
 
 
 def choose(faces: Sequence[Face], rule: FaceRule) -> list[Face]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganchain.errors import WeightsError
+from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.animegan2 import AnimeGAN2
 from ganchain.nets.beautygan import BeautyGAN, GeneratorBranch
 from ganchain.nets.portrait import Portrait
@@ -50,6 +51,7 @@ ARCHITECTURES = {
     "unet": Architecture(UNet, ("makeup", "attributes", "webtoon")),
     "portrait": Architecture(Portrait, ("attributes",)),
     "upscaler": Architecture(Upscaler, ("upscale",)),
+    "age-gender": Architecture(AgeGender, ()),
     "stargan": Architecture(StarGAN, ("attributes",)),
     "beautygan-tf1": Architecture(BeautyGAN, ("makeup",)),
     "beautygan-pytorch": Architecture(GeneratorBranch, ("makeup",)),

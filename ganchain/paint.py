@@ -24,7 +24,9 @@ REGIONS = ("lips", "lids", "liner", "brows", "cheeks", "skin")  # the channels o
 AMOUNTS = (3, 7, 11, 12, 13, 14)  # where the amounts stand in a look's fifteen numbers
 SKIN: Lab = (65.0, 14.0, 18.0)  # the skin that plain colours are meant for
 BARE_LASHES, LINED_LASHES = 0.27, 0.55  # how much darker than the lid a lash line is without and with liner
+BARE_BROWS, FILLED_BROWS = 0.40, 0.60  # the same of brows against the skin, bare ones of women at the median
 BOLDER = 1.3  # eyeshadow fades towards its rim: its middle is this much stronger than what is read on average
+COVER = 0.6  # how much of the lips' own uneven lightness lipstick hides
 FAINT = 0.06  # maps below this are zero, so that nothing outside the regions changes by a single bit
 
 
@@ -102,7 +104,7 @@ def paint(faces: Tensor, maps: Tensor, looks: Tensor) -> Tensor:
     own_skin = _mean(lab, skin)
     lips_look, lids_look, cheeks_look = numbers[:, 0:4], numbers[:, 4:8], numbers[:, 8:12]
     change = (
-        lips * lips_look[:, 3:] * _towards(lab, _mean(lab, lips, own_skin), lips_look[:, :3])
+        lips * lips_look[:, 3:] * _towards(lab, lips, _mean(lab, lips, own_skin), lips_look[:, :3])
         + lids * lids_look[:, 3:] * _shift(_mean(lab, lids, own_skin), own_skin, lids_look[:, :3])
         + cheeks * cheeks_look[:, 3:] * _shift(_mean(lab, cheeks, own_skin), own_skin, cheeks_look[:, :3])
         + skin * numbers[:, 14:15] * _evening(lab, skin)
@@ -118,7 +120,7 @@ def read_look(faces: Tensor, maps: Tensor) -> Tensor:
     depends on the lipstick and on the exposure.
     """
     lab = to_lab(faces)
-    lips, lids, liner, _, cheeks, skin = maps[:, :, None].unbind(dim=1)
+    lips, lids, liner, brows, cheeks, skin = maps[:, :, None].unbind(dim=1)
     own_skin = _mean(lab, skin)
     lid = _mean(lab, lids, own_skin)
     light = SKIN[0] / own_skin[:, :1].clamp(min=30)
@@ -128,8 +130,10 @@ def read_look(faces: Tensor, maps: Tensor) -> Tensor:
     mouth = torch.cat([light.sqrt() * mouth[:, :1], mouth[:, 1:]], dim=1)
     dark = 1 - _mean(lab, liner, lid)[:, :1] / lid[:, :1].clamp(min=1)
     line = ((dark - BARE_LASHES) / (LINED_LASHES - BARE_LASHES)).clamp(0, 1)
-    full, none = torch.ones_like(line), torch.zeros_like(line)
-    parts = [mouth, 0.9 * full, BOLDER * shadow, full, blush, full, line, none, 0.5 * full]
+    dark = 1 - _mean(lab, brows.square(), own_skin)[:, :1] / own_skin[:, :1].clamp(min=1)
+    filled = ((dark - BARE_BROWS) / (FILLED_BROWS - BARE_BROWS)).clamp(0, 1)
+    full = torch.ones_like(line)
+    parts = [mouth, 0.9 * full, BOLDER * shadow, full, blush, full, line, filled, 0.5 * full]
     return torch.cat(parts, dim=1)[:, :, 0, 0]
 
 
@@ -140,9 +144,15 @@ def _mean(lab: Tensor, weight: Tensor, fallback: Tensor | None = None) -> Tensor
     return sums / total.clamp(min=1e-3) if fallback is None else (sums + trust * fallback) / (total + trust)
 
 
-def _towards(lab: Tensor, mean: Tensor, colour: Tensor) -> Tensor:
-    """Lips: move the mean to ``colour``; lightness keeps its detail, colour follows it, highlights stay white."""
-    lightness = lab[:, :1] + 0.9 * (colour[:, :1] - mean[:, :1]).clamp(max=8)
+def _towards(lab: Tensor, lips: Tensor, mean: Tensor, colour: Tensor) -> Tensor:
+    """Lips: move the mean to ``colour``; lightness keeps its detail, colour follows it, highlights stay white.
+
+    Lipstick covers: a dark upper lip above a pale lower one, as on dark skin, takes its colour as well.
+    """
+    radius = lab.shape[3] // 32
+    around = _box(lab[:, :1] * lips, radius) / _box(lips, radius).clamp(min=1e-2)
+    covered = COVER * (mean[:, :1] - around).clamp(-8, 16) * (lips > FAINT)
+    lightness = lab[:, :1] + covered + 0.9 * (colour[:, :1] - mean[:, :1]).clamp(max=8)
     shade = (lightness / colour[:, :1].clamp(min=15)).clamp(0.4, 1.1)  # darker folds are less colourful
     shine = ((100 - lab[:, :1]) / 25).clamp(0, 1)
     return (torch.cat([lightness, shade * colour[:, 1:].expand_as(lab[:, 1:])], dim=1) - lab) * shine

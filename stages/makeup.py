@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import torch
-from pydantic import AfterValidator, Field, validate_call
+from pydantic import AfterValidator, Field, WithJsonSchema, validate_call
 from torch import Tensor
 
 from ganchain import architectures, manifest
@@ -21,12 +21,19 @@ from ganchain.stage import Align, Stage, refuse
 SIDE = 256  # of the training faces
 
 
-def _checked(text: str) -> str:
-    colour(text)
-    return text
+def _checked(given: float | str) -> float | str:
+    if isinstance(given, str):
+        colour(given)
+    elif not 0 <= given <= 1:
+        raise ValueError("an amount is 0 to 1")
+    return given
 
 
-Colour = Annotated[str, AfterValidator(_checked)]
+AMOUNT = {"type": "number", "minimum": 0, "maximum": 1}
+Amount = Annotated[float, Field(ge=0, le=1)]
+Region = Annotated[
+    float | str, AfterValidator(_checked), WithJsonSchema({"anyOf": [AMOUNT, {"type": "string", "title": "colour"}]})
+]
 
 LOOKS = {
     "natural": Look(colour("#b05c66"), 0.5, on_skin("#a87f68"), 0.5, on_skin("#de8f80"), 0.35, 0.4, 0.2, 0.4),
@@ -47,9 +54,11 @@ class Makeup(Stage):
     Options:
         reference: a photo whose makeup is transferred; instead of a look.
         look: natural (when nothing is given), rose, coral, evening or smoky.
-        lips: colour of the lips instead of the look's, "#a02030" (in quotes) or a name such as crimson.
-        eyes: colour of the lids instead of the look's.
-        cheeks: colour of the cheeks instead of the look's.
+        lips: how much of the look's lips, 0 to 1; or a colour instead, "#a02030" (in quotes) or a name such as crimson.
+        eyes: the same for lids and lash lines.
+        cheeks: the same for the cheeks.
+        brows: how much of the look's brows, 0 to 1.
+        skin: how much the skin is evened, 0 to 1 of what the look asks.
         weights: other weights than the bundled ones; BeautyGAN's take all makeup from the reference.
         engine: torch; tensorflow runs the published graph itself (weights: the path of its model.meta).
         strength: 1 is the whole look, 0 none of it.
@@ -65,9 +74,11 @@ class Makeup(Stage):
         *,
         reference: Path | None = None,
         look: Literal["natural", "rose", "coral", "evening", "smoky"] | None = None,
-        lips: Colour | None = None,
-        eyes: Colour | None = None,
-        cheeks: Colour | None = None,
+        lips: Region | None = None,
+        eyes: Region | None = None,
+        cheeks: Region | None = None,
+        brows: Amount | None = None,
+        skin: Amount | None = None,
         weights: manifest.Ref = "makeup",
         engine: Literal["torch", "tensorflow"] = "torch",
         strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
@@ -76,15 +87,16 @@ class Makeup(Stage):
         if reference and look:
             raise ValueError(f"look: {look!r} stands beside a reference; keep one of them")
         self.reference, self.strength = reference, strength
-        self.lips, self.eyes, self.cheeks = lips, eyes, cheeks
+        self.lips, self.eyes, self.cheeks, self.brows, self.skin = lips, eyes, cheeks, brows, skin
         self.weights = (weights,)
         if net := _transfer(weights, engine):
-            refuse("they take all makeup from the reference", look=look, lips=lips, eyes=eyes, cheeks=cheeks)
+            regions = {"lips": lips, "eyes": eyes, "cheeks": cheeks, "brows": brows, "skin": skin}
+            refuse("they take all makeup from the reference", look=look, **regions)
             self.hand_over(MakeupTransfer(net, reference=reference, strength=strength))
             return
         self.net = UNet.from_tensors(manifest.load(weights).tensors, outputs=len(REGIONS))
         named = Look() if reference else LOOKS[look or "natural"]
-        self.register_buffer("look", self._recoloured(named).tensor()[None], persistent=False)
+        self.register_buffer("look", self._asked(named).tensor()[None], persistent=False)
 
     def prepare(self, align: Align) -> None:
         """Read the look of the reference photo, where there is one."""
@@ -94,15 +106,27 @@ class Makeup(Stage):
             face = align(self.reference, self.framing, SIDE).to(self.look.device)
             with torch.no_grad():
                 read = Look.from_tensor(read_look(face, self.regions(face))[0])
-            self.look = self._recoloured(read).tensor()[None].to(face.device)
+            self.look = self._asked(read).tensor()[None].to(face.device)
 
-    def _recoloured(self, look: Look) -> Look:
-        """``look`` with the colours that were asked for, strong enough to be seen."""
-        if self.lips:
+    def _asked(self, look: Look) -> Look:
+        """``look`` in the amounts that were asked for, and in the colours, strong enough to be seen."""
+        lips, eyes, cheeks = (
+            1.0 if isinstance(one, str | None) else one for one in (self.lips, self.eyes, self.cheeks)
+        )
+        look = replace(
+            look,
+            lips_amount=look.lips_amount * lips,
+            lids_amount=look.lids_amount * eyes,
+            liner=look.liner * eyes,
+            cheeks_amount=look.cheeks_amount * cheeks,
+            brows=look.brows * (1.0 if self.brows is None else self.brows),
+            evenness=look.evenness * (1.0 if self.skin is None else self.skin),
+        )
+        if isinstance(self.lips, str):
             look = replace(look, lips=colour(self.lips), lips_amount=max(look.lips_amount, 0.8))
-        if self.eyes:
+        if isinstance(self.eyes, str):
             look = replace(look, lids=on_skin(self.eyes), lids_amount=max(look.lids_amount, 0.6))
-        if self.cheeks:
+        if isinstance(self.cheeks, str):
             look = replace(look, cheeks=on_skin(self.cheeks), cheeks_amount=max(look.cheeks_amount, 0.4))
         return look
 

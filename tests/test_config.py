@@ -33,7 +33,8 @@ def test_a_chain_with_all_defaults_filled_in(tmp_path: Path) -> None:
     assert [spec.name for spec in chain.stages] == ["makeup", "webtoon", "makeup", "upscale"]
     assert chain.stages[0].options["strength"] == 0.5
     assert chain.stages[2].options["strength"] == 1.0 and chain.stages[2].options["look"] is None
-    assert chain.stages[3].options == {"factor": None, "scope": None, "weights": "upscale", "strength": 1.0}
+    upscale = {"factor": None, "detail": None, "scope": None, "weights": None, "strength": 1.0}
+    assert chain.stages[3].options == upscale
     assert chain.faces == [0, 2]
     assert chain.output.model_dump() == {"write": "both", "format": "jpeg", "location": "keep"}
 

@@ -135,6 +135,7 @@ def test_a_plain_folder_stands_for_the_folder_of_its_framing(astronaut: Pixels, 
         _ = data.samples(tight)[0].labels["age"]
 
 
+@pytest.mark.usefixtures("dlib_models")
 @pytest.mark.parametrize(("name", "framing"), [("upscale", "tight"), ("webtoon", "head")])
 def test_a_stage_is_retrained_on_own_crops_and_used(name: str, framing: str, astronaut: Pixels, tmp_path: Path) -> None:
     crops(tmp_path / "faces", 6, astronaut, framing)

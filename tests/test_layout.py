@@ -19,7 +19,7 @@ PACKAGE = Path(ganchain.__file__).parent
 # imports point to the left only
 ORDER = [
     {"_version", "errors", "tensors", "framing", "lab", "weights", "configs"},
-    {"face", "stage", "images", "dlib_detector", "tf_bundle", "published"},
+    {"face", "stage", "images", "sheet", "dlib_detector", "tf_bundle", "published"},
     {"align", "result", "nets", "tiles", "paint", "recolour", "checkpoints"},
     {"adapters", "architectures", "manifest"},
     {"stages", "store", "fetch"},
@@ -28,6 +28,7 @@ ORDER = [
     {"pipeline", "outputs"},
     {"describe"},
     {"train"},
+    {"evaluate"},
     {"cli", "cli_weights"},
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

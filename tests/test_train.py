@@ -21,12 +21,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ganchain import manifest
-from ganchain.align import Aligner, Detector
 from ganchain.errors import ChainError, GanchainError, PhotoError
-from ganchain.framing import HEAD, TIGHT
 from ganchain.nets.unet import UNet
 from ganchain.nets.upscaler import Upscaler
-from ganchain.tensors import Pixels, to_pixels
 from ganchain.train import recipes
 from ganchain.train.data import samples
 from ganchain.train.depthwise import quick
@@ -324,28 +321,7 @@ def test_quick_depthwise_convolutions_have_the_same_gradients(padding: Any) -> N
         torch.testing.assert_close(a, b)
 
 
-@pytest.fixture(scope="session")
-def heads(astronaut: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder of one aligned head, varied in light: too few to learn from, enough to run every recipe."""
-    data = tmp_path_factory.mktemp("heads")
-    face = Detector()(astronaut)[0]
-    for folder, framing in (("faces256", TIGHT), ("wide256", HEAD)):
-        (data / folder).mkdir()
-        rows = ["file,gender,age,race,dataset,split,person"]
-        chip = to_pixels(Aligner(framing).chip(astronaut, face, 256))[0].astype(float)
-        for number in range(12):
-            varied = (chip * (0.8 + number / 30)).clip(0, 255).astype(np.uint8)
-            Image.fromarray(varied).save(data / folder / f"{number}.png")
-            split = "val" if number < 2 else "test" if number < 4 else "train"
-            gender, age = ("female", "20-29") if number % 2 else ("male", "50-59")
-            rows.append(f"{number}.png,{gender},{age},White,drawn,{split},{number}")
-        (data / folder / "labels.csv").write_text("\n".join(rows) + "\n")
-    (data / "photos_cc0").mkdir()
-    for number in range(4):
-        Image.fromarray(astronaut[:, number * 8 :]).save(data / "photos_cc0" / f"{number}.png")
-    return data
-
-
+@pytest.mark.usefixtures("dlib_models")
 @pytest.mark.parametrize("name", recipes.BUNDLED)
 def test_every_recipe_runs(name: str, heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Teacher, pairs, losses, figures, samples and export, for two steps."""

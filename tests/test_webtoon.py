@@ -61,15 +61,11 @@ def test_dark_pictures_keep_their_lines() -> None:
 
 
 @pytest.fixture(scope="module")
-def head(astronaut: Pixels) -> tuple[Pixels, Points]:
+def head(astronaut: Pixels, dlib_models: None) -> tuple[Pixels, Points]:
     """A head and its 68 landmarks."""
     picture = astronaut[10:230, 105:345].copy()
-    try:
-        predictor = Landmarks(MODEL)
-    except (OSError, RuntimeError, ImportError, LookupError) as missing:
-        pytest.skip(f"the teacher's landmark model is not installed: {missing}")
     (box, _), *_ = HogDetector()(picture)
-    return picture, predictor(picture, box)
+    return picture, Landmarks(MODEL)(picture, box)
 
 
 def test_eyes_get_catch_lights_and_no_ink_on_them(head: tuple[Pixels, Points]) -> None:

@@ -28,6 +28,10 @@ class Upscaler(nn.Module):
             layers += [nn.Conv2d(width, width, 3, padding=1), nn.PReLU(width)]
         self.body = nn.Sequential(*layers)
         self.heads = nn.ModuleDict({str(f): nn.Conv2d(width, 3 * f * f, 3, padding=1) for f in factors})
+        for module in self.body:
+            if isinstance(module, nn.Conv2d) and module.bias is not None:  # a deep plain body fades out otherwise
+                nn.init.kaiming_normal_(module.weight, a=0.25)
+                nn.init.zeros_(module.bias)
         for parameter in self.heads.parameters():  # starts as bicubic interpolation
             nn.init.zeros_(parameter)
 

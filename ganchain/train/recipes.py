@@ -24,6 +24,8 @@ RECIPES = {
     "attributes-portrait": "ganchain.train.portrait:Portrait",
     "webtoon": "ganchain.train.webtoon:Webtoon",
     "upscale": "ganchain.train.upscale:Upscale",
+    "upscale-detail": "ganchain.train.upscale_detail:UpscaleDetail",
+    "age-gender": "ganchain.train.age_gender:Judge",
 }
 BUNDLED = tuple(RECIPES)  # the recipes of the weights that come along
 RECIPES |= {
@@ -40,6 +42,7 @@ NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "makeup": ("tight", ()),
     "attributes-hair": ("head", ()),
     "attributes-portrait": ("tight", ("gender", "age", "race", "dataset")),
+    "age-gender": ("tight", ("gender", "age", "dataset")),
 }
 SIDE = 256  # px, of the crops that the bundled recipes learn from
 

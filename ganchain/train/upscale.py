@@ -1,76 +1,44 @@
 """Recipe of the upscaler: photos made small and mildly spoilt, an L1 loss on the way back.
 
 Pairs need no teacher: the photo is the target, its bicubic reduction (sometimes with noise and JPEG, as in
-Real-ESRGAN, Wang et al. 2021) the input. L1 instead of L2 after EDSR (Lim et al. 2017).
+Real-ESRGAN, Wang et al. 2021) the input. L1 instead of L2 after EDSR (Lim et al. 2017); the 3 x 3 convolutions are
+learned in branches and merged for use (ECBSR, Zhang et al. 2021).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ganchain import tensors
 from ganchain.nets.upscaler import Upscaler
-from ganchain.tensors import resize, to_faces
-from ganchain.train.data import Sample, below, read, read_cached, samples
+from ganchain.tensors import resize
+from ganchain.train import mergeable
+from ganchain.train.data import read, samples
+from ganchain.train.datasets.upscale import Pair, Pairs
 from ganchain.train.recipe import Recipe
 
-Pair = tuple[Tensor, Tensor]
-
-
-class Pairs(Dataset[tuple[Pair, ...]]):
-    """((small, photo) for each factor): (3, c, c) and (3, c * factor, c * factor), -1..1."""
-
-    def __init__(self, found: list[Sample], crop: int, spoilt: float, fixed: bool) -> None:
-        self.found, self.crop, self.spoilt, self.fixed = found, crop, spoilt, fixed
-
-    def __len__(self) -> int:
-        return len(self.found)
-
-    def __getitem__(self, index: int) -> tuple[Pair, ...]:
-        path = self.found[index].path
-        photo = read(path) if path.parent.name in FACES else read_cached(path)
-        return tuple(self._pair(photo, factor) for factor in (2, 4))
-
-    def _pair(self, photo: tensors.Pixels, factor: int) -> Pair:
-        side = self.crop * factor
-        height, width = photo.shape[0] - side, photo.shape[1] - side
-        top, left = (height // 2, width // 2) if self.fixed else (below(height + 1), below(width + 1))
-        target = photo[top : top + side, left : left + side]
-        if not self.fixed:
-            target = np.rot90(target, below(4))
-            target = target[:, ::-1] if below(2) else target
-        large = to_faces(target.copy())
-        small = resize(large, (self.crop, self.crop)).clamp(-1, 1)
-        if not self.fixed and float(torch.rand(())) < self.spoilt:
-            small = spoil(small)
-        return small[0], large[0]
-
-
-FACES = {"fairface", "congress", "gsa", "london", "canada"}
-
-
-def spoil(small: Tensor) -> Tensor:
-    """Mild camera noise (sigma up to 6 levels) and JPEG (quality 60-95). (1, 3, H, W) -> the same."""
-    sigma = float(torch.rand(())) * 6
-    noisy = tensors.to_pixels(small)[0] + sigma * torch.randn(*small.shape[2:], 3).numpy()
-    quality = 60 + below(36)
-    coded = BytesIO()
-    Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8)).save(coded, "JPEG", quality=quality)
-    return to_faces(np.asarray(Image.open(coded)))
+LUMA = (0.299, 0.587, 0.114)  # of red, green, blue: BT.601
 
 
 class Upscale(Recipe):
-    """Train the upscaler on ``data``/faces256 and ``data``/photos_cc0."""
+    """Train the upscaler on ``data``/faces256 and ``data``/photos_cc0.
+
+    Args:
+        crop: side of the small windows in px.
+        width, depth: channels and 3 x 3 convolutions of the body.
+        spoilt: share of the small pictures that get noise and JPEG.
+        photos_weight: how often a whole photo is seen for each time a face is.
+        luma: weight of the brightness beside that of the colours.
+        doubled: share of each batch that teaches to enlarge twice, and the weight of it; the body is shared.
+    """
 
     key = "upscale"
     columns = 3
@@ -78,18 +46,21 @@ class Upscale(Recipe):
     def __init__(
         self,
         data: Path,
-        steps: int = 30_000,
+        steps: int = 80_000,
         batch: int = 16,
         rate: float = 1e-3,
-        crop: int = 48,
-        width: int = 24,
-        depth: int = 5,
-        spoilt: float = 0.2,
-        photos_weight: int = 12,
+        crop: int = 40,
+        width: int = 16,
+        depth: int = 13,
+        spoilt: float = 0.03,
+        photos_weight: int = 20,
+        luma: float = 1.0,
+        doubled: float = 0.25,
     ) -> None:
         self.data, self.steps, self.batch, self.rate = data, steps, batch, rate
         self.crop, self.spoilt, self.photos_weight = crop, spoilt, photos_weight
-        self.networks: dict[str, nn.Module] = {"student": Upscaler(width, depth)}
+        self.luma, self.doubled = luma, doubled
+        self.networks: dict[str, nn.Module] = {"student": mergeable.branched(Upscaler(width, depth))}
 
     def dataset(self, split: str) -> Dataset[Any]:
         faces = samples(self.data / "faces256", split)
@@ -100,10 +71,17 @@ class Upscale(Recipe):
 
     def losses(self, player: str, batch: tuple[Pair, Pair]) -> Mapping[str, Tensor]:
         student = self.networks["student"]
+        few = max(1, round(self.doubled * len(batch[0][0])))
+        (small, large), (smaller, larger) = (part[:few] for part in batch[0]), batch[1]
         return {
-            f"pixel_x{factor}": (student(small, factor).float() - large).abs().mean()
-            for factor, (small, large) in zip((2, 4), batch, strict=True)
+            "pixel_x2": self.doubled * self.pixel(student(small, 2).float() - large),
+            "pixel_x4": self.pixel(student(smaller, 4).float() - larger),
         }
+
+    def pixel(self, error: Tensor) -> Tensor:
+        """L1 of the colours, and of what BT.601 calls their luma."""
+        luma = (error * error.new_tensor(LUMA)[:, None, None]).sum(dim=1)
+        return (error.abs().mean() + self.luma * luma.abs().mean()) / (1 + self.luma)
 
     def figures(self, batch: tuple[Pair, Pair]) -> Mapping[str, float]:
         small, large = batch[1]
@@ -112,6 +90,7 @@ class Upscale(Recipe):
         gain = psnr(made, large).mean() - psnr(plain, large).mean()
         return {
             "score": float(gain),
+            "gain over bicubic, dB": float(gain),
             "psnr": float(psnr(made, large).mean()),
             "psnr of bicubic": float(psnr(plain, large).mean()),
             "ssim": ssim(made, large),
@@ -123,6 +102,12 @@ class Upscale(Recipe):
         made = self.networks["student"](small, 4)
         plain = resize(small, (large.shape[2], large.shape[3]))
         return torch.stack([plain, made, large], dim=1).flatten(0, 1)
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        mergeable.load(self.networks["student"], weights)
+
+    def exported(self, net: nn.Module) -> Mapping[str, Tensor]:
+        return mergeable.merged(net)
 
 
 def ssim(made: Tensor, target: Tensor) -> float:

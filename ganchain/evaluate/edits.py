@@ -1,0 +1,154 @@
+"""What the edits do to people: how much of the person stays, and what an unseen judge makes of age and gender.
+
+Edits run as in any chain, on test pictures. The distance between two faces is that of dlib's face embedding, below 0.6
+for the same person (King 2017). The judge is ``nets.age_gender``, trained on labelled photos only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ganchain import manifest, registry
+from ganchain.align import Aligner, Detector
+from ganchain.dlib_detector import Embedder
+from ganchain.errors import PhotoError
+from ganchain.face import Face
+from ganchain.framing import TIGHT
+from ganchain.nets.age_gender import AgeGender
+from ganchain.pipeline import Pipeline
+from ganchain.stage import Stage
+from ganchain.tensors import Pixels, to_faces, to_pixels
+from ganchain.train.data import Sample, plain, read, samples
+
+EMBEDDING_SIDE, JUDGED_SIDE = 150, 256  # px, in the tight framing, as dlib's network and the judge learned
+YOUNG, OLD = {"20-29", "30-39"}, {"50-59", "60-69", "70+"}
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A stage with options, and how far the embedding may move."""
+
+    name: str
+    stage: str
+    options: Mapping[str, object] = field(default_factory=dict)
+    limit: float = 0.6
+
+    def pipeline(self, weights: str | None) -> Pipeline:
+        """The chain of this edit alone."""
+        return Pipeline([self.built(weights)], faces="largest")
+
+    def built(self, weights: str | None) -> Stage:
+        """The stage of this edit, with ``weights`` instead of the bundled ones."""
+        options = dict(self.options)
+        if weights is not None:
+            options = {**options, "weights": weights}
+            options.pop("detail", None)
+        return registry.stage(self.stage)(**options).eval()
+
+
+EDITS: dict[str, tuple[Edit, ...]] = {
+    "makeup": (Edit("evening", "makeup", {"look": "evening"}, 0.4), Edit("rose", "makeup", {"look": "rose"}, 0.4)),
+    "attributes-hair": tuple(Edit(hair, "attributes", {"hair": hair}) for hair in ("black", "brown", "blond")),
+    "attributes-portrait": (
+        Edit("young", "attributes", {"age": "young"}),
+        Edit("old", "attributes", {"age": "old"}),
+        Edit("female", "attributes", {"gender": "female"}),
+        Edit("male", "attributes", {"gender": "male"}),
+    ),
+    "webtoon": (Edit("colour", "webtoon", {}, 0.55), Edit("ink", "webtoon", {"look": "ink"}, 0.55)),
+    "upscale": (Edit("x4", "upscale", {"factor": 4, "detail": 0}),),
+    "upscale-detail": (Edit("x4", "upscale", {"factor": 4, "detail": 1}),),
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """A test picture and the face in it."""
+
+    sample: Sample
+    pixels: Pixels
+    face: Face
+
+    def chip(self, side: int, edited: Pixels | None = None) -> Pixels:
+        """The aligned face (side, side, 3), of the picture or of an ``edited`` one, which may be larger."""
+        pixels = self.pixels if edited is None else edited
+        face = self.face.enlarged(pixels.shape[1] // self.pixels.shape[1])
+        return to_pixels(Aligner(TIGHT).chip(pixels, face, side))[0]
+
+    def edited(self, pipeline: Pipeline) -> Pixels:
+        photo = pipeline(self.pixels).photo
+        assert photo is not None
+        return photo.pixels
+
+
+class People:
+    """The test pictures that show a face: those in ``data`` itself, or in its ``folder``.
+
+    Spread evenly over them when there are more than ``limit``.
+    """
+
+    def __init__(self, data: Path, folder: str, limit: int | None = None) -> None:
+        found = samples(data if plain(data) else data / folder, "test")
+        if limit is not None and len(found) > limit:
+            found = [found[round(i * (len(found) - 1) / max(limit - 1, 1))] for i in range(limit)]
+        self.found, self._detector = found, Detector()
+
+    @cached_property
+    def all(self) -> list[Person]:
+        people = list(self._seen())
+        if not people:
+            raise PhotoError("no face is found in the pictures of the test split")
+        return people
+
+    def _seen(self) -> Iterator[Person]:
+        for sample in self.found:
+            pixels = read(sample.path)
+            usable = [face for face in self._detector(pixels) if face.left_out is None]
+            if usable:
+                yield Person(sample, pixels, max(usable, key=lambda face: face.size))
+
+
+def identity(key: str, weights: str | None, people: People) -> dict[str, float]:
+    """Mean embedding distance to the source, and the share of faces below the edit's limit."""
+    embed, figures = Embedder(), dict[str, float]()
+    sources = [embed(person.chip(EMBEDDING_SIDE)) for person in people.all]
+    for edit in EDITS[key]:
+        pipeline, distances = edit.pipeline(weights), []
+        for person, source in zip(people.all, sources, strict=True):
+            made: NDArray[np.float64] = embed(person.chip(EMBEDDING_SIDE, person.edited(pipeline)))
+            distances.append(float(np.linalg.norm(made - source)))
+        figures[f"{edit.name}: embedding distance"] = float(np.mean(distances))
+        figures[f"{edit.name}: share below {edit.limit:g}"] = float(np.mean(np.array(distances) < edit.limit))
+    return figures
+
+
+def judged(weights: str | None, people: People) -> dict[str, float]:
+    """The share of faces that the judge takes for what the edit aims at; of those labelled the opposite, and of all."""
+    judge = AgeGender.from_tensors(manifest.load("age-gender").tensors).eval()
+    opposite: dict[str, tuple[str, set[str], int, float]] = {
+        "young": ("age", OLD, 1, -1.0),
+        "old": ("age", YOUNG, 1, 1.0),
+        "female": ("gender", {"male"}, 0, -1.0),
+        "male": ("gender", {"female"}, 0, 1.0),
+    }
+    figures: dict[str, float] = {}
+    for edit in EDITS["attributes-portrait"]:
+        label, others, place, sign = opposite[edit.name]
+        pipeline, hits, of_others = edit.pipeline(weights), list[bool](), list[bool]()
+        for person in people.all:
+            face = to_faces(person.chip(JUDGED_SIDE, person.edited(pipeline)))
+            with torch.inference_mode():
+                answer = judge(face)
+            hits.append(float(answer[0, place]) * sign > 0)
+            of_others += hits[-1:] if person.sample.labels.get(label) in others else []
+        figures[f"{edit.name}: taken for it"] = float(np.mean(hits))
+        if of_others:
+            figures[f"{edit.name}: taken for it, of the opposite"] = float(np.mean(of_others))
+    return figures

@@ -1,0 +1,154 @@
+"""``ganchain evaluate``: tables to read, one JSON line, and a contact sheet to look at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from torch.utils.data import DataLoader, Subset
+
+from ganchain import manifest, sheet
+from ganchain.errors import ChainError, available
+from ganchain.evaluate import edits, standard
+from ganchain.evaluate.cost import cost
+from ganchain.evaluate.edits import EDITS, Edit, People
+from ganchain.tensors import resize, to_faces, to_pixels
+from ganchain.train import recipes
+
+BATCH = 32
+FACTOR = 4
+HEADS, FACES = "wide256", "faces256"
+BUDGET = {"GMAC": ("<=", 0.5)}
+
+# what the weights shall reach: (at least or at most, the bound)
+WANTED: dict[str, dict[str, tuple[str, float]]] = {
+    "makeup": BUDGET
+    | {f"removed in {region}": (">=", 0.75) for region in ("lips", "lids", "cheeks")}
+    | {"change outside, dE": ("<=", 1.0), "evening: share below 0.4": (">=", 0.95)},
+    "attributes-hair": BUDGET
+    | {"chroma of the way": (">=", 0.7)}
+    | {f"{hair}: share below 0.6": (">=", 0.9) for hair in ("black", "brown", "blond")},
+    "attributes-portrait": BUDGET
+    | {f"{name}: taken for it, of the opposite": (">=", 0.8) for name in ("young", "old", "female", "male")}
+    | {f"{name}: share below 0.6": (">=", 0.9) for name in ("young", "old")},
+    "webtoon": BUDGET
+    | {"psnr": (">=", 32.0)}
+    | {f"{look}: share below 0.55": (">=", 0.9) for look in ("colour", "ink")},
+    "upscale": {"GMAC": ("<=", 2.5), "gain over bicubic, dB": (">=", 2.0), "Set5 x4, luma dB": (">=", 31.2)},
+    "upscale-detail": {"GMAC": ("<=", 2.5)},
+}
+
+
+def run(
+    data: Path,
+    keys: Sequence[str] = (),
+    *,
+    against: Mapping[str, str] | None = None,
+    limit: int | None = None,
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Measure the bundled weights ``keys`` (all of them by default) on the test split of ``data``, and print tables.
+
+    Args:
+        against: other weights (a key or a file) to stand beside the bundled ones, by the bundled one's key.
+        limit: at most so many pictures.
+
+    Returns:
+        key -> "bundled", and what it stands against -> figure -> value.
+    """
+    against = dict(against or {})
+    known = [key for key in manifest.bundled() if key in recipes.BUNDLED]
+    for key in (*keys, *against):
+        if key not in known:
+            raise ChainError(f"evaluate {key}: {available(key, known)}")
+    people = {folder: People(data, folder, limit) for folder in (HEADS, FACES)}
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    console = Console(width=None if Console().is_terminal else 120)
+    for key in keys or against or known:
+        names = {"bundled": None} | ({against[key]: against[key]} if key in against else {})
+        found[key] = {name: measured(key, weights, data, people, limit) for name, weights in names.items()}
+        console.print(_table(key, found[key]))
+    return found
+
+
+def measured(
+    key: str, weights: str | None, data: Path, people: Mapping[str, People], limit: int | None
+) -> dict[str, float]:
+    """All figures of one file of weights."""
+    figures = by_recipe(key, weights, data, limit)
+    if key in EDITS:
+        figures |= edits.identity(key, weights, people[HEADS])
+    if key == "attributes-portrait":
+        figures |= edits.judged(weights, people[FACES])
+    if key.startswith("upscale") and (data / "sr_eval").is_dir():
+        figures |= standard.figures(EDITS[key][0].built(weights), FACTOR, data / "sr_eval")
+    return figures | cost(key, weights)
+
+
+def by_recipe(key: str, weights: str | None, data: Path, limit: int | None) -> dict[str, float]:
+    """The figures that the recipe of ``key`` defines, averaged over the test split."""
+    recipe = recipes.build(key, data)
+    recipe.load(manifest.load(weights or key).tensors)
+    for net in recipe.networks.values():
+        net.eval()
+    test = recipe.dataset("test")
+    size: int = len(test)  # type: ignore[arg-type]
+    loader = DataLoader(Subset(test, range(min(limit or size, size))), BATCH)
+    with torch.inference_mode():
+        rows = [(_size(batch), recipe.figures(batch)) for batch in loader]
+    total = sum(size for size, _ in rows)
+    return {name: sum(size * row[name] for size, row in rows) / total for name in rows[0][1] if name != "score"}
+
+
+def _size(batch: object) -> int:
+    while not isinstance(batch, torch.Tensor):
+        batch = batch[0]  # type: ignore[index]
+    return len(batch)
+
+
+def _table(key: str, columns: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(key, *columns, "wanted")
+    wanted = WANTED.get(key, {})
+    for name in next(iter(columns.values())):
+        sense, bound = wanted.get(name, ("", 0.0))
+        cells = []
+        for values in columns.values():
+            good = not sense or (values[name] >= bound if sense == ">=" else values[name] <= bound)
+            cells.append(f"{values[name]:.4g}" if good else f"[red]{values[name]:.4g}[/red]")
+        table.add_row(name, *cells, f"{sense} {bound:g}" if sense else "")
+    return table
+
+
+def line(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """All figures as one line of JSON."""
+    rounded = {
+        key: {name: {figure: round(value, 5) for figure, value in values.items()} for name, values in columns.items()}
+        for key, columns in found.items()
+    }
+    return json.dumps(rounded)
+
+
+def contact(data: Path, against: Mapping[str, str], rows: int) -> Image.Image:
+    """Several test heads, each through every edit: source | makeup | attributes | webtoon | upscale."""
+    shown: list[tuple[str, Edit, str | None]] = []
+    for key, found in EDITS.items():
+        for edit in found[:1] if key in ("makeup", "upscale", "upscale-detail") else found:
+            shown += [(f"{key.partition('-')[0]}: {edit.name}", edit, None)]
+            shown += [("the other file", edit, against[key])] if key in against else []
+    pipelines = [(edit.stage, edit.pipeline(weights)) for _, edit, weights in shown]
+    people = People(data, HEADS, rows).all
+    pictures = []
+    for person in people:
+        small = to_pixels(resize(to_faces(person.pixels), tuple(n // FACTOR for n in person.pixels.shape[:2])))[0]
+        pictures.append([person.pixels])
+        for stage, pipeline in pipelines:
+            photo = pipeline(small if stage == "upscale" else person.pixels).photo
+            assert photo is not None
+            pictures[-1].append(photo.pixels)
+    names = [[person.sample.path.stem] for person in people]
+    captions = ["source", *(caption.replace("upscale: x4", "a quarter, x4") for caption, _, _ in shown)]
+    return sheet.sheet(pictures, captions, names)

@@ -1,0 +1,153 @@
+"""Recipe of the judge: gender and age of real labelled faces, for ``ganchain evaluate`` and perceptual losses.
+
+The sources of faces differ in age, gender, sharpness and light. So that the network cannot tell age by the source,
+every cell (source, gender, age) of a source is drawn equally often, and pictures are lit, blurred and compressed
+at random. Loss: binary cross-entropy, on age with a soft target that rises with the years.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from ganchain.nets.age_gender import SEEN, AgeGender
+from ganchain.tensors import Pixels, resize, to_faces
+from ganchain.train.data import Sample, below, read, samples
+from ganchain.train.recipe import Recipe
+
+Item = tuple[Tensor, Tensor]  # face (3, SEEN, SEEN) -1..1, (male, old) 0..1 or NaN where unknown
+OLD = {"2": 0.03, "3": 0.12, "4": 0.5, "5": 0.88, "6": 0.97, "7": 0.97}  # by the first digit of the label
+SHARES = {"fairface": 0.72, "congress": 0.24, "canada": 0.04}  # of the draws; faces of other sources are one more
+
+
+def targets(sample: Sample) -> Tensor:
+    """(male, old) 0..1; NaN where the labels do not say."""
+    gender, age = sample.labels["gender"], sample.labels["age"]
+    return torch.tensor([float(gender == "male") if gender else torch.nan, OLD[age[0]] if age else torch.nan])
+
+
+class Labelled(Dataset[Item]):
+    """Labelled faces in order."""
+
+    def __init__(self, found: list[Sample]) -> None:
+        self.found = [sample for sample in found if sample.labels["gender"]]
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __getitem__(self, index: int) -> Item:
+        sample = self.found[index]
+        return resize(to_faces(read(sample.path)), (SEEN, SEEN))[0], targets(sample)
+
+
+class Balanced(Labelled):
+    """As many draws as there are faces, but each from a cell of equal chance, and varied."""
+
+    def __init__(self, found: list[Sample]) -> None:
+        super().__init__(found)
+        cells: dict[str, dict[str, list[Sample]]] = {}
+        for sample in self.found:
+            source, age = sample.labels["dataset"].partition("_")[0], sample.labels["age"][:1]
+            group = {"2": "young", "3": "young", "4": "middle", "": ""}.get(age, "old")
+            cells.setdefault(source, {}).setdefault(f"{sample.labels['gender']} {group}", []).append(sample)
+        self.sources = [list(groups.values()) for groups in cells.values()]
+        self.shares = torch.tensor([SHARES.get(source, 1.0) for source in cells])
+
+    def __getitem__(self, index: int) -> Item:
+        cells = self.sources[int(torch.multinomial(self.shares, 1))]
+        cell = cells[below(len(cells))]
+        sample = cell[below(len(cell))]
+        return to_faces(varied(read(sample.path)))[0], targets(sample)
+
+
+def varied(pixels: Pixels) -> Pixels:
+    """Moved (turn 8 degrees, scale 0.88-1.14, shift 4 %, mirrored), lit, blurred, noisy, compressed, partly covered.
+
+    (H, H, 3) -> (SEEN, SEEN, 3).
+    """
+    side = pixels.shape[0]
+    turn, size, right, down = ((torch.rand(4) * 2 - 1) * torch.tensor([8, 0.13, 0.04, 0.04])).tolist()
+    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), turn, float(np.exp(size)))
+    matrix[:, 2] += right * side, down * side
+    if _chance(0.5):
+        matrix[0] = (0, 0, side - 1) - matrix[0]
+    moved = cv2.warpAffine(pixels, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101)
+    seen = cv2.resize(moved, (SEEN, SEEN), interpolation=cv2.INTER_AREA)
+    gamma = float(torch.empty(()).uniform_(-0.45, 0.45).exp())
+    light = (seen / 255) ** gamma * (0.9 + 0.2 * torch.rand(3).numpy())
+    if _chance(0.15):
+        light = np.repeat(light.mean(axis=2, keepdims=True), 3, axis=2)
+    if _chance(0.4):
+        small = int(torch.randint(48, SEEN, ()))
+        light = cv2.resize(cv2.resize(light, (small, small), interpolation=cv2.INTER_AREA), (SEEN, SEEN))
+    if _chance(0.3):
+        light = light + float(torch.rand(())) * 0.06 * torch.randn(light.shape).numpy()
+    made = np.asarray((light * 255).clip(0, 255).round(), np.uint8)
+    if _chance(0.4):
+        _, code = cv2.imencode(".jpg", made, [cv2.IMWRITE_JPEG_QUALITY, 35 + below(60)])
+        made = np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8)
+    if _chance(0.35):
+        x, y, width, height = below(SEEN - 12), below(SEEN - 12), 12 + below(36), 12 + below(36)
+        made[y : y + height, x : x + width] = torch.randint(256, (3,)).numpy()
+    return made
+
+
+def _chance(share: float) -> bool:
+    return float(torch.rand(())) < share
+
+
+class Judge(Recipe):
+    """Train a network that tells gender and age on ``data``/faces256."""
+
+    key = "age-gender"
+    columns = 8
+
+    def __init__(
+        self,
+        data: Path,
+        steps: int = 6000,
+        batch: int = 48,
+        rate: float = 2e-3,
+        widths: tuple[int, ...] = (16, 40, 72, 104),
+        depths: tuple[int, ...] = (1, 2, 2, 1),
+    ) -> None:
+        self.data, self.steps, self.batch, self.rate = data, steps, batch, rate
+        self.networks: dict[str, nn.Module] = {"judge": AgeGender(widths, depths)}
+
+    def dataset(self, split: str) -> Dataset[Any]:
+        found = samples(self.data / "faces256", split)
+        return Balanced(found) if split == "train" else Labelled(found)
+
+    def losses(self, player: str, batch: Item) -> Mapping[str, Tensor]:
+        faces, target = batch
+        logits = self.networks["judge"](faces).float()
+        known = ~target.isnan()
+        entropy = F.binary_cross_entropy_with_logits(logits, target.nan_to_num(), reduction="none")
+        return {name: (entropy * known)[:, i].mean() for i, name in enumerate(("gender", "age"))}
+
+    def figures(self, batch: Item) -> Mapping[str, float]:
+        """Shares of right answers: on gender, and on age where it is under 40 or 50 and more."""
+        faces, target = batch
+        right = (self.networks["judge"](faces) > 0) == (target > 0.5)
+        asked = ~target.isnan() & (target != 0.5)
+        gender, age = ((right & asked).sum(dim=0) / asked.sum(dim=0).clamp(min=1)).tolist()
+        return {"score": (gender + age) / 2, "gender accuracy": gender, "age accuracy": age}
+
+    def sample(self, batch: Item) -> Tensor:
+        """Rows: faces, each above bars of what is said of it: male (red), old (green), from 0 to the full width."""
+        faces = batch[0][:16]
+        said = torch.sigmoid(self.networks["judge"](faces).float())
+        made = faces.clone()
+        for face, shares in zip(made, said.tolist(), strict=True):
+            for row, share in enumerate(shares):
+                face[:, SEEN - 12 + 6 * row : SEEN - 6 + 6 * row] = -1
+                face[row, SEEN - 12 + 6 * row : SEEN - 6 + 6 * row, : round(share * SEEN)] = 1
+        return made[: len(made) // self.columns * self.columns]

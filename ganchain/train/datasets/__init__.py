@@ -1,0 +1,1 @@
+"""What the recipes learn from: pictures, varied at random, and what their teacher says of them."""

@@ -1,0 +1,60 @@
+"""Photos made small, and sometimes mildly spoilt: pairs that need no teacher."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ganchain import tensors
+from ganchain.tensors import resize, to_faces
+from ganchain.train.data import Sample, below, read, read_cached
+
+Pair = tuple[Tensor, Tensor]
+FACTORS = (2, 4)
+
+
+class Pairs(Dataset[tuple[Pair, ...]]):
+    """((small, photo) for each factor): (3, c, c) and (3, c * factor, c * factor), -1..1."""
+
+    def __init__(self, found: list[Sample], crop: int, spoilt: float, fixed: bool) -> None:
+        self.found, self.crop, self.spoilt, self.fixed = found, crop, spoilt, fixed
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __getitem__(self, index: int) -> tuple[Pair, ...]:
+        path = self.found[index].path
+        photo = read(path) if path.parent.name in FACES else read_cached(path)
+        return tuple(self._pair(photo, factor) for factor in FACTORS)
+
+    def _pair(self, photo: tensors.Pixels, factor: int) -> Pair:
+        side = self.crop * factor
+        height, width = photo.shape[0] - side, photo.shape[1] - side
+        top, left = (height // 2, width // 2) if self.fixed else (below(height + 1), below(width + 1))
+        target = photo[top : top + side, left : left + side]
+        if not self.fixed:
+            target = np.rot90(target, below(4))
+            target = target[:, ::-1] if below(2) else target
+        large = to_faces(target.copy())
+        small = resize(large, (self.crop, self.crop)).clamp(-1, 1)
+        if not self.fixed and float(torch.rand(())) < self.spoilt:
+            small = spoil(small)
+        return small[0], large[0]
+
+
+FACES = {"fairface", "congress", "gsa", "london", "canada"}
+
+
+def spoil(small: Tensor) -> Tensor:
+    """Mild camera noise (sigma up to 6 levels) and JPEG (quality 60-95). (1, 3, H, W) -> the same."""
+    sigma = float(torch.rand(())) * 6
+    noisy = tensors.to_pixels(small)[0] + sigma * torch.randn(*small.shape[2:], 3).numpy()
+    quality = 60 + below(36)
+    coded = BytesIO()
+    Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8)).save(coded, "JPEG", quality=quality)
+    return to_faces(np.asarray(Image.open(coded)))

