@@ -104,7 +104,7 @@ def _values(shape: dict[str, Any]) -> str:
         return str(shape["const"])
     if "minimum" in shape and "maximum" in shape:
         return f"{shape['minimum']:g} to {shape['maximum']:g}"
-    known = {"path": "a file's path", "weights": "a key or a file's path"}
+    known = {"path": "a file's path", "colour": "a colour", "weights": "a key or a file's path"}
     return known.get(str(shape.get("format")), str(shape.get("type", "any")))
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ganchain.lab import from_lab, to_lab
+from ganchain.nets.portrait import blur
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,11 @@ DYES = {
     "brown": Dye(28, (7, 12), ((0, 0, 0), (14, 6, 7), (30, 9, 14), (50, 9, 18), (80, 4, 15))),
     "blond": Dye(60, (13, 18), ((0, 0, 0), (20, 8, 11), (40, 9, 23), (60, 7, 28), (80, 3, 24), (100, 0, 8))),
 }
+GREY = Dye(62, (10, 16), ((0, 0, 0), (30, 0, 2), (60, 0, 3), (100, 0, 3)))  # what age does to hair of any colour
 GAIN = 2.4  # contrast is not stretched further: noise would show
 RELIEF = (22.0, 30.0)  # lights stay within this above the mean L, shadows below it
+FLAT = (0.2, 0.5)  # mean difference of L from its surroundings: 0.2 on studio walls, above 0.75 on 95 % of hair
+EDGE = 2.0  # larger differences count as this one, lest the head's outline be taken for hair
 OUTLIER = 2.0  # what is lighter than so many deviations is hair mixed with skin or background
 
 
@@ -57,6 +61,22 @@ def dye(faces: Tensor, matte: Tensor, colour: Dye) -> Tensor:
     own = lab[:, 1:] - moments(lab[:, 1:], weight)[0]
     chroma = torch.lerp(lab[:, 1:], ramp(new, colour) + 0.3 * own, matte)
     return torch.where(matte > 0, from_lab(torch.cat([mixed, chroma], dim=1)), faces)
+
+
+def strands(faces: Tensor) -> Tensor:
+    """Where detail is as fine as hair's, 0..1: walls have none, an edge little. (N, 3, H, W) -> (N, 1, H, W)."""
+    unit = faces.shape[3] / 256
+    light = to_lab(faces)[:, :1]
+    detail = blur((light - blur(light, 2 * unit)).abs().clamp(max=EDGE), 4 * unit)
+    flat, hairy = FLAT
+    return ((detail - flat) / (hairy - flat)).clamp(0, 1)
+
+
+def greyness(faces: Tensor, matte: Tensor) -> Tensor:
+    """Whether the hair under ``matte`` is grey, neither dark nor coloured: (N, 1, 1, 1) 0..1."""
+    mean, _ = moments(to_lab(faces), matte**8)
+    light, chroma = mean[:, :1], mean[:, 1:].norm(dim=1, keepdim=True)
+    return ((light - 30) / 10).clamp(0, 1) * ((13 - chroma) / 5).clamp(0, 1)
 
 
 def moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

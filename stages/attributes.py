@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field, validate_call
 from torch import Tensor
 
@@ -13,11 +14,14 @@ from ganchain.adapters.stargan import StarGANEditor
 from ganchain.framing import HEAD, TIGHT
 from ganchain.nets.portrait import SIDE, Portrait
 from ganchain.nets.unet import UNet
-from ganchain.recolour import DYES, dye
+from ganchain.recolour import DYES, GREY, dye, greyness, strands
 from ganchain.stage import Stage
 from ganchain.tensors import resize
 
 HAIR, PORTRAIT = "attributes-hair", "attributes-portrait"
+AGEING = {"keep": 0.0, "old": 0.8, "young": 0.8}  # share of the hair's colour that age changes
+THICK = 13  # px of SIDE; the rim of a bald head is thinner than hair
+SCARCE = (0.007, 0.016)  # thick hair on so little of the window is no hair at all; on so much it is hair
 DIRECTIONS = {"keep": 0.0, "young": -1.0, "old": 1.0, "female": -1.0, "male": 1.0}
 
 
@@ -26,6 +30,7 @@ class Attributes(Stage):
 
     One network finds the hair, another the place of each pixel on the mean face; the edits themselves are
     arithmetic: dyes (ganchain.recolour), and what age and gender do to faces on average (ganchain.nets.portrait).
+    Where no hair colour is asked for, hair turns grey with age, and the grey hair of the young brown.
 
     Options:
         hair: keep, black, blond or brown.
@@ -49,7 +54,6 @@ class Attributes(Stage):
         strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
     ) -> None:
         super().__init__()
-        self.hair, self.strength = hair, strength
         files = {"portrait": PORTRAIT, "unet": HAIR}
         if weights is not None:
             given = manifest.load(weights)
@@ -60,7 +64,10 @@ class Attributes(Stage):
                 return
             files[given.architecture] = weights
         self.condition = (DIRECTIONS[age] * strength, DIRECTIONS[gender] * strength)
-        self.moves, self.dyes = any(self.condition), hair != "keep" and strength > 0
+        self.share = strength * (1.0 if hair != "keep" else AGEING[age])
+        self.dye = DYES[hair] if hair != "keep" else GREY if age == "old" else DYES["brown"]
+        self.only_grey = hair == "keep" and age == "young"
+        self.moves, self.dyes = any(self.condition), self.share > 0
         self.weights = tuple(files[kind] for kind, used in (("portrait", self.moves), ("unet", self.dyes)) if used)
         if weights is not None and strength > 0 and weights not in self.weights:
             raise ValueError(f"weights: {weights} would not be used; what they serve is kept")
@@ -76,7 +83,7 @@ class Attributes(Stage):
         if self.moves:
             faces = self._moved(faces)
         if self.dyes:
-            faces = faces + self.strength * (self._dyed(faces) - faces)
+            faces = self._dyed(faces)
         return faces.clamp(-1, 1)
 
     def _moved(self, faces: Tensor) -> Tensor:
@@ -89,10 +96,16 @@ class Attributes(Stage):
         return edited
 
     def _dyed(self, faces: Tensor) -> Tensor:
-        matte = torch.sigmoid(self.matte(resize(faces, (SIDE, SIDE))))
-        return dye(faces, firm(resize(matte, (faces.shape[2], faces.shape[3]))), DYES[self.hair])
+        matte = firm(torch.sigmoid(self.matte(resize(faces, (SIDE, SIDE)))))
+        matte = resize(matte, (faces.shape[2], faces.shape[3])).clamp(0, 1) * strands(faces)
+        share = self.share * greyness(faces, matte) if self.only_grey else self.share
+        return faces + share * (dye(faces, matte, self.dye) - faces)
 
 
 def firm(matte: Tensor) -> Tensor:
-    """Doubt becomes none, near certainty certainty: 0.3..0.9 spread over 0..1."""
-    return ((matte - 0.3) / 0.6).clamp(0, 1)
+    """Doubt becomes none, near certainty certainty: 0.2..0.8 spread over 0..1; bald heads have none. (N, 1, H, W)."""
+    clear = ((matte - 0.2) / 0.6).clamp(0, 1)
+    thin = -F.max_pool2d(-clear, THICK, 1, THICK // 2)  # an opening takes away what is thinner than THICK
+    area = F.max_pool2d(thin, THICK, 1, THICK // 2).mean(dim=(1, 2, 3), keepdim=True)
+    low, high = SCARCE
+    return clear * ((area - low) / (high - low)).clamp(0, 1)

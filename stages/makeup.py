@@ -32,7 +32,7 @@ def _checked(given: float | str) -> float | str:
 AMOUNT = {"type": "number", "minimum": 0, "maximum": 1}
 Amount = Annotated[float, Field(ge=0, le=1)]
 Region = Annotated[
-    float | str, AfterValidator(_checked), WithJsonSchema({"anyOf": [AMOUNT, {"type": "string", "title": "colour"}]})
+    float | str, AfterValidator(_checked), WithJsonSchema({"anyOf": [AMOUNT, {"type": "string", "format": "colour"}]})
 ]
 
 LOOKS = {

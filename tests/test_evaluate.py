@@ -100,6 +100,7 @@ def test_two_files_side_by_side(heads: Path, tmp_path: Path, monkeypatch: pytest
         (["webtoons"], "did you mean 'webtoon'"),
         (["--against", "webtoon"], "write KEY=WEIGHTS"),
         (["--against", "nose=webtoon"], "available"),
+        (["--against", "webtoon=runs/gone.safetensors"], "neither a key nor a file"),
     ],
 )
 def test_what_is_not_there_is_said(heads: Path, asked: list[str], said: str) -> None:

@@ -18,9 +18,11 @@ from skimage.exposure import match_histograms
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ganchain import manifest
 from ganchain.align import Aligner, Detector
 from ganchain.errors import ChainError, PhotoError, WeightsError
 from ganchain.framing import TIGHT
+from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.beautygan import GeneratorBranch
 from ganchain.nets.srgan import SRResNet
 from ganchain.nets.stargan import StarGAN as StarGANNet
@@ -28,7 +30,7 @@ from ganchain.tensors import Pixels, to_faces
 from ganchain.train.papers import Paper, half_then_linear, losses, picture
 from ganchain.train.papers.beautygan import BeautyGAN
 from ganchain.train.papers.cyclegan import CycleGAN, generator
-from ganchain.train.papers.features import DEVIATION, MEAN, VGG, RegionFeatures, perceptual_features, region_network
+from ganchain.train.papers.features import DEVIATION, MEAN, VGG, FaceFeatures, perceptual_features
 from ganchain.train.papers.gan import GAN, Maxout
 from ganchain.train.papers.srgan import SRGAN, discriminator
 from ganchain.train.papers.srresnet import SRResNetMSE, learning
@@ -526,15 +528,12 @@ def test_vgg_is_read_from_torchvisions_file(tmp_path: Path) -> None:
 
 def test_our_own_features_are_frozen_and_see_a_blur(astronaut: Pixels) -> None:
     net = perceptual_features(None, 5, 4)
-    assert isinstance(net, RegionFeatures)
+    assert isinstance(net, FaceFeatures)
     assert not net.training and not any(parameter.requires_grad for parameter in net.parameters())
     face = to_faces(astronaut[20:212, 120:312])
-    assert net(face).shape == (1, 64, 24, 24)
-    inner = region_network()
-    x = inner.encode[0](inner.stem(nn.functional.pixel_unshuffle(face, 2)))
-    for level in (1, 2):
-        x = inner.encode[level](inner.down[level - 1](x))
-    assert torch.equal(net(face), x)
+    assert net(face).shape == (1, 72, 24, 24)
+    judge = AgeGender.from_tensors(manifest.load("age-gender").tensors).eval()
+    assert torch.equal(net(face), judge.features(face) / 2)
     blurred = nn.functional.avg_pool2d(face, 5, 1, 2, count_include_pad=False)
     assert losses.perceptual(net(face), net(blurred)) > losses.content_mse(face, blurred)
 

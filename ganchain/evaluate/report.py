@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, Subset
@@ -65,14 +66,22 @@ def run(
     for key in (*keys, *against):
         if key not in known:
             raise ChainError(f"evaluate {key}: {available(key, known)}")
+    others = {key: _resolved(ref) for key, ref in against.items()}
     people = {folder: People(data, folder, limit) for folder in (HEADS, FACES)}
     found: dict[str, dict[str, dict[str, float]]] = {}
     console = Console(width=None if Console().is_terminal else 120)
     for key in keys or against or known:
-        names = {"bundled": None} | ({against[key]: against[key]} if key in against else {})
-        found[key] = {name: measured(key, weights, data, people, limit) for name, weights in names.items()}
+        refs: dict[str, str | None] = {"bundled": None} | ({against[key]: others[key]} if key in against else {})
+        found[key] = {name: measured(key, ref, data, people, limit) for name, ref in refs.items()}
         console.print(_table(key, found[key]))
     return found
+
+
+def _resolved(ref: str) -> str:
+    try:
+        return TypeAdapter(manifest.Ref).validate_python(ref)
+    except ValidationError as error:
+        raise ChainError(f"--against {ref}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
 
 
 def measured(
@@ -138,7 +147,7 @@ def contact(data: Path, against: Mapping[str, str], rows: int) -> Image.Image:
     for key, found in EDITS.items():
         for edit in found[:1] if key in ("makeup", "upscale", "upscale-detail") else found:
             shown += [(f"{key.partition('-')[0]}: {edit.name}", edit, None)]
-            shown += [("the other file", edit, against[key])] if key in against else []
+            shown += [("the other file", edit, _resolved(against[key]))] if key in against else []
     pipelines = [(edit.stage, edit.pipeline(weights)) for _, edit, weights in shown]
     people = People(data, HEADS, rows).all
     pictures = []

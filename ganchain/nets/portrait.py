@@ -1,9 +1,10 @@
 """Age and gender: a network reads where each pixel lies on the mean face, arithmetic does the rest.
 
 What age and gender do to a face on average (prototypes, Rowland & Perrett 1995; detail after Tiddeman, Burt &
-Perrett 2001) is stored as planes in the frame of the mean face: colour, gain of the detail bands, lines of old
-age, movement. The network says for each pixel which place of the planes it takes; so lines are as sharp as the
-planes and the face keeps its own resolution. The network's training uses the same arithmetic.
+Perrett 2001) is stored as planes in the frame of the mean face: colour, gain of the detail bands, movement. What
+averages lose is drawn: the lines of old age, stubble, lashes; a beard is evened out to the colour of the cheeks. The
+network says for each pixel which place of the planes it takes; so lines are as sharp as the planes and the face
+keeps its own resolution. The network's training uses the same arithmetic.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ OFFSET = 4.0  # one unit of the network's answer, in px of SIDE
 RIM = 16  # px of SIDE over which an edit fades in from the window's edge
 SIGMAS = (1.0, 2.0, 4.0, 8.0)  # of the detail bands, in px of SIDE
 GAIN = 1.0  # limit of the logarithm of a band's gain
+PALE = 0.022  # share of the chroma that stubble takes for each L it darkens
 SKIN = (18.0, 8.0, 8.0)  # a colour so far from the cheeks' in L, a, b begins to be something else than skin
 
 # planes of the effect of a full step of age, then of gender; of both: the cheeks
 COLOUR, DETAIL, MOVE = 3, len(SIGMAS), 2
 EFFECT = COLOUR + DETAIL + MOVE
+DRAWN = 4  # planes: lines of old age, stubble, lashes (changes of L), and where a beard grows (0..1)
+SHADE, BEARD = 8.0, 18.0  # skin may be so much darker than the cheeks in L; a beard is lifted by so much at most
 
 
 class Portrait(nn.Module):
@@ -39,7 +43,7 @@ class Portrait(nn.Module):
             right and down.
         planes: (2 * EFFECT + 1, P, P): colour in L*a*b*, logarithm of the gain of each band, movement in px of
             SIDE (where a pixel comes from), for age and for gender; then the cheeks (0..1).
-        lines: (1, SIDE, SIDE) change of L by the lines of old age.
+        lines: (DRAWN, SIDE, SIDE): what is drawn.
     """
 
     planes: Tensor
@@ -77,13 +81,18 @@ class Portrait(nn.Module):
         fade = rim(side, faces.device)
         place = grid(side, faces.device) + _shares(resize(offsets.float(), (side, side)) * OFFSET)
         planes = _sample(self.planes.expand(len(faces), -1, -1, -1), place)
-        lines = _sample(self.lines.expand(len(faces), -1, -1, -1), place)
+        drawn = _sample(self.lines.expand(len(faces), -1, -1, -1), place)
         age, gender = condition[:, 0, None, None, None], condition[:, 1, None, None, None]
         effect = age * planes[:, :EFFECT] + gender * planes[:, EFFECT : 2 * EFFECT]
         colour, gains, move = torch.split(effect, [COLOUR, DETAIL, MOVE], dim=1)
         lab = to_lab(faces)
+        wrinkles, stubble, lashes, beard = torch.split(drawn, 1, dim=1)
+        skin, cheek = bare(lab, planes[:, -1:])
         light = (gains.clamp(-GAIN, GAIN).expm1() * bands(lab[:, :1])).sum(dim=1, keepdim=True)
-        light = light + age.clamp(min=0) * lines * bare(lab, planes[:, -1:])
+        male, female = gender.clamp(min=0), (-gender).clamp(min=0)
+        light = light + (age.clamp(min=0) * wrinkles + male * stubble) * skin + female * lashes
+        lab = lab + female * beard * shaved(lab, cheek)
+        colour = colour + F.pad(lab[:, 1:] * (PALE * male * stubble * skin), (0, 0, 0, 0, 1, 0))
         changed = from_lab(lab + colour + F.pad(light, (0, 0, 0, 0, 0, 2)))
         edited = faces + fade * (changed - faces)
         moved = F.grid_sample(
@@ -98,12 +107,25 @@ def bands(light: Tensor) -> Tensor:
     return torch.cat(smooth[:-1], dim=1) - torch.cat(smooth[1:], dim=1)
 
 
-def bare(lab: Tensor, cheeks: Tensor) -> Tensor:
-    """Where there is skin, by the colour of the cheeks: hair, glasses and shadows get no lines. (N, 1, S, S) 0..1."""
+def bare(lab: Tensor, cheeks: Tensor) -> tuple[Tensor, Tensor]:
+    """Where there is skin, by the colour of the cheeks: hair, glasses and shadows get no lines.
+
+    Returns:
+        (N, 1, S, S) 0..1, and the cheeks' colour (N, 3, 1, 1).
+    """
     total = cheeks.sum(dim=(2, 3), keepdim=True) + 1e-6
     colour = (lab * cheeks).sum(dim=(2, 3), keepdim=True) / total
     far = ((lab - colour) / lab.new_tensor(SKIN)[:, None, None]).square().sum(dim=1, keepdim=True).sqrt()
-    return blur((1.9 - far).clamp(0, 1), 2.0 * lab.shape[3] / SIDE)
+    return blur((1.9 - far).clamp(0, 1), 2.0 * lab.shape[3] / SIDE), colour
+
+
+def shaved(lab: Tensor, cheek: Tensor) -> Tensor:
+    """What takes hair off skin of the colour ``cheek``: lighter, the cheeks' chroma, less detail. (N, 3, S, S)."""
+    smooth = torch.cat([blur(plane, 5.0 * lab.shape[3] / SIDE) for plane in torch.split(lab, 1, dim=1)], dim=1)
+    lift = (cheek[:, :1] - SHADE - smooth[:, :1]).clamp(0, BEARD)
+    much = (lift / 6).clamp(0, 1)
+    light = lift - 0.75 * much * (lab[:, :1] - smooth[:, :1])
+    return torch.cat([light, much * 0.7 * (cheek - smooth)[:, 1:]], dim=1)
 
 
 def blur(x: Tensor, sigma: float) -> Tensor:

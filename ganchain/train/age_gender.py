@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -53,7 +54,7 @@ class Balanced(Labelled):
 
     def __init__(self, found: list[Sample]) -> None:
         super().__init__(found)
-        cells: dict[str, dict[str, list[Sample]]] = {}
+        cells: dict[str, dict[str, list[Sample]]] = {}  # by source, and by gender and age group
         for sample in self.found:
             source, age = sample.labels["dataset"].partition("_")[0], sample.labels["age"][:1]
             group = {"2": "young", "3": "young", "4": "middle", "": ""}.get(age, "old")
@@ -63,8 +64,7 @@ class Balanced(Labelled):
 
     def __getitem__(self, index: int) -> Item:
         cells = self.sources[int(torch.multinomial(self.shares, 1))]
-        cell = cells[below(len(cells))]
-        sample = cell[below(len(cell))]
+        sample = (cell := cells[below(len(cells))])[below(len(cell))]
         return to_faces(varied(read(sample.path)))[0], targets(sample)
 
 
@@ -82,7 +82,7 @@ def varied(pixels: Pixels) -> Pixels:
     moved = cv2.warpAffine(pixels, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101)
     seen = cv2.resize(moved, (SEEN, SEEN), interpolation=cv2.INTER_AREA)
     gamma = float(torch.empty(()).uniform_(-0.45, 0.45).exp())
-    light = (seen / 255) ** gamma * (0.9 + 0.2 * torch.rand(3).numpy())
+    light: NDArray[Any] = (seen / 255) ** gamma * (0.9 + 0.2 * torch.rand(3).numpy())
     if _chance(0.15):
         light = np.repeat(light.mean(axis=2, keepdims=True), 3, axis=2)
     if _chance(0.4):
@@ -108,7 +108,7 @@ class Judge(Recipe):
     """Train a network that tells gender and age on ``data``/faces256."""
 
     key = "age-gender"
-    columns = 8
+    columns = 2
 
     def __init__(
         self,
@@ -129,9 +129,8 @@ class Judge(Recipe):
     def losses(self, player: str, batch: Item) -> Mapping[str, Tensor]:
         faces, target = batch
         logits = self.networks["judge"](faces).float()
-        known = ~target.isnan()
         entropy = F.binary_cross_entropy_with_logits(logits, target.nan_to_num(), reduction="none")
-        return {name: (entropy * known)[:, i].mean() for i, name in enumerate(("gender", "age"))}
+        return {name: (entropy * ~target.isnan())[:, i].mean() for i, name in enumerate(("gender", "age"))}
 
     def figures(self, batch: Item) -> Mapping[str, float]:
         """Shares of right answers: on gender, and on age where it is under 40 or 50 and more."""
@@ -142,12 +141,10 @@ class Judge(Recipe):
         return {"score": (gender + age) / 2, "gender accuracy": gender, "age accuracy": age}
 
     def sample(self, batch: Item) -> Tensor:
-        """Rows: faces, each above bars of what is said of it: male (red), old (green), from 0 to the full width."""
-        faces = batch[0][:16]
-        said = torch.sigmoid(self.networks["judge"](faces).float())
-        made = faces.clone()
-        for face, shares in zip(made, said.tolist(), strict=True):
+        """Rows: the face, and bars of what is said of it: male (red), old (green), from 0 to the full width."""
+        said = torch.sigmoid(self.networks["judge"](faces := batch[0][:8]).float())
+        bars = torch.full_like(faces, -1.0)
+        for picture, shares in zip(bars, said.tolist(), strict=True):
             for row, share in enumerate(shares):
-                face[:, SEEN - 12 + 6 * row : SEEN - 6 + 6 * row] = -1
-                face[row, SEEN - 12 + 6 * row : SEEN - 6 + 6 * row, : round(share * SEEN)] = 1
-        return made[: len(made) // self.columns * self.columns]
+                picture[row, 24 + 40 * row : 48 + 40 * row, : round(share * SEEN)] = 1
+        return torch.stack([faces, bars], dim=1).flatten(0, 1)

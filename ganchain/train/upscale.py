@@ -38,6 +38,7 @@ class Upscale(Recipe):
         photos_weight: how often a whole photo is seen for each time a face is.
         luma: weight of the brightness beside that of the colours.
         doubled: share of each batch that teaches to enlarge twice, and the weight of it; the body is shared.
+        squared: squared errors instead of L1: PSNR's own loss, for a last run.
     """
 
     key = "upscale"
@@ -56,10 +57,11 @@ class Upscale(Recipe):
         photos_weight: int = 20,
         luma: float = 1.0,
         doubled: float = 0.25,
+        squared: bool = False,
     ) -> None:
         self.data, self.steps, self.batch, self.rate = data, steps, batch, rate
         self.crop, self.spoilt, self.photos_weight = crop, spoilt, photos_weight
-        self.luma, self.doubled = luma, doubled
+        self.luma, self.doubled, self.squared = luma, doubled, squared
         self.networks: dict[str, nn.Module] = {"student": mergeable.branched(Upscaler(width, depth))}
 
     def dataset(self, split: str) -> Dataset[Any]:
@@ -79,9 +81,10 @@ class Upscale(Recipe):
         }
 
     def pixel(self, error: Tensor) -> Tensor:
-        """L1 of the colours, and of what BT.601 calls their luma."""
+        """L1 (or squared error) of the colours, and of what BT.601 calls their luma."""
         luma = (error * error.new_tensor(LUMA)[:, None, None]).sum(dim=1)
-        return (error.abs().mean() + self.luma * luma.abs().mean()) / (1 + self.luma)
+        far = torch.square if self.squared else torch.abs
+        return (far(error).mean() + self.luma * far(luma).mean()) / (1 + self.luma)
 
     def figures(self, batch: tuple[Pair, Pair]) -> Mapping[str, float]:
         small, large = batch[1]

@@ -41,7 +41,7 @@ class Pairs(Dataset[tuple[Pair, ...]]):
             target = np.rot90(target, below(4))
             target = target[:, ::-1] if below(2) else target
         large = to_faces(target.copy())
-        small = resize(large, (self.crop, self.crop)).clamp(-1, 1)
+        small = to_faces(tensors.to_pixels(resize(large, (self.crop, self.crop))))  # eight bits, as files have
         if not self.fixed and float(torch.rand(())) < self.spoilt:
             small = spoil(small)
         return small[0], large[0]

@@ -1,9 +1,9 @@
 """Feature maps for perceptual losses: VGG's where the user has its weights, else those of a network of our own.
 
 VGG's weights were trained on ImageNet and are not ours to ship; name torchvision's file, for instance
-vgg19-dcbb9e9d.pth. Without it, the encoder of the bundled makeup network stands in. It was trained to find lips,
-lids, brows and skin on aligned faces, and knows nothing else: it is no VGG, weakest away from faces, and results
-with it are not the papers' results.
+vgg19-dcbb9e9d.pth. Without it, a small network of our own stands in, the judge of ``ganchain evaluate``. It was
+trained to tell age and gender of aligned faces, and knows nothing else: it is no VGG, weakest away from faces, and
+results with it are not the papers' results.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganchain import checkpoints, manifest
 from ganchain.errors import WeightsError
-from ganchain.nets.unet import UNSHUFFLE, UNet
+from ganchain.nets.age_gender import AgeGender
+from ganchain.nets.unet import UNet
 from ganchain.paint import REGIONS
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels in 0..1
@@ -77,31 +77,28 @@ class VGG(nn.Module):
         return self.features(((pictures + 1) / 2 - self.mean) / self.deviation)
 
 
-class RegionFeatures(nn.Module):
-    """What the makeup network sees halfway down. (N, 3, H, W) in -1..1 -> (N, 64, H / 8, W / 8); 8 divides H and W.
+class FaceFeatures(nn.Module):
+    """What the judge of age and gender sees halfway. (N, 3, H, W) in -1..1 -> (N, C, H / 8, W / 8); 8 divides H and W.
 
-    Its squared errors are of the size of the pixels' own; a blur costs two to three times as much as noise or a tint.
+    Halved, so that squared errors are of the size of the pixels' own; a blur costs four times as much as noise.
     """
 
-    def __init__(self, net: UNet, level: int = 2) -> None:
+    def __init__(self, judge: AgeGender) -> None:
         super().__init__()
-        self.stem, self.down, self.encode = net.stem, net.down[:level], net.encode[: level + 1]
+        self.judge = judge
 
     def forward(self, pictures: Tensor) -> Tensor:
-        x = self.encode[0](self.stem(F.pixel_unshuffle(pictures, UNSHUFFLE)))
-        for down, blocks in zip(self.down, self.encode[1:], strict=True):
-            x = blocks(down(x))
-        return x
+        return self.judge.features(pictures) / 2
 
 
 def perceptual_features(vgg: Path | None, block: int, conv: int) -> nn.Module:
-    """VGG's activation relu``block``_``conv`` from the file ``vgg``, or ``RegionFeatures`` without one; frozen.
+    """VGG's activation relu``block``_``conv`` from the file ``vgg``, or ``FaceFeatures`` without one; frozen.
 
     Raises:
         WeightsError: the file cannot be read, or is no VGG with that layer.
     """
     if vgg is None:
-        net: nn.Module = RegionFeatures(region_network())
+        net: nn.Module = FaceFeatures(AgeGender.from_tensors(manifest.load("age-gender").tensors))
     else:
         flat = {key: tensor for one in checkpoints.read(vgg).values() for key, tensor in one.items()}
         net = VGG.from_tensors(flat, block, conv)

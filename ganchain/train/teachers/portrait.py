@@ -20,10 +20,14 @@ from ganchain.nets.portrait import SIDE
 from ganchain.tensors import resize
 from ganchain.train.teachers.prototypes import Floats, Prototypes, spline
 
-UNITS = (2.2, 2.4)  # of the regression's effect in a full step of age and of gender
-KEPT = np.array([0.3, 0.1, 0.1])  # of the mean change of L, a and b: the rest is skin colour
-EXPRESSION, LOSS = 3.5, 0.35  # detail gained is exaggerated (log-means underrate it), detail lost is not
+UNITS = (2.7, 2.7)  # of the regression's effect in a full step of age and of gender
+KEPT = np.array([[0.3, 0.1, 0.1], [0.1, 0.1, 0.1]])  # of the mean change of L, a and b: the rest is skin colour
+EXPRESSION = np.array([3.5, 1.6])  # detail gained is exaggerated (log-means underrate it), by age and gender
+LOSS = 0.35  # of that for detail lost
 LINES = 11.0  # depth of a wrinkle in L
+CALM = np.array([0.6, 0.25])  # share of the mean change of eyes and brows that is left out, age and gender
+LIPS = np.array([1.5, -6.0, -1.5])  # L*a*b* of male lips beside the average, and of female ones the other way
+STUBBLE, LASHES = -9.0, -14.0  # in L
 COARSE = 128  # side of the stored planes; the lines keep SIDE
 
 Line = tuple[Points, float]
@@ -34,11 +38,12 @@ def planes(prototypes: Prototypes) -> tuple[Tensor, Tensor]:
     shape = prototypes.shape
     mask = face_mask(shape)
     mean = (prototypes.colour * mask).sum(axis=(2, 3), keepdims=True) / mask.sum()
-    calm = 1 - 0.6 * features(shape)  # averages of eyes and brows differ mostly by blur
+    calm = 1 - CALM[:, None, None, None] * features(shape)  # averages of eyes and brows differ by blur, too
     below = hairless(shape)
-    colour = (prototypes.colour - mean * (1 - KEPT[:, None, None])) * mask * calm * below
-    detail = prototypes.detail * np.where(prototypes.detail > 0, EXPRESSION, LOSS * EXPRESSION) * mask
-    detail *= np.stack([calm, below])[:, None]
+    colour = (prototypes.colour - mean * (1 - KEPT[:, :, None, None])) * mask * calm * below
+    detail = prototypes.detail * np.where(prototypes.detail > 0, 1, LOSS) * EXPRESSION[:, None, None, None] * mask
+    detail *= np.stack([calm[0, 0], below])[:, None]
+    colour[1] += LIPS[:, None, None] / UNITS[1] * lips(shape)
     layers = []
     for index, unit in enumerate(UNITS):
         there = spline(shape + unit * prototypes.moves[index], shape)
@@ -46,7 +51,9 @@ def planes(prototypes: Prototypes) -> tuple[Tensor, Tensor]:
         layers += [unit * colour[index], unit * detail[index], move]
     stacked = np.concatenate([*layers, cheeks(shape)[None]]).astype(np.float32)
     coarse = resize(torch.from_numpy(stacked)[None], (COARSE, COARSE))[0]
-    return coarse, torch.from_numpy(LINES * mask * wrinkles(shape))[None].float()
+    where = beard(shape)
+    drawn = np.stack([LINES * mask * wrinkles(shape), STUBBLE * where * bristles(), LASHES * lashes(shape), where])
+    return coarse, torch.from_numpy(drawn).float()
 
 
 def hairless(points: Points) -> Floats:
@@ -74,6 +81,37 @@ def features(points: Points) -> Floats:
     """Eyes and brows, feathered. (SIDE, SIDE) 0..1."""
     parts = [points[36:42], points[42:48], points[17:22], points[22:27]]
     return _filled(parts, 9, 3.0)
+
+
+def lips(points: Points) -> Floats:
+    """Both lips without the mouth's opening, feathered. (SIDE, SIDE) 0..1."""
+    return _filled([points[48:60]], -3, 1.5) * (1 - _filled([points[60:68]], 1, 1.0))
+
+
+def beard(points: Points) -> Floats:
+    """Jaw, chin and upper lip, feathered, without the lips. (SIDE, SIDE) 0..1."""
+    nose, inner = points[33] + (0, 5), points[[31, 35]] + (0, 6)
+    left, right = (points[[a, b]].mean(axis=0) for a, b in ((3, 48), (13, 54)))
+    ring = np.concatenate([points[2:15], [right], inner[1:], [nose], inner[:1], [left]])
+    return _filled([ring], -7, 5.0) * (1 - _filled([points[48:60]], 5, 1.5))
+
+
+def lashes(points: Points) -> Floats:
+    """The upper lids' lines, longest at the outer corners. (SIDE, SIDE) 0..1."""
+    canvas = np.zeros((SIDE, SIDE), np.float32)
+    for line in (points[36:40], points[[45, 44, 43, 42]]):
+        outward = line[0] + (line[0] - line[3]) * 0.12 - (0, 1.5)
+        place = np.round(np.concatenate([[outward], line]) * 16).astype(np.int32)
+        cv2.polylines(canvas, [place], False, 1.0, 3, cv2.LINE_AA, 4)
+    return np.asarray(cv2.GaussianBlur(canvas, (0, 0), 1.2), np.float32)
+
+
+def bristles() -> Floats:
+    """Short hairs that point down, of mean 1. (SIDE, SIDE)."""
+    noise = np.random.default_rng(5).normal(size=(SIDE, SIDE)).astype(np.float32)
+    fine = cv2.GaussianBlur(noise, (0, 0), sigmaX=0.5, sigmaY=1.3)
+    patches = cv2.GaussianBlur(noise, (0, 0), 6.0)
+    return np.asarray((1 + 0.3 * fine / fine.std() + 0.15 * patches / patches.std()).clip(0.1, 2.2), np.float32)
 
 
 def _filled(parts: list[Points], grow: int, feather: float) -> Floats:

@@ -1,0 +1,238 @@
+"""Age, gender and hair: what the edits promise, and the judge of them."""
+
+from __future__ import annotations
+
+import csv
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ganchain import architectures, manifest, registry
+from ganchain.align import Aligner, Detector
+from ganchain.framing import HEAD, TIGHT
+from ganchain.lab import to_lab
+from ganchain.nets import portrait
+from ganchain.nets.age_gender import AgeGender
+from ganchain.nets.portrait import Portrait
+from ganchain.pipeline import Pipeline
+from ganchain.recolour import strands
+from ganchain.stages.attributes import firm
+from ganchain.tensors import Pixels, resize
+from ganchain.train import recipes
+from ganchain.train.age_gender import SHARES, Balanced, Judge, targets
+from ganchain.train.data import samples
+
+EDITS: list[dict[str, str]] = [{"age": "young"}, {"age": "old"}, {"gender": "female"}, {"gender": "male"}]
+HAIR = np.s_[25:60, 190:260]  # the top of the astronaut's head
+FACE = np.s_[95:150, 190:255]
+
+
+def edited(pixels: Pixels, **options: Any) -> Pixels:
+    return np.asarray(Pipeline([registry.stage("attributes")(**options)])(pixels).image)
+
+
+def judge() -> AgeGender:
+    return AgeGender.from_tensors(manifest.load("age-gender").tensors).eval()
+
+
+def chip(pixels: Pixels, side: int = 256) -> Tensor:
+    return Aligner(TIGHT).chip(pixels, Detector()(pixels)[0], side)
+
+
+def lab(pixels: Pixels, place: Any) -> Tensor:
+    """Mean L*a*b* of a part of the picture."""
+    part = torch.from_numpy(pixels[place].astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
+    return to_lab(part).mean(dim=(0, 2, 3))
+
+
+# --- the edits
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: next(iter(edit.values())))
+def test_strength_is_continuous_and_monotone(astronaut: Pixels, edit: dict[str, Any]) -> None:
+    made = [edited(astronaut, **edit, strength=s / 4).astype(int) for s in range(5)]
+    assert (made[0] == astronaut).all()
+    change = [np.abs(one - astronaut)[40:180, 170:280].mean() for one in made]
+    steps = np.diff(change)
+    assert (steps > 0.2).all()
+    assert max(np.abs(b - a)[40:180, 170:280].mean() for a, b in pairwise(made)) < 0.5 * change[-1]
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: next(iter(edit.values())))
+def test_only_the_head_changes(astronaut: Pixels, edit: dict[str, Any]) -> None:
+    made = edited(astronaut, **edit)
+    for place in (np.s_[:60, :150], np.s_[260:], np.s_[:, 330:]):
+        assert (made[place] == astronaut[place]).all()
+    assert np.abs(made[FACE].astype(int) - astronaut[FACE]).mean() > 2
+
+
+@pytest.mark.parametrize(("edit", "place", "sign"), [(EDITS[1], 1, 1), (EDITS[3], 0, 1)], ids=["old", "male"])
+def test_the_judge_sees_the_edit(astronaut: Pixels, edit: dict[str, Any], place: int, sign: int) -> None:
+    with torch.inference_mode():
+        before, after = (float(judge()(chip(one))[0, place]) * sign for one in (astronaut, edited(astronaut, **edit)))
+    assert before < 0 < after
+
+
+def test_old_hair_is_grey_unless_a_colour_is_asked_for(astronaut: Pixels) -> None:
+    before, grey, half = (
+        lab(one, HAIR) for one in (astronaut, *(edited(astronaut, age="old", strength=s) for s in (1, 0.5)))
+    )
+    assert grey[1:].norm() < 0.5 * before[1:].norm() and grey[0] > before[0] + 5
+    assert grey[0] > half[0] > before[0]
+    black = lab(edited(astronaut, age="old", hair="black"), HAIR)
+    assert black[0] < before[0]
+
+
+def test_grey_hair_of_the_young_turns_brown_and_no_other(astronaut: Pixels) -> None:
+    own, grey = lab(astronaut, HAIR), lab(old := edited(astronaut, age="old"), HAIR)
+    assert (lab(edited(astronaut, age="young"), HAIR) - own).abs().max() < 2
+    young = lab(edited(old, age="young"), HAIR)
+    assert young[1:].norm() > grey[1:].norm() + 3 and young[0] < grey[0] - 8
+
+
+def test_the_old_have_wrinkles_and_the_young_lose_them(astronaut: Pixels) -> None:
+    def detail(pixels: Pixels) -> float:
+        light = to_lab(chip(pixels))[:, :1]
+        return float((light - portrait.blur(light, 2.0)).abs()[..., 95:125, 60:110].mean())  # under an eye
+
+    own = detail(astronaut)
+    assert detail(edited(astronaut, age="old")) > 1.3 * own
+    assert detail(edited(astronaut, age="young")) < 0.95 * own
+
+
+def test_a_beard_is_taken_off_and_skin_is_left(astronaut: Pixels) -> None:
+    skin = torch.tensor([65.0, 14.0, 18.0]).view(1, 3, 1, 1)
+    face = skin.expand(1, 3, 64, 64).clone()
+    assert portrait.shaved(face, skin).abs().max() < 1e-3
+    face[:, 0, 32:] -= 30 + 6 * torch.rand(32, 64, generator=torch.Generator().manual_seed(0))
+    face[:, 1:, 32:] = 2
+    made = face + portrait.shaved(face, skin)
+    assert (made[:, 0, 44:] - face[:, 0, 44:]).mean() > 12
+    assert made[:, 0, 44:].std() < 0.5 * face[:, 0, 44:].std()
+    assert (made[:, 1:, 44:] - skin[:, 1:]).abs().mean() < 0.5 * (face[:, 1:, 44:] - skin[:, 1:]).abs().mean()
+    assert made[:, :, :16].equal(face[:, :, :16])
+
+
+# --- hair
+
+
+def test_the_rim_of_a_bald_head_is_no_hair() -> None:
+    rows, columns = torch.meshgrid(torch.arange(256) - 128.0, torch.arange(256) - 128.0, indexing="ij")
+    radius = (rows**2 + columns**2).sqrt()
+    upper = rows < 0
+    rim, cap = (((radius > 60) & (radius < outer) & upper).float()[None, None] for outer in (68, 90))
+    assert firm(rim).max() == 0
+    assert firm(cap).equal(cap)
+    halves = firm(0.5 * cap)
+    assert 0.4 < halves.max() < 0.6 and firm(0.15 * cap).max() == 0
+    both = firm(torch.cat([rim, cap]))
+    assert both[0].max() == 0 and both[1].equal(cap[0])
+
+
+def test_walls_have_no_strands(astronaut: Pixels) -> None:
+    wall = torch.linspace(-0.6, 0.2, 256).expand(1, 3, 256, 256)
+    assert strands(wall).max() < 0.05
+    edge = torch.where(torch.arange(256) < 128, -0.8, 0.8).expand(1, 3, 256, 256)
+    assert strands(edge)[..., :108].max() == 0
+    head = Aligner(HEAD).chip(astronaut, Detector()(astronaut)[0], 256)
+    assert strands(head)[:, :, 60:75, 100:156].mean() > 0.9  # her fringe
+    assert strands(resize(head, (384, 384)))[:, :, 90:112, 150:234].mean() > 0.9
+
+
+# --- the judge
+
+
+def test_the_judge_takes_any_side(astronaut: Pixels) -> None:
+    net = judge()
+    with torch.inference_mode():
+        answers = torch.cat([net(chip(astronaut, side)) for side in (96, 112, 200, 256)])
+    assert answers.shape == (4, 2)
+    assert (answers < 0).all()  # a woman under 40
+    spread = answers.max(dim=0).values - answers.min(dim=0).values
+    assert (spread < 0.35 * answers.abs().mean(dim=0)).all()
+
+
+def test_its_features_keep_the_place(astronaut: Pixels) -> None:
+    net, face = judge(), chip(astronaut, 192)
+    with torch.inference_mode():
+        assert net.features(face).shape == (1, 72, 24, 24)
+        covered = face.clone()
+        covered[..., :64, :64] = 0
+        change = (net.features(covered) - net.features(face)).abs().mean(dim=1)[0]
+    assert change[:8, :8].mean() > 0.05 and change[16:, 16:].max() == 0
+
+
+def test_it_is_recognised_and_read_back() -> None:
+    net = AgeGender((8, 16, 24), (1, 2, 1)).eval()
+    tensors = net.state_dict()
+    name, found = architectures.recognise({"file": tensors})
+    assert name == "age-gender"
+    again = architectures.build(name, found)
+    faces = torch.rand(2, 3, 64, 64) * 2 - 1
+    assert torch.equal(cast(Tensor, again(faces)), net(faces))
+    assert AgeGender.recognise(manifest.tensors("attributes-portrait")) is None
+    assert Portrait.recognise(tensors) is None
+
+
+# --- the judge's recipe
+
+
+@pytest.fixture
+def labelled(astronaut: Pixels, tmp_path: Path) -> Path:
+    """Seven crops, one a woman of each age, men without an age, and one without labels."""
+    face = Image.fromarray(astronaut[20:212, 120:312]).resize((256, 256))
+    rows = [("female", f"{age}-{age + 9}", "fairface") for age in (20, 30, 40, 50, 60)]
+    rows += [("male", "", "congress_1"), ("", "", "congress_2"), ("male", "70+", "elsewhere")]
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["file", "gender", "age", "dataset", "split"])
+        for index, (gender, age, dataset) in enumerate(rows):
+            face.save(tmp_path / f"{index}.png")
+            table.writerow([f"{index}.png", gender, age, dataset, "train"])
+    return tmp_path
+
+
+def test_old_rises_with_age_and_the_unknown_is_not_learnt(labelled: Path) -> None:
+    goals = torch.stack([targets(sample) for sample in samples(labelled)])
+    assert (goals[:5, 1].diff() > 0).all() and goals[2, 1] == 0.5
+    assert goals[5, 0] == 1 and goals[5, 1].isnan() and goals[6].isnan().all()
+    recipe = Judge(labelled, widths=(8, 16), depths=(1, 1))
+    recipe.networks["judge"].eval()
+    faces = torch.rand(3, 3, 112, 112)
+    known = torch.tensor([[1.0, 0.1], [0.0, torch.nan], [torch.nan, torch.nan]])
+    losses = recipe.losses("judge", (faces, known))
+    assert all(loss.isfinite() and loss > 0 for loss in losses.values())
+    sum(losses.values(), torch.zeros(())).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in recipe.networks["judge"].parameters())
+
+
+def test_cells_of_a_source_are_drawn_equally_often(labelled: Path) -> None:
+    drawn = Balanced(samples(labelled))
+    assert len(drawn) == 7  # what has no gender is left out
+    assert sorted(len(cells) for cells in drawn.sources) == [1, 1, 3]
+    assert drawn.shares.tolist() == pytest.approx([SHARES["fairface"], SHARES["congress"], 1.0])
+    torch.manual_seed(0)
+    goals = torch.stack([drawn[0][1] for _ in range(400)])
+    women = goals[goals[:, 0] == 0, 1]
+    assert 0.2 < (women == 0.5).float().mean() < 0.47  # the one of 40 is as frequent as the two below and above
+    faces = drawn[0][0]
+    assert faces.shape == (3, 112, 112) and faces.abs().max() <= 1
+
+
+def test_the_recipe_learns_its_pictures(labelled: Path) -> None:
+    recipe = cast(Judge, recipes.build("age-gender", labelled, ["widths=[8, 16]", "depths=[1, 1]"]))
+    net = recipe.networks["judge"].train()
+    adam = torch.optim.Adam(net.parameters(), 0.01)
+    faces = torch.stack([torch.full((3, 112, 112), value) for value in (-0.8, 0.8)])
+    goals = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    for _ in range(30):
+        adam.zero_grad()
+        torch.stack(list(recipe.losses("judge", (faces, goals)).values())).sum().backward()
+        adam.step()
+    assert recipe.figures((faces, goals))["score"] == 1
