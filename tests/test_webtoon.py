@@ -16,9 +16,11 @@ from ganchain.pipeline import Pipeline
 from ganchain.stage import Stage
 from ganchain.stages.webtoon import DEPTH, LOOKS, coloured, inked, layers
 from ganchain.tensors import Pixels
+from ganchain.train.adversary import Adversary
+from ganchain.train.datasets.drawings import Drawings, Source, spoilt
 from ganchain.train.landmarks import MODEL
 from ganchain.train.teachers.webtoon import webtoon
-from ganchain.train.webtoon import Drawings, Source, Webtoon, spoilt
+from ganchain.train.webtoon import Webtoon
 
 
 def make(**options: Any) -> Stage:
@@ -89,6 +91,9 @@ def test_the_looks() -> None:
     assert grey.min() >= -1 and grey.max() <= 1
     assert inked(torch.ones(1, 3, 4, 4), torch.zeros(1, 1, 4, 4)).min() > 0.99
     assert inked(torch.ones(1, 3, 4, 4), torch.ones(1, 1, 4, 4)).max() < -0.99
+    ramp = torch.linspace(-1, 1, 201).expand(1, 3, 4, 201)
+    greys = inked(ramp, torch.zeros(1, 1, 4, 201))[0, 0, 0].diff()
+    assert greys.min() > -1e-6 and greys.max() > 2 * greys.mean()  # the lighter the tone, the lighter; in steps
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -130,6 +135,99 @@ def test_drawings_are_cached_and_cropped_together(astronaut: Pixels, tmp_path: P
 def test_spoilt_pictures_keep_shape_and_dtype(astronaut: Pixels) -> None:
     torch.manual_seed(0)
     picture = astronaut[:64, :64]
-    made = [spoilt(picture) for _ in range(30)]
+    made = [spoilt(picture) for _ in range(100)]
     assert all(one.shape == picture.shape and one.dtype == np.uint8 for one in made)
     assert min(one.mean() for one in made) < 0.8 * picture.mean()
+    assert min(one.std() for one in made) < 0.5 * picture.std()
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> list[Source]:
+    """Three plain pictures and what might be drawings of them, each of one grey of its own."""
+    made = []
+    for grey in (40, 120, 200):
+        photo, drawing = tmp_path / f"{grey}.png", tmp_path / f"{grey}.jpg"
+        assert cv2.imwrite(str(photo), np.full((40, 40, 3), grey, np.uint8))
+        assert cv2.imwrite(str(drawing), np.full((160, 80, 3), grey, np.uint8))
+        made.append(Source(photo, 40, (), drawing))
+    return made
+
+
+def test_what_the_discriminator_takes_for_real_is_unpaired(sources: list[Source]) -> None:
+    torch.manual_seed(0)
+    dataset = Drawings(sources * 2, 32, fixed=False, unpaired=True)
+    seen = set()
+    for index in range(60):
+        _, tones, _, other, ink = dataset[index % 6]
+        assert other.shape == tones.shape and ink.shape == (1, 64, 64)
+        assert (other - tones).abs().min() > 0.5
+        seen.add((index % 3, round(float(other.mean()), 1)))
+    assert len(seen) == 6  # both others of each
+    assert len(Drawings(sources, 32, fixed=False)[0]) == 3
+    assert len(Drawings(sources[:1] * 2, 32, fixed=False, unpaired=True)[0]) == 3  # there is no other
+
+
+@pytest.fixture
+def batch() -> tuple[torch.Tensor, ...]:
+    """Two pictures, their drawings, and drawings of others."""
+    torch.manual_seed(0)
+    picture, tones, others = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
+    ink, others_ink = torch.rand(2, 1, 64, 64), torch.rand(2, 1, 64, 64)
+    return picture * 2 - 1, tones * 2 - 1, ink, others * 2 - 1, others_ink
+
+
+@pytest.mark.parametrize("term", ["perceptual", "adversarial"])
+def test_each_added_term_moves_the_student(batch: tuple[torch.Tensor, ...], term: str) -> None:
+    recipe = Webtoon(Path(), crop=32, **{term: 0.5})  # type: ignore[arg-type]
+    student = recipe.networks["student"]
+    value = recipe.losses("student", batch)[term]
+    value.backward()  # type: ignore[no-untyped-call]
+    moved = student.get_parameter("head.weight").grad  # the others get none while the head is zero
+    assert moved is not None and moved.abs().sum() > 0 and value > 0
+    assert term not in Webtoon(Path(), crop=32).losses("student", batch)
+    twice = Webtoon(Path(), crop=32, **{term: 1.0})  # type: ignore[arg-type]
+    for name, net in {**recipe.networks, **recipe.frozen}.items():
+        {**twice.networks, **twice.frozen}[name].load_state_dict(net.state_dict())
+    values = []
+    for one in (recipe, twice):
+        torch.manual_seed(1)
+        values.append(float(one.losses("student", batch)[term].detach()))
+    assert values[1] == pytest.approx(2 * values[0], rel=0.05)
+
+
+def test_the_discriminator_learns_from_others_drawings_and_leaves_the_student_alone(
+    batch: tuple[torch.Tensor, ...],
+) -> None:
+    recipe = Webtoon(Path(), crop=32, adversarial=0.5)
+    student, judge = recipe.networks["student"], recipe.networks["discriminator"]
+    adam = torch.optim.Adam(judge.parameters(), lr=3e-3)
+    values = []
+    for _ in range(30):
+        (value,) = recipe.losses("discriminator", batch).values()
+        adam.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        adam.step()
+        values.append(float(value.detach()))
+    assert values[-1] < 0.5 * values[0]
+    assert all(parameter.grad is None for parameter in student.parameters())
+    own = [one.clone() for one in batch]
+    own[1], own[2] = own[1] * 0, own[2] * 0  # the student's own targets play no part
+    assert realness(recipe, tuple(own)) == pytest.approx(realness(recipe, batch), rel=1e-3)
+    own[3], own[4] = own[3] * 0, own[4] * 0
+    assert realness(recipe, tuple(own)) != pytest.approx(realness(recipe, batch), rel=1e-2)
+
+
+def realness(recipe: Webtoon, batch: tuple[torch.Tensor, ...]) -> float:
+    torch.manual_seed(1)
+    recipe.networks["discriminator"].eval()
+    with torch.no_grad():
+        return float(*recipe.losses("discriminator", batch).values())
+
+
+def test_the_discriminator_sees_a_checkerboard() -> None:
+    torch.manual_seed(0)
+    judge = Adversary(4, 8).eval()
+    plain = torch.zeros(1, 4, 64, 64)
+    board = ((torch.arange(64)[:, None] + torch.arange(64)) % 2 - 0.5).expand_as(plain)
+    assert (judge(plain + 0.2 * board) - judge(plain)).abs().mean() > 1e-4
+    assert judge(plain).shape == (1, 1, 8, 8)
