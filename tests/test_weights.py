@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors.torch import save
 import ganchain
 from ganchain import manifest
 from ganchain.errors import WeightsError
+from ganchain.evaluate.report import WANTED
 
 PACKAGE = Path(ganchain.__file__).parent
 
@@ -28,6 +30,25 @@ def test_bundled_file_is_the_one_of_the_manifest(key: str) -> None:
     assert entry.commercial == "yes"
     card = (resources.files("ganchain.weights") / f"{key}.md").read_text()
     assert entry.licence in card and "seed" in card.lower()
+
+
+@pytest.mark.parametrize("key", manifest.bundled())
+def test_the_card_and_the_manifest_give_the_same_figures(key: str) -> None:
+    card = (resources.files("ganchain.weights") / f"{key}.md").read_text()
+    rows = re.findall(r"^\| (.+?) \| ([-+.e\d]+) \|.*\|?$", card, re.MULTILINE)
+    given = {name: float(value) for name, value in rows}
+    for name, value in manifest.bundled()[key].figures.items():
+        assert given[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
+    assert not WANTED.get(key) or {"ms", "GMAC"} <= given.keys()
+
+
+@pytest.mark.parametrize("key", WANTED)
+def test_what_is_wanted_is_reached_or_argued(key: str) -> None:
+    figures = manifest.bundled()[key].figures
+    card = (resources.files("ganchain.weights") / f"{key}.md").read_text()
+    for name, (sense, bound) in WANTED[key].items():
+        reached = figures[name] >= bound if sense == ">=" else figures[name] <= bound
+        assert reached or f"**Why not {bound:g}" in card, f"{name}: {figures[name]}, wanted {sense} {bound:g}"
 
 
 def test_no_file_lies_there_unlisted() -> None:

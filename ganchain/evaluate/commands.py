@@ -8,7 +8,7 @@ import click
 
 
 def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    pairs = dict(pair.partition("=")[::2] for pair in given)
+    pairs = {pair.partition("=")[0]: pair.partition("=")[2] for pair in given}
     if not all(pairs.values()):
         raise click.BadParameter("write KEY=WEIGHTS, as in webtoon=runs/webtoon/webtoon.safetensors")
     return pairs

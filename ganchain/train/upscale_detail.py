@@ -1,7 +1,7 @@
 """Recipe of the upscaler's detail weights: SRGAN's losses on the compact network (Ledig et al. 2017).
 
 It begins from the fidelity weights, so that the two can be interpolated (ESRGAN, Wang et al. 2018, section 3.4). Loss:
-L1 of the reduced picture, which holds colours and shapes and leaves texture free; features of a network that knows
+L1 of the picture and of its reduction, which holds colours and shapes; features of a network that knows
 faces, or VGG's; and a PatchGAN (Isola et al. 2017) whose real photos are other windows than those of the pairs. More of
 the small pictures are spoilt than for fidelity: what that hides is what detail is invented for.
 """
@@ -9,29 +9,19 @@ the small pictures are spoilt than for fidelity: what that hides is what detail 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from ganchain import manifest
 from ganchain.nets.upscaler import Upscaler
+from ganchain.train.adversary import Adversary
 from ganchain.train.datasets.upscale import Pair
 from ganchain.train.papers import losses
 from ganchain.train.papers.features import perceptual_features
 from ganchain.train.upscale import Upscale
-
-
-def discriminator(width: int) -> nn.Sequential:
-    """A PatchGAN with spectral normalisation (Miyato et al. 2018). (N, 3, H, W) -> realness (N, 1, H / 8, W / 8)."""
-    widths = (3, width, 2 * width, 4 * width)
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(widths):
-        layers += [spectral_norm(nn.Conv2d(inputs, outputs, 4, 2, 1)), nn.LeakyReLU(0.2)]
-    return nn.Sequential(*layers, spectral_norm(nn.Conv2d(widths[-1], 1, 3, padding=1)))
 
 
 class UpscaleDetail(Upscale):
@@ -55,19 +45,19 @@ class UpscaleDetail(Upscale):
         batch: int = 12,
         rate: float = 2e-4,
         crop: int = 40,
-        spoilt: float = 0.5,
+        spoilt: float = 0.3,
         photos_weight: int = 20,
         fidelity: float = 1.0,
         perceptual: float = 0.1,
         adversarial: float = 0.01,
         vgg: Path | None = None,
-        judges: int = 32,
+        judges: int = 16,
     ) -> None:
         super().__init__(data, steps, batch, rate, crop, spoilt=spoilt, photos_weight=photos_weight)
         self.fidelity, self.perceptual, self.adversarial = fidelity, perceptual, adversarial
         self.networks = {
             "student": Upscaler.from_tensors(manifest.load("upscale").tensors),
-            "discriminator": discriminator(judges),
+            "discriminator": Adversary(3, judges),
         }
         self.frozen = {"features": perceptual_features(vgg, block=5, conv=4)}
 
@@ -78,17 +68,17 @@ class UpscaleDetail(Upscale):
             made = student(small, 4).float()
             few = max(1, len(doubled) // 4)
             half = student(doubled[:few], 2).float()
-            seen = self.frozen["features"]
-            error = F.avg_pool2d(made - large, 2)
+            seen, fooled = self.frozen["features"], losses.least_squares_generator
+            error = made - large
+            pixel = 0.25 * self.pixel(error) + 0.75 * self.pixel(F.avg_pool2d(error, 4))
             return {
-                "pixel": self.fidelity * (self.pixel(error) + 0.25 * self.pixel(half - twice[:few])),
+                "pixel": self.fidelity * (pixel + 0.25 * self.pixel(half - twice[:few])),
                 "features": self.perceptual * losses.perceptual(seen(large).float(), seen(made).float()),
-                "adversarial": self.adversarial
-                * (losses.non_saturating(judge(made).float()) + 0.25 * losses.non_saturating(judge(half).float())),
+                "adversarial": self.adversarial * (fooled(judge(made)) + fooled(judge(half))),
             }
         with torch.no_grad():
             made = student(small, 4).float()
-        return {"adversarial": losses.minimax_discriminator(judge(twice).float(), judge(made).float())}
+        return {"adversarial": losses.least_squares_discriminator(judge(twice), judge(made))}
 
     def figures(self, batch: tuple[Pair, Pair]) -> Mapping[str, float]:
         """As of ``Upscale``, and the share of the photo's fine texture that is there."""
