@@ -19,7 +19,7 @@ from ganchain.stages.upscale import Upscale
 from ganchain.stages.webtoon import Webtoon
 from ganchain.tensors import Pixels
 
-CROP = (0.17, 0.0, 0.70, 0.53)  # left, top, right, bottom: shares of the photo's sides
+CROP = (0.22, 0.0, 0.66, 0.44)  # left, top, right, bottom: shares of the photo's sides
 EDITS: list[list[tuple[str, list[Stage]]]] = [
     [
         ("makeup: rose", [Makeup(look="rose")]),
@@ -37,7 +37,7 @@ EDITS: list[list[tuple[str, list[Stage]]]] = [
     [
         ("webtoon: colour", [Webtoon(scope="photo")]),
         ("webtoon: ink", [Webtoon(scope="photo", look="ink")]),
-        ("smoky, black hair, webtoon", [Makeup(look="smoky"), Attributes(hair="black"), Webtoon(scope="photo")]),
+        ("a chain of three", [Makeup(look="smoky"), Attributes(hair="black"), Webtoon(scope="photo")]),
     ],
 ]
 

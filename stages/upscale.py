@@ -31,8 +31,8 @@ class Upscale(Stage):
 
     Options:
         factor: output side / input side; by default what the weights give, 4 with the bundled ones.
-        detail: 0 keeps to what the photo shows (fidelity), 1 adds fine detail as photos have it, and takes away noise
-            and JPEG blocks; 0.5 by default. With other weights than the bundled ones only they decide.
+        detail: 0 keeps to what the photo shows (fidelity), 1 adds fine detail as photos have it; 0.5 by default. With
+            other weights than the bundled ones only they decide.
         scope: photo enlarges the whole photo, face only the pictures of the faces; by default photo.
         weights: other weights than the bundled ones: SRGAN's, or any file that spandrel knows (Real-ESRGAN ...);
             those of face restoration (GFPGAN) work on the faces and keep the photo's size.

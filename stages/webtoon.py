@@ -33,7 +33,8 @@ class Webtoon(Stage):
 
     Options:
         look: "colour" draws the lines over the tones, "ink" draws black lines and greys on white paper.
-        scope: "face" draws the faces and leaves the rest of the photo alone, "photo" draws the whole photo.
+        scope: "face" draws the faces and leaves the rest of the photo alone, "photo" draws the whole photo; by
+            default face in colour, photo in ink.
         weights: other weights than the bundled ones: AnimeGAN2's, or those of a Swapping AutoEncoder.
         style: the picture whose style the Swapping AutoEncoder takes.
         seed: instead of a picture: StyleGAN2 makes one, another for each number.
@@ -55,7 +56,7 @@ class Webtoon(Stage):
         self,
         *,
         look: Literal["colour", "ink"] = "colour",
-        scope: Literal["face", "photo"] = "face",
+        scope: Literal["face", "photo"] | None = None,
         weights: manifest.Ref = "webtoon",
         style: Path | None = None,
         seed: int | None = None,
@@ -65,7 +66,8 @@ class Webtoon(Stage):
         strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
     ) -> None:
         super().__init__()
-        self.look, self.scope, self.strength, self.weights = look, scope, strength, (weights,)
+        self.look, self.strength, self.weights = look, strength, (weights,)
+        self.scope = scope or ("photo" if look == "ink" else "face")
         given = manifest.load(weights)
         architectures.expect(weights, given.architecture, "webtoon")
         if given.architecture != "unet":
@@ -84,7 +86,7 @@ class Webtoon(Stage):
         if given.architecture == "unet":
             self.net = UNet.from_tensors(given.tensors, outputs=PLANES, padding="replicate")
         elif given.architecture == "animegan2":
-            self.hand_over(Painted(given, scope=scope, strength=strength))
+            self.hand_over(Painted(given, scope=self.scope, strength=strength))
         else:
             raise ValueError(f"weights: {weights} only makes style pictures: give it as style_weights")
 

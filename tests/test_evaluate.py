@@ -89,7 +89,7 @@ def test_two_files_side_by_side(heads: Path, tmp_path: Path, monkeypatch: pytest
     assert list(found["upscale"]) == ["bundled", other]
     assert found["upscale"]["bundled"]["gain over bicubic, dB"] > 1
     assert "wanted" in shown.output
-    columns = 1 + 1 + 3 + 4 + 2 + 3  # source, makeup, hair, age and gender, webtoon, upscale twice and the other file
+    columns = 3  # source, the bundled weights' picture, that of the others
     with Image.open("sheet.png") as image:
         assert image.width == report.sheet.sheet([], [""] * columns).width
 
@@ -107,6 +107,22 @@ def test_what_is_not_there_is_said(heads: Path, asked: list[str], said: str) -> 
     shown = CliRunner().invoke(main, ["evaluate", "--data", str(heads), *asked])
     assert shown.exit_code == 2
     assert said in shown.output
+
+
+def test_what_the_crops_do_not_serve_is_left_out(
+    heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in sorted((heads / "faces256").glob("*.png")):
+        (tmp_path / file.name).write_bytes(file.read_bytes())  # tight crops without labels
+    monkeypatch.setattr(report, "measured", lambda *given: {"GMAC": 0.1})
+    found = report.run(tmp_path)
+    assert list(found) == ["upscale", "upscale-detail", "makeup", "webtoon"]
+    said = capsys.readouterr().out
+    assert "attributes-hair: left out" in said and "--framing head" in said
+    assert "age-gender: left out" in said
+    with pytest.raises(ChainError, match="framed 'tight'"):
+        monkeypatch.undo()
+        report.run(tmp_path, ["attributes-hair"])
 
 
 def test_unmet_wishes_are_red() -> None:

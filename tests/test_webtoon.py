@@ -15,6 +15,7 @@ from ganchain.dlib_detector import HogDetector, Landmarks, Points
 from ganchain.pipeline import Pipeline
 from ganchain.stage import Stage
 from ganchain.stages.webtoon import DEPTH, LOOKS, coloured, inked, layers
+from ganchain.stages.webtoon import Webtoon as Drawing
 from ganchain.tensors import Pixels
 from ganchain.train.adversary import Adversary
 from ganchain.train.datasets.drawings import Drawings, Source, spoilt
@@ -231,3 +232,8 @@ def test_the_discriminator_sees_a_checkerboard() -> None:
     board = ((torch.arange(64)[:, None] + torch.arange(64)) % 2 - 0.5).expand_as(plain)
     assert (judge(plain + 0.2 * board) - judge(plain)).abs().mean() > 1e-4
     assert judge(plain).shape == (1, 1, 8, 8)
+
+
+def test_ink_draws_the_whole_photo_unless_told_otherwise() -> None:
+    assert [Drawing(look="colour").scope, Drawing(look="ink").scope] == ["face", "photo"]
+    assert Drawing(look="ink", scope="face").scope == "face"

@@ -45,8 +45,9 @@ def evaluate(
     ganchain evaluate --data DATA --sheet sheet.png
     ganchain evaluate webtoon --data faces/ --against webtoon=runs/webtoon/webtoon.safetensors
 
-    DATA is laid out as for `ganchain train`. A table a key is printed, what is wanted beside what was found, then one
-    line of JSON. The sheet shows faces through every edit: source, makeup, attributes, webtoon, upscale.
+    DATA is laid out as for `ganchain train`. A table a key is printed, what is wanted beside what was found (where they
+    differ, the model card weights/KEY.md says why), then one line of JSON. The sheet shows faces through the edits of
+    KEYS: source, makeup, attributes, webtoon, upscale. What DATA does not serve for is left out and said.
     """
     import torch
 
@@ -60,5 +61,5 @@ def evaluate(
     if out is not None:
         out.write_text(line + "\n", encoding="utf-8")
     if sheet is not None:
-        images.write(images.read(report.contact(data, against, rows)), sheet)
+        images.write(images.read(report.contact(data, keys, against, rows)), sheet)
         click.echo(f"-> {sheet}")

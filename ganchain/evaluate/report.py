@@ -71,10 +71,22 @@ def run(
     found: dict[str, dict[str, dict[str, float]]] = {}
     console = Console(width=None if Console().is_terminal else 120)
     for key in keys or against or known:
+        if not (keys or against) and (reason := _unfit(key, data)):
+            console.print(f"{key}: left out: {reason}")
+            continue
         refs: dict[str, str | None] = {"bundled": None} | ({against[key]: others[key]} if key in against else {})
         found[key] = {name: measured(key, ref, data, people, limit) for name, ref in refs.items()}
         console.print(_table(key, found[key]))
     return found
+
+
+def _unfit(key: str, data: Path) -> str:
+    """Why the pictures in ``data`` do not serve to measure ``key``."""
+    try:
+        recipes.check(key, data)
+    except ChainError as error:
+        return str(error)
+    return ""
 
 
 def _resolved(ref: str) -> str:
@@ -110,7 +122,8 @@ def by_recipe(key: str, weights: str | None, data: Path, limit: int | None) -> d
     with torch.inference_mode():
         rows = [(_size(batch), recipe.figures(batch)) for batch in loader]
     total = sum(size for size, _ in rows)
-    return {name: sum(size * row[name] for size, row in rows) / total for name in rows[0][1] if name != "score"}
+    means = {name: sum(size * row[name] for size, row in rows) / total for name in rows[0][1] if name != "score"}
+    return {"pictures": total, **means}
 
 
 def _size(batch: object) -> int:
@@ -141,13 +154,14 @@ def line(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     return json.dumps(rounded)
 
 
-def contact(data: Path, against: Mapping[str, str], rows: int) -> Image.Image:
-    """Several test heads, each through every edit: source | makeup | attributes | webtoon | upscale."""
+def contact(data: Path, keys: Sequence[str], against: Mapping[str, str], rows: int) -> Image.Image:
+    """Several test heads, each through the edits of ``keys`` (all by default), the source first."""
     shown: list[tuple[str, Edit, str | None]] = []
-    for key, found in EDITS.items():
-        for edit in found[:1] if key in ("makeup", "upscale", "upscale-detail") else found:
-            shown += [(f"{key.partition('-')[0]}: {edit.name}", edit, None)]
-            shown += [("the other file", edit, _resolved(against[key]))] if key in against else []
+    asked = keys or against or EDITS
+    for key, edit in [(key, edit) for key, found in EDITS.items() if key in asked for edit in found]:
+        shown.append((f"{key}: {edit.name}{' of a quarter' * (edit.stage == 'upscale')}", edit, None))
+        if key in against:
+            shown.append((f"{edit.name}, {against[key]}", edit, _resolved(against[key])))
     pipelines = [(edit.stage, edit.pipeline(weights)) for _, edit, weights in shown]
     people = People(data, HEADS, rows).all
     pictures = []
@@ -159,5 +173,4 @@ def contact(data: Path, against: Mapping[str, str], rows: int) -> Image.Image:
             assert photo is not None
             pictures[-1].append(photo.pixels)
     names = [[person.sample.path.stem] for person in people]
-    captions = ["source", *(caption.replace("upscale: x4", "a quarter, x4") for caption, _, _ in shown)]
-    return sheet.sheet(pictures, captions, names)
+    return sheet.sheet(pictures, ["source", *(caption for caption, _, _ in shown)], names)

@@ -105,7 +105,7 @@ def find(name: str) -> type[Recipe]:
 def _cure(module: str, missing: str | None) -> str:
     if missing == module.partition(".")[0]:
         return f"{module}.py must lie beside the YAML, in the current folder, or be installed"
-    return "what training needs is installed by: pip install 'ganchain[train]'"
+    return "what is needed is installed by: pip install 'ganchain[train]' (or 'ganchain[evaluate]', to evaluate)"
 
 
 def options_of(cls: type[Recipe]) -> type[BaseModel]:

@@ -31,7 +31,7 @@ class UpscaleDetail(Upscale):
         crop, spoilt, photos_weight: as in ``Upscale``.
         fidelity: weight of the pixels' L1.
         perceptual: weight of the features' squared error.
-        adversarial: weight of the adversary.
+        adversarial: weight of the adversary; more of it, or more steps, brings grids of dots into flat places.
         vgg: torchvision's file of VGG-19; without it, see ``papers.features``.
         judges: channels of the discriminator's first layer.
     """
@@ -41,17 +41,17 @@ class UpscaleDetail(Upscale):
     def __init__(
         self,
         data: Path,
-        steps: int = 6_000,
-        batch: int = 12,
-        rate: float = 2e-4,
+        steps: int = 1_600,
+        batch: int = 8,
+        rate: float = 4e-4,
         crop: int = 40,
         spoilt: float = 0.3,
         photos_weight: int = 20,
         fidelity: float = 1.0,
         perceptual: float = 0.1,
-        adversarial: float = 0.01,
+        adversarial: float = 0.08,
         vgg: Path | None = None,
-        judges: int = 16,
+        judges: int = 12,
     ) -> None:
         super().__init__(data, steps, batch, rate, crop, spoilt=spoilt, photos_weight=photos_weight)
         self.fidelity, self.perceptual, self.adversarial = fidelity, perceptual, adversarial
