@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ganchain import registry
 from ganchain.align import FaceRule
+from ganchain.documents import document
 from ganchain.errors import ChainError, GanchainError, available
 from ganchain.images import Format
 from ganchain.manifest import Policy
@@ -116,15 +115,7 @@ def load(chain: str | Path) -> Chain:
 def parse(text: str, source: str, folder: Path) -> Chain:
     """Check the YAML ``text``; ``source`` names it in messages, relative paths start at ``folder``."""
     lines = text.splitlines()
-    try:
-        data = YAML().load(text)
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ChainError(f"{source}:{line}: not valid YAML: {error.problem}{_colour_hint(lines)}") from error
-    except YAMLError as error:
-        raise ChainError(f"{source}: not valid YAML: {error}") from error
-    if not isinstance(data, CommentedMap):
-        raise ChainError(f"{source}:1: a chain is a mapping with the key 'stages'")
+    data = document(text, source, "a chain is a mapping with the key 'stages'", _colour_hint(lines))
     items = data.get("stages")
     if not isinstance(items, CommentedSeq) or not items:
         line = _line(data, ["stages"])

@@ -19,7 +19,7 @@ PACKAGE = Path(ganchain.__file__).parent
 # imports point to the left only
 ORDER = [
     {"_version", "errors", "tensors", "framing", "lab", "weights", "configs"},
-    {"face", "stage", "images", "sheet", "dlib_detector", "tf_bundle", "published"},
+    {"face", "stage", "images", "sheet", "documents", "dlib_detector", "tf_bundle", "published"},
     {"align", "result", "nets", "tiles", "paint", "recolour", "checkpoints"},
     {"adapters", "architectures", "manifest"},
     {"stages", "store", "fetch"},

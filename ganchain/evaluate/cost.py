@@ -36,7 +36,7 @@ def _work(key: str, weights: str | None) -> tuple[Callable[[Tensor], Tensor], in
         stage = EDITS[key][0].built(weights)
         return stage, stage.side or SIDE
     loaded = manifest.load(weights or key)
-    return architectures.build(loaded.architecture, loaded.tensors).eval(), SIDE
+    return architectures.build(loaded.architecture, loaded.tensors), SIDE
 
 
 def _seconds(work: Callable[[Tensor], Tensor], face: Tensor) -> float:

@@ -15,20 +15,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ganchain import manifest, registry
+from ganchain import architectures, manifest, registry
 from ganchain.align import Aligner, Detector
 from ganchain.dlib_detector import Embedder
 from ganchain.errors import PhotoError
 from ganchain.face import Face
 from ganchain.framing import TIGHT
-from ganchain.nets.age_gender import AgeGender
 from ganchain.pipeline import Pipeline
 from ganchain.stage import Stage
 from ganchain.tensors import Pixels, to_faces, to_pixels
+from ganchain.train.age_gender import targets
 from ganchain.train.data import Sample, plain, read, samples
 
 EMBEDDING_SIDE, JUDGED_SIDE = 150, 256  # px, in the tight framing, as dlib's network and the judge learned
-YOUNG, OLD = {"20-29", "30-39"}, {"50-59", "60-69", "70+"}
+AIMS = {"young": (1, -1), "old": (1, 1), "female": (0, -1), "male": (0, 1)}  # place and sign of the judge's answer
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,15 @@ class People:
             raise PhotoError("no face is found in the pictures of the test split")
         return people
 
+    @cached_property
+    def embed(self) -> Embedder:
+        return Embedder()
+
+    @cached_property
+    def embeddings(self) -> list[NDArray[np.float64]]:
+        """Of ``all``, unedited: read once for every edit and every file of weights."""
+        return [self.embed(person.chip(EMBEDDING_SIDE)) for person in self.all]
+
     def _seen(self) -> Iterator[Person]:
         for sample in self.found:
             pixels = read(sample.path)
@@ -117,12 +126,11 @@ class People:
 
 def identity(key: str, weights: str | None, people: People) -> dict[str, float]:
     """Mean embedding distance to the source, and the share of faces below the edit's limit."""
-    embed, figures = Embedder(), dict[str, float]()
-    sources = [embed(person.chip(EMBEDDING_SIDE)) for person in people.all]
+    figures: dict[str, float] = {}
     for edit in EDITS[key]:
         pipeline, distances = edit.pipeline(weights), []
-        for person, source in zip(people.all, sources, strict=True):
-            made: NDArray[np.float64] = embed(person.chip(EMBEDDING_SIDE, person.edited(pipeline)))
+        for person, source in zip(people.all, people.embeddings, strict=True):
+            made = people.embed(person.chip(EMBEDDING_SIDE, person.edited(pipeline)))
             distances.append(float(np.linalg.norm(made - source)))
         figures[f"{edit.name}: embedding distance"] = float(np.mean(distances))
         figures[f"{edit.name}: share below {edit.limit:g}"] = float(np.mean(np.array(distances) < edit.limit))
@@ -131,23 +139,17 @@ def identity(key: str, weights: str | None, people: People) -> dict[str, float]:
 
 def judged(weights: str | None, people: People) -> dict[str, float]:
     """The share of faces that the judge takes for what the edit aims at; of those labelled the opposite, and of all."""
-    judge = AgeGender.from_tensors(manifest.load("age-gender").tensors).eval()
-    opposite: dict[str, tuple[str, set[str], int, float]] = {
-        "young": ("age", OLD, 1, -1.0),
-        "old": ("age", YOUNG, 1, 1.0),
-        "female": ("gender", {"male"}, 0, -1.0),
-        "male": ("gender", {"female"}, 0, 1.0),
-    }
+    judge = architectures.build("age-gender", manifest.load("age-gender").tensors)
     figures: dict[str, float] = {}
     for edit in EDITS["attributes-portrait"]:
-        label, others, place, sign = opposite[edit.name]
+        place, sign = AIMS[edit.name]
         pipeline, hits, of_others = edit.pipeline(weights), list[bool](), list[bool]()
         for person in people.all:
             face = to_faces(person.chip(JUDGED_SIDE, person.edited(pipeline)))
             with torch.inference_mode():
                 answer = judge(face)
             hits.append(float(answer[0, place]) * sign > 0)
-            of_others += hits[-1:] if person.sample.labels.get(label) in others else []
+            of_others += hits[-1:] if float(targets(person.sample)[place] - 0.5) * sign < 0 else []
         figures[f"{edit.name}: taken for it"] = float(np.mean(hits))
         if of_others:
             figures[f"{edit.name}: taken for it, of the opposite"] = float(np.mean(of_others))

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ganchain import config, manifest
+from ganchain.documents import document
 from ganchain.errors import ChainError
 from ganchain.train import recipes
 from ganchain.train.recipe import Recipe
@@ -159,17 +159,10 @@ def load(file: Path, above: Mapping[str, Any] = MappingProxyType({})) -> Run:
 
 def _read(file: Path, source: str) -> CommentedMap:
     try:
-        data = YAML().load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ChainError(f"{source}: cannot be read: {error}") from error
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ChainError(f"{source}:{line}: not valid YAML: {error.problem}") from error
-    except YAMLError as error:
-        raise ChainError(f"{source}: not valid YAML: {error}") from error
-    if not isinstance(data, CommentedMap):
-        raise ChainError(f"{source}:1: a run is a mapping, as in\nrecipe: webtoon\ndata: faces/")
-    return data
+    return document(text, source, "a run is a mapping, as in\nrecipe: webtoon\ndata: faces/")
 
 
 def _placed(value: Any, folder: Path) -> Any:

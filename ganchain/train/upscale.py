@@ -73,12 +73,16 @@ class Upscale(Recipe):
 
     def losses(self, player: str, batch: tuple[Pair, Pair]) -> Mapping[str, Tensor]:
         student = self.networks["student"]
-        few = max(1, round(self.doubled * len(batch[0][0])))
+        few = self.few(batch[0][0])
         (small, large), (smaller, larger) = (part[:few] for part in batch[0]), batch[1]
         return {
             "pixel_x2": self.doubled * self.pixel(student(small, 2).float() - large),
             "pixel_x4": self.pixel(student(smaller, 4).float() - larger),
         }
+
+    def few(self, pictures: Tensor) -> int:
+        """How many of a batch teach to enlarge twice."""
+        return max(1, round(self.doubled * len(pictures)))
 
     def pixel(self, error: Tensor) -> Tensor:
         """L1 (or squared error) of the colours, and of what BT.601 calls their luma."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganchain import manifest
 from ganchain.nets.upscaler import Upscaler
@@ -21,6 +21,7 @@ from ganchain.train.adversary import Adversary
 from ganchain.train.datasets.upscale import Pair
 from ganchain.train.papers import losses
 from ganchain.train.papers.features import perceptual_features
+from ganchain.train.recipe import Recipe
 from ganchain.train.upscale import Upscale
 
 
@@ -66,13 +67,13 @@ class UpscaleDetail(Upscale):
         (doubled, twice), (small, large) = batch
         if player == "student":
             made = student(small, 4).float()
-            few = max(1, len(doubled) // 4)
+            few = self.few(doubled)
             half = student(doubled[:few], 2).float()
             seen, fooled = self.frozen["features"], losses.least_squares_generator
             error = made - large
             pixel = 0.25 * self.pixel(error) + 0.75 * self.pixel(F.avg_pool2d(error, 4))
             return {
-                "pixel": self.fidelity * (pixel + 0.25 * self.pixel(half - twice[:few])),
+                "pixel": self.fidelity * (pixel + self.doubled * self.pixel(half - twice[:few])),
                 "features": self.perceptual * losses.perceptual(seen(large).float(), seen(made).float()),
                 "adversarial": self.adversarial * (fooled(judge(made)) + fooled(judge(half))),
             }
@@ -87,11 +88,7 @@ class UpscaleDetail(Upscale):
         fine = float(texture(made) / texture(large))
         return {**super().figures(batch), "texture": fine}
 
-    def load(self, weights: Mapping[str, Tensor]) -> None:
-        self.networks["student"].load_state_dict(dict(weights))
-
-    def exported(self, net: nn.Module) -> Mapping[str, Tensor]:
-        return net.state_dict()
+    load, exported = Recipe.load, Recipe.exported  # nothing is merged here
 
 
 def texture(pictures: Tensor) -> Tensor:
