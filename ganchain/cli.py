@@ -57,6 +57,12 @@ def main() -> None:
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="A file for one photo, else a folder.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option(
+    "--engine",
+    default="torch",
+    show_default=True,
+    help="How networks are run: torch, torch-half, torch-graph (CUDA), openvino, openvino-half (CPU); auto measures.",
+)
+@click.option(
     "--save-stages",
     type=click.Path(path_type=Path, file_okay=False),
     help="Also write the photo after each stage.",
@@ -74,6 +80,7 @@ def run(
     photos: tuple[Path, ...],
     out: Path | None,
     device: str,
+    engine: str,
     save_stages: Path | None,
     license_policy: Policy | None,
     dry_run: bool,
@@ -92,7 +99,9 @@ def run(
     if not photos:
         raise click.UsageError("Missing argument 'PHOTOS...'.")
     keep_steps = save_stages is not None
-    pipeline = Pipeline.from_yaml(chain, device=device, keep_steps=keep_steps, license_policy=license_policy)
+    pipeline = Pipeline.from_yaml(
+        chain, device=device, engine=engine, keep_steps=keep_steps, license_policy=license_policy
+    )
     sources = outputs.expand(photos)
     targets = outputs.Targets(out, Path(chain).stem, pipeline.output, alone=len(sources) == 1)
     pipeline.prepare()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import ceil
 
 import cv2
@@ -20,15 +20,18 @@ from ganchain.framing import EYE_DISTANCE
 from ganchain.stage import Stage
 from ganchain.tensors import Pixels, resize, to_faces, to_pixels
 
-BATCH = 8
+LARGEST_BATCH = 64  # faces
+CPU_FULL = "DefaultCPUAllocator"  # how torch says that the CPU's memory is full
 LARGEST_STEP = 2.0
 WHOLE = 1536  # px: the longest side of a photo that is not tiled
 RIM = 0.12  # share of a window's half side over which a change fades out at its rim
 RESTYLED_RIM = 0.25  # the same for pixels that were replaced: all of the window differs, not only the face
 
 
-def faces(stage: Stage, name: str, canvases: Sequence[Canvas], device: torch.device) -> list[Canvas]:
-    """Run a face stage over canvases, windows of the same side in one batch."""
+def faces(
+    stage: Stage, name: str, canvases: Sequence[Canvas], device: torch.device, batch: int | None = None
+) -> list[Canvas]:
+    """Run a face stage over canvases, windows of the same side in batches of at most ``batch``."""
     if stage.enlarges:
         return [_enlarged(stage, name, canvas, device) for canvas in canvases]
     windows = [stage.framing.within(canvas.framing, canvas.side) for canvas in canvases]
@@ -36,14 +39,32 @@ def faces(stage: Stage, name: str, canvases: Sequence[Canvas], device: torch.dev
     edited = list(canvases)
     for side in sorted(set(sides)):
         same = [index for index, one in enumerate(sides) if one == side]
-        for start in range(0, len(same), BATCH):
-            chunk = same[start : start + BATCH]
-            batch = torch.cat([_window(canvases[i], windows[i], side) for i in chunk]).to(device)
-            out = checked(stage, name, batch)
-            for position, i in enumerate(chunk):
-                part = slice(position, position + 1)
-                edited[i] = _applied(stage, canvases[i], windows[i], batch[part].cpu(), out[part].cpu())
+        given = [_window(canvases[i], windows[i], side) for i in same]
+        answers = batched(partial(checked, stage, name), given, device, batch)
+        for i, window, answer in zip(same, given, answers, strict=True):
+            edited[i] = _applied(stage, canvases[i], windows[i], window, answer)
     return edited
+
+
+def batched(
+    run: Callable[[Tensor], Tensor], given: Sequence[Tensor], device: torch.device, largest: int | None = None
+) -> Iterator[Tensor]:
+    """Run ``run`` over faces, each (1, 3, S, S), several at once; the answers one by one, on the CPU.
+
+    ``largest`` faces at once, else what the device is good at; half as many whenever memory runs out.
+    """
+    size = largest or (LARGEST_BATCH if device.type == "cuda" else 1)
+    start = 0
+    while start < len(given):
+        try:
+            answers = run(torch.cat(list(given[start : start + size])).to(device)).cpu()
+        except (MemoryError, torch.OutOfMemoryError):
+            if size == 1:
+                raise
+            size = (min(size, len(given) - start) + 1) // 2
+            continue
+        yield from torch.split(answers, 1)
+        start += size
 
 
 def whole(stage: Stage, name: str, photo: Photo, chosen: list[Face], device: torch.device) -> tuple[Photo, list[Face]]:
@@ -81,7 +102,11 @@ def checked(stage: Stage, name: str, batch: Tensor) -> Tensor:
     """
     try:
         out = stage(batch)
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        if CPU_FULL in str(error):
+            raise MemoryError(str(error)) from error
         raise StageError(f"stage {name!r} failed on a batch of shape {tuple(batch.shape)}: {error}") from error
     expected = (*batch.shape[:2], batch.shape[2] * stage.scale, batch.shape[3] * stage.scale)
     if not isinstance(out, Tensor) or tuple(out.shape) != expected:

@@ -5,7 +5,8 @@
     ├── PhotoError      a photo cannot be read or written
     ├── FaceError       a picture that must show a face (a makeup reference, say) shows none
     ├── WeightsError    a weight file is missing, changed, cut or of an unknown kind
-    └── StageError      a stage broke its contract while it ran
+    ├── StageError      a stage broke its contract while it ran
+    └── EngineError     an engine is not here, or cannot run a network
 
 The command line prints these without a traceback; anything else is a bug of ours and keeps its traceback.
 """
@@ -38,6 +39,10 @@ class WeightsError(GanchainError):
 
 class StageError(GanchainError):
     """A stage broke its contract while it ran."""
+
+
+class EngineError(GanchainError):
+    """An engine is not here, or cannot run a network."""
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

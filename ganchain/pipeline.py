@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,15 +11,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ganchain import edits, images, manifest
-from ganchain.align import Aligner, Canvas, Detector, FaceRule, choose
+from ganchain import images, manifest
+from ganchain.align import Aligner, Detector, FaceRule, choose
+from ganchain.engines import choice
 from ganchain.errors import ChainError, FaceError, PhotoError, WeightsError
-from ganchain.face import Face, Photo
 from ganchain.framing import HEAD, Framing
 from ganchain.images import Source
-from ganchain.result import Result, Stopwatch
+from ganchain.result import Result
 from ganchain.stage import Stage
-from ganchain.tensors import to_pixels
+from ganchain.walk import Walk, Work
 
 if TYPE_CHECKING:
     from ganchain.config import Chain, Output
@@ -33,6 +32,10 @@ class Pipeline:
         stages: the stages in order; the same class may stand twice.
         faces: "all", "largest", or numbers of the usable faces, best first.
         device: "auto" (CUDA where there is one), "cpu" or "cuda".
+        engine: how the networks are run: "torch" (float32, the reference), another one of ``ganchain.engines``,
+            "auto" (the fastest that agrees with it, measured once), or what ``engines`` of another pipeline says.
+        batch: faces in one network batch; by default as many as CUDA's memory holds, and on a CPU one, since more
+            are no faster there and a face's picture shall not depend on its neighbours, by no bit.
         detector: how faces are found.
         keep_steps: keep the whole photo after each stage in ``Result.steps``.
         output: what ``ganchain run`` writes; the pipeline itself only carries it.
@@ -49,6 +52,8 @@ class Pipeline:
         *,
         faces: FaceRule = "all",
         device: str = "auto",
+        engine: str | Mapping[str, str] = "torch",
+        batch: int | None = None,
         detector: Detector | None = None,
         keep_steps: bool = False,
         output: Output | None = None,
@@ -62,6 +67,7 @@ class Pipeline:
                 manifest.permit(stage.weights, license_policy)
         self.device = _device(device)
         self.stages = [stage.to(self.device).eval() for stage in stages]
+        self._engine, self.batch = engine, batch
         self.faces: FaceRule = faces
         self.keep_steps, self.output = keep_steps, output
         self.detector = detector or Detector()
@@ -72,6 +78,7 @@ class Pipeline:
         chain: str | Path,
         *,
         device: str = "auto",
+        engine: str | Mapping[str, str] = "torch",
         keep_steps: bool = False,
         license_policy: manifest.Policy | None = None,
     ) -> Pipeline:
@@ -82,7 +89,9 @@ class Pipeline:
         from ganchain import config
 
         described = config.load(chain)
-        return cls.from_chain(described, device=device, keep_steps=keep_steps, license_policy=license_policy)
+        return cls.from_chain(
+            described, device=device, engine=engine, keep_steps=keep_steps, license_policy=license_policy
+        )
 
     @classmethod
     def from_chain(
@@ -90,6 +99,7 @@ class Pipeline:
         described: Chain,
         *,
         device: str = "auto",
+        engine: str | Mapping[str, str] = "torch",
         keep_steps: bool = False,
         license_policy: manifest.Policy | None = None,
     ) -> Pipeline:
@@ -98,6 +108,7 @@ class Pipeline:
             [stage.build() for stage in described.stages],
             faces=described.faces,
             device=device,
+            engine=engine,
             keep_steps=keep_steps,
             output=described.output,
             license_policy=license_policy or described.license_policy,
@@ -116,9 +127,14 @@ class Pipeline:
                     stage.prepare(self._align)
         return True
 
+    @cached_property
+    def engines(self) -> dict[str, str]:
+        """How each stage's networks are run, by the stages' names."""
+        return choice.use(dict(zip(self.names, self.stages, strict=True)), self._engine, self.device)
+
     def prepare(self) -> None:
-        """Read what the stages need (reference pictures) now instead of with the first photo."""
-        assert self._ready
+        """Read what the stages need (reference pictures) and choose engines now instead of with the first photo."""
+        assert self._ready and self.engines is not None
 
     def _align(self, path: Path, framing: Framing, side: int) -> Tensor:
         photo = images.read(path)
@@ -133,48 +149,47 @@ class Pipeline:
         Raises:
             GanchainError: the photo cannot be read or a stage failed.
         """
-        self.prepare()
-        watch = Stopwatch()
-        with watch("read"):
-            read = images.read(photo)
-        with watch("detect"):
-            faces = choose(self.detector(read.pixels), self.faces)
-        return self._edited(read, faces, watch)
+        result = self.group([photo])[0]
+        if result.error is not None:
+            raise result.error
+        return result
 
     def run(self, photos: Iterable[Source] | str | Path) -> Iterator[Result]:
         """Run photos one after the other; a photo that fails gives a "failed" result and the rest go on."""
         for photo in [photos] if isinstance(photos, str | Path) else photos:
-            try:
-                yield self(photo)
-            except Exception as error:  # one bad photo must not cost the others
-                name = photo if isinstance(photo, str | Path) else type(photo).__name__
-                yield Result(str(name), "failed", error=error)
+            yield from self.group([photo])
 
-    def _edited(self, photo: Photo, faces: list[Face], watch: Stopwatch) -> Result:
-        chosen = [face for face in faces if face.left_out is None]
-        result = Result(photo.name, "ok", photo, faces, seconds=watch.seconds)
-        active = [(n, s) for n, s in zip(self.names, self.stages, strict=True) if s.strength > 0 or s.enlarges]
-        if not chosen and any(stage.scope == "face" for stage in self.stages):
-            result.status = "no_face"
-            return result
-        canvases: list[Canvas] = []
-        for name, stage in active:
-            with watch(name), torch.inference_mode():
-                if stage.scope == "photo":
-                    photo = _pasted(photo, canvases)
-                    canvases = []
-                    photo, chosen = edits.whole(stage, name, photo, chosen, self.device)
-                else:
-                    canvases = canvases or [self._aligner.canvas(photo.pixels, face) for face in chosen]
-                    canvases = edits.faces(stage, name, canvases, self.device)
-            if self.keep_steps:
-                result.steps.append((name, _pasted(photo, canvases)))
-        with watch("paste"):
-            result.photo = _pasted(photo, canvases)
-            if self.output is None or self.output.write != "photo":
-                shown = canvases or [self._aligner.canvas(result.photo.pixels, face) for face in chosen]
-                result.pictures = [to_pixels(canvas.after)[0] for canvas in shown]
-        return result
+    def group(self, photos: Sequence[Source]) -> list[Result]:
+        """Run photos side by side: the faces of all of them share each stage's network batches.
+
+        All pixels are held at once; for folders of any size there is ``batch``. Results come in the order of the
+        photos; one that fails gives a "failed" result and costs the others nothing.
+        """
+        self.prepare()
+        works = [self._begun(photo) for photo in photos]
+        walk = Walk(self._aligner, self.device, self.batch)
+        for name, stage in zip(self.names, self.stages, strict=True):
+            if stage.strength > 0 or stage.enlarges:
+                walk.step(stage, name, works)
+                if self.keep_steps:
+                    walk.keep(name, works)
+        walk.end(works, pictures=self.output is None or self.output.write != "photo")
+        return [work.result for work in works]
+
+    def _begun(self, source: Source) -> Work:
+        """Read, find, choose."""
+        name = str(source) if isinstance(source, str | Path) else type(source).__name__
+        work = Work(Result(name, "ok"))
+        with work.guarded():
+            with work.watch("read"):
+                photo = images.read(source)
+            with work.watch("detect"):
+                faces = choose(self.detector(photo.pixels), self.faces)
+            work.photo, work.chosen = photo, [face for face in faces if face.left_out is None]
+            work.result = Result(photo.name, "ok", photo, faces, seconds=work.watch.seconds)
+            if not work.chosen and any(stage.scope == "face" for stage in self.stages):
+                work.result.status = "no_face"
+        return work
 
 
 @contextmanager
@@ -184,13 +199,6 @@ def _placed(name: str, stage: Stage) -> Iterator[None]:
         yield
     except (PhotoError, FaceError, WeightsError) as error:
         raise type(error)(f"{stage.where}: {name}: {error}".removeprefix(": ")) from error
-
-
-def _pasted(photo: Photo, canvases: list[Canvas]) -> Photo:
-    pixels = photo.pixels
-    for canvas in reversed(canvases):  # the best face last, on top
-        pixels = Aligner.paste(pixels, canvas)
-    return replace(photo, pixels=pixels)
 
 
 def _device(name: str) -> torch.device:

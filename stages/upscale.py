@@ -84,6 +84,8 @@ class Upscale(Stage):
     def forward(self, faces: Tensor) -> Tensor:
         if self.worker:
             return self.worker.forward(faces)
+        if self.strength == 1:
+            return self.net(faces, self.scale)
         plain = resize(faces, (faces.shape[2] * self.scale, faces.shape[3] * self.scale))
         if self.strength == 0:
             return plain

@@ -63,6 +63,8 @@ class AnimeGAN2(nn.Module):
         residuals: inverted residual blocks.
     """
 
+    accelerable = ("forward",)
+
     def __init__(self, align_corners: bool = True, width: int = 32, residuals: int = 4) -> None:
         super().__init__()
         self.align_corners = align_corners

@@ -43,6 +43,8 @@ class BeautyGAN(nn.Module):
     graph's nodes and TensorFlow's defaults.
     """
 
+    accelerable = ("transfer",)
+
     def __init__(self, width: int = 32, repeats: int = 6) -> None:
         super().__init__()
         # in the order in which TensorFlow made, and so numbered, the layers
@@ -104,6 +106,8 @@ class BeautyGAN(nn.Module):
 
 class GeneratorBranch(nn.Module):
     """The authors' PyTorch generator. Faces (N, 3, 256, 256) in -1..1 -> the same; modules named as published."""
+
+    accelerable = ("transfer",)
 
     def __init__(self, width: int = 64, repeats: int = 6) -> None:
         super().__init__()

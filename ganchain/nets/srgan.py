@@ -69,6 +69,8 @@ class SRResNet(nn.Module):
         stages: enlargements by 2.
     """
 
+    accelerable = ("forward",)
+
     def __init__(self, width: int = 64, blocks: int = 16, wide: int = 256, stages: int = 2) -> None:
         super().__init__()
         self.scale = 2**stages

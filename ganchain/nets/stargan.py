@@ -79,6 +79,8 @@ def _published(flat: Mapping[str, Tensor], convs: Mapping[str, str]) -> dict[str
 class Generator(nn.Module):
     """Faces (N, 3, S, S) in -1..1 and wanted labels (N, L) of 0 and 1 -> faces (N, 3, S, S) in -1..1; 4 divides S."""
 
+    accelerable = ("forward",)
+
     def __init__(self, labels: int = 5, width: int = 64, repeats: int = 6) -> None:
         super().__init__()
         self.labels = labels
@@ -121,6 +123,8 @@ class Generator(nn.Module):
 
 class Discriminator(nn.Module):
     """Faces (N, 3, side, side) in -1..1 -> realness (N, 1, h, w) of patches and the labels' logits (N, L)."""
+
+    accelerable = ("forward",)
 
     def __init__(self, side: int = 128, labels: int = 5, width: int = 64, depth: int = 6) -> None:
         super().__init__()

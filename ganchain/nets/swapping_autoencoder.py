@@ -70,6 +70,8 @@ class Encoder(nn.Module):
     ``widths`` are the stem's channels; each after the first halves the side, so s = S / 16 for five.
     """
 
+    accelerable = ("forward",)
+
     def __init__(self, widths: Sequence[int], structure: int, textures: Sequence[int]) -> None:
         super().__init__()
         deep = widths[-1]
@@ -105,6 +107,8 @@ class GeneratorBlock(nn.Module):
 
 class Generator(nn.Module):
     """Structure (N, widths[0], H, W) and a texture (1 or N, style) for each block -> picture, not clamped."""
+
+    accelerable = ("forward",)
 
     def __init__(self, widths: Sequence[int], style: int, ups: Sequence[bool]) -> None:
         super().__init__()

@@ -52,6 +52,8 @@ class UNet(nn.Module):
     The output starts at zero: whoever adds it to something starts from the identity.
     """
 
+    accelerable = ("forward",)
+
     def __init__(
         self,
         inputs: int,

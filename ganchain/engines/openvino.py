@@ -1,0 +1,181 @@
+"""OpenVINO: the network converted once, then run by Intel's CPU plugin (which also serves AMD and ARM)."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ganchain import manifest
+from ganchain.engines.seam import Function, Kernel, tensors_of, with_tensors
+from ganchain.errors import EngineError
+
+KEPT = 8  # compiled models a kernel: one for each shape of its inputs
+TELEMETRY = "openvino_telemetry"
+
+
+@lru_cache(maxsize=1)
+def silent() -> Any:
+    """The module ``openvino``, imported so that it reports nothing to anybody.
+
+    Its import would tell an analytics service; without the package for that it uses its own silent stand-in.
+
+    Raises:
+        EngineError: it is not installed or cannot be imported.
+    """
+    before = sys.modules.get(TELEMETRY)
+    sys.modules[TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import openvino
+    except ImportError as error:
+        raise EngineError(
+            f"openvino cannot be imported ({error}); pip install openvino, or use --engine torch"
+        ) from None
+    finally:
+        del sys.modules[TELEMETRY]
+        if before is not None:
+            sys.modules[TELEMETRY] = before
+    return openvino
+
+
+def installed() -> str | None:
+    """OpenVINO's version; None where it is not installed (there is none for Windows on ARM)."""
+    try:
+        return version("openvino")
+    except PackageNotFoundError:
+        return None
+
+
+def half() -> bool:
+    """Whether OpenVINO computes in bfloat16 on this CPU."""
+    return "BF16" in silent().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def folder() -> Path:
+    """Where converted networks are kept."""
+    return manifest.cache().parent / "engines"
+
+
+class OpenVINO:
+    """Runs kernels on the CPU, sample by sample: a batch is no faster there, and no answer depends on its neighbours.
+
+    Args:
+        half: compute in bfloat16.
+        threads: by default as many as torch uses.
+    """
+
+    def __init__(self, *, half: bool, threads: int | None = None) -> None:
+        self.settings = {
+            "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
+            "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,
+        }
+        self._core = silent().Core()
+
+    def __call__(self, kernel: Kernel) -> Function:
+        compiled: OrderedDict[str, Callable[..., Any]] = OrderedDict()
+        digest = kernel.digest()
+
+        def run(*arguments: Any) -> Any:
+            inputs = tensors_of(arguments)
+            samples = max(len(tensor) for tensor in inputs)
+            shapes = [tuple(tensor.shape[1:]) for tensor in inputs]
+            key = f"{shapes} {_constants(arguments)}"
+            if key not in compiled:
+                first = with_tensors(arguments, (tensor[:1].cpu() for tensor in inputs))
+                compiled[key] = self._compiled(kernel, first, f"{digest} {key}")
+                if len(compiled) > KEPT:
+                    compiled.popitem(last=False)
+            compiled.move_to_end(key)
+            planes = [tensor.expand(samples, *tensor.shape[1:]).contiguous().numpy() for tensor in inputs]
+            answers = [compiled[key]([plane[i : i + 1] for plane in planes]) for i in range(samples)]
+            found = [torch.from_numpy(np.concatenate(parts)) for parts in zip(*answers, strict=True)]
+            return found[0] if len(found) == 1 else tuple(found)
+
+        return run
+
+    def _compiled(self, kernel: Kernel, arguments: Any, name: str) -> Callable[..., list[np.ndarray]]:
+        """The kernel for one sample of these shapes; converted, or read from the cache."""
+        path = folder() / f"{sha256(f'{name} {installed()} {torch.__version__}'.encode()).hexdigest()[:32]}.xml"
+        model = None
+        if path.exists():
+            with suppress(RuntimeError):  # a damaged file is made anew
+                model = self._core.read_model(path)
+        if model is None:
+            model = _converted(kernel, arguments)
+            _keep(model, path)
+        try:
+            request = self._core.compile_model(model, "CPU", self.settings).create_infer_request()
+        except RuntimeError as error:
+            raise EngineError(f"openvino cannot compile {type(kernel.network).__name__}: {_line(error)}") from error
+
+        def run(inputs: list[np.ndarray]) -> list[np.ndarray]:
+            found = request.infer(inputs, share_inputs=True, share_outputs=True)
+            return [found[number].copy() for number in range(len(found))]
+
+        return run
+
+
+def _constants(value: Any) -> Any:
+    """What of the arguments is no tensor, and where the tensors are."""
+    if isinstance(value, tuple | list):
+        return [_constants(one) for one in value]
+    return "tensor" if isinstance(value, Tensor) else value
+
+
+class _Flat(nn.Module):
+    """A kernel as a module whose ``forward`` takes nothing but tensors."""
+
+    def __init__(self, kernel: Kernel, arguments: Any) -> None:
+        super().__init__()
+        self.network = kernel.network  # its weights are found here
+        self.function, self.arguments = kernel.function, arguments
+
+    def forward(self, *inputs: Tensor) -> Any:
+        return self.function(*with_tensors(self.arguments, iter(inputs)))
+
+
+def _converted(kernel: Kernel, arguments: Any) -> Any:
+    """OpenVINO's model of the kernel for inputs of these very shapes."""
+    inputs = tensors_of(arguments)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # of tracing: what is no tensor is a constant, as is meant here
+            module = _Flat(kernel, arguments).eval()
+            model = silent().convert_model(module, example_input=tuple(inputs))
+            model.reshape({port: list(tensor.shape) for port, tensor in zip(model.inputs, inputs, strict=True)})
+            return model
+    except Exception as error:  # the frontend raises anything on what it does not know
+        raise EngineError(f"openvino cannot convert {type(kernel.network).__name__}: {_line(error)}") from error
+
+
+def _keep(model: Any, path: Path) -> None:
+    """Write the model to the cache, whole or not at all; without a cache it is converted again next time."""
+    part = path.with_name(f".{uuid4().hex}")
+    with suppress(OSError, RuntimeError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        silent().save_model(model, f"{part}.xml", compress_to_fp16=False)
+        Path(f"{part}.bin").replace(path.with_suffix(".bin"))
+        Path(f"{part}.xml").replace(path)
+    for suffix in (".xml", ".bin"):
+        with suppress(OSError):
+            Path(f"{part}{suffix}").unlink()
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,243 @@
+"""Engines: each gives what float32 torch gives, the choice is made once, and nothing is reported to anybody."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ganchain import architectures, manifest
+from ganchain.engines import choice, openvino
+from ganchain.engines.choice import Choice, Measured, probe, use
+from ganchain.engines.half import Half, dtype
+from ganchain.engines.seam import Kernel, give, kernels
+from ganchain.errors import EngineError
+from ganchain.pipeline import Pipeline
+from ganchain.stage import Stage
+from ganchain.stages.attributes import Attributes
+from ganchain.stages.makeup import Makeup
+from ganchain.stages.upscale import Upscale
+from ganchain.stages.webtoon import Webtoon
+from ganchain.tensors import Pixels
+from tests.layouts import state
+
+CPU = torch.device("cpu")
+FACES = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
+needs_openvino = pytest.mark.skipif(openvino.installed() is None, reason="openvino has no wheel for this machine")
+needs_half = pytest.mark.skipif(dtype(CPU) is None, reason="this processor computes no bfloat16")
+
+
+def published(model: str) -> nn.Module:
+    architecture, tensors = architectures.recognise({model: state(model)})
+    return architectures.build(architecture, tensors)
+
+
+def called(model: str) -> tuple[Kernel, tuple[Any, ...]]:
+    """A kernel of each published network, narrow, and what to call it with."""
+    net: Any = published(model)
+    labels = torch.tensor([[1.0, 0, 0, 1, 1]]).expand(len(FACES), -1)
+    match model:
+        case "stargan_128":
+            return Kernel(net.generator, "forward"), (FACES, labels)
+        case "webtoon_swapae":
+            faces = FACES.repeat(1, 1, 4, 4)
+            structure, texture = net.encode(faces)
+            textures = [texture] * 2 + [texture.flip(0)] * (net.blocks - 2)
+            return Kernel(net.generator, "forward"), (structure, textures, [None] * net.blocks)
+        case "beautygan_tf1" | "beautygan_pytorch":
+            return Kernel(net, "transfer"), (FACES, FACES[:1].flip(3).expand_as(FACES))
+    return Kernel(net, "forward"), (FACES,)
+
+
+MODELS = ("stargan_128", "webtoon_swapae", "beautygan_tf1", "beautygan_pytorch", "srgan", "animegan2")
+
+
+@needs_openvino
+@pytest.mark.parametrize("model", MODELS)
+def test_openvino_gives_what_torch_gives(model: str) -> None:
+    kernel, given = called(model)
+    with torch.no_grad():
+        expected = kernel.function(*given)
+    run = openvino.OpenVINO(half=False)(kernel)
+    torch.testing.assert_close(run(*given), expected, rtol=0, atol=1e-3)
+    assert expected.std() > 0.01
+    assert len(list(openvino.folder().glob("*.xml"))) == 1
+
+
+@needs_half
+@pytest.mark.parametrize("model", MODELS)
+def test_half_precision_is_near_and_comes_back_as_float32(model: str) -> None:
+    kernel, given = called(model)
+    with torch.no_grad():
+        expected = kernel.function(*given)
+        found = Half(CPU)(kernel)(*given)
+    assert found.dtype == torch.float32
+    error = (found - expected).abs().mean() / expected.std()
+    assert 0 < error < 0.05  # bfloat16 has 8 bits; 0 would mean that nothing ran in it
+
+
+@needs_openvino
+def test_no_answer_depends_on_its_neighbours() -> None:
+    stage = Webtoon().eval()
+    kernel = next(kernels(stage))
+    for half in [False, True] if openvino.half() else [False]:
+        run = openvino.OpenVINO(half=half)(kernel)
+        alone = torch.cat([run(FACES[i : i + 1]) for i in range(len(FACES))])
+        assert torch.equal(run(FACES), alone)
+
+
+def test_kernels_are_found_in_every_stage() -> None:
+    stages = (Makeup(), Attributes(hair="blond", age="old"), Webtoon(), Upscale())
+    assert [[k.method for k in kernels(stage)] for stage in stages] == [
+        ["forward"],
+        ["forward", "forward"],
+        ["forward"],
+        ["detail"],
+    ]
+    assert all(kernel.network.__class__.__name__ != "Portrait" for kernel in kernels(stages[1]))
+
+
+@needs_openvino
+def test_plain_torch_comes_back(astronaut: Pixels) -> None:
+    stage = Makeup(look="evening").eval()
+    face = probe(stage)
+    with torch.inference_mode():
+        before = stage(face)
+        give(stage, openvino.OpenVINO(half=False))
+        between = stage(face)
+        give(stage, Half(CPU) if dtype(CPU) else None)
+        give(stage, None)
+        assert torch.equal(stage(face), before)
+    assert not torch.equal(between, before) and (between - before).abs().max() < 1e-4
+
+
+@needs_openvino
+def test_whole_chains_agree(astronaut: Pixels) -> None:
+    def chain() -> list[Stage]:
+        return [Makeup(look="evening"), Attributes(hair="brown", age="young"), Webtoon(), Upscale(factor=2)]
+
+    plain = Pipeline(chain())
+    photo = plain(astronaut[:300, 60:360]).photo
+    assert plain.engines == dict.fromkeys(plain.names, "torch") and photo is not None
+    for label in choice.labels(CPU)[1:]:
+        pipeline = Pipeline(chain(), engine=label)
+        found = pipeline(astronaut[:300, 60:360]).photo
+        assert found is not None and pipeline.engines == dict.fromkeys(pipeline.names, label)
+        far = np.abs(found.pixels.astype(int) - photo.pixels)
+        assert far.mean() <= choice.TOLERANCE, label
+
+
+def test_auto_takes_the_fastest_that_agrees_and_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {
+        "torch": Measured(0.5, 0.0),
+        "torch-half": Measured(0.3, 0.4),
+        "openvino": Measured(None, reason="no wheel"),
+        "openvino-half": Measured(0.1, 0.6),
+    }
+    monkeypatch.setattr(Choice, "measured", table)
+    assert Choice(Makeup(), CPU).label == "torch-half"
+    monkeypatch.setattr(Choice, "measured", property(lambda self: pytest.fail("measured again")))
+    assert Choice(Makeup(look="rose"), CPU).label == "torch-half"  # the same network
+    monkeypatch.setattr(Choice, "measured", {"torch": Measured(0.5, 0.0)})
+    assert Choice(Webtoon(), CPU).label == "torch"
+    monkeypatch.setattr(Choice, "measured", {"torch": Measured(0.5, 0.0), "torch-half": Measured(0.1, 0.5)})
+    kept = next(openvino.folder().glob("*.json"))
+    for file in openvino.folder().glob("*.json"):
+        file.write_text("damaged")
+    assert kept.exists() and Choice(Webtoon(), CPU).label == "torch-half"
+
+
+def test_what_is_measured_is_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that is quick and wrong is measured as such and not taken."""
+
+    class Blank:
+        def __call__(self, kernel: Kernel) -> Any:
+            return lambda x, factor: torch.full((len(x), 3, x.shape[2] * factor, x.shape[3] * factor), 0.1)
+
+    real = choice.engine
+    monkeypatch.setattr(choice, "labels", lambda device: ["torch", "blank"])
+    monkeypatch.setattr(choice, "engine", lambda label, device: Blank() if label == "blank" else real(label, device))
+    found = Choice(Upscale(factor=2).eval(), CPU)
+    assert found.measured["blank"].seconds < found.measured["torch"].seconds
+    assert found.measured["blank"].difference > 5 and found.label == "torch"
+
+
+@needs_openvino
+def test_converted_networks_are_kept_and_made_again_when_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = next(kernels(Webtoon()))
+    expected = openvino.OpenVINO(half=False)(kernel)(FACES)
+    with monkeypatch.context() as patch:
+        patch.setattr(openvino, "_converted", lambda *_: pytest.fail("converted again"))
+        assert torch.equal(openvino.OpenVINO(half=False)(kernel)(FACES), expected)
+    other = next(kernels(Makeup()))
+    assert openvino.OpenVINO(half=False)(other)(FACES).shape != expected.shape
+    for file in openvino.folder().glob("*.xml"):
+        file.write_text("<net")
+    assert torch.equal(openvino.OpenVINO(half=False)(kernel)(FACES), expected)
+    assert not list(openvino.folder().glob(".*"))
+
+
+@needs_openvino
+def test_nothing_is_reported_to_anybody() -> None:
+    code = (
+        "import socket, sys; calls = []\n"
+        "socket.socket.connect = lambda self, where: calls.append(where)\n"
+        "socket.getaddrinfo = lambda *a, **k: calls.append(a) or []\n"
+        "from ganchain.engines import openvino\n"
+        "core = openvino.silent().Core()\n"
+        "import time; time.sleep(0.5)\n"
+        "print(calls, [m for m in sys.modules if m.startswith('openvino_telemetry')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] == "[] []"
+
+
+def test_what_cannot_be_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages: dict[str, Stage] = {"makeup": Makeup()}
+    with pytest.raises(EngineError, match="makeup: no engine 'openvin'; did you mean 'openvino'"):
+        use(stages, "openvin", CPU)
+    with pytest.raises(EngineError, match=r"openvino: it runs on the CPU; use --device cpu"):
+        choice.engine("openvino", torch.device("cuda"))
+    monkeypatch.setattr("ganchain.engines.half.dtype", lambda device: None)
+    with pytest.raises(EngineError, match="makeup: this processor computes no bfloat16"):
+        use(stages, "torch-half", CPU)
+
+
+@needs_openvino
+def test_a_network_that_cannot_be_converted_is_named() -> None:
+    class Odd(nn.Module):
+        accelerable = ("forward",)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.linalg.eigvals(x).real
+
+    with pytest.raises(EngineError, match="openvino cannot convert Odd"):
+        openvino.OpenVINO(half=False)(Kernel(Odd(), "forward"))(torch.rand(1, 1, 4, 4))
+
+
+@needs_half
+def test_the_compiled_path_of_cuda_runs() -> None:
+    """torch.compile and half precision together, as on CUDA, with a backend that needs neither GPU nor compiler."""
+    kernel = next(kernels(Upscale()))
+    with torch.inference_mode():
+        torch.testing.assert_close(Half(CPU, "eager")(kernel)(FACES, 4), Half(CPU)(kernel)(FACES, 4))
+
+
+def test_a_stage_without_networks_needs_no_engine() -> None:
+    class Plain(Stage):
+        def forward(self, faces: Tensor) -> Tensor:
+            return faces
+
+    assert use({"plain": Plain()}, "auto", CPU) == {"plain": "torch"}
+    assert use({"plain": Plain()}, {"plain": "openvino"}, CPU) == {"plain": "torch"}
+
+
+def test_the_weights_decide_what_is_kept() -> None:
+    first, second = (next(kernels(Upscale(detail=detail))) for detail in (0.0, 1.0))
+    assert first.digest() != second.digest() == next(kernels(Upscale(detail=1.0))).digest()
+    assert manifest.entry("upscale").sha256 != first.digest()
