@@ -105,7 +105,13 @@ class Attributes(Stage):
 def firm(matte: Tensor) -> Tensor:
     """Doubt becomes none, near certainty certainty: 0.2..0.8 spread over 0..1; bald heads have none. (N, 1, H, W)."""
     clear = ((matte - 0.2) / 0.6).clamp(0, 1)
-    thin = -F.max_pool2d(-clear, THICK, 1, THICK // 2)  # an opening takes away what is thinner than THICK
-    area = F.max_pool2d(thin, THICK, 1, THICK // 2).mean(dim=(1, 2, 3), keepdim=True)
+    thin = -largest(-clear)  # an opening takes away what is thinner than THICK
+    area = largest(thin).mean(dim=(1, 2, 3), keepdim=True)
     low, high = SCARCE
     return clear * ((area - low) / (high - low)).clamp(0, 1)
+
+
+def largest(plane: Tensor) -> Tensor:
+    """The maximum over windows of THICK px, rows and columns in turn. (N, 1, H, W) -> the same."""
+    rows = F.max_pool2d(plane, (THICK, 1), 1, (THICK // 2, 0))
+    return F.max_pool2d(rows, (1, THICK), 1, (0, THICK // 2))

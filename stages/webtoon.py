@@ -130,7 +130,7 @@ class Webtoon(Stage):
         if self.worker:
             return self.worker.forward(faces)
         large = enlarged(faces)
-        flat, ink = layers(self.net, faces)
+        flat, ink = layers(self.net, faces, large)
         if self.scope == "face":
             flat = settled(flat, large)
         return large + self.strength * (LOOKS[self.look](flat, ink) - large)
@@ -151,15 +151,15 @@ def enlarged(faces: Tensor) -> Tensor:
     return resize(faces, (height * Webtoon.scale, width * Webtoon.scale)).clamp(-1, 1)
 
 
-def layers(net: nn.Module, faces: Tensor) -> tuple[Tensor, Tensor]:
-    """What ``net`` makes of ``faces`` (N, 3, H, W) -1..1.
+def layers(net: nn.Module, faces: Tensor, large: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """What ``net`` makes of ``faces`` (N, 3, H, W) -1..1; ``large`` is what ``enlarged`` makes of them.
 
     Returns:
         flat: (N, 3, 2 H, 2 W) the tones, -1..1 but for what the network overshoots.
         ink: (N, 1, 2 H, 2 W) 0..1.
     """
     planes: Tensor = net(faces).float()
-    return enlarged(faces) + planes[:, :3], torch.sigmoid(planes[:, 3:])
+    return (enlarged(faces) if large is None else large) + planes[:, :3], torch.sigmoid(planes[:, 3:])
 
 
 def coloured(flat: Tensor, ink: Tensor) -> Tensor:

@@ -157,7 +157,7 @@ def test_what_is_measured_is_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Blank:
         def __call__(self, kernel: Kernel) -> Any:
-            return lambda x, factor: torch.full((len(x), 3, x.shape[2] * factor, x.shape[3] * factor), 0.1)
+            return lambda x, factor: torch.full((len(x), 3 * factor**2, *x.shape[2:]), 0.1)
 
     real = choice.engine
     monkeypatch.setattr(choice, "labels", lambda device: ["torch", "blank"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -58,10 +59,26 @@ class Upscaler(nn.Module):
         return [int(factor) for factor in self.heads]
 
     def forward(self, x: Tensor, factor: int) -> Tensor:
-        return F.interpolate(x, scale_factor=float(factor), mode="bicubic", align_corners=False) + self.detail(
-            x, factor
-        )
+        return F.pixel_shuffle(bicubic(x, factor) + self.detail(x, factor), factor)
 
     def detail(self, x: Tensor, factor: int) -> Tensor:
-        """What bicubic interpolation lacks: (N, 3, H, W) -> (N, 3, H * factor, W * factor)."""
-        return F.pixel_shuffle(self.heads[str(factor)](self.body(x)), factor)
+        """What bicubic interpolation lacks: (N, 3, H, W) -> (N, 3 * factor**2, H, W), before the pixel shuffle."""
+        detail: Tensor = self.heads[str(factor)](self.body(x))
+        return detail
+
+
+def bicubic(x: Tensor, factor: int) -> Tensor:
+    """``F.interpolate(x, scale_factor=factor, mode="bicubic")`` (Keys 1981, a = -0.75) before its pixel shuffle.
+
+    Where the factor is a whole number, each of its factor**2 phases is one fixed 5 x 5 kernel: a convolution, which
+    takes a third of the time. (N, C, H, W) -> (N, C * factor**2, H, W).
+    """
+    n, channels, height, width = x.shape
+    offsets = (torch.arange(factor, device=x.device) + 0.5) / factor - 0.5
+    distance = (torch.arange(-2, 3, device=x.device) - offsets[:, None]).abs()
+    near = (1.25 * distance - 2.25) * distance**2 + 1
+    far = -0.75 * (((distance - 5) * distance + 8) * distance - 4)
+    taps = torch.where(distance <= 1, near, torch.where(distance < 2, far, 0.0)).to(x)
+    kernels = (taps[:, None, :, None] * taps[None, :, None, :]).reshape(factor**2, 1, 5, 5)
+    planes = F.pad(x, (2, 2, 2, 2), mode="replicate").reshape(n * channels, 1, height + 4, width + 4)
+    return F.conv2d(planes, kernels).reshape(n, channels * factor**2, height, width)

@@ -1,0 +1,112 @@
+"""Several photos at once: their faces share batches, and each gets what it would get alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ganchain import edits
+from ganchain.errors import StageError
+from ganchain.pipeline import Pipeline
+from ganchain.stage import Stage
+from ganchain.stages.attributes import Attributes
+from ganchain.stages.makeup import Makeup
+from ganchain.stages.upscale import Upscale
+from ganchain.tensors import Pixels
+
+
+class Tint(Stage):
+    """Reddens; refuses batches with a very dark face, and remembers the sizes of the batches it saw."""
+
+    def __init__(self, scope: str = "face", refuses: bool = False) -> None:
+        super().__init__()
+        self.scope, self.refuses, self.sizes = scope, refuses, list[int]()
+
+    def forward(self, faces: Tensor) -> Tensor:
+        self.sizes.append(len(faces))
+        if self.refuses and float(faces.mean(dim=(1, 2, 3)).min()) < -0.8:
+            raise ValueError("too dark")
+        return faces + torch.tensor([0.2, 0.0, 0.0])[:, None, None]
+
+
+@pytest.fixture(scope="module")
+def photos(astronaut: Pixels, landscape: Pixels) -> list[Pixels]:
+    head = astronaut[:300, 60:360]
+    two = np.concatenate([head, head[:, ::-1]], axis=1)
+    return [head.copy(), landscape, two, (head * 0.8).astype(np.uint8)]
+
+
+def test_faces_of_all_photos_share_a_batch(photos: list[Pixels]) -> None:
+    stage = Tint()
+    results = Pipeline([stage], batch=8).group(photos)
+    assert stage.sizes == [4]  # one, none, two and one
+    assert [result.status for result in results] == ["ok", "no_face", "ok", "ok"]
+    alone = Pipeline([Tint()])
+    for photo, result in zip(photos, results, strict=True):
+        single = alone(photo)
+        assert (np.asarray(result.image) == np.asarray(single.image)).all()
+        assert result.seconds.keys() == single.seconds.keys() and all(value >= 0 for value in result.seconds.values())
+    assert results[0].seconds["tint"] == pytest.approx(results[2].seconds["tint"] / 2)
+
+
+def test_on_the_cpu_no_bit_depends_on_the_neighbours(photos: list[Pixels]) -> None:
+    def chain() -> Pipeline:
+        return Pipeline([Makeup(look="evening"), Attributes(hair="blond", age="old"), Upscale(factor=2)])
+
+    together = chain().group(photos)
+    other = chain()
+    for number in (3, 0, 2, 1):
+        assert (np.asarray(together[number].image) == np.asarray(other(photos[number]).image)).all()
+
+
+def test_one_bad_photo_costs_the_others_nothing(photos: list[Pixels]) -> None:
+    dark = (photos[0] * 0.05).astype(np.uint8)
+    broken = np.zeros((4, 4), np.uint8)
+    detect = Pipeline([Tint()]).detector(photos[0])
+    pipeline = Pipeline([Tint(refuses=True)], batch=8, detector=lambda pixels: detect)  # type: ignore[arg-type]
+    results = pipeline.group([photos[0], dark, broken, photos[3]])
+    assert [result.status for result in results] == ["ok", "failed", "failed", "ok"]
+    assert isinstance(results[1].error, StageError) and "too dark" in str(results[1].error)
+    assert "uint8 RGB" in str(results[2].error)
+    alone = Pipeline([Tint()], detector=pipeline.detector)(photos[3])
+    assert (np.asarray(results[3].image) == np.asarray(alone.image)).all()
+
+
+def test_steps_and_pictures_belong_to_their_photos(photos: list[Pixels]) -> None:
+    results = Pipeline([Tint(), Tint("photo")], keep_steps=True).group(photos[:3:2])
+    for photo, result in zip(photos[:3:2], results, strict=True):
+        assert [name for name, _ in result.steps] == ["tint", "tint-2"]
+        assert all(step.pixels.shape == photo.shape for _, step in result.steps)
+    assert [len(result.pictures) for result in results] == [1, 2]
+
+
+@pytest.mark.parametrize("error", [MemoryError("full"), torch.OutOfMemoryError("full")])
+def test_batches_are_halved_when_memory_runs_out(error: Exception) -> None:
+    sizes: list[int] = []
+
+    def run(batch: Tensor) -> Tensor:
+        sizes.append(len(batch))
+        if len(batch) > 2:
+            raise error
+        return batch * 2
+
+    faces = [torch.full((1, 3, 2, 2), float(value)) for value in range(7)]
+    answers = list(edits.batched(run, faces, torch.device("cpu"), 16))
+    assert sizes == [7, 4, 2, 2, 2, 1]
+    assert [float(answer.mean()) for answer in answers] == [0, 2, 4, 6, 8, 10, 12]
+    with pytest.raises(type(error)):
+        list(edits.batched(lambda batch: (_ for _ in ()).throw(error), faces, torch.device("cpu"), 4))
+
+
+def test_torch_s_own_word_for_a_full_memory_is_known() -> None:
+    class Hungry(Stage):
+        def forward(self, faces: Tensor) -> Tensor:
+            return torch.empty(2**60) if len(faces) > 1 else faces
+
+    with pytest.raises(MemoryError):
+        edits.checked(Hungry(), "hungry", torch.zeros(2, 3, 4, 4))
+    given = [torch.zeros(1, 3, 4, 4)] * 3
+    answers = edits.batched(lambda batch: edits.checked(Hungry(), "hungry", batch), given, torch.device("cpu"), 3)
+    assert len(list(answers)) == 3
