@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Literal
 
 import cv2
@@ -161,21 +162,32 @@ class Aligner:
     Attributes:
         framing: the window of the template that a canvas shows.
         max_side: canvases of larger faces are reduced to this side.
+        side: all canvases have this side; None for the photo's own resolution.
     """
 
     framing: Framing
     max_side: int = 4096
+    side: int | None = None
 
     def canvas(self, pixels: Pixels, face: Face) -> Canvas:
-        """The canvas of ``face`` at the photo's own resolution, mirrored beyond the photo's edge."""
+        """The canvas of ``face``, mirrored beyond the photo's edge."""
         to_photo = similarity(face.landmarks)
         resolution = float(np.hypot(*to_photo[:, 0]))
-        side = min(max(MIN_SIDE, round(self.framing.side * resolution)), self.max_side)
+        own = max(MIN_SIDE, round(self.framing.side * resolution))
+        side = self.side or min(own, self.max_side)
         unit = self.framing.side / side
         corner = np.array([self.framing.left, self.framing.top]) + unit / 2
         matrix = np.column_stack([to_photo[:, :2] * unit, to_photo[:, :2] @ corner + to_photo[:, 2]])
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        chip = cv2.warpAffine(pixels, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+        step, seen = own // side, matrix
+        if step > 1:  # the warp knows no antialiasing
+            height, width = pixels.shape[:2]
+            size = (ceil(width / step), ceil(height / step))
+            pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+            shares = np.array([size[0] / width, size[1] / height])[:, None]
+            seen = matrix * shares
+            seen[:, 2:] += shares / 2 - 0.5
+        chip = cv2.warpAffine(pixels, seen, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
         before = tensors.to_faces(chip.astype(np.uint8))
         return Canvas(before, before.clone(), torch.zeros_like(before[:, :1]), matrix, self.framing)
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from ganchain import registry
@@ -31,7 +31,14 @@ class Output(BaseModel):
     model_config = ConfigDict(extra="forbid")
     write: Literal["photo", "faces", "both"] = "photo"
     format: Format = "png"
+    side: Annotated[int, Field(ge=64, le=4096)] | None = None
     location: Literal["keep", "strip"] = "keep"
+
+    @model_validator(mode="after")
+    def _side_is_of_faces(self) -> Self:
+        if self.side is not None and self.write != "faces":
+            raise ValueError("side is that of face pictures: it needs write: faces")
+        return self
 
 
 class Head(BaseModel):

@@ -117,7 +117,7 @@ class Pipeline:
     @cached_property
     def _aligner(self) -> Aligner:
         framings = [stage.framing for stage in self.stages if stage.scope == "face" and not stage.enlarges]
-        return Aligner(Framing.around(framings or [HEAD]))
+        return Aligner(Framing.around(framings or [HEAD]), side=self.output.side if self.output else None)
 
     @cached_property
     def _ready(self) -> bool:
@@ -173,7 +173,8 @@ class Pipeline:
                 walk.step(stage, name, works)
                 if self.keep_steps:
                     walk.keep(name, works)
-        walk.end(works, pictures=self.output is None or self.output.write != "photo")
+        write = self.output.write if self.output else "both"
+        walk.end(works, whole=write != "faces", pictures=write != "photo")
         return [work.result for work in works]
 
     def _begun(self, source: Source) -> Work:

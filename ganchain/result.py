@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ class Result:
     Attributes:
         name: the photo's path, or what stands for it.
         status: "ok"; "no_face": no usable face, the photo is unchanged; "failed": see ``error``.
-        photo: the whole photo after the chain; None when it failed.
+        whole: the whole photo after the chain, or what makes it; None when it failed.
         faces: all detections in the photo as it was read, best first, with boxes, scores and reasons.
         pictures: the edited faces as (S, S, 3) uint8, in the order of the faces that were edited; none when
             the chain's output is the photo alone.
@@ -37,12 +37,19 @@ class Result:
 
     name: str
     status: Status
-    photo: Photo | None = None
+    whole: Photo | Callable[[], Photo] | None = field(default=None, repr=False)
     faces: list[Face] = field(default_factory=list)
     pictures: list[Pixels] = field(default_factory=list)
     steps: list[tuple[str, Photo]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     error: Exception | None = None
+
+    @property
+    def photo(self) -> Photo | None:
+        """The whole photo after the chain; None when it failed."""
+        if callable(self.whole):  # of a chain that writes faces nobody may ask for it
+            self.whole = self.whole()
+        return self.whole
 
     @property
     def image(self) -> Image.Image:

@@ -95,12 +95,12 @@ class Walk:
             if work.result.status == "ok":
                 work.result.steps.append((name, work.pasted()))
 
-    def end(self, works: Sequence[Work], *, pictures: bool) -> None:
-        """Put the edits back into the photos; ``pictures``: keep those of the faces, too."""
+    def end(self, works: Sequence[Work], *, whole: bool, pictures: bool) -> None:
+        """Put the edits back into the photos (``whole``; else when they are asked for) and keep the faces' ``pictures``."""
         for work in works:
             if work.result.status == "ok":
                 with work.guarded(), work.watch("paste"):
-                    work.photo = work.result.photo = work.pasted()
+                    work.result.whole = work.pasted() if whole else work.pasted
                     if pictures:
                         work.result.pictures = [to_pixels(canvas.after)[0] for canvas in self._canvases(work)]
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from ganchain import edits
+from ganchain import config, edits
 from ganchain.errors import StageError
 from ganchain.pipeline import Pipeline
 from ganchain.stage import Stage
 from ganchain.stages.attributes import Attributes
 from ganchain.stages.makeup import Makeup
 from ganchain.stages.upscale import Upscale
-from ganchain.tensors import Pixels
+from ganchain.tensors import Pixels, resize, to_faces, to_pixels
 
 
 class Tint(Stage):
@@ -110,3 +113,30 @@ def test_torch_s_own_word_for_a_full_memory_is_known() -> None:
     given = [torch.zeros(1, 3, 4, 4)] * 3
     answers = edits.batched(lambda batch: edits.checked(Hungry(), "hungry", batch), given, torch.device("cpu"), 3)
     assert len(list(answers)) == 3
+
+
+@pytest.mark.parametrize("enlargement", [1, 7])
+def test_faces_of_one_side_whatever_the_photo_s(astronaut: Pixels, enlargement: int) -> None:
+    """``side`` cuts large faces without aliasing and small ones at the same size, in the same place."""
+    head = astronaut[:300, 60:360]
+    large = cv2.resize(head, None, fx=enlargement, fy=enlargement, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+    rows, columns = np.indices(large.shape[:2])
+    grain = ((rows + columns) % 2 * 60 - 30)[..., None] * (enlargement > 1)  # one px wide: it must be averaged away
+    text = "stages:\n  - makeup: {strength: 0}\noutput: {write: faces, side: 128}\n"
+    pipeline = Pipeline.from_chain(config.parse(text, "chain", Path()))
+    face = pipeline.detector(large)[0]
+    pipeline.detector = lambda pixels: [face]  # type: ignore[assignment]
+    (picture,) = pipeline((large + grain).clip(0, 255).astype(np.uint8)).pictures
+    expected = Pipeline([Makeup(strength=0)], detector=pipeline.detector)(large).pictures[0]
+    assert picture.shape == (128, 128, 3)
+    plain = to_pixels(resize(to_faces(expected), (128, 128)))[0]
+    assert np.abs(picture.astype(int) - plain).mean() < 2.5
+
+
+def test_the_whole_photo_is_pasted_when_it_is_asked_for(photos: list[Pixels]) -> None:
+    text = "stages:\n  - makeup: {look: evening}\noutput: {write: %s}\n"
+    faces, both = (Pipeline.from_chain(config.parse(text % write, "chain", Path())) for write in ("faces", "both"))
+    lazy, eager = faces(photos[2]), both(photos[2])
+    assert callable(lazy.whole) and not callable(eager.whole)
+    assert (np.asarray(lazy.image) == np.asarray(eager.image)).all()
+    assert all((one == other).all() for one, other in zip(lazy.pictures, eager.pictures, strict=True))
