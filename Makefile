@@ -3,12 +3,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: help install demo test test-tensorflow check wheel clean
+.PHONY: help install demo test soak test-ray test-tensorflow check wheel clean
 
 help:
 	@echo "make install   .venv with ganchain in it, pinned by constraints.txt"
 	@echo "make demo      a photo through the whole chain; the pictures lie in demo/"
 	@echo "make test      the tests"
+	@echo "make soak      the long tests: a hundred kills, two thousand photos (half an hour)"
+	@echo "make test-ray  a batch on two Ray nodes, in an environment of its own (.venv-ray)"
 	@echo "make test-tensorflow"
 	@echo "               what needs TensorFlow, in an environment of its own (.venv-tensorflow, 3 GB)"
 	@echo "make check     ruff, mypy, pyright"
@@ -35,6 +37,17 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest --quiet
+
+soak: install
+	$(BIN)/python -m pytest tests/soak -rP
+
+test-ray: $(VENV)-ray/.installed
+	$(VENV)-ray/bin/python -m pytest --quiet tests/test_cluster.py
+
+$(VENV)-ray/.installed: setup.cfg constraints.txt
+	$(PYTHON) -m venv $(VENV)-ray
+	$(VENV)-ray/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test,ray]'
+	@touch $@
 
 test-tensorflow: $(VENV)-tensorflow/.installed
 	$(VENV)-tensorflow/bin/python -m pytest --quiet tests/test_tensorflow.py tests/test_tf_bundle.py

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganchain._version import VERSION
+from ganchain.cli_batch import batch
+from ganchain.cli_bench import bench
 from ganchain.cli_weights import weights
 from ganchain.errors import GanchainError
 from ganchain.evaluate.commands import evaluate
@@ -42,6 +44,8 @@ def main() -> None:
     \b
     ganchain run portrait photo.jpg          the bundled chain with all four stages
     ganchain run my.yaml photos/ -o out/     your own chain over a folder
+    ganchain batch my.yaml photos/ -o out/   thousands of photos: all cores, resumed after whatever happens
+    ganchain bench my.yaml photos/           what the chain costs on this machine
     ganchain faces photo.jpg -o boxes.png    which faces there are, numbered
     ganchain stages makeup                   what a stage does and its options
     ganchain weights list                    bundled weights, and published ones to fetch or import
@@ -175,7 +179,7 @@ def schema() -> None:
     click.echo(json.dumps(config.schema(), indent=2))
 
 
-for command in (align, train, evaluate, weights):
+for command in (batch, bench, align, train, evaluate, weights):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -54,13 +55,30 @@ def read(source: Source) -> Photo:
     if not isinstance(source, str | os.PathLike | Image.Image):
         raise PhotoError(f"a photo is a path, a PIL image or an array, not {type(source).__name__}")
     name = "image" if isinstance(source, Image.Image) else os.fspath(source)
+    with _explained(name):
+        if isinstance(source, Image.Image):
+            return _decode(source, name)
+        with Image.open(name, formats=_FORMATS) as image:
+            return _decode(image, name)
+
+
+def size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Width, height in px of the photo in a file as its header says, before any orientation; no pixel is decoded.
+
+    Raises:
+        PhotoError: as ``read``, as far as the header tells.
+    """
+    with _explained(os.fspath(path)), Image.open(path, formats=_FORMATS) as image:
+        return image.size
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """What goes wrong with the photo ``name`` becomes a PhotoError with the reason."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd but readable metadata
-            if isinstance(source, Image.Image):
-                return _decode(source, name)
-            with Image.open(name, formats=_FORMATS) as image:
-                return _decode(image, name)
+            yield
     except FileNotFoundError:
         raise PhotoError(f"{name}: no such file") from None
     except UnidentifiedImageError:
@@ -161,10 +179,11 @@ def to_image(photo: Photo) -> Image.Image:
     return image
 
 
-def write(photo: Photo, path: Path, *, keep_location: bool = True) -> None:
+def write(photo: Photo, path: Path, *, keep_location: bool = True, mark: str = "") -> None:
     """Write ``photo`` in the format of the suffix; the file appears whole or not at all.
 
-    JPEG knows no alpha: transparent photos are laid on white there.
+    JPEG knows no alpha: transparent photos are laid on white there. Until it is whole, the file is called
+    ``.MARKHEX.part``; by its ``mark`` a caller knows its own when a crash left one.
 
     Raises:
         PhotoError: the suffix is unknown or the file cannot be written.
@@ -173,11 +192,14 @@ def write(photo: Photo, path: Path, *, keep_location: bool = True) -> None:
     image = to_image(photo)
     if format_ == "jpeg" and photo.alpha is not None:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    part = path.with_name(f".{uuid4().hex}.part")
+    part = path.with_name(f".{mark}{uuid4().hex}.part")
     try:
         exif = _loaded(photo.exif if keep_location else without_location(photo.exif))
         path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(part, format_, icc_profile=_ICC, exif=exif or b"", **_SAVE[format_])
+        with part.open("w+b") as file:
+            image.save(file, format_, icc_profile=_ICC, exif=exif or b"", **_SAVE[format_])
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut can leave a file of the right name and size without content
         part.replace(path)
     except Exception as error:  # Pillow's encoders raise anything, too
         raise PhotoError(f"{path}: cannot be written: {_reason(error)}") from error

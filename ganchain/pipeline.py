@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from ganchain.stage import Stage
 from ganchain.walk import Walk, Work
 
 if TYPE_CHECKING:
+    from ganchain.batch.summary import Summary
     from ganchain.config import Chain, Output
 
 
@@ -67,10 +68,11 @@ class Pipeline:
                 manifest.permit(stage.weights, license_policy)
         self.device = _device(device)
         self.stages = [stage.to(self.device).eval() for stage in stages]
-        self._engine, self.batch = engine, batch
+        self._engine, self._together = engine, batch
         self.faces: FaceRule = faces
         self.keep_steps, self.output = keep_steps, output
         self.detector = detector or Detector()
+        self.described: Chain | None = None
 
     @classmethod
     def from_yaml(
@@ -104,7 +106,7 @@ class Pipeline:
         license_policy: manifest.Policy | None = None,
     ) -> Pipeline:
         """The pipeline of a chain that was read by ``ganchain.config``."""
-        return cls(
+        pipeline = cls(
             [stage.build() for stage in described.stages],
             faces=described.faces,
             device=device,
@@ -113,6 +115,8 @@ class Pipeline:
             output=described.output,
             license_policy=license_policy or described.license_policy,
         )
+        pipeline.described = described
+        return pipeline
 
     @cached_property
     def _aligner(self) -> Aligner:
@@ -167,7 +171,7 @@ class Pipeline:
         """
         self.prepare()
         works = [self._begun(photo) for photo in photos]
-        walk = Walk(self._aligner, self.device, self.batch)
+        walk = Walk(self._aligner, self.device, self._together)
         for name, stage in zip(self.names, self.stages, strict=True):
             if stage.strength > 0 or stage.enlarges:
                 walk.step(stage, name, works)
@@ -176,6 +180,25 @@ class Pipeline:
         write = self.output.write if self.output else "both"
         walk.end(works, whole=write != "faces", pictures=write != "photo")
         return [work.result for work in works]
+
+    def batch(self, inputs: Sequence[str | Path], out: str | Path, **options: Any) -> Summary:
+        """Run files and folders into the folder ``out`` as ``ganchain batch`` does: in processes, resumed where it was.
+
+        A script that calls it needs ``if __name__ == "__main__":``, since the workers import it.
+
+        Args:
+            options: fields of ``ganchain.batch.run.Options``; device and engine are the pipeline's own by default.
+
+        Raises:
+            GanchainError: nothing was begun: an input, an option or ``out`` is wrong, or the pipeline was not made
+                from a chain, of which the workers make theirs.
+        """
+        from ganchain.batch.run import Options, batch
+
+        if self.described is None or self.detector != Detector():
+            raise ChainError("batch needs a pipeline made from a chain (Pipeline.from_yaml) with the usual detector")
+        own = {"device": self.device.type, "engine": self._engine}
+        return batch(self.described, [Path(path) for path in inputs], Path(out), Options(**{**own, **options}))
 
     def _begun(self, source: Source) -> Work:
         """Read, find, choose."""

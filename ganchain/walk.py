@@ -96,7 +96,7 @@ class Walk:
                 work.result.steps.append((name, work.pasted()))
 
     def end(self, works: Sequence[Work], *, whole: bool, pictures: bool) -> None:
-        """Put the edits back into the photos (``whole``; else when they are asked for) and keep the faces' ``pictures``."""
+        """Put the edits back, now (``whole``) or when a photo is asked for, and keep the faces' ``pictures``."""
         for work in works:
             if work.result.status == "ok":
                 with work.guarded(), work.watch("paste"):

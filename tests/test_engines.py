@@ -135,7 +135,7 @@ def test_whole_chains_agree(astronaut: Pixels) -> None:
 def test_auto_takes_the_fastest_that_agrees_and_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     table = {
         "torch": Measured(0.5, 0.0),
-        "torch-half": Measured(0.3, 0.4),
+        "torch-half": Measured(0.32, 0.4),
         "openvino": Measured(None, reason="no wheel"),
         "openvino-half": Measured(0.1, 0.6),
     }
@@ -150,6 +150,26 @@ def test_auto_takes_the_fastest_that_agrees_and_keeps_it(monkeypatch: pytest.Mon
     for file in openvino.folder().glob("*.json"):
         file.write_text("damaged")
     assert kept.exists() and Choice(Webtoon(), CPU).label == "torch-half"
+
+
+def test_of_engines_alike_the_nearest_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {"torch": Measured(0.9, 0.0), "openvino": Measured(0.52, 0.001), "openvino-half": Measured(0.5, 0.2)}
+    monkeypatch.setattr(Choice, "measured", table)
+    assert Choice(Webtoon(), CPU).label == "openvino"
+
+
+def test_an_engine_that_fails_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        def __call__(self, kernel: Kernel) -> Any:
+            raise RuntimeError("no such instruction")
+
+    monkeypatch.setattr(choice, "labels", lambda device: ["torch", "failing"])
+    real = choice.engine
+    monkeypatch.setattr(
+        choice, "engine", lambda label, device: Failing() if label == "failing" else real(label, device)
+    )
+    found = Choice(Webtoon().eval(), CPU)
+    assert "no such instruction" in found.measured["failing"].reason and found.label == "torch"
 
 
 def test_what_is_measured_is_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:

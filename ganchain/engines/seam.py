@@ -6,9 +6,11 @@ arguments are part of the network). What stands around them, all arithmetic on p
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib import import_module
 from typing import Any, Protocol
 
 import torch
@@ -39,8 +41,11 @@ class Kernel:
             self.network.__dict__[self.method] = function
 
     def digest(self) -> str:
-        """SHA-256 of the network's class and weights."""
+        """SHA-256 of the network's code and weights."""
         found = sha256(f"{type(self.network).__qualname__}.{self.method}".encode())
+        for module in sorted({type(part).__module__ for part in self.network.modules()}):
+            if not module.startswith("torch."):
+                found.update(inspect.getsource(import_module(module)).encode())
         for key, tensor in self.network.state_dict().items():
             found.update(f"{key}{tuple(tensor.shape)}{tensor.dtype}".encode())
             found.update(tensor.detach().cpu().contiguous().numpy().tobytes())

@@ -113,4 +113,14 @@ class SRResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.initial_conv(x)
-        return self.final_conv(self.upsample(x + self.body(x)))
+        return self._last(self.upsample(x + self.body(x)))
+
+    def _last(self, x: Tensor) -> Tensor:
+        """``final_conv``, for 2 x 2 pixels at once: a CPU is busier with twelve channels out than with three."""
+        if self.scale % 2:
+            return self.final_conv(x)
+        padding, conv = self.final_conv
+        assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+        kernels = [F.pad(conv.weight, (right, 1 - right, down, 1 - down)) for down in (0, 1) for right in (0, 1)]
+        weight = torch.stack(kernels, dim=1).flatten(0, 1)
+        return F.pixel_shuffle(F.conv2d(padding(x), weight, conv.bias.repeat_interleave(4), stride=2), 2)

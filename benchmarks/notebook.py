@@ -1,0 +1,108 @@
+"""The seed's way: face edits as a notebook stitches them together; ``benchmarks/seed.py`` says what is compared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+from benchmarks.detection import Box
+from ganchain import architectures, manifest, store
+from ganchain.dlib_detector import TEACHER, dlib, model_file
+from ganchain.tensors import Pixels, to_faces, to_pixels
+from tests.formula import published
+
+SIDE = 256
+KEEP = 5  # blocks of the Swapping AutoEncoder that keep the photo's own texture
+LABELS = torch.tensor([[0.0, 1.0, 0.0, 0.0, 1.0]])  # blond, female, young, of StarGAN's five
+MODELS = {  # key in a chain: table of shapes
+    "seed-beautygan": "beautygan_tf1",
+    "seed-stargan": "stargan_128",
+    "seed-webtoon": "webtoon_swapae",
+    "seed-srgan": "srgan",
+}
+
+
+class SeedsWay:
+    """The notebook: models loaded once, then one photo after the other.
+
+    Args:
+        reference: a photo with the face whose makeup is taken.
+        style: the picture whose texture is taken.
+    """
+
+    def __init__(self, reference: Pixels, style: Pixels) -> None:
+        self.detector = dlib.get_frontal_face_detector()
+        self.landmarks = dlib.shape_predictor(str(model_file(TEACHER)))
+        loaded = [manifest.load(key) for key in MODELS]
+        nets: list[Any] = [architectures.build(one.architecture, one.tensors) for one in loaded]
+        self.beautygan, self.stargan, self.webtoon, self.srgan = nets
+        _, chips = self.chips(reference)
+        self.reference = to_faces(chips[0])
+        with torch.no_grad():
+            self.texture = self.webtoon.encode(to_faces(cv2.resize(style, (SIDE, SIDE)).astype(np.uint8)))[1]
+        self.edited(chips[0], {})  # the first one is slower: torch chooses its kernels
+
+    def chips(self, pixels: Pixels) -> tuple[list[Box], list[Pixels]]:
+        """The faces' boxes, and their chips (256, 256, 3)."""
+        boxes = self.detector(pixels, 1)
+        shapes = dlib.full_object_detections()
+        for box in boxes:
+            shapes.append(self.landmarks(pixels, box))
+        places = [(box.left(), box.top(), box.right(), box.bottom()) for box in boxes]
+        return places, dlib.get_face_chips(pixels, shapes, size=SIDE) if boxes else []
+
+    def edited(self, chip: Pixels, spent: dict[str, float]) -> Pixels:
+        """(256, 256, 3) -> (1024, 1024, 3); adds each network's seconds to ``spent``."""
+        networks: dict[str, Callable[[Tensor], Tensor]] = {
+            "makeup": lambda face: self.beautygan.transfer(face, self.reference),
+            "attributes": lambda face: self.stargan.generator(face, LABELS),
+            "webtoon": self._drawn,
+            "upscale": self._enlarged,
+        }
+        for name, network in networks.items():
+            start = time.perf_counter()
+            with torch.no_grad():
+                chip = to_pixels(network(to_faces(chip)).clamp(-1, 1))[0]
+            spent[name] = spent.get(name, 0.0) + time.perf_counter() - start
+        return chip
+
+    def _drawn(self, face: Tensor) -> Tensor:
+        structure, own = self.webtoon.encode(face)
+        return self.webtoon.decode(structure, [own] * KEEP + [self.texture] * (self.webtoon.blocks - KEEP))
+
+    def _enlarged(self, face: Tensor) -> Tensor:
+        """SRResNet layer by layer as it was published, whatever ganchain's own way through it may be."""
+        first = self.srgan.initial_conv((face + 1) / 2)
+        return self.srgan.final_conv(self.srgan.upsample(first + self.srgan.body(first)))
+
+    def __call__(self, path: Path, out: Path) -> tuple[dict[str, float], list[Box]]:
+        """One photo, its faces written into ``out``: seconds by step, and the faces' boxes."""
+        spent: dict[str, float] = {}
+        start = time.perf_counter()
+        pixels = np.asarray(Image.open(path).convert("RGB"))
+        read = time.perf_counter()
+        boxes, chips = self.chips(pixels)
+        cut = time.perf_counter()
+        for number, chip in enumerate(chips):
+            Image.fromarray(self.edited(chip, spent)).save(out / f"{path.stem}-face{number}.png")
+        networks = sum(spent.values()) / max(1, len(chips))
+        ends = {"detection": cut - read, "networks": networks, "end to end": time.perf_counter() - start}
+        return spent | ends, boxes
+
+
+def imported(folder: Path) -> None:
+    """The published architectures with weights by formula, imported into the cache under the keys of ``MODELS``."""
+    for key, model in MODELS.items():
+        path = folder / f"{key}.safetensors"
+        save_file({name: torch.from_numpy(array) for name, array in published(model).items()}, path)
+        store.take([path], key, side=SIDE if model == "stargan_128" else None)
+        path.unlink()

@@ -1,0 +1,236 @@
+"""ganchain against the seed's way: face edits as a notebook stitches them together, photo by photo.
+
+    python -m benchmarks.seed FOLDER [--sizes 1 4 12] [--rounds 3] [--photos 48] [--few 12] [--json FILE] [--keep OUT]
+
+**The seed's way** (``notebook.py``), written from its description. Models are loaded once. Each photo is read; dlib
+looks for faces on the full photo, enlarged once (``detector(photo, 1)``); its 5-point shape predictor and
+``get_face_chips`` cut chips of 256 px; each network runs alone, in fp32 torch, one face at a time, without gradients,
+with all cores for torch: BeautyGAN with one reference face, StarGAN at 256 px, a Swapping AutoEncoder (encode, decode
+with the texture of one style), SRGAN x4. Between networks the face is a picture of 8 bits. Nothing is pasted.
+
+**ganchain's side** are two chains. *same*: the same four networks. *compact*: the bundled networks in the same order
+(makeup, attributes, webtoon, upscale x4). Both write the faces as PNG, cut at 256 px and enlarged to 1,024, as the
+seed's way does, by the engines that ``auto`` chooses.
+
+The published architectures are ganchain's own modules, on both sides, with the weights by formula of the tests: equal
+shapes and tensors, pictures of noise. Photos are those of FOLDER with one face, brought to each size in megapixels and
+written as JPEG. What is compared, in each round one after the other, so that a noisy machine hits both sides:
+
+- detection: finding and cutting out the face of a decoded photo, without networks, alone on the machine;
+- networks: the four networks, seconds a face with all cores; and once more with ganchain's arithmetic around them;
+- end to end: photo file to face file, seconds a photo; of ``ganchain.batch`` with one process a core, from when a
+  quarter of the photos are done (all workers are at work then) to the last one. Loading is left out on both sides.
+
+Figures are medians over rounds, a ratio is the median of the rounds' own. Needs ``pip install 'ganchain[test]'``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+import skimage.data
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.detection import overlap
+from benchmarks.notebook import SIDE, SeedsWay, imported
+from benchmarks.photos import photographed
+from ganchain import config, images
+from ganchain.align import Aligner, Detector
+from ganchain.bench.machine import machine, matrix_products
+from ganchain.bench.throughput import Throughput, throughput
+from ganchain.engines.choice import probe
+from ganchain.engines.seam import kernels
+from ganchain.face import Face
+from ganchain.framing import FFHQ
+from ganchain.pipeline import Pipeline
+from ganchain.tensors import Pixels
+
+RUNS = 4  # of ganchain's networks a round; the first one is not counted
+SAME = """\
+stages:
+  - makeup: {weights: seed-beautygan, reference: reference.png}
+  - attributes: {weights: seed-stargan, hair: blond, gender: female, age: young}
+  - webtoon: {weights: seed-webtoon, style: style.png}
+  - upscale: {weights: seed-srgan, scope: face}
+output: {write: faces, side: 256}
+"""
+COMPACT = """\
+stages:
+  - makeup: {look: evening}
+  - attributes: {hair: blond, age: young}
+  - webtoon
+  - upscale: {factor: 4, scope: face}
+output: {write: faces, side: 256}
+"""
+CHAINS = {"same": SAME, "compact": COMPACT}
+
+
+def seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def cut(pixels: Pixels) -> list[Face]:
+    """ganchain's detection and alignment: the canvas of each face."""
+    faces = [face for face in Detector()(pixels) if face.left_out is None]
+    for face in faces:
+        Aligner(FFHQ, max_side=SIDE).canvas(pixels, face)
+    return faces
+
+
+class Ours:
+    """A chain of ganchain's, with a clock at its networks."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        path.write_text(text)
+        self.path, self.seconds = path, 0.0
+        self.pipeline = Pipeline.from_chain(config.load(path), engine="auto")
+        self.pipeline.prepare()
+        for kernel in (kernel for stage in self.pipeline.stages for kernel in kernels(stage)):
+            kernel.take_over(self._clocked(getattr(kernel.network, kernel.method)))
+
+    def _clocked(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            start = time.perf_counter()
+            answer = function(*arguments)
+            self.seconds += time.perf_counter() - start
+            return answer
+
+        return run
+
+    def face(self) -> tuple[float, float]:
+        """Seconds of the networks alone, and of the stages with all of their arithmetic, for one face of 256 px."""
+        networks, stages = [], []
+        with torch.inference_mode():
+            faces = [probe(stage) for stage in self.pipeline.stages]
+            for _ in range(RUNS):
+                self.seconds = 0.0
+                stages.append(
+                    sum(seconds(partial(stage, face)) for stage, face in zip(self.pipeline.stages, faces, strict=True))
+                )
+                networks.append(self.seconds)
+        return median(networks[1:]), median(stages[1:])
+
+
+def batch(chain: Path, photos: Sequence[Path], out: Path) -> Throughput:
+    """``ganchain batch`` over ``photos``; a quarter of them, to begin with, is not timed."""
+    done = throughput(chain, photos, out, warm=len(photos) // 4)
+    pictures = list(out.rglob("*-face0.png"))
+    if len(pictures) != len(photos):
+        raise SystemExit(f"{chain.stem}: {len(pictures)} faces of {len(photos)} photos in {out}")
+    return done
+
+
+class Row(NamedTuple):
+    """What was compared, by which chain, seconds of the seed's way and ours, and whether both found the same faces."""
+
+    what: str
+    chain: str
+    seed: float
+    ganchain: float
+    same_faces: bool | None = None
+
+
+class Comparison:
+    """Both ways side by side in one folder, in which the chains and the weights lie."""
+
+    def __init__(self, folder: Path) -> None:
+        imported(folder)
+        face = np.asarray(skimage.data.astronaut())
+        Image.fromarray(face).save(folder / "reference.png")
+        Image.fromarray(face[:, ::-1]).save(folder / "style.png")
+        self.seed = SeedsWay(face, face[:, ::-1].copy())
+        self.chains = {name: Ours(folder / f"{name}.yaml", text) for name, text in CHAINS.items()}
+
+    def round(self, photos: Sequence[Path], few: int, out: Path) -> list[Row]:
+        """One photo the seed's way, then ``photos`` through the compact chain and ``few`` of them through the other."""
+        (out / "seed").mkdir(parents=True)
+        theirs, boxes = self.seed(photos[0], out / "seed")
+        pixels = images.read(photos[0]).pixels
+        mine = [face.box for face in cut(pixels)]
+        same = len(mine) == len(boxes) and all(any(overlap(box, one) >= 0.4 for one in mine) for box in boxes)
+        detection = median(seconds(partial(cut, pixels)) for _ in range(RUNS))
+        rows = [Row("detection", "", theirs["detection"], detection, same)]
+        for name, ours in self.chains.items():
+            networks, stages = ours.face()
+            done = batch(ours.path, photos if name == "compact" else photos[:few], out / name)
+            rows.append(Row("networks", name, theirs["networks"], networks))
+            rows.append(Row("networks and their arithmetic", name, theirs["networks"], stages))
+            rows.append(Row("end to end", name, theirs["end to end"], 1 / done.photos_per_second))
+        return rows
+
+
+def summed(rounds: Sequence[Sequence[Row]], megapixels: float) -> list[dict[str, Any]]:
+    """Medians over the rounds."""
+    found = []
+    for rows in zip(*rounds, strict=True):
+        first = rows[0]
+        record: dict[str, Any] = {"megapixels": megapixels, "what": first.what, "chain": first.chain}
+        record |= {"seed": median(row.seed for row in rows), "ganchain": median(row.ganchain for row in rows)}
+        record["ratio"] = median(row.seed / row.ganchain for row in rows)
+        record["ratios"] = [row.seed / row.ganchain for row in rows]
+        if first.same_faces is not None:
+            record["same_faces"] = all(row.same_faces for row in rows)
+        found.append(record)
+    return found
+
+
+def show(records: Sequence[dict[str, Any]]) -> None:
+    table = Table("MP", "what", "chain", "seed s", "ganchain s", "ratio", "rounds", title="the seed's way / ganchain")
+    for one in records:
+        each = " ".join(f"{ratio:.1f}" for ratio in one["ratios"])
+        same = "" if "same_faces" not in one else ", same faces" if one["same_faces"] else ", OTHER faces"
+        numbers = (f"{one['seed']:.3f}", f"{one['ganchain']:.4f}", f"{one['ratio']:.1f}", each)
+        table.add_row(f"{one['megapixels']:g}", one["what"] + same, one["chain"], *numbers)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--sizes", type=float, nargs="+", default=[1, 4, 12], help="megapixels")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--photos", type=int, default=48, help="through the compact chain, each round")
+    parser.add_argument("--few", type=int, default=12, help="through the published networks")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--keep", type=Path, help="an empty folder where photos, chains and faces are left to look at")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = asked.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ["GANCHAIN_CACHE"] = str(folder / "cache")
+        comparison = Comparison(folder)
+        records: list[dict[str, Any]] = []
+        for size in asked.sizes:
+            photos = photographed(asked.folder, size, folder / f"{size:g}mp", asked.photos)
+            rounds = []
+            for number in range(asked.rounds):
+                turned = [*photos[number:], *photos[:number]]
+                rounds.append(comparison.round(turned, asked.few, folder / f"{size:g}mp-out" / str(number)))
+            records += summed(rounds, size)
+            show(records[-len(rounds[0]) :])
+    cpu = torch.device("cpu")
+    engines = {name: ours.pipeline.engines for name, ours in comparison.chains.items()}
+    whole = {"machine": machine(cpu), "products": matrix_products(cpu), "engines": engines, "records": records}
+    print(json.dumps(whole))
+    if asked.json:
+        asked.json.write_text(json.dumps(whole, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Folders of photos through a chain: in worker processes, resumable, with a record of every photo."""

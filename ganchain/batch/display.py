@@ -1,0 +1,105 @@
+"""What a batch shows while it runs: a bar on a terminal, JSON lines elsewhere; and what it says at its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from ganchain.batch.journal import Record, Status
+from ganchain.batch.loop import OnRecord
+from ganchain.batch.summary import Summary
+
+NAMED = 20  # failed photos named in the summary
+STATUSES: tuple[Status, ...] = ("ok", "no_face", "skipped", "failed")
+
+
+@contextmanager
+def lines() -> Iterator[OnRecord]:
+    """One JSON line a photo on standard output."""
+
+    def show(record: Record, summary: Summary) -> None:
+        line = {
+            "input": record.input,
+            "status": record.status,
+            "outputs": [one["path"] for one in record.outputs],
+            "faces": sum(face["left_out"] is None for face in record.faces),
+            "seconds": round(sum(record.seconds.values()), 3),
+            "error": record.error,
+        }
+        click.echo(json.dumps(line))
+
+    yield show
+
+
+@contextmanager
+def bar() -> Iterator[OnRecord]:
+    """A progress bar with the rate, the time left and the counts; failed photos are named above it."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def show(record: Record, summary: Summary) -> None:
+            rate = f"{summary.rate:.2f} photos/s  {_counted(summary)}"
+            progress.update(task, total=summary.total, advance=1, description=rate)
+            if record.status == "failed":
+                reason = escape(plain(record.error or ""))
+                progress.console.print(f"[red]{escape(plain(record.input))}[/]: {reason}", highlight=False)
+
+        yield show
+
+
+def end(summary: Summary) -> dict[str, object]:
+    """The summary as JSON."""
+    return {
+        "total": summary.total,
+        **{status: summary.counts[status] for status in STATUSES},
+        "left": summary.left,
+        "seconds": round(summary.seconds, 3),
+        "photos_per_second": round(summary.rate, 3),
+        "out": str(summary.out),
+        "record": str(summary.record),
+        "stopped": summary.stopped,
+        "interrupted": summary.interrupted,
+        "unrecorded": summary.unrecorded,
+    }
+
+
+def told(summary: Summary) -> Iterator[str]:
+    """The summary in words."""
+    spent = f"{summary.seconds:.1f} s, {summary.rate:.2f} photos/s"
+    yield f"{_counted(summary) or 'nothing done'} of {summary.total} photos in {spent}"
+    for input_, reason in list(summary.failed.items())[:NAMED]:
+        yield f"failed: {plain(input_)}: {plain(reason)}"
+    if len(summary.failed) > NAMED:
+        yield f"and {len(summary.failed) - NAMED} more failed: see {summary.record}"
+    if summary.stopped is not None:
+        yield f"stopped: {summary.stopped}"
+    if summary.left:
+        yield f"{summary.left} not begun; the same command goes on with them"
+    if summary.unrecorded:
+        yield f"{summary.unrecorded} results could not be written to {summary.record}; a rerun does these photos again"
+    yield f"outputs and record: {summary.out}"
+
+
+def _counted(summary: Summary) -> str:
+    return ", ".join(f"{summary.counts[status]} {status}" for status in STATUSES if summary.counts[status])
+
+
+def plain(text: str) -> str:
+    """``text`` as any terminal can show it: names that are no UTF-8, control characters."""
+    shown = text.encode("utf-8", "replace").decode()
+    return "".join(letter if letter.isprintable() else "?" for letter in shown)

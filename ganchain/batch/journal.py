@@ -1,0 +1,215 @@
+"""The record of a batch beside its outputs: one JSON line a photo, and what of it is done."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Literal, Self
+
+from ganchain.errors import GanchainError, PhotoError
+
+Status = Literal["ok", "no_face", "skipped", "failed"]
+NAME = "ganchain-batch.jsonl"
+
+
+@dataclass
+class Record:
+    """What became of one photo.
+
+    Attributes:
+        input, path: its path below the input folder, and where it lay.
+        chain: the chain's name.
+        status: "ok"; "no_face": written unchanged; "skipped": an earlier run has done it; "failed": see ``error``.
+        target: the path below the output folder that its output has or would have.
+        sha256: of the input; None where it cannot be read.
+        key: of input, chain, weights, names and version: equal keys, equal outputs.
+        outputs: [{"path", "bytes", "sha256"}], paths below the output folder.
+        faces: [{"box", "score", "landmarks", "left_out", "distance"}]; distance: between the embeddings of the face
+            before and after, when asked for.
+        size: width, height in px of the photo as it was read.
+        seconds: by step.
+        engines: how each stage's networks ran.
+        error: why it failed.
+        tries: how often it was tried, over all runs.
+    """
+
+    input: str
+    path: str
+    chain: str
+    status: Status
+    target: str
+    sha256: str | None = None
+    key: str | None = None
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    faces: list[dict[str, Any]] = field(default_factory=list)
+    size: list[int] | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    engines: dict[str, str] = field(default_factory=dict)
+    version: str = ""
+    error: str | None = None
+    tries: int = 1
+
+    def line(self) -> bytes:
+        return json.dumps(asdict(self), separators=(",", ":")).encode() + b"\n"
+
+
+@dataclass
+class Entry:
+    """What the journal keeps of a record in memory."""
+
+    input: str
+    path: str
+    chain: str
+    status: Status
+    target: str
+    sha256: str | None
+    key: str | None
+    tries: int
+    outputs: list[tuple[str, int]]
+
+    @classmethod
+    def of(cls, record: Record) -> Entry:
+        outputs = [(str(one["path"]), int(one["bytes"])) for one in record.outputs]
+        own = {one.name: getattr(record, one.name) for one in fields(cls) if one.name != "outputs"}
+        return cls(outputs=outputs, **own)
+
+    def done(self, out: Path, key: str) -> bool:
+        """Whether this is finished work for ``key``, its files still there in their recorded size."""
+        if self.key != key or self.status not in ("ok", "no_face") or not self.outputs:
+            return False
+        with suppress(OSError):
+            return all((out / path).stat().st_size == size for path, size in self.outputs)
+        return False
+
+
+class Journal:
+    """Reads, appends to and tidies up the record of the folder ``out``; one writer at a time.
+
+    Lines are written whole and reach the system at once; one that a crash cut is dropped. What cannot be written now (a
+    full disk) waits in ``pending`` for the next try.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.path = out / NAME
+        self.entries: dict[tuple[str, str], Entry] = {}
+        self.pending: list[Record] = []
+        self._file: IO[bytes] | None = None
+        for record, _ in _records(self.path):
+            self._learn(record)
+
+    def _learn(self, record: Record) -> None:
+        self.entries[record.chain, record.target] = Entry.of(record)
+
+    def __enter__(self) -> Self:
+        """Open for appending."""
+        try:
+            self._file = self.path.open("ab", buffering=0)
+        except OSError as error:
+            raise PhotoError(f"{self.path}: the record cannot be written: {error.strerror}") from error
+        if (size := self._file.tell()) > (whole := _whole_lines(self.path)):
+            self._file.truncate(whole)
+            self._file.seek(whole - size, os.SEEK_END)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        assert self._file is not None
+        with suppress(OSError):
+            os.fsync(self._file.fileno())
+        self._file.close()
+
+    def entry(self, chain: str, target: str) -> Entry | None:
+        return self.entries.get((chain, target))
+
+    def append(self, record: Record) -> OSError | None:
+        """Write ``record`` and what is pending; returns why that failed."""
+        self._learn(record)
+        self.pending.append(record)
+        return self.flush()
+
+    def flush(self) -> OSError | None:
+        while self.pending:
+            try:
+                self._write(self.pending[0].line())
+            except OSError as error:
+                return error
+            del self.pending[0]
+        return None
+
+    def _write(self, line: bytes) -> None:
+        assert self._file is not None
+        if not self.path.exists():
+            raise FileNotFoundError(2, "the record's file is gone", str(self.path))
+        start = os.fstat(self._file.fileno()).st_size
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError(28, "No space left on device")
+        except OSError:
+            with suppress(OSError):
+                self._file.truncate(start)
+            raise
+
+    def compact(self) -> None:
+        """One line an output, the newest; the file is replaced whole or not at all. Not while it is open."""
+        part = self.path.with_name(f".{self.path.name}.part")
+        try:
+            newest = {(record.chain, record.target): number for number, (record, _) in enumerate(_records(self.path))}
+            with part.open("wb") as file:
+                for number, (record, line) in enumerate(_records(self.path)):
+                    if newest[record.chain, record.target] == number:
+                        file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self.path)
+        except (OSError, GanchainError):  # the longer record is as good
+            with suppress(OSError):
+                part.unlink()
+
+
+def _records(path: Path) -> Iterator[tuple[Record, bytes]]:
+    """The records of a file with their lines; what a crash cut is passed over, what newer versions add is not read."""
+    known = {one.name for one in fields(Record)}
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                with suppress(ValueError, TypeError, KeyError, AttributeError):
+                    record = Record(**{name: value for name, value in json.loads(line).items() if name in known})
+                    Entry.of(record)
+                    yield record, line
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise PhotoError(f"{path}: the record cannot be read: {error.strerror}") from error
+
+
+def _whole_lines(path: Path) -> int:
+    """Bytes of ``path`` up to the end of its last whole line."""
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        end = file.tell()
+        while end:
+            start = max(0, end - 65536)
+            file.seek(start)
+            if (last := file.read(end - start).rfind(b"\n")) >= 0:
+                return start + last + 1
+            end = start
+    return 0
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    found = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
+def combined(parts: Iterable[str]) -> str:
+    """One SHA-256 of several texts."""
+    return sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,57 @@
+"""What became of a batch."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ganchain.batch.journal import Status
+
+
+@dataclass
+class Summary:
+    """What became of a batch.
+
+    Attributes:
+        total: photos that the inputs name.
+        counts: photos by status.
+        failed: input -> why.
+        out, record: the output folder and the file with one JSON line a photo.
+        left: photos that were not begun, since the batch was stopped; a rerun does them.
+        stopped: why it was stopped; None when it came to its end.
+        interrupted: it was stopped by a signal.
+        unrecorded: results that could not be written to the record.
+        start, ended: by ``time.perf_counter``.
+    """
+
+    out: Path
+    record: Path
+    total: int = 0
+    counts: Counter[Status] = field(default_factory=Counter)
+    failed: dict[str, str] = field(default_factory=dict)
+    start: float = field(default_factory=time.perf_counter)
+    ended: float | None = None
+    stopped: str | None = None
+    interrupted: bool = False
+    unrecorded: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """From the start, to the end or until now."""
+        return (self.ended or time.perf_counter()) - self.start
+
+    @property
+    def left(self) -> int:
+        return self.total - self.counts.total()
+
+    @property
+    def rate(self) -> float:
+        """Photos a second, those left out that earlier runs had done."""
+        return (self.counts.total() - self.counts["skipped"]) / self.seconds if self.seconds else 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0: all fine; 1: some failed, or it was stopped; 130: interrupted."""
+        return 130 if self.interrupted else int(bool(self.failed or self.stopped or self.unrecorded))

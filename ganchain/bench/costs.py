@@ -1,0 +1,63 @@
+"""What one face costs each stage of a chain, by every engine there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ganchain.config import Chain
+from ganchain.engines.choice import Choice, Measured, probe
+from ganchain.engines.half import dtype
+from ganchain.pipeline import Pipeline
+from ganchain.stage import Stage
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What one face costs a stage, all of its arithmetic included.
+
+    Attributes:
+        side: px of the face.
+        gmac: multiply-accumulates of its convolutions and matrix products, in 1e9.
+        engine: the one that the chain runs it with.
+        gflops: 1e9 floating point operations a second by that engine, two a multiply-accumulate.
+        share: of the rate of the matrix product in that engine's precision.
+        engines: what each engine does to the stage.
+    """
+
+    side: int
+    gmac: float
+    engine: str
+    gflops: float
+    share: float
+    engines: dict[str, Measured]
+
+
+def costs(described: Chain, pipeline: Pipeline, products: dict[str, float]) -> dict[str, StageCost]:
+    """By the stages' names; measured on a chain of its own, so that ``pipeline`` keeps its engines."""
+    plain = Pipeline.from_chain(described, device=pipeline.device.type)
+    plain.prepare()
+    return {
+        name: _cost(stage, pipeline.engines[name], products, pipeline.device)
+        for name, stage in zip(plain.names, plain.stages, strict=True)
+    }
+
+
+def _cost(stage: Stage, label: str, products: dict[str, float], device: torch.device) -> StageCost:
+    face = probe(stage).to(device)
+    gmac = multiply_accumulates(stage, face) / 1e9
+    measured = Choice(stage, device).measured
+    seconds = measured[label].seconds
+    gflops = 2 * gmac / seconds if seconds else 0.0
+    half = dtype(device)
+    precision = str(half).removeprefix("torch.") if label not in ("torch", "openvino") and half else "float32"
+    return StageCost(face.shape[-1], gmac, label, gflops, gflops / products[precision], measured)
+
+
+def multiply_accumulates(stage: Stage, faces: torch.Tensor) -> int:
+    """Of the convolutions and matrix products, as torch counts them; the stage must be on plain torch."""
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        stage(faces)
+    return counter.get_total_flops() // 2

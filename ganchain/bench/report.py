@@ -1,0 +1,124 @@
+"""A chain over photos, timed step by step."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ganchain import config, images, outputs
+from ganchain.bench.costs import StageCost, costs
+from ganchain.bench.machine import Peak, machine, matrix_products
+from ganchain.bench.throughput import Throughput, of_chain
+from ganchain.errors import FaceError
+from ganchain.pipeline import Pipeline
+from ganchain.result import Stopwatch
+
+RUNS = 3
+PER_WORKER = 6  # photos timed in each process of the batch
+
+
+@dataclass(frozen=True)
+class Report:
+    """What ``measure`` found.
+
+    Attributes:
+        chain: as it was asked for.
+        machine: processor, cores, threads, versions.
+        products: GFLOP/s of a matrix product by precision, measured in this run.
+        photos, megapixels, faces: how many, of what size on average, and how many faces are edited in them.
+        seconds: a photo in one process by step: "read", "detect", each stage, "paste", "encode"; medians of the runs.
+            The faces are cut out in the first stage of scope face.
+        memory: peak of the resident memory of that process in bytes.
+        stages: by name.
+        batch: the photos by ``ganchain batch``; None with no workers.
+    """
+
+    chain: str
+    machine: dict[str, Any]
+    products: dict[str, float]
+    photos: int
+    megapixels: float
+    faces: int
+    seconds: dict[str, float]
+    memory: int
+    stages: dict[str, StageCost]
+    batch: Throughput | None
+
+    @property
+    def photos_per_second(self) -> float:
+        """In one process."""
+        return 1 / sum(self.seconds.values())
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Of each step in the seconds a photo; they add up to 1."""
+        return {name: seconds * self.photos_per_second for name, seconds in self.seconds.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return asdict(self) | {"photos_per_second": self.photos_per_second, "shares": self.shares}
+
+
+def measure(
+    chain: str,
+    photos: Sequence[Path],
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    workers: int | None = None,
+    runs: int = RUNS,
+) -> Report:
+    """Run ``photos`` (files and folders) through ``chain``: once to warm up, ``runs`` times, then as a batch.
+
+    Args:
+        chain: a YAML file, or the name of a bundled chain.
+        workers: processes of the batch; None for one a core, 0 for no batch.
+
+    Raises:
+        GanchainError: the chain or the engine is wrong, there are no photos, one cannot be read, or no face is in any.
+    """
+    described = config.load(chain)
+    sources = outputs.expand(photos)
+    pipeline = Pipeline.from_chain(described, engine=engine, device=device)
+    pipeline.prepare()
+    with Peak.watched() as peak, tempfile.TemporaryDirectory() as folder:
+        faces, _ = _through(pipeline, sources, Path(folder))
+        if not faces and any(stage.scope == "face" for stage in pipeline.stages):
+            raise FaceError(f"no face to edit in {', '.join(map(str, photos))}: nothing of the chain would be measured")
+        passes = [_through(pipeline, sources, Path(folder))[1] for _ in range(runs)]
+    about, products = machine(pipeline.device), matrix_products(pipeline.device)
+    stages = costs(described, pipeline, products)
+    number = about["usable"] if workers is None else workers
+    return Report(
+        chain=chain,
+        machine=about,
+        products=products,
+        photos=len(sources),
+        megapixels=sum(width * height for width, height in map(images.size, sources)) / len(sources) / 1e6,
+        faces=faces,
+        seconds={name: median(one[name] for one in passes) for name in passes[0]},
+        memory=peak.bytes,
+        stages=stages,
+        batch=of_chain(chain, sources, workers=number, each=PER_WORKER, engine=engine, device=device)
+        if number
+        else None,
+    )
+
+
+def _through(pipeline: Pipeline, sources: Sequence[Path], folder: Path) -> tuple[int, dict[str, float]]:
+    """All photos once: faces edited, and the seconds a photo by step."""
+    watch, faces = Stopwatch(), 0
+    targets = outputs.Targets(folder, "bench", pipeline.output, alone=False)
+    for source in sources:
+        result = pipeline(source)
+        with watch("encode"):
+            targets.write(source, result)
+        for name, seconds in result.seconds.items():
+            watch.add(name, seconds)
+        faces += sum(face.left_out is None for face in result.faces)
+    steps = ["read", "detect", *pipeline.names, "paste", "encode"]
+    return faces, {name: watch.seconds.get(name, 0.0) / len(sources) for name in steps}

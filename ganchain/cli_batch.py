@@ -1,0 +1,125 @@
+"""The command ``ganchain batch``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ganchain.batch.run import Options
+
+
+@click.command()
+@click.argument("chain")
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN...")
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="The output folder.")
+@click.option("--include", multiple=True, metavar="GLOB", help="Only photos whose path below IN matches; repeatable.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="No photos, or folders, that match; repeatable.")
+@click.option(
+    "--name",
+    default="{stem}-{chain}.{ext}",
+    show_default=True,
+    metavar="TEMPLATE",
+    help="Names of the outputs: {stem}, {name} (with suffix), {parent} (folder), {chain}, {ext}; / makes folders.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes  [default: one a core, as memory allows]")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    metavar="ENGINE",
+    help="What runs the networks: torch, openvino, or auto: the fastest that agrees with torch.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A photo that takes longer is given up.",
+)
+@click.option(
+    "--ray",
+    is_flag=False,
+    flag_value="auto",
+    metavar="[ADDRESS]",
+    help="Work on this Ray cluster (extra ray); auto: the one this machine is part of, local: this machine.",
+)
+@click.option("--identity", is_flag=True, help="Record how far each face moves in dlib's embedding (extra evaluate).")
+@click.option(
+    "--redo", is_flag=True, help="Do again what is finished; each output is replaced when the new one is there."
+)
+@click.option(
+    "--license-policy",
+    type=click.Choice(["any", "commercial"]),
+    help="commercial: refuse weights that may not be used commercially  [default: the chain's, else any]",
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.pass_context
+def batch(
+    ctx: click.Context, /, chain: str, inputs: tuple[Path, ...], out: Path, dry_run: bool, **options: object
+) -> None:
+    """Run CHAIN (a YAML file, or the name of a bundled chain) over all photos in IN (folders, files).
+
+    \b
+    ganchain batch portrait photos/ -o characters/
+    ganchain batch my.yaml a/ b/ -o out/ --exclude drafts --exclude '*-old.*'
+    ganchain batch my.yaml photos/ -o out/ --include '2024/**/*.jpg' -n
+    ganchain batch my.yaml photos/ -o out/ --name '{chain}/{stem}.{ext}' > log.jsonl
+
+    The tree of a folder is mirrored in OUT; several folders lie there under their names. Photos of the same name
+    (a.jpg, a.png) get outputs of different names, the same ones each time.
+
+    Every photo ends as ok, no_face, skipped (done by an earlier batch) or failed, and OUT/ganchain-batch.jsonl has a
+    line about each. What happens to one does not stop the others. Ctrl-C lets the running photos end, a second one
+    does not. After that, a power cut or a full disk the same command does only what is missing; a failed photo is
+    tried again; a photo, chain or weights that changed are done anew.
+
+    With --ray the photos and OUT must lie under the same paths on all machines, and ganchain be installed there.
+
+    Off a terminal there is one JSON line a photo on standard output. Exit status: 0 all fine, 1 some failed, 2
+    nothing was begun because the command was wrong, 130 interrupted.
+    """
+    import json
+
+    from ganchain.batch import display
+    from ganchain.batch.run import Options
+    from ganchain.batch.run import batch as run
+
+    chosen = Options(**options)  # type: ignore[arg-type]
+    if dry_run:
+        _would(chain, inputs, out, chosen)
+        return
+    on_terminal = sys.stdout.isatty()
+    with display.bar() if on_terminal else display.lines() as show:
+        summary = run(chain, inputs, out, chosen, show)
+    if not on_terminal:
+        click.echo(json.dumps({"summary": display.end(summary)}))
+    for line in display.told(summary):
+        click.echo(line, err=True)
+    ctx.exit(summary.exit_code)
+
+
+def _would(chain: str, inputs: tuple[Path, ...], out: Path, options: Options) -> None:
+    from ganchain.batch.display import NAMED, plain
+    from ganchain.batch.journal import Journal
+    from ganchain.batch.run import finished, plan
+
+    record = Journal(out)
+    planned = plan(chain, inputs, out, record, options)
+    todo = [item for item, done in finished(planned, record, out) if options.redo or not done]
+    for item in todo[:NAMED]:
+        click.echo(plain(f"{item.source} -> {out / item.target}"))
+    if len(todo) > NAMED:
+        click.echo(f"and {len(todo) - NAMED} more")
+    twice, unreadable = len(planned.inputs.twice), planned.inputs.unreadable
+    for folder, reason in unreadable.items():
+        click.echo(plain(f"{folder}: {reason}"))
+    click.echo(
+        f"{planned.total} inputs: {len(todo)} to do, {planned.total - len(todo) - len(unreadable)} done", nl=False
+    )
+    click.echo(f", {twice} of them the same file as another" if twice else "")

@@ -1,0 +1,41 @@
+"""Work for worker processes that goes wrong as its items say; imports little, so that processes start quickly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ganchain.batch.journal import Record
+from ganchain.errors import ChainError
+
+
+class Odd:
+    """Work that does what its item says."""
+
+    def __init__(self, start: str = "well") -> None:
+        if start == "dies":
+            os._exit(7)
+        if start == "refuses":
+            raise ChainError("refused")
+
+    def begin(self, items: Sequence[str]) -> Callable[[], list[str]]:
+        for item in items:
+            if item == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if item == "hang":
+                time.sleep(60)
+            if item == "raise":
+                raise ValueError("a bug")
+        return lambda: [f"{item} {os.getpid()}" for item in items]
+
+
+class Suspicious:
+    """Does photos; the one called "die" kills its worker."""
+
+    def begin(self, items: Sequence[Any]) -> Callable[[], list[Record]]:
+        if any(item.input == "die" for item in items):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return lambda: [Record(item.input, str(item.source), "c", "ok", item.target) for item in items]

@@ -1,0 +1,593 @@
+"""Folders through a chain: what is found, what it is called, what is recorded, and what a rerun does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pytest
+import safetensors.torch
+from click.testing import CliRunner
+from PIL import Image
+
+from ganchain import config, manifest
+from ganchain.batch import loop, memory, run
+from ganchain.batch.journal import Journal, Record
+from ganchain.batch.names import TEMPLATE, Names
+from ganchain.batch.plan import Globs, find, glob
+from ganchain.batch.pool import Lost, Pool
+from ganchain.batch.run import Options, batch
+from ganchain.batch.summary import Summary
+from ganchain.batch.worker import LOCK
+from ganchain.cli import Group
+from ganchain.cli_batch import batch as command
+from ganchain.errors import ChainError, GanchainError, PhotoError
+from ganchain.tensors import Pixels
+from tests.soak.odd import Odd, Suspicious
+
+ROSE = "stages:\n  - makeup: {look: rose}\n"
+APP = Group(commands=[command])
+TORTURE = Path(__file__).resolve().parents[2] / "shared" / "data" / "torture"
+
+
+class Here:
+    """In the place of the worker processes: the same work in this one, so that tests are quick."""
+
+    def __init__(self, workers: int, make: Callable[..., Any], args: Any, timeout: float, ahead: int = 2) -> None:
+        chain, settings = args
+        settings = replace(settings, threads=None, confined=False)  # which would hold for all other tests
+        self.work, self.flying = make(chain, settings), list[Any]()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.flying)
+
+    @property
+    def room(self) -> bool:
+        return not self.flying
+
+    def submit(self, items: Sequence[Any]) -> None:
+        self.flying.append(items)
+
+    def wait(self, seconds: float) -> list[Any]:
+        group = self.flying.pop()
+        return [(group, self.work.begin(group)())]
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "Pool", Here)
+
+
+@pytest.fixture
+def place(tmp_path: Path, small_head: Pixels) -> Path:
+    """A chain and a folder of three photos: a.jpg, sub/b.png, sub/plain.png (nobody in it)."""
+    (tmp_path / "rose.yaml").write_text(ROSE)
+    photos = tmp_path / "photos"
+    (photos / "sub").mkdir(parents=True)
+    Image.fromarray(small_head).save(photos / "a.jpg")
+    Image.fromarray(small_head[:, ::-1]).save(photos / "sub" / "b.png")
+    Image.new("RGB", (64, 48), "green").save(photos / "sub" / "plain.png")
+    return tmp_path
+
+
+def done(place: Path, *inputs: Path, out: str = "out", chain: str = "rose.yaml", **options: Any) -> Summary:
+    options = {"engine": "torch", "workers": 1, "device": "cpu", **options}
+    return batch(place / chain, inputs or (place / "photos",), place / out, Options(**options))
+
+
+def records(out: Path) -> dict[str, dict[str, Any]]:
+    lines = (out / "ganchain-batch.jsonl").read_text().splitlines()
+    found = {line["input"]: line for line in map(json.loads, lines)}
+    assert len(found) == len(lines)
+    return found
+
+
+def outputs(out: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(out).as_posix(): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and "ganchain-batch" not in path.name
+    }
+
+
+def touched(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    return folder
+
+
+# what is found
+
+
+def test_folders_are_walked(tmp_path: Path) -> None:
+    photos = touched(tmp_path / "in", "b.JPG", "a/c.png", "a/notes.txt", ".hidden.jpg", ".git/x.jpg", "out/done.png")
+    (photos / "a" / "loop").symlink_to(photos, target_is_directory=True)
+    (photos / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (photos / "again.jpg").symlink_to(photos / "b.JPG")
+    (photos / "own.png").write_bytes(b"")
+    found = find([photos], photos / "out", own=[photos / "own.png"])
+    assert [item.input for item in found.items] == ["a/c.png", "b.JPG", "gone.jpg"]
+    assert found.twice == {"again.jpg": "b.JPG"}
+    assert found.items[0].source == photos / "a" / "c.png"
+
+
+def test_several_inputs_keep_apart(tmp_path: Path) -> None:
+    one = touched(tmp_path / "x" / "day", "1.jpg")
+    two = touched(tmp_path / "y" / "day", "1.jpg")
+    lone = touched(tmp_path / "z", "1.jpg", "2.txt") / "1.jpg"
+    found = find([one, two, lone, tmp_path / "y" / ".." / "z" / "1.jpg", one], tmp_path / "out")
+    assert {item.input: item.source for item in found.items} == {
+        "day/1.jpg": one / "1.jpg",
+        "y/day/1.jpg": two / "1.jpg",
+        "1.jpg": lone,
+    }
+    both = find([lone, two / "1.jpg"], tmp_path / "out")
+    assert [item.input for item in both.items] == ["1.jpg", "day/1.jpg"]
+    assert not both.twice
+
+
+def test_wrong_inputs_are_said(tmp_path: Path) -> None:
+    with pytest.raises(PhotoError, match="no such file or folder"):
+        find([tmp_path / "nothing"], tmp_path / "out")
+    with pytest.raises(PhotoError, match="is an input folder"):
+        find([tmp_path], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "matches"),
+    [
+        ("*.jpg", "a/b/IMG.JPG", True),
+        ("*.jpg", "a/b.png", False),
+        ("a/*.jpg", "a/b.jpg", True),
+        ("a/*.jpg", "a/b/c.jpg", False),
+        ("a/**/*.jpg", "a/b.jpg", True),
+        ("a/**/*.jpg", "a/b/c/d.jpg", True),
+        ("**/x.jpg", "x.jpg", True),
+        ("drafts", "a/drafts/b/c.jpg", True),
+        ("drafts/", "drafts/c.jpg", True),
+        ("drafts", "drafts2/c.jpg", False),
+        ("a/drafts", "b/a/drafts/c.jpg", False),
+        ("IMG_[0-3]?.jpg", "IMG_12.jpg", True),
+        ("IMG_[!0-3]?.jpg", "IMG_12.jpg", False),
+        ("a+b (1).jpg", "a+b (1).jpg", True),
+    ],
+)
+def test_globs(pattern: str, path: str, matches: bool) -> None:
+    assert bool(glob(pattern).fullmatch(path)) is matches
+    assert Globs(include=[pattern])(path) is matches
+    assert Globs(exclude=[pattern])(path) is not matches
+
+
+# what it is called
+
+
+def named(names: Names, folder: Path, *files: str, entries: Sequence[Any] = ()) -> dict[str, str]:
+    found = find([touched(folder, *files)], folder.parent / "out")
+    assigned = names.assign(found.items, entries, lambda path: path.read_bytes().hex(), folder.parent / "out")
+    return {item.input: item.target for item in assigned}
+
+
+def owned(input_: str, target: str, folder: Path, chain: str = "c") -> Record:
+    content = input_.encode().hex()
+    return Record(input_, str(folder / input_), chain, "ok", target, sha256=content)
+
+
+def test_names_mirror_the_tree(tmp_path: Path) -> None:
+    assert named(Names(TEMPLATE, "c", "png"), tmp_path / "in", "a.jpg", "s/b.webp") == {
+        "a.jpg": "a-c.png",
+        "s/b.webp": "s/b-c.png",
+    }
+    template = Names("{chain}/{parent}_{name}.{ext}", "c", "jpg")
+    assert named(template, tmp_path / "in")["s/b.webp"] == "s/c/s_b.webp.jpg"
+
+
+def test_equal_stems_get_names_of_their_own(tmp_path: Path) -> None:
+    expected = {"a.jpg": "a.jpg-c.png", "a.png": "a.png-c.png", "b.jpg": "b-c.png"}
+    names = Names(TEMPLATE, "c", "png")
+    assert named(names, tmp_path / "in", *expected) == expected
+    half = [owned("a.jpg", "a.jpg-c.png", tmp_path / "in")]  # killed after the first
+    assert named(names, tmp_path / "in", *expected, entries=half) == expected
+
+
+def test_names_stay_when_others_come_and_go(tmp_path: Path) -> None:
+    folder, names = tmp_path / "in", Names(TEMPLATE, "c", "png")
+    first = [owned("a.jpg", "a-c.png", folder)]
+    assert named(names, folder, "a.jpg", "a.png", entries=first) == {"a.jpg": "a-c.png", "a.png": "a.png-c.png"}
+    (folder / "a.jpg").unlink()
+    assert named(names, folder, entries=first) == {"a.png": "a.png-c.png"}  # a-c.png is a.jpg's for ever
+
+
+def test_another_folder_never_takes_over_a_name(tmp_path: Path) -> None:
+    other, names = tmp_path / "other", Names(TEMPLATE, "c", "png")
+    entry = owned("a.jpg", "a-c.png", tmp_path / "in")
+    touched(other, "a.jpg")
+    assert named(names, other, entries=[entry]) == {"a.jpg": "a-c.png"}  # the folder was moved: the same content
+    (other / "a.jpg").write_bytes(b"another photo")
+    found = find([other], tmp_path / "out").items
+    assigned = names.assign(found, [entry], lambda path: path.read_bytes().hex(), tmp_path / "out")
+    assert assigned[0].target == "a.jpg-c.png"
+
+
+def test_names_that_only_case_or_faces_tell_apart(tmp_path: Path) -> None:
+    assert sorted(named(Names(TEMPLATE, "c", "png"), tmp_path / "in", "A.jpg", "a.jpg").values()) == [
+        "A.jpg-c.png",
+        "a.jpg-2-c.png",
+    ]
+    names = Names("{stem}.{ext}", "c", "png", faces=True)
+    assert named(names, tmp_path / "f", "x.jpg", "x-face0.jpg") == {
+        "x.jpg": "x.jpg.png",
+        "x-face0.jpg": "x-face0.jpg.png",
+    }
+
+
+def test_chains_without_their_name_keep_apart(tmp_path: Path) -> None:
+    entries = [owned("a.jpg", "a.png", tmp_path / "in", chain="first")]
+    assert named(Names("{stem}.{ext}", "second", "png"), tmp_path / "in", "a.jpg", entries=entries) == {
+        "a.jpg": "a.jpg.png"
+    }
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{stm}.{ext}", "did you mean 'stem'"),
+        ("{stem", "expected '}'"),
+        ("{stem:>9}.{ext}", "fields stand alone"),
+        ("{stem.upper}.{ext}", "no field"),
+        ("{chain}.{ext}", "needs {stem}"),
+        ("{stem}.png", "must end in .{ext}"),
+        ("../{stem}.{ext}", "below the output folder"),
+        ("/tmp/{stem}.{ext}", "below the output folder"),
+    ],
+)
+def test_wrong_templates_are_said(template: str, reason: str) -> None:
+    with pytest.raises(PhotoError) as raised:
+        Names(template, "c", "png")
+    assert reason in str(raised.value)
+
+
+# the record
+
+
+def test_a_torn_line_is_dropped(tmp_path: Path) -> None:
+    record = Journal(tmp_path)
+    with record:
+        record.append(owned("a.jpg", "a-c.png", tmp_path))
+        record.append(owned("b.jpg", "b-c.png", tmp_path))
+    path = tmp_path / "ganchain-batch.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+    again = Journal(tmp_path)
+    assert [entry.input for entry in again.entries.values()] == ["a.jpg"]
+    with again:
+        again.append(owned("c.jpg", "c-c.png", tmp_path))
+        again.append(owned("a.jpg", "a-c.png", tmp_path))
+        again.append(owned("d.jpg", "d-c.png", tmp_path))
+    newer = path.read_bytes().replace(b'{"input":"d.jpg"', b'{"news":1,"input":"d.jpg"')
+    path.write_bytes(newer)
+    again.compact()
+    assert list(records(tmp_path)) == ["c.jpg", "a.jpg", "d.jpg"]
+    assert records(tmp_path)["d.jpg"]["news"] == 1  # a newer version's line is kept as it is
+    assert ("c", "d-c.png") in Journal(tmp_path).entries
+
+
+def test_what_cannot_be_recorded_waits(tmp_path: Path) -> None:
+    code = f"""if True:
+        import resource, signal
+        from pathlib import Path
+        from ganchain.batch.journal import Journal, Record
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        with Journal(Path({str(tmp_path)!r})) as record:
+            def add(name): return record.append(Record(name, name, "c", "ok", name))
+            assert add("first") is None
+            _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (record.path.stat().st_size + 50, most))
+            assert isinstance(add("second"), OSError) and len(record.pending) == 1
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+            assert add("third") is None and not record.pending
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert list(records(tmp_path)) == ["first", "second", "third"]
+
+
+# a batch
+
+
+@pytest.mark.usefixtures("here")
+def test_every_input_has_its_end(place: Path) -> None:
+    (place / "photos" / "broken.jpg").write_bytes(b"no photo")
+    (place / "photos" / "gone.png").symlink_to("nowhere")
+    summary = done(place, identity=False)
+    assert dict(summary.counts) == {"ok": 2, "no_face": 1, "failed": 2}
+    assert summary.exit_code == 1
+    assert summary.failed == {"broken.jpg": "not a picture that can be read", "gone.png": "no such file"}
+    assert list(outputs(place / "out")) == ["a-rose.png", "sub/b-rose.png", "sub/plain-rose.png"]
+    record = records(place / "out")["a.jpg"]
+    assert record["status"] == "ok"
+    assert record["size"] == [240, 220]
+    assert record["faces"][0]["left_out"] is None
+    assert len(record["faces"][0]["landmarks"]) == 5
+    assert {"read", "detect", "makeup", "paste", "write"} <= set(record["seconds"])
+    assert record["outputs"][0]["bytes"] == len(outputs(place / "out")["a-rose.png"])
+    failed = records(place / "out")["broken.jpg"]
+    assert (failed["tries"], failed["outputs"]) == (1, [])
+    before, after = (np.asarray(Image.open(place / path)) for path in ("photos/a.jpg", "out/a-rose.png"))
+    assert not np.array_equal(before, after)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_rerun_does_only_what_is_missing(place: Path, small_head: Pixels) -> None:
+    out, photos = place / "out", place / "photos"
+    (photos / "broken.jpg").write_bytes(b"no photo")
+    done(place)
+    first, stamps = outputs(out), {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
+    again = done(place, workers=3, timeout=9)
+    assert dict(again.counts) == {"skipped": 3, "failed": 1}
+    assert records(out)["broken.jpg"]["tries"] == 2
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    (out / "a-rose.png").write_bytes(first["a-rose.png"][:-9])  # cut
+    (out / "sub" / "b-rose.png").unlink()
+    Image.fromarray(small_head).save(photos / "broken.jpg")
+    assert dict(done(place).counts) == {"skipped": 1, "ok": 3}
+    assert outputs(out).items() > first.items()
+    Image.fromarray(small_head[::-1]).save(photos / "sub" / "b.png")  # another photo of that name and place
+    assert done(place).counts["skipped"] == 3
+    assert outputs(out)["sub/b-rose.png"] != first["sub/b-rose.png"]
+    assert "skipped" not in done(place, redo=True).counts
+
+
+def test_the_key_is_what_outputs_depend_on(place: Path, small_head: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+    def key(chain: str, **options: Any) -> str:
+        (place / "my.yaml").write_text(chain)
+        inputs, out = [place / "photos"], place / "out"
+        return run.plan(place / "my.yaml", inputs, out, Journal(out), Options(**options)).key
+
+    Image.fromarray(small_head).save(place / "look.png")
+    reference = "stages:\n  - makeup: {reference: look.png}\n"
+    first = key(reference)
+    assert key("# a comment\nfaces: all\n" + reference.replace("{", "{strength: 1.0, ")) == first  # a default
+    assert key(reference, workers=3, engine="openvino", device="cpu", redo=True, timeout=1) == first
+    others = {key(reference + "output: {location: strip}\n"), key(reference + "faces: largest\n")}
+    others |= {key(reference, name="{stem}.{ext}"), key(ROSE), key(ROSE.replace("}", ", strength: 0.5}"))}
+    Image.fromarray(small_head[:, ::-1]).save(place / "look.png")
+    others.add(key(reference))  # another reference under the same name
+    bundled = manifest.bundled()
+    monkeypatch.setitem(bundled, "makeup", bundled["makeup"].model_copy(update={"sha256": "0" * 64}))
+    monkeypatch.setattr(manifest, "verified", lambda key, found, digest: safetensors.torch.load(found))
+    others.add(key(ROSE))  # other weights under the same key
+    assert len(others | {first}) == 8
+
+
+@pytest.mark.usefixtures("here")
+def test_another_chain_leaves_what_is_there(place: Path) -> None:
+    only = place / "photos" / "a.jpg"
+    done(place, only)
+    (place / "rose.yaml").rename(place / "lily.yaml")
+    assert done(place, only, chain="lily.yaml").counts["ok"] == 1
+    assert list(outputs(place / "out")) == ["a-lily.png", "a-rose.png"]
+    assert len((place / "out" / "ganchain-batch.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.usefixtures("here", "dlib_models")
+def test_identity_is_recorded(place: Path) -> None:
+    done(place, place / "photos" / "a.jpg", identity=True)
+    (face,) = (face for face in records(place / "out")["a.jpg"]["faces"] if face["left_out"] is None)
+    assert 0 < face["distance"] < 0.4
+
+
+@pytest.mark.usefixtures("here")
+def test_the_photo_itself_is_never_written(place: Path) -> None:
+    photos = place / "photos"
+    before = outputs(photos)
+    assert done(place, photos / "a.jpg", out="photos", name="{stem}.{ext}").counts["ok"] == 1
+    (place / "rose.yaml").write_text(ROSE + "output: {format: jpeg}\n")
+    summary = done(place, photos / "a.jpg", out="photos", name="{stem}.{ext}")
+    assert summary.counts["ok"] == 1
+    assert outputs(photos).items() > before.items()
+    assert {"a.png", "a.jpg.jpg"} < outputs(photos).keys()
+
+
+@pytest.mark.usefixtures("here")
+def test_stale_parts_go_and_others_stay(place: Path) -> None:
+    touched(place / "out", f".batch-{'0' * 32}.part", f"sub/.batch-{'a' * 32}.part", f".{'0' * 32}.part", "mine.part")
+    done(place)
+    assert sorted(path.name for path in (place / "out").rglob("*.part")) == [f".{'0' * 32}.part", "mine.part"]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_vanished_output_folder_stops_the_batch(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[Record] = []
+
+    def vanish(record: Record, summary: Summary) -> None:
+        ended.append(record)
+        if len(ended) == 1:
+            (place / "out").rename(place / "elsewhere")
+
+    options = Options(engine="torch", workers=1)
+    summary = batch(place / "rose.yaml", [place / "photos"], place / "out", options, vanish)
+    assert summary.exit_code == 1
+    assert summary.stopped is not None and "is gone" in summary.stopped
+    assert summary.left == 1
+    assert summary.failed == {"sub/b.png": f"the output folder {place / 'out'} is gone"}
+    assert not (place / "out").exists()  # not made anew: it may be where a disk was mounted
+    (place / "elsewhere").rename(place / "out")
+    assert dict(done(place).counts) == {"skipped": 1, "ok": 1, "no_face": 1}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1.5 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1536k", "none", str(folder)]
+    if sys.platform != "linux" or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_full_or_read_only_disk_stops_the_batch(place: Path, small_disk: Path) -> None:
+    out = small_disk / "out"
+    out.mkdir()
+    (small_disk / "filler").write_bytes(bytes(1_500_000))
+    summary = done(place, out="disk/out")
+    assert summary.exit_code == 1
+    assert "No space left" in str(summary.stopped)
+    assert summary.failed.keys() == {"a.jpg"}
+    assert "No space left" in summary.failed["a.jpg"]
+    assert summary.left == 2
+    assert not list(out.rglob("*.part"))
+    (small_disk / "filler").unlink()
+    assert dict(done(place, out="disk/out").counts) == {"ok": 2, "no_face": 1}
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(PhotoError, match="cannot be written to: Read-only"):
+        done(place, out="disk/out")
+
+
+@pytest.mark.usefixtures("here")
+def test_too_large_a_photo_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available", lambda: memory.WORKER + 2_000_000)
+    (place / "rose.yaml").write_text("stages:\n  - upscale: {factor: 4}\n")
+    summary = done(place)
+    assert summary.failed["a.jpg"].startswith("needs about")
+    assert "smaller photo" in summary.failed["a.jpg"]
+
+
+def test_the_memory_that_photos_need() -> None:
+    chain = config.parse("stages: [makeup, upscale: {factor: 4}]", "chain", Path())
+    stages = [spec.build() for spec in chain.stages]
+    plain = memory.needed(4000, 3000, stages[:1])
+    assert plain == pytest.approx(724e6, rel=0.25)  # measured
+    assert memory.needed(4000, 3000, stages[1:]) == pytest.approx(1.67e9, rel=0.25)  # measured
+    assert memory.needed(4000, 3000, stages[:1], faces=False) < plain
+
+
+def test_one_batch_at_a_time(place: Path) -> None:
+    with run._taken(place / "out"), pytest.raises(PhotoError, match="another batch is at work"):
+        done(place)
+    assert not (place / "out" / "ganchain-batch.jsonl").exists()
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.skipif(not TORTURE.is_dir(), reason="the torture folder is not here")
+def test_torture(place: Path) -> None:
+    files = sorted(path for path in TORTURE.rglob("*") if path.is_file())[::60]
+    summary = done(place, *files)
+    assert summary.counts.total() == len(files)
+    assert len(records(place / "out")) == len(files) - summary.counts["skipped"]
+    assert all(reason and "\n" not in reason for reason in summary.failed.values())
+    assert dict(done(place, *files).counts).keys() <= {"skipped", "failed"}
+
+
+# the command
+
+
+def test_wrong_use_is_said_and_makes_nothing(place: Path) -> None:
+    def status(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(APP, ["batch", *arguments, "-o", str(place / "out")])
+        return result.exit_code, result.output
+
+    chain, photos = str(place / "rose.yaml"), str(place / "photos")
+    for arguments, reason in (
+        (("nochain", photos), "no chain"),
+        ((chain, str(place / "nowhere")), "no such file or folder"),
+        ((chain, photos, "--exclude", "*"), "no photos"),
+        ((chain, photos, "--name", "{x}.{ext}"), "no field {x}"),
+        ((chain, photos, "--workers", "0"), "--workers"),
+        ((chain,), "IN..."),
+    ):
+        code, output = status(*arguments)
+        assert code == 2, output
+        assert reason in output
+    assert not (place / "out").exists()
+    code, output = status(chain, photos, "-n", "--include", "sub")
+    assert code == 0
+    assert "2 inputs: 2 to do, 0 done" in output
+    assert not (place / "out").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_lines_and_summary(place: Path) -> None:
+    (place / "photos" / "broken.jpg").write_bytes(b"no photo")
+    arguments = [
+        "batch",
+        str(place / "rose.yaml"),
+        str(place / "photos"),
+        "-o",
+        str(place / "out"),
+        "--engine",
+        "torch",
+    ]
+    result = CliRunner().invoke(APP, arguments)
+    assert result.exit_code == 1
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["status"] for line in lines[:-1]] == ["ok", "failed", "ok", "no_face"]
+    assert lines[-1]["summary"]["failed"] == 1
+    assert "failed: broken.jpg: not a picture that can be read" in result.stderr
+
+
+# worker processes
+
+
+def answers(pool: Pool, *items: str) -> dict[str, str | Lost]:
+    found: dict[str, str | Lost] = {}
+    waiting = list(items)
+    while len(found) < len(items):
+        while waiting and pool.room:
+            pool.submit([waiting.pop(0)])
+        for group, answer in pool.wait(1):
+            found[group[0]] = answer if isinstance(answer, Lost) else answer[0].split()[1]
+    return found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+def test_a_dead_or_stuck_worker_costs_only_its_work() -> None:
+    with Pool(1, Odd, (), timeout=1.0, ahead=1) as pool:
+        found = answers(pool, "a", "die", "b", "hang", "c", "raise", "d")
+        assert found["die"] == Lost("killed the worker (signal 9, out of memory?)")
+        assert found["hang"] == Lost("took longer than 1 s")
+        assert found["raise"] == Lost("ValueError: a bug")
+        assert len({found[name] for name in ("a", "b", "c")}) == 3
+        assert found["c"] == found["d"]
+        os.kill(int(str(found["d"])), signal.SIGKILL)  # an idle one
+        time.sleep(0.1)
+        assert answers(pool, "e")["e"] not in (found["d"], None)
+
+
+def test_workers_that_cannot_start_are_an_error() -> None:
+    with pytest.raises(ChainError, match="refused"), Pool(1, Odd, ("refuses",), timeout=5) as pool:
+        answers(pool, "a")
+    with pytest.raises(GanchainError, match="exit status 7"), Pool(2, Odd, ("dies",), timeout=5) as pool:
+        answers(pool, "a")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+def test_suspects_are_tried_alone_and_then_named(tmp_path: Path) -> None:
+    from ganchain.batch.plan import Item
+
+    items = [Item(tmp_path / name, name, f"{name}.png") for name in ("a", "die", "b")]
+    (tmp_path / LOCK).touch()
+    with Journal(tmp_path) as record:
+        going = loop.Loop(tmp_path, "c", record, Summary(tmp_path, record.path, 3))
+        going.run(items, Pool(1, Suspicious, (), timeout=30), 1, 0)
+        assert {item.input for item in going.aside} >= {"die"}
+        going.run(going.aside, Pool(1, Suspicious, (), timeout=30, ahead=1), 1, 1 << 30)
+    assert dict(going.summary.counts) == {"ok": 2, "failed": 1}
+    assert going.summary.failed == {"die": "killed the worker (signal 9, out of memory?)"}
+    assert records(tmp_path)["die"]["tries"] == 2
