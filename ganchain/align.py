@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 from typing import Literal
 
 import cv2
@@ -52,7 +51,8 @@ class Detector:
         height, width = pixels.shape[:2]
         scale = min(self.side / max(height, width), self.enlarge)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        copy = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        copy = _reduced(pixels, int(1 / scale))
+        copy = cv2.resize(copy, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR).astype(np.uint8)
         rim = min(round(self.rim * min(size)), min(size) - 1)
         seen = cv2.copyMakeBorder(copy, rim, rim, rim, rim, cv2.BORDER_REFLECT_101).astype(np.uint8)
         faces = []
@@ -181,12 +181,8 @@ class Aligner:
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         step, seen = own // side, matrix
         if step > 1:  # the warp knows no antialiasing
-            height, width = pixels.shape[:2]
-            size = (ceil(width / step), ceil(height / step))
-            pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-            shares = np.array([size[0] / width, size[1] / height])[:, None]
-            seen = matrix * shares
-            seen[:, 2:] += shares / 2 - 0.5
+            pixels, seen = _reduced(pixels, step), matrix / step
+            seen[:, 2] += 0.5 / step - 0.5
         chip = cv2.warpAffine(pixels, seen, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
         before = tensors.to_faces(chip.astype(np.uint8))
         return Canvas(before, before.clone(), torch.zeros_like(before[:, :1]), matrix, self.framing)
@@ -217,6 +213,15 @@ class Aligner:
         pixels = pixels.copy()
         pixels[top:bottom, left:right] = result.round().clip(0, 255).astype(np.uint8)
         return pixels
+
+
+def _reduced(pixels: Pixels, step: int) -> Pixels:
+    """(H, W, 3) uint8 averaged over squares of ``step`` px, which is quick; what is left at the edge is left out."""
+    if step <= 1 or min(pixels.shape[:2]) < step:
+        return pixels
+    height, width = (side // step * step for side in pixels.shape[:2])
+    size = (width // step, height // step)
+    return cv2.resize(pixels[:height, :width], size, interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
 def _planes(layers: Tensor) -> list[NDArray[np.float32]]:

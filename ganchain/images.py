@@ -126,12 +126,12 @@ def _to_eight_bit(image: Image.Image) -> Image.Image:
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """RGB in sRGB; a profile that is damaged or of another colour space than the picture is left aside."""
-    if image.mode not in ("L", "CMYK", "LAB"):
+    if image.mode not in ("RGB", "L", "CMYK", "LAB"):  # of what is RGB, `convert` would make a copy
         image = image.convert("RGB")
     if profile:
         with suppress(ImageCms.PyCMSError, OSError):
             image = ImageCms.profileToProfile(image, io.BytesIO(profile), _SRGB, outputMode="RGB") or image
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _exif(image: Image.Image) -> tuple[bytes, Image.Transpose | None]:

@@ -37,6 +37,8 @@ def tiled(
     bottom = (rows - 1) * step_h + tile_h - height
     right = (columns - 1) * step_w + tile_w - width
     padded = cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_REFLECT_101).astype(np.uint8)
+    if rows == columns == 1:
+        return tensors.to_pixels(run(tensors.to_faces(padded)))[0, : height * scale, : width * scale]
     result = np.empty((height * scale, width * scale, 3), np.uint8)
     seam = OVERLAP * scale
     below = torch.empty(0)

@@ -152,12 +152,13 @@ class Cluster:
         while self._again and self._free():
             self._hand_out(self._again.popleft())
         self._stop_late()
-        flying = [reference for actor in self._actors for reference, _ in actor.flying]
-        coming = [actor.coming for actor in self._actors if actor.coming is not None]
-        if not flying + coming:
+        waiting = [reference for actor in self._actors for reference, _ in actor.flying]
+        waiting += [actor.coming for actor in self._actors if actor.coming is not None]
+        if not waiting:
             time.sleep(seconds)
             return []
-        done, _ = self._ray.wait(flying + coming, num_returns=1, timeout=seconds)
+        self._ray.wait(waiting, num_returns=1, timeout=seconds)
+        done, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0)  # all that are there, not any one
         ended: list[Answer] = []
         for actor in list(self._actors):
             if actor.coming is not None:

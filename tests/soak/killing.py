@@ -57,7 +57,7 @@ def killed(chain: Path, photos: Path, out: Path, total: int, chance: random.Rand
     """
     before = len(contents(out)) if out.exists() else 0
     process = started(chain, photos, out)
-    wanted = before + chance.randrange(max(1, 2 * total - before))
+    wanted = chance.randint(before, 2 * total - 1) if before < 2 * total else before
     while process.poll() is None and (len(list(out.rglob("*.png"))) if out.exists() else 0) < wanted:
         time.sleep(0.01)
     time.sleep(chance.random() * 0.2)

@@ -11,7 +11,7 @@ from pathlib import Path
 from ganchain.tensors import Pixels
 from tests.soak import killing
 
-KILLS, PHOTOS, ROUND = 100, 24, 5
+KILLS, PHOTOS = 100, 24
 
 
 def test_hundred_kills(tmp_path: Path, small_head: Pixels) -> None:
@@ -24,13 +24,19 @@ def test_hundred_kills(tmp_path: Path, small_head: Pixels) -> None:
     undisturbed = killing.contents(tmp_path / "undisturbed")
     assert len(undisturbed) == 2 * PHOTOS
     chance, kills = random.Random(100), 0
+    midway = 0
     while kills < KILLS:
-        for _ in range(ROUND):
-            happened = killing.killed(chain, photos, out, PHOTOS, chance)
-            kills += happened != "ended before"
-            print(kills, happened, flush=True)
+        happened = killing.killed(chain, photos, out, PHOTOS, chance)
+        there = len(killing.contents(out)) if out.exists() else 0
+        kills += happened != "ended before"
+        midway += happened != "ended before" and there < len(undisturbed)
+        print(kills, happened, f"{there} outputs there", flush=True)
+        if there >= len(undisturbed):
+            killing.check(chain, photos, out, PHOTOS, undisturbed)
+            shutil.rmtree(out)
+    print(f"{midway} of {kills} kills before all outputs were there")
+    if out.exists():
         killing.check(chain, photos, out, PHOTOS, undisturbed)
-        shutil.rmtree(out)
 
 
 def test_interrupted_twice_it_ends_at_once(tmp_path: Path, small_head: Pixels) -> None:
