@@ -129,8 +129,10 @@ class Canvas:
         corner = np.full(2, step / 2 - 0.5)
         linear, shift = self.matrix[:, :2], self.matrix[:, 2]
         matrix = np.column_stack([linear * step, linear @ corner + shift])
-        before, cover = (tensors.resize(part, (side, side)) for part in (self.before, self.cover))
-        return replace(self, before=before.clamp(-1, 1), after=after, cover=cover.clamp(0, 1), matrix=matrix)
+        before = tensors.resize(self.before, (side, side)).clamp(-1, 1)
+        bare = not bool(self.cover.any())
+        cover = self.cover.new_zeros(1, 1, side, side) if bare else tensors.resize(self.cover, (side, side)).clamp(0, 1)
+        return replace(self, before=before, after=after, cover=cover, matrix=matrix)
 
     def reduced(self) -> Canvas:
         """This canvas at the photo's own resolution, antialiased, when it is finer than that."""

@@ -139,7 +139,10 @@ def _applied(stage: Stage, canvas: Canvas, window: tuple[int, int, int], given: 
 
 def _enlarged(stage: Stage, name: str, canvas: Canvas, device: torch.device) -> Canvas:
     """The whole canvas enlarged; at its rim bicubically, so that pasted into the photo it has no border."""
-    out = to_faces(_tiled(stage, name, to_pixels(canvas.after)[0], device))
+    if canvas.side <= tiles.TILE and canvas.side % stage.multiple == 0:
+        out = checked(stage, name, canvas.after.to(device)).cpu()
+    else:
+        out = to_faces(_tiled(stage, name, to_pixels(canvas.after)[0], device))
     side = out.shape[-1]
     plain = resize(canvas.after, (side, side)).clamp(-1, 1)
     return canvas.resampled(torch.lerp(plain, out, rim(side, RIM)))

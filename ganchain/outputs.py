@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ganchain import images
@@ -24,6 +24,19 @@ def expand(photos: Sequence[Path]) -> list[Path]:
         else:
             found.append(photo)
     return found
+
+
+def pictures(result: Result, output: Output, base: Path) -> Iterator[tuple[Path, Photo]]:
+    """What is written of a result, and where: the photo at ``base``, its faces beside it, or both.
+
+    Of a photo without faces it is the photo, whatever the chain writes.
+    """
+    if output.write != "faces" or not result.pictures:
+        assert result.photo is not None
+        yield base, result.photo
+    if output.write != "photo":
+        for number, pixels in enumerate(result.pictures):
+            yield base.with_name(f"{base.stem}-face{number}{base.suffix}"), Photo(pixels)
 
 
 class Targets:
@@ -48,20 +61,15 @@ class Targets:
 
     def write(self, source: Path, result: Result) -> list[Path]:
         """Write the photo, the faces or both, as the chain says; returns the files."""
-        if result.photo is None:
+        if result.status == "failed":
             return []
         base = self.file or self._free(self.folder / f"{source.stem}-{self.chain}{self._suffix}")
         written: list[Path] = []
-        if self.output.write != "faces" or not result.pictures:
-            if base.exists() and base.samefile(source):
-                raise PhotoError(f"{base}: would overwrite the photo itself; give another name with -o")
-            self._save(result.photo, base)
-            written.append(base)
-        if self.output.write != "photo":
-            for number, pixels in enumerate(result.pictures):
-                path = base.with_name(f"{base.stem}-face{number}{base.suffix}")
-                self._save(Photo(pixels), path)
-                written.append(path)
+        for path, photo in pictures(result, self.output, base):
+            if path.exists() and path.samefile(source):
+                raise PhotoError(f"{path}: would overwrite the photo itself; give another name with -o")
+            self._save(photo, path)
+            written.append(path)
         return written
 
     def write_steps(self, source: Path, result: Result, folder: Path) -> None:

@@ -73,6 +73,7 @@ class Pipeline:
         self.keep_steps, self.output = keep_steps, output
         self.detector = detector or Detector()
         self.described: Chain | None = None
+        self.license_policy: manifest.Policy = license_policy
 
     @classmethod
     def from_yaml(
@@ -197,7 +198,7 @@ class Pipeline:
 
         if self.described is None or self.detector != Detector():
             raise ChainError("batch needs a pipeline made from a chain (Pipeline.from_yaml) with the usual detector")
-        own = {"device": self.device.type, "engine": self._engine}
+        own = {"device": self.device.type, "engine": self._engine, "license_policy": self.license_policy}
         return batch(self.described, [Path(path) for path in inputs], Path(out), Options(**{**own, **options}))
 
     def _begun(self, source: Source) -> Work:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,9 @@ def folder(small_head: Pixels, tmp_path: Path) -> Path:
 
 @contextmanager
 def started() -> Iterator[Any]:
-    from ray.cluster_utils import Cluster
-
     quick = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
     head = {"num_cpus": 1, "include_dashboard": False, "_system_config": quick}
-    made = Cluster(initialize_head=True, head_node_args=head)
+    made = import_module("ray.cluster_utils").Cluster(initialize_head=True, head_node_args=head)
     try:
         yield made
     finally:

@@ -124,7 +124,7 @@ def refusal(source: Any) -> str:
     return message
 
 
-def written(photo: Photo, path: Path, **options: bool) -> Photo:
+def written(photo: Photo, path: Path, **options: Any) -> Photo:
     images.write(photo, path, **options)
     return images.read(path)
 

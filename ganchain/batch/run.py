@@ -150,7 +150,7 @@ def _run(planned: Plan, options: Options, loop: Loop) -> None:
     )
     device, cores = pipeline.device.type, _cores()
     workers = options.workers or (CUDA_WORKERS if device == "cuda" else memory.workers(cores))
-    threads = 1 if options.ray else max(1, cores // workers)  # however little is left to do: their number shows in bits
+    threads = max(1, cores // workers) if device == "cuda" else 1  # of more threads the last bits of a sum would tell
     workers = min(workers, len(todo))
     with _threads(threads):  # engines are compared as they will run
         pipeline.prepare()  # says now, and once, what is wrong with the chain
@@ -174,7 +174,7 @@ def _run(planned: Plan, options: Options, loop: Loop) -> None:
     else:
         pool = Pool(workers, Worker, (planned.chain, settings), options.timeout)
     loop.run(todo, pool, CUDA_GROUP if device == "cuda" else 1, 0)
-    if loop.aside and not loop.stopping:  # with as many threads as before: their number shows in the last bits
+    if loop.aside and not loop.stopping:
         settings = replace(settings, memory=memory.share(1), alone=True)
         pool = Pool(1, Worker, (planned.chain, settings), options.timeout, ahead=1)
         loop.run(loop.aside, pool, 1, settings.memory)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import torch
 
-from ganchain import images
+from ganchain import images, outputs
 from ganchain._version import VERSION
 from ganchain.align import Aligner
 from ganchain.batch import journal, memory
@@ -23,7 +23,7 @@ from ganchain.batch.plan import Item
 from ganchain.config import Chain, Output
 from ganchain.dlib_detector import Embedder
 from ganchain.errors import GanchainError, PhotoError
-from ganchain.face import Face, Photo
+from ganchain.face import Face
 from ganchain.framing import TIGHT
 from ganchain.manifest import Policy
 from ganchain.pipeline import Pipeline
@@ -160,7 +160,6 @@ class Worker:
         try:
             if result.error is not None:
                 raise result.error
-            assert result.photo is not None
             with watch("write"):
                 record.outputs = self._written(one.item, result)
         except Exception as error:  # one bad photo must not cost the others
@@ -173,18 +172,13 @@ class Worker:
 
     def _written(self, item: Item, result: Result) -> list[dict[str, Any]]:
         """Write the photo, the faces or both, as the chain says."""
-        output, base = self.pipeline.output or Output(), self.settings.out / item.target
-        photos = {base: result.photo} if output.write != "faces" or not result.pictures else {}
-        if output.write != "photo":
-            for number, pixels in enumerate(result.pictures):
-                photos[base.with_name(f"{base.stem}-face{number}{base.suffix}")] = Photo(pixels)
+        output = self.pipeline.output or Output()
         written = []
-        for path, photo in photos.items():
+        for path, photo in outputs.pictures(result, output, self.settings.out / item.target):
             if not (self.settings.out / LOCK).exists():  # unmounted, say: nothing must be written in its place
                 raise PhotoError(f"the output folder {self.settings.out} is gone")
             if path.exists() and path.samefile(item.source):
                 raise PhotoError(f"{path}: would overwrite the photo itself")
-            assert photo is not None
             images.write(photo, path, keep_location=output.location == "keep", mark=MARK)
             name = path.relative_to(self.settings.out).as_posix()
             written.append({"path": name, "bytes": path.stat().st_size, "sha256": journal.digest(path)})
