@@ -17,7 +17,8 @@ shapes and tensors, pictures of noise. Photos are those of FOLDER with one face,
 written as JPEG. What is compared, in each round one after the other, so that a noisy machine hits both sides:
 
 - detection: finding and cutting out the face of a decoded photo, without networks, alone on the machine;
-- networks: the four networks, seconds a face with all cores; and once more with ganchain's arithmetic around them;
+- networks: the four networks, seconds a face with all cores (the seed's way: torch's threads; ganchain's: one process a
+  core, all of them at once, as in a batch); and once more with ganchain's arithmetic around them;
 - end to end: photo file to face file, seconds a photo; of ``ganchain.batch`` with one process a core, from when a
   quarter of the photos are done (all workers are at work then) to the last one. Loading is left out on both sides.
 
@@ -34,8 +35,9 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,7 +50,8 @@ from rich.table import Table
 from benchmarks.detection import overlap
 from benchmarks.notebook import SIDE, SeedsWay, imported
 from benchmarks.photos import photographed
-from ganchain import config, images
+from benchmarks.workers import physical
+from ganchain import images
 from ganchain.align import Aligner, Detector
 from ganchain.bench.machine import machine, matrix_products
 from ganchain.bench.throughput import Throughput, throughput
@@ -59,7 +62,8 @@ from ganchain.framing import FFHQ
 from ganchain.pipeline import Pipeline
 from ganchain.tensors import Pixels
 
-RUNS = 4  # of ganchain's networks a round; the first one is not counted
+RUNS = 4  # of ganchain's detection, a round
+SPAN = 4.0  # seconds for which ganchain's networks run, a round
 SAME = """\
 stages:
   - makeup: {weights: seed-beautygan, reference: reference.png}
@@ -96,10 +100,9 @@ def cut(pixels: Pixels) -> list[Face]:
 class Ours:
     """A chain of ganchain's, with a clock at its networks."""
 
-    def __init__(self, path: Path, text: str) -> None:
-        path.write_text(text)
-        self.path, self.seconds = path, 0.0
-        self.pipeline = Pipeline.from_chain(config.load(path), engine="auto")
+    def __init__(self, path: Path) -> None:
+        self.seconds = 0.0
+        self.pipeline = Pipeline.from_yaml(path, engine="auto")
         self.pipeline.prepare()
         for kernel in (kernel for stage in self.pipeline.stages for kernel in kernels(stage)):
             kernel.take_over(self._clocked(getattr(kernel.network, kernel.method)))
@@ -113,18 +116,39 @@ class Ours:
 
         return run
 
-    def face(self) -> tuple[float, float]:
-        """Seconds of the networks alone, and of the stages with all of their arithmetic, for one face of 256 px."""
-        networks, stages = [], []
+    def face(self, span: float) -> tuple[float, float]:
+        """Seconds of the networks alone, and of the stages with all of their arithmetic, for one face of 256 px.
+
+        ``span``: for how many seconds faces are done, one at least.
+        """
+        stages, number, self.seconds = 0.0, 0, 0.0
         with torch.inference_mode():
             faces = [probe(stage) for stage in self.pipeline.stages]
-            for _ in range(RUNS):
-                self.seconds = 0.0
-                stages.append(
-                    sum(seconds(partial(stage, face)) for stage, face in zip(self.pipeline.stages, faces, strict=True))
+            while not number or stages < span:
+                stages += sum(
+                    seconds(partial(one, face)) for one, face in zip(self.pipeline.stages, faces, strict=True)
                 )
-                networks.append(self.seconds)
-        return median(networks[1:]), median(stages[1:])
+                number += 1
+        return self.seconds / number, stages / number
+
+
+def _faces(chain: Path, ready: Any, answers: Any) -> None:
+    """What one core makes of faces while the others do the same."""
+    torch.set_num_threads(1)
+    ours = Ours(chain)
+    ours.face(0)
+    ready.wait()
+    answers.put(ours.face(SPAN))
+
+
+def at_once(chain: Path) -> tuple[float, float]:
+    """Seconds a face of the networks, and of the stages, with one process a core."""
+    cores, context = physical(), get_context("spawn")
+    ready, answers = context.Barrier(len(cores)), context.Queue()
+    for _ in cores:
+        context.Process(target=_faces, args=(chain, ready, answers)).start()
+    networks, stages = zip(*(answers.get() for _ in cores), strict=True)
+    return mean(networks) / len(cores), mean(stages) / len(cores)
 
 
 def batch(chain: Path, photos: Sequence[Path], out: Path) -> Throughput:
@@ -155,7 +179,10 @@ class Comparison:
         Image.fromarray(face).save(folder / "reference.png")
         Image.fromarray(face[:, ::-1]).save(folder / "style.png")
         self.seed = SeedsWay(face, face[:, ::-1].copy())
-        self.chains = {name: Ours(folder / f"{name}.yaml", text) for name, text in CHAINS.items()}
+        self.engines = dict[str, dict[str, str]]()
+        self.chains = {name: folder / f"{name}.yaml" for name in CHAINS}
+        for name, path in self.chains.items():
+            path.write_text(CHAINS[name])
 
     def round(self, photos: Sequence[Path], few: int, out: Path) -> list[Row]:
         """One photo the seed's way, then ``photos`` through the compact chain and ``few`` of them through the other."""
@@ -166,9 +193,10 @@ class Comparison:
         same = len(mine) == len(boxes) and all(any(overlap(box, one) >= 0.4 for one in mine) for box in boxes)
         detection = median(seconds(partial(cut, pixels)) for _ in range(RUNS))
         rows = [Row("detection", "", theirs["detection"], detection, same)]
-        for name, ours in self.chains.items():
-            networks, stages = ours.face()
-            done = batch(ours.path, photos if name == "compact" else photos[:few], out / name)
+        for name, path in self.chains.items():
+            networks, stages = at_once(path)
+            done = batch(path, photos if name == "compact" else photos[:few], out / name)
+            self.engines[name] = done.engines
             rows.append(Row("networks", name, theirs["networks"], networks))
             rows.append(Row("networks and their arithmetic", name, theirs["networks"], stages))
             rows.append(Row("end to end", name, theirs["end to end"], 1 / done.photos_per_second))
@@ -225,8 +253,8 @@ def main() -> None:
             records += summed(rounds, size)
             show(records[-len(rounds[0]) :])
     cpu = torch.device("cpu")
-    engines = {name: ours.pipeline.engines for name, ours in comparison.chains.items()}
-    whole = {"machine": machine(cpu), "products": matrix_products(cpu), "engines": engines, "records": records}
+    products = matrix_products(cpu)
+    whole = {"machine": machine(cpu), "products": products, "engines": comparison.engines, "records": records}
     print(json.dumps(whole))
     if asked.json:
         asked.json.write_text(json.dumps(whole, indent=1) + "\n")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from ganchain.batch.run import Options
+    from ganchain.batch.options import Options
 
 
 @click.command()
@@ -87,7 +88,7 @@ def batch(
     import json
 
     from ganchain.batch import display
-    from ganchain.batch.run import Options
+    from ganchain.batch.options import Options
     from ganchain.batch.run import batch as run
 
     chosen = Options(**options)  # type: ignore[arg-type]
@@ -98,7 +99,8 @@ def batch(
     with display.bar() if on_terminal else display.lines() as show:
         summary = run(chain, inputs, out, chosen, show)
     if not on_terminal:
-        click.echo(json.dumps({"summary": display.end(summary)}))
+        with suppress(OSError):
+            click.echo(json.dumps({"summary": display.end(summary)}))
     for line in display.told(summary):
         click.echo(line, err=True)
     ctx.exit(summary.exit_code)

@@ -188,13 +188,14 @@ class Pipeline:
         A script that calls it needs ``if __name__ == "__main__":``, since the workers import it.
 
         Args:
-            options: fields of ``ganchain.batch.run.Options``; device and engine are the pipeline's own by default.
+            options: fields of ``ganchain.batch.options.Options``; device and engine are the pipeline's own by default.
 
         Raises:
             GanchainError: nothing was begun: an input, an option or ``out`` is wrong, or the pipeline was not made
                 from a chain, of which the workers make theirs.
         """
-        from ganchain.batch.run import Options, batch
+        from ganchain.batch.options import Options
+        from ganchain.batch.run import batch
 
         if self.described is None or self.detector != Detector():
             raise ChainError("batch needs a pipeline made from a chain (Pipeline.from_yaml) with the usual detector")

@@ -23,9 +23,10 @@ from ganchain import config, manifest
 from ganchain.batch import loop, memory, run
 from ganchain.batch.journal import Journal, Record
 from ganchain.batch.names import TEMPLATE, Names
+from ganchain.batch.options import Options
 from ganchain.batch.plan import Globs, find, glob
 from ganchain.batch.pool import Lost, Pool
-from ganchain.batch.run import Options, batch
+from ganchain.batch.run import batch
 from ganchain.batch.summary import Summary
 from ganchain.batch.worker import LOCK
 from ganchain.cli import Group
@@ -585,9 +586,49 @@ def test_suspects_are_tried_alone_and_then_named(tmp_path: Path) -> None:
     (tmp_path / LOCK).touch()
     with Journal(tmp_path) as record:
         going = loop.Loop(tmp_path, "c", record, Summary(tmp_path, record.path, 3))
-        going.run(items, Pool(1, Suspicious, (), timeout=30), 1, 0)
+        going.run(items, Pool(1, Suspicious, (), timeout=30), 1, None)
         assert {item.input for item in going.aside} >= {"die"}
-        going.run(going.aside, Pool(1, Suspicious, (), timeout=30, ahead=1), 1, 1 << 30)
+        going.run(list(going.aside), Pool(1, Suspicious, (), timeout=30, ahead=1), 1, 1 << 30)
     assert dict(going.summary.counts) == {"ok": 2, "failed": 1}
     assert going.summary.failed == {"die": "killed the worker (signal 9, out of memory?)"}
     assert records(tmp_path)["die"]["tries"] == 2
+
+
+def test_links_that_lead_in_a_circle_fail_alone(place: Path) -> None:
+    (place / "circles").mkdir()
+    for name, target in (("x", "x"), ("y", "z"), ("z", "y")):
+        (place / "circles" / f"{name}.jpg").symlink_to(f"{target}.jpg")
+    found = find([place / "circles"], place / "out")
+    assert {"x.jpg", "y.jpg", "z.jpg"} <= {item.input for item in found.items} | set(found.twice)
+
+
+@pytest.mark.parametrize("wrong", [{"workers": 0}, {"timeout": 0}, {"include": "*.jpg"}, {"engine": "steam"}])
+def test_options_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(GanchainError):
+        Options(**wrong)
+
+
+def test_a_listener_that_is_gone_does_not_stop_the_batch(tmp_path: Path) -> None:
+    def deaf(record: Record, summary: Summary) -> None:
+        raise BrokenPipeError
+
+    with Journal(tmp_path) as record:
+        going = loop.Loop(tmp_path, "c", record, Summary(tmp_path, record.path, 2), deaf)
+        for name in ("a", "b"):
+            going.tell(Record(name, name, "c", "ok", f"{name}.png"))
+    assert going.summary.counts["ok"] == 2
+
+
+def test_no_memory_at_all_ends_in_failures(tmp_path: Path) -> None:
+    """With nothing left for photos the last try is still the last."""
+    from ganchain.batch.plan import Item
+    from ganchain.batch.worker import Large
+
+    (tmp_path / LOCK).touch()
+    item = Item(tmp_path / "a", "a", "a.png")
+    with Journal(tmp_path) as record:
+        going = loop.Loop(tmp_path, "c", record, Summary(tmp_path, record.path, 1))
+        going._take([item], [Large(item, 100)], None)
+        assert going.aside == [item]
+        going._take([item], [Large(item, 100)], 0)
+    assert "needs about" in going.summary.failed["a"]

@@ -128,7 +128,7 @@ def test_wrong_use(folder: Path, tmp_path: Path) -> None:
         (): "Missing argument 'CHAIN'",
         (chain,): "Missing argument 'PHOTOS...'",
         ("portrayt", folder / "photos"): "no chain 'portrayt'; did you mean 'portrait'",
-        (chain, tmp_path / "empty"): "no pictures in this folder",
+        (chain, tmp_path / "empty"): "no photo that can be read",
         (chain, tmp_path / "none.jpg"): "no such file",
         (chain, folder / "photos" / "wall.png", "--engine", "torch"): "no face to edit in",
         (chain, folder / "photos", "--engine", "steam"): "no engine 'steam'",
@@ -153,5 +153,5 @@ def test_the_command(folder: Path, tmp_path: Path, report: Report, monkeypatch: 
 
 
 def test_no_photos_is_said_before_anything_runs(tmp_path: Path) -> None:
-    with pytest.raises(PhotoError, match="no pictures"):
+    with pytest.raises(PhotoError, match="no photo that can be read"):
         measure("portrait", [tmp_path])

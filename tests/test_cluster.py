@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from ganchain.batch.journal import Record
-from ganchain.batch.run import Options, batch
+from ganchain.batch.options import Options
+from ganchain.batch.run import batch
 from ganchain.batch.summary import Summary
 from ganchain.errors import GanchainError
 from ganchain.tensors import Pixels

@@ -21,6 +21,7 @@ from ganchain.batch.plan import Item
 from ganchain.batch.pool import Lost, Pool
 from ganchain.batch.summary import Summary
 from ganchain.batch.worker import LOCK, MARK, Outcome
+from ganchain.errors import GanchainError
 
 PULSE = 0.25  # seconds between looks at signals and time limits
 PROBE = 1 << 20  # bytes that the output folder must still take for a batch to go on
@@ -71,11 +72,11 @@ class Loop:
     def stopping(self) -> bool:
         return bool(self.signals.count or self.summary.stopped)
 
-    def run(self, items: Iterable[Item], pool: Pool | Cluster, size: int, limit: int) -> None:
+    def run(self, items: Iterable[Item], pool: Pool | Cluster, size: int, limit: int | None) -> None:
         """Do ``items`` in groups of ``size``.
 
         Args:
-            limit: bytes that one photo may take at all when this is the last try; 0 when there will be another one.
+            limit: bytes that one photo may take at all when this is the last try; None when there will be another one.
         """
         rest = iter(items)
         exhausted = False
@@ -88,14 +89,21 @@ class Loop:
                         pool.submit(group)
                 if not pool.busy and (exhausted or self.stopping):
                     return
-                for group, answer in pool.wait(PULSE):
+                try:
+                    answers = pool.wait(PULSE)
+                except GanchainError as error:
+                    if self.summary.counts.total() == self.summary.counts["skipped"]:
+                        raise  # nothing was begun
+                    self.summary.stopped = str(error)
+                    return
+                for group, answer in answers:
                     self._take(group, answer, limit)
 
-    def _take(self, group: Sequence[Item], answer: Sequence[Outcome] | Lost, limit: int) -> None:
+    def _take(self, group: Sequence[Item], answer: Sequence[Outcome] | Lost, limit: int | None) -> None:
         if isinstance(answer, Lost):
             for item in group:
                 self.lost[item.input] += 1
-                if limit:
+                if limit is not None:
                     self.failed(item, answer.reason)
                 else:
                     self.aside.append(item)
@@ -103,7 +111,7 @@ class Loop:
         for item, outcome in zip(group, answer, strict=True):
             if isinstance(outcome, Record):
                 self.ended(outcome)
-            elif limit:
+            elif limit is not None:
                 needs, there = memory.text(outcome.needs), memory.text(limit)
                 self.failed(item, f"needs about {needs} of memory, of which {there} can be had; {memory.CURE}")
             else:
@@ -131,7 +139,10 @@ class Loop:
         if record.status == "failed":
             self.summary.failed[record.input] = record.error or "unknown"
         if self.on_record is not None:
-            self.on_record(record, self.summary)
+            try:
+                self.on_record(record, self.summary)
+            except OSError:  # nobody listens any more (a closed pipe, a full disk): the record has it all
+                self.on_record = None
 
 
 def trouble(out: Path) -> str | None:

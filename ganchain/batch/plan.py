@@ -95,7 +95,7 @@ def find(inputs: Sequence[Path], out: Path, counts: Globs | None = None, own: It
             places[label] = path
     first: dict[Path, str] = {}
     for label, path in sorted(places.items(), key=lambda item: (item[1].is_symlink(), item[0])):
-        same = first.setdefault(path.resolve(), label)
+        same = first.setdefault(Path(os.path.realpath(path)), label)
         if same == label:
             found.items.append(Item(path, label))
         else:
@@ -152,9 +152,9 @@ def _walk(folder: Path, visited: set[tuple[int, int]], found: Inputs) -> Iterato
         path = Path(entry.path)
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        if path.is_dir():  # False of a link that leads in a circle, where os.DirEntry's raises
             yield from _walk(path, visited, found)
-        elif path.suffix.lower() in images.SUFFIXES and (entry.is_file() or entry.is_symlink()):
+        elif path.suffix.lower() in images.SUFFIXES and (entry.is_symlink() or path.is_file()):
             yield path
 
 

@@ -11,10 +11,10 @@ import queue
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from threading import Thread
 from types import TracebackType
@@ -22,6 +22,7 @@ from typing import Any, Protocol, Self
 
 from ganchain.errors import GanchainError
 
+STILLBORN = 3  # workers that die one after the other before they are ready, until no other one is tried
 AHEAD = 2  # groups a worker has: one to edit while the other one's pictures are written
 PATIENCE = 10.0  # seconds until a worker that should end is ended
 
@@ -76,6 +77,7 @@ class Pool:
         self.timeout, self.ahead = timeout, ahead
         self._workers, self._make, self._args = workers, make, args
         self._hands: list[_Hand] = []
+        self._stillborn = 0
 
     def __enter__(self) -> Self:
         try:
@@ -104,7 +106,8 @@ class Pool:
         theirs, tasks = context.Pipe(duplex=False)
         answers, sender = context.Pipe(duplex=False)
         process = context.Process(target=_work, args=(theirs, sender, self._make, self._args), daemon=True)
-        process.start()
+        with _unsignalled():
+            process.start()
         theirs.close()
         sender.close()
         return _Hand(process, tasks, answers)
@@ -166,16 +169,31 @@ class Pool:
         return ended
 
     def _buried(self, hand: _Hand) -> list[Answer]:
-        """What a dead worker was doing is lost; another one takes its place, if this one ever worked."""
+        """What a dead worker was doing is lost; another one takes its place, unless they die before they begin."""
         hand.process.join()
         hand.end()
         self._hands.remove(hand)
         why = f"took longer than {self.timeout:g} s" if hand.late else _cause(hand.process.exitcode)
-        if hand.ready:
+        self._stillborn = 0 if hand.ready else self._stillborn + 1
+        if self._stillborn < STILLBORN:
             self._hands.append(self._hired())
         elif not self._hands:
             raise GanchainError(f"no worker process could be started: the last one {why}")
         return [(group, Lost(why)) for group in hand.flying]
+
+
+@contextmanager
+def _unsignalled() -> Iterator[None]:
+    """A process started here is born with SIGINT and SIGTERM held back: it has to import before it can ignore them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # its start would let the signals through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _cause(code: int) -> str:
@@ -197,6 +215,7 @@ def _work(tasks: Connection, answers: Connection, make: Callable[..., Work], arg
         answers.send(error)
         return
     answers.send(None)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff and others complain there, naming no photo
     begun: queue.SimpleQueue[Callable[[], list[Any]] | None] = queue.SimpleQueue()
     sender = Thread(target=_answer, args=(answers, begun), daemon=True)
     sender.start()

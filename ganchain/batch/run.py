@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -21,47 +21,19 @@ from ganchain.batch.cluster import Cluster
 from ganchain.batch.journal import Journal, Record
 from ganchain.batch.key import chain_key, photo_key
 from ganchain.batch.loop import Loop, OnRecord
-from ganchain.batch.names import TEMPLATE, Names
+from ganchain.batch.names import Names
+from ganchain.batch.options import Options
 from ganchain.batch.plan import Globs, Inputs, Item, find
 from ganchain.batch.pool import Pool
 from ganchain.batch.summary import Summary
 from ganchain.batch.worker import LOCK, MARK, Settings, Worker
 from ganchain.config import Chain
 from ganchain.errors import PhotoError
-from ganchain.manifest import Policy
 from ganchain.pipeline import Pipeline
 
 PART = re.compile(rf"\.{MARK}[0-9a-f]{{32}}\.part")
 CUDA_WORKERS, CUDA_GROUP = 2, 8
 READERS = 8  # threads that hash what may be done already
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a batch runs.
-
-    Attributes:
-        include, exclude: globs on the path below the input folder.
-        name: template of the outputs' names, see ``Names``.
-        workers: processes; None: one a core, fewer where memory is short, 2 on CUDA.
-        device, engine, license_policy: as for ``Pipeline``.
-        timeout: seconds that one photo may take.
-        identity: record how far each face's embedding moves (extra ``evaluate``).
-        redo: do what is done already once more.
-        ray: work on this Ray cluster ("auto": the one that this machine belongs to) instead of in own processes.
-    """
-
-    include: Sequence[str] = ()
-    exclude: Sequence[str] = ()
-    name: str = TEMPLATE
-    workers: int | None = None
-    device: str = "auto"
-    engine: str | Mapping[str, str] = "auto"
-    timeout: float = 600.0
-    identity: bool = False
-    redo: bool = False
-    ray: str | None = None
-    license_policy: Policy | None = None
 
 
 @dataclass(frozen=True)
@@ -173,11 +145,11 @@ def _run(planned: Plan, options: Options, loop: Loop) -> None:
         pool = Cluster(planned.chain, settings, address=options.ray, threads=threads, timeout=options.timeout)
     else:
         pool = Pool(workers, Worker, (planned.chain, settings), options.timeout)
-    loop.run(todo, pool, CUDA_GROUP if device == "cuda" else 1, 0)
+    loop.run(todo, pool, CUDA_GROUP if device == "cuda" else 1, None)
     if loop.aside and not loop.stopping:
         settings = replace(settings, memory=memory.share(1), alone=True)
         pool = Pool(1, Worker, (planned.chain, settings), options.timeout, ahead=1)
-        loop.run(loop.aside, pool, 1, settings.memory)
+        loop.run(list(loop.aside), pool, 1, settings.memory)
 
 
 def finished(planned: Plan, record: Journal, out: Path) -> Iterator[tuple[Item, bool]]:
@@ -189,8 +161,11 @@ def finished(planned: Plan, record: Journal, out: Path) -> Iterator[tuple[Item, 
             return False
         return _digest(item.source) == entry.sha256
 
-    with ThreadPoolExecutor(READERS) as readers:
+    readers = ThreadPoolExecutor(READERS)
+    try:
         yield from zip(planned.inputs.items, readers.map(done, planned.inputs.items), strict=True)
+    finally:
+        readers.shutdown(cancel_futures=True)
 
 
 def _undone(planned: Plan, options: Options, loop: Loop) -> Iterator[Item]:
@@ -198,6 +173,8 @@ def _undone(planned: Plan, options: Options, loop: Loop) -> Iterator[Item]:
         yield from planned.inputs.items
         return
     for item, done in finished(planned, loop.journal, loop.out):
+        if loop.stopping:
+            return
         if done:
             loop.tell(Record(item.input, str(item.source), loop.chain, "skipped", item.target))
         else:
@@ -245,7 +222,8 @@ def _taken(out: Path) -> Iterator[None]:
 
 def _tidy(out: Path) -> None:
     """Remove the part files of a batch that was killed."""
-    for folder, _, names in os.walk(out):
+    for folder, inner, names in os.walk(out):
+        inner[:] = [name for name in inner if not (Path(folder) / name / LOCK).exists()]  # another batch's folder
         for name in names:
             if PART.fullmatch(name):
                 with suppress(OSError):

@@ -22,6 +22,7 @@ from ganchain.batch.key import photo_key
 from ganchain.batch.plan import Item
 from ganchain.config import Chain, Output
 from ganchain.dlib_detector import Embedder
+from ganchain.engines.choice import probe
 from ganchain.errors import GanchainError, PhotoError
 from ganchain.face import Face
 from ganchain.framing import TIGHT
@@ -100,6 +101,10 @@ class Worker:
             chain, device=settings.device, engine=settings.engines, license_policy=settings.license_policy
         )
         self.pipeline.prepare()
+        with torch.inference_mode():  # what is made with the first face shall not count as a photo's time
+            for stage in self.pipeline.stages:
+                if stage.scope == "face" and stage.side is not None:
+                    stage(probe(stage).to(self.pipeline.device))
         self._embed = Embedder() if settings.identity else None
         if settings.confined:
             memory.confine(settings.memory + SLACK)

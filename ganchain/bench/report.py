@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from ganchain import config, images, outputs
+from ganchain.batch.plan import find
 from ganchain.bench.costs import StageCost, costs
 from ganchain.bench.machine import Peak, machine, matrix_products
 from ganchain.bench.throughput import Throughput, of_chain
-from ganchain.errors import FaceError
+from ganchain.errors import FaceError, PhotoError
 from ganchain.pipeline import Pipeline
 from ganchain.result import Stopwatch
 
 RUNS = 3
+NOWHERE = Path(".ganchain-bench")  # what is looked for in the inputs' place of outputs: there are none
 PER_WORKER = 6  # photos timed in each process of the batch
 
 
@@ -82,7 +85,9 @@ def measure(
         GanchainError: the chain or the engine is wrong, there are no photos, one cannot be read, or no face is in any.
     """
     described = config.load(chain)
-    sources = outputs.expand(photos)
+    sources = [item.source for item in find(photos, NOWHERE).items if _readable(item.source)]
+    if not sources:
+        raise PhotoError(f"no photo that can be read in {', '.join(map(str, photos))}")
     pipeline = Pipeline.from_chain(described, engine=engine, device=device)
     pipeline.prepare()
     with Peak.watched() as peak, tempfile.TemporaryDirectory() as folder:
@@ -107,6 +112,12 @@ def measure(
         if number
         else None,
     )
+
+
+def _readable(photo: Path) -> bool:
+    with suppress(PhotoError):
+        return bool(images.read(photo).pixels.size)
+    return False
 
 
 def _through(pipeline: Pipeline, sources: Sequence[Path], folder: Path) -> tuple[int, dict[str, float]]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganchain.batch.journal import Record
-from ganchain.batch.run import Options, batch
+from ganchain.batch.options import Options
+from ganchain.batch.run import batch
 from ganchain.batch.summary import Summary
 from ganchain.bench.machine import Peak
 from ganchain.errors import GanchainError

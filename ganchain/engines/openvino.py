@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import warnings
 from collections import OrderedDict
@@ -11,6 +12,7 @@ from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -60,9 +62,17 @@ def installed() -> str | None:
         return None
 
 
+@lru_cache(maxsize=1)
+def core() -> Any:
+    """The one Core, never let go of: its threads get a stack for signals that ends with it, and a signal that came
+    after that would end the process (OpenVINO 2026.4).
+    """
+    return silent().Core()
+
+
 def half() -> bool:
     """Whether OpenVINO computes in bfloat16 on this CPU."""
-    return "BF16" in silent().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def folder() -> Path:
@@ -85,7 +95,6 @@ class OpenVINO:
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,
         }
-        self._core = silent().Core()
 
     def __call__(self, kernel: Kernel) -> Function:
         compiled: OrderedDict[str, Callable[..., Any]] = OrderedDict()
@@ -108,29 +117,35 @@ class OpenVINO:
 
         return run
 
+    def _read(self, path: Path) -> Any:
+        """The network in a file; None when it is not there, or damaged.
+
+        What is run was always read from a file: a model just converted shares its weights with Python's objects, which
+        OpenVINO's own threads then let go of behind Python's back.
+        """
+        with suppress(RuntimeError):
+            return core().read_model(path) if path.exists() else None
+        return None
+
     def _compiled(self, kernel: Kernel, arguments: Any, name: str) -> Callable[..., list[Tensor]]:
         """The kernel for one sample of these shapes; converted, or read from the cache."""
         path = folder() / f"{sha256(f'{name} {installed()} {torch.__version__}'.encode()).hexdigest()[:32]}.xml"
-        model = None
-        if path.exists():
-            with suppress(RuntimeError):  # a damaged file is made anew
-                model = self._core.read_model(path)
+        model = self._read(path)
         if model is None:
-            model = _converted(kernel, arguments)
-            _keep(model, path)
+            with TemporaryDirectory(ignore_cleanup_errors=True) as made:
+                silent().save_model(_converted(kernel, arguments), Path(made) / "net.xml", compress_to_fp16=False)
+                model = self._read(_kept(Path(made) / "net.xml", path))
         try:
-            request = self._core.compile_model(model, "CPU", self.settings).create_infer_request()
+            request = core().compile_model(model, "CPU", self.settings).create_infer_request()
         except RuntimeError as error:
             raise EngineError(f"openvino cannot compile {type(kernel.network).__name__}: {_line(error)}") from error
 
         def run(inputs: Sequence[np.ndarray], samples: int) -> list[Tensor]:
-            shapes = [tuple(port.shape)[1:] for port in request.model_outputs]
-            answers = [torch.empty(samples, *shape) for shape in shapes]
+            parts: list[list[Tensor]] = []
             for i in range(samples):
-                for number, answer in enumerate(answers):  # written where it is wanted, not copied
-                    request.set_output_tensor(number, silent().Tensor(answer[i : i + 1].numpy(), shared_memory=True))
-                request.infer([plane[i : i + 1] for plane in inputs], share_inputs=True)
-            return answers
+                found = request.infer([plane[i : i + 1] for plane in inputs], share_outputs=True)
+                parts.append([torch.from_numpy(found[port].copy()) for port in request.model_outputs])
+            return [torch.cat(part) if samples > 1 else part[0] for part in zip(*parts, strict=True)]
 
         return run
 
@@ -168,17 +183,19 @@ def _converted(kernel: Kernel, arguments: Any) -> Any:
         raise EngineError(f"openvino cannot convert {type(kernel.network).__name__}: {_line(error)}") from error
 
 
-def _keep(model: Any, path: Path) -> None:
-    """Write the model to the cache, whole or not at all; without a cache it is converted again next time."""
+def _kept(made: Path, path: Path) -> Path:
+    """Where a converted network is read: ``path`` in the cache, where it appears whole or not at all, else ``made``."""
     part = path.with_name(f".{uuid4().hex}")
-    with suppress(OSError, RuntimeError):
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        silent().save_model(model, f"{part}.xml", compress_to_fp16=False)
-        Path(f"{part}.bin").replace(path.with_suffix(".bin"))
-        Path(f"{part}.xml").replace(path)
-    for suffix in (".xml", ".bin"):
+        for suffix in (".bin", ".xml"):
+            shutil.copyfile(made.with_suffix(suffix), part)
+            part.replace(path.with_suffix(suffix))
+        return path
+    except OSError:
         with suppress(OSError):
-            Path(f"{part}{suffix}").unlink()
+            part.unlink()
+        return made
 
 
 def _line(error: Exception) -> str:

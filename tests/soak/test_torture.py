@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ganchain.batch.run import Options, batch
+from ganchain.batch.options import Options
+from ganchain.batch.run import batch
 from tests.soak import killing
 
 TORTURE = Path(__file__).resolve().parents[3] / "shared" / "data" / "torture"

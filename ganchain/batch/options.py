@@ -1,0 +1,49 @@
+"""How a batch runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ganchain.batch.names import TEMPLATE
+from ganchain.engines import choice
+from ganchain.errors import ChainError, EngineError, available
+from ganchain.manifest import Policy
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a batch runs.
+
+    Attributes:
+        include, exclude: globs on the path below the input folder.
+        name: template of the outputs' names, see ``Names``.
+        workers: processes; None: one a core, fewer where memory is short, 2 on CUDA.
+        device, engine, license_policy: as for ``Pipeline``.
+        timeout: seconds that one photo may take.
+        identity: record how far each face's embedding moves (extra ``evaluate``).
+        redo: do what is done already once more.
+        ray: work on this Ray cluster ("auto": the one that this machine belongs to) instead of in own processes.
+    """
+
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    name: str = TEMPLATE
+    workers: int | None = None
+    device: str = "auto"
+    engine: str | Mapping[str, str] = "auto"
+    timeout: float = 600.0
+    identity: bool = False
+    redo: bool = False
+    ray: str | None = None
+    license_policy: Policy | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise ChainError(f"workers: {self.workers}: at least one is needed")
+        if self.timeout <= 0:
+            raise ChainError(f"timeout: {self.timeout:g}: more than 0 seconds are needed")
+        if isinstance(self.engine, str) and self.engine not in ("auto", *choice.LABELS):
+            raise EngineError(f"no engine {self.engine!r}; {available(self.engine, ['auto', *choice.LABELS])}")
+        if isinstance(self.include, str) or isinstance(self.exclude, str):
+            raise ChainError("include and exclude are lists of globs")
