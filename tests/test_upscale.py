@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganchain import manifest
-from ganchain.nets.upscaler import Upscaler
+from ganchain.nets.upscaler import Upscaler, bicubic
 from ganchain.stages.upscale import Upscale as Stage
 from ganchain.tensors import Pixels, to_faces
 from ganchain.train import mergeable, recipes
@@ -110,3 +111,11 @@ def test_the_adversary_sees_other_windows_than_the_student(heads: Path) -> None:
         (gradient,) = torch.autograd.grad(term, first, retain_graph=True)
         assert bool(gradient.isfinite().all())
         assert float(gradient.abs().sum()) > 0
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_bicubic_is_torch_s_own(factor: int) -> None:
+    picture = torch.rand(2, 3, 17, 23, generator=torch.Generator().manual_seed(factor)) * 2 - 1
+    own = F.pixel_shuffle(bicubic(picture, factor), factor)
+    plain = F.interpolate(picture, scale_factor=float(factor), mode="bicubic", align_corners=False)
+    torch.testing.assert_close(own, plain, rtol=0, atol=1e-6)

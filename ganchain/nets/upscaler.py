@@ -70,8 +70,8 @@ class Upscaler(nn.Module):
 def bicubic(x: Tensor, factor: int) -> Tensor:
     """``F.interpolate(x, scale_factor=factor, mode="bicubic")`` (Keys 1981, a = -0.75) before its pixel shuffle.
 
-    Where the factor is a whole number, each of its factor**2 phases is one fixed 5 x 5 kernel: a convolution, which
-    takes a third of the time. (N, C, H, W) -> (N, C * factor**2, H, W).
+    Where the factor is a whole number, each of its phases is one fixed kernel of 5 taps down and 5 across: two
+    convolutions, which take a third of the time. (N, C, H, W) -> (N, C * factor**2, H, W).
     """
     n, channels, height, width = x.shape
     offsets = (torch.arange(factor, device=x.device) + 0.5) / factor - 0.5
@@ -79,6 +79,6 @@ def bicubic(x: Tensor, factor: int) -> Tensor:
     near = (1.25 * distance - 2.25) * distance**2 + 1
     far = -0.75 * (((distance - 5) * distance + 8) * distance - 4)
     taps = torch.where(distance <= 1, near, torch.where(distance < 2, far, 0.0)).to(x)
-    kernels = (taps[:, None, :, None] * taps[None, :, None, :]).reshape(factor**2, 1, 5, 5)
     planes = F.pad(x, (2, 2, 2, 2), mode="replicate").reshape(n * channels, 1, height + 4, width + 4)
-    return F.conv2d(planes, kernels).reshape(n, channels * factor**2, height, width)
+    rows = F.conv2d(planes, taps[:, None, :, None]).reshape(n * channels * factor, 1, height, width + 4)
+    return F.conv2d(rows, taps[:, None, None, :]).reshape(n, channels * factor**2, height, width)
