@@ -129,10 +129,13 @@ class Canvas:
         corner = np.full(2, step / 2 - 0.5)
         linear, shift = self.matrix[:, :2], self.matrix[:, 2]
         matrix = np.column_stack([linear * step, linear @ corner + shift])
-        before = tensors.resize(self.before, (side, side)).clamp(-1, 1)
-        bare = not bool(self.cover.any())
-        cover = self.cover.new_zeros(1, 1, side, side) if bare else tensors.resize(self.cover, (side, side)).clamp(0, 1)
+        before, cover = self._other(self.before, side).clamp(-1, 1), self._other(self.cover, side).clamp(0, 1)
         return replace(self, before=before, after=after, cover=cover, matrix=matrix)
+
+    @staticmethod
+    def _other(layers: Tensor, side: int) -> Tensor:
+        factor, rest = divmod(side, layers.shape[-1])
+        return tensors.resize(layers, (side, side)) if rest or not factor else tensors.bicubic(layers, factor)
 
     def reduced(self) -> Canvas:
         """This canvas at the photo's own resolution, antialiased, when it is finer than that."""

@@ -121,7 +121,6 @@ def _would(chain: str, inputs: tuple[Path, ...], out: Path, options: Options) ->
     twice, unreadable = len(planned.inputs.twice), planned.inputs.unreadable
     for folder, reason in unreadable.items():
         click.echo(plain(f"{folder}: {reason}"))
-    click.echo(
-        f"{planned.total} inputs: {len(todo)} to do, {planned.total - len(todo) - len(unreadable)} done", nl=False
-    )
+    done = planned.total - len(todo) - len(unreadable) - twice
+    click.echo(f"{planned.total} inputs: {len(todo)} to do, {done} done", nl=False)
     click.echo(f", {twice} of them the same file as another" if twice else "")

@@ -18,7 +18,7 @@ from ganchain.errors import StageError
 from ganchain.face import Face, Photo
 from ganchain.framing import EYE_DISTANCE
 from ganchain.stage import Stage
-from ganchain.tensors import Pixels, resize, to_faces, to_pixels
+from ganchain.tensors import Pixels, bicubic, resize, to_faces, to_pixels
 
 LARGEST_BATCH = 64  # faces
 CPU_FULL = "DefaultCPUAllocator"  # how torch says that the CPU's memory is full
@@ -112,7 +112,7 @@ def checked(stage: Stage, name: str, batch: Tensor) -> Tensor:
     if not isinstance(out, Tensor) or tuple(out.shape) != expected:
         found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         raise StageError(f"stage {name!r} must return shape {expected} for {tuple(batch.shape)}, not {found}")
-    if not bool(torch.isfinite(out).all()):
+    if not (bool(out.sum().isfinite()) or bool(out.isfinite().all())):  # of what is finite, a sum can still overflow
         raise StageError(f"stage {name!r} returned values that are not finite")
     return out.float().clamp(-1, 1)
 
@@ -143,9 +143,8 @@ def _enlarged(stage: Stage, name: str, canvas: Canvas, device: torch.device) -> 
         out = checked(stage, name, canvas.after.to(device)).cpu()
     else:
         out = to_faces(_tiled(stage, name, to_pixels(canvas.after)[0], device))
-    side = out.shape[-1]
-    plain = resize(canvas.after, (side, side)).clamp(-1, 1)
-    return canvas.resampled(torch.lerp(plain, out, rim(side, RIM)))
+    plain = bicubic(canvas.after, stage.scale).clamp(-1, 1)
+    return canvas.resampled(torch.lerp(plain, out, rim(out.shape[-1], RIM)))
 
 
 def _tiled(stage: Stage, name: str, pixels: Pixels, device: torch.device) -> Pixels:

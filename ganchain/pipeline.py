@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from multiprocessing import current_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -197,6 +198,8 @@ class Pipeline:
         from ganchain.batch.options import Options
         from ganchain.batch.run import batch
 
+        if getattr(current_process(), "_inheriting", False):  # a worker that is only just being set up
+            raise ChainError("batch starts workers, which import this script: call it below if __name__ == '__main__':")
         if self.described is None or self.detector != Detector():
             raise ChainError("batch needs a pipeline made from a chain (Pipeline.from_yaml) with the usual detector")
         own = {"device": self.device.type, "engine": self._engine, "license_policy": self.license_policy}

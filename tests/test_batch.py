@@ -19,7 +19,7 @@ import safetensors.torch
 from click.testing import CliRunner
 from PIL import Image
 
-from ganchain import config, manifest
+from ganchain import config, images, manifest
 from ganchain.batch import loop, memory, run
 from ganchain.batch.journal import Journal, Record
 from ganchain.batch.names import TEMPLATE, Names
@@ -371,7 +371,9 @@ def test_the_key_is_what_outputs_depend_on(place: Path, small_head: Pixels, monk
     monkeypatch.setitem(bundled, "makeup", bundled["makeup"].model_copy(update={"sha256": "0" * 64}))
     monkeypatch.setattr(manifest, "verified", lambda key, found, digest: safetensors.torch.load(found))
     others.add(key(ROSE))  # other weights under the same key
-    assert len(others | {first}) == 8
+    monkeypatch.setattr("ganchain.batch.key.VERSION", "0.0.1")
+    others.add(key(ROSE))
+    assert len(others | {first}) == 9
 
 
 @pytest.mark.usefixtures("here")
@@ -508,7 +510,7 @@ def test_wrong_use_is_said_and_makes_nothing(place: Path) -> None:
     for arguments, reason in (
         (("nochain", photos), "no chain"),
         ((chain, str(place / "nowhere")), "no such file or folder"),
-        ((chain, photos, "--exclude", "*"), "no photos"),
+        ((chain, photos, "--exclude", "*"), "that the globs choose"),
         ((chain, photos, "--name", "{x}.{ext}"), "no field {x}"),
         ((chain, photos, "--workers", "0"), "--workers"),
         ((chain,), "IN..."),
@@ -541,6 +543,31 @@ def test_lines_and_summary(place: Path) -> None:
     assert [line["status"] for line in lines[:-1]] == ["ok", "failed", "ok", "no_face"]
     assert lines[-1]["summary"]["failed"] == 1
     assert "failed: broken.jpg: not a picture that can be read" in result.stderr
+
+
+@pytest.mark.usefixtures("here")
+def test_a_photo_that_ran_out_of_memory_is_tried_alone(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, refused = images.read, list[str]()
+
+    def scarce(source: Any) -> Any:
+        if str(source).endswith("a.jpg") and not refused:
+            refused.append(str(source))
+            raise MemoryError
+        return read(source)
+
+    monkeypatch.setattr(images, "read", scarce)
+    assert dict(done(place).counts) == {"ok": 2, "no_face": 1}
+    assert refused
+
+
+def test_a_script_without_the_guard_of_main_is_told(place: Path) -> None:
+    (place / "script.py").write_text(
+        "import ganchain\n"
+        "summary = ganchain.Pipeline.from_yaml('rose.yaml').batch(['photos'], 'out', workers=1, engine='torch')\n"
+    )
+    ended = subprocess.run([sys.executable, "script.py"], cwd=place, capture_output=True, text=True, check=False)
+    assert ended.returncode != 0
+    assert "if __name__ == '__main__':" in ended.stderr
 
 
 # worker processes

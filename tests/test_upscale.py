@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganchain import manifest
-from ganchain.nets.upscaler import Upscaler, bicubic
+from ganchain.nets.upscaler import Upscaler
 from ganchain.stages.upscale import Upscale as Stage
-from ganchain.tensors import Pixels, to_faces
+from ganchain.tensors import Pixels, bicubic, to_faces
 from ganchain.train import mergeable, recipes
 from ganchain.train.upscale import Upscale
 from ganchain.train.upscale_detail import UpscaleDetail, texture
@@ -116,6 +116,10 @@ def test_the_adversary_sees_other_windows_than_the_student(heads: Path) -> None:
 @pytest.mark.parametrize("factor", [2, 4])  # of a third torch rounds the coordinates: 3e-6
 def test_bicubic_is_torch_s_own(factor: int) -> None:
     picture = torch.rand(2, 3, 17, 23, generator=torch.Generator().manual_seed(factor)) * 2 - 1
-    own = F.pixel_shuffle(bicubic(picture, factor), factor)
+    own = bicubic(picture, factor)
+    learning = bicubic(picture.requires_grad_(), factor)
+    assert learning.requires_grad
+    torch.testing.assert_close(own, learning.detach(), rtol=0, atol=1e-6)
+    picture = picture.detach()
     plain = F.interpolate(picture, scale_factor=float(factor), mode="bicubic", align_corners=False)
     torch.testing.assert_close(own, plain, rtol=0, atol=1e-6)

@@ -82,24 +82,28 @@ class Cluster:
         self.timeout, self.ahead = timeout, ahead
         self._actors: list[_Actor] = []
         self._again: deque[_Group] = deque()
-        self._looked = 0.0
+        self._looked = self._worked = 0.0
+        self._ours = False  # whether the session with Ray is ours to end
 
     def __enter__(self) -> Self:
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
         try:
             if not self._ray.is_initialized():
+                self._ours = True
                 self._ray.init(address=self.address, **(quiet if self.address == LOCAL else {"log_to_driver": False}))
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise GanchainError(f"no Ray cluster at {self.address!r}: {' '.join(str(error).split())[:200]}") from error
         self._hire()
         self._first()
+        self._worked = time.monotonic()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for actor in self._actors:
             with suppress(Exception):  # it may be gone already
                 self._ray.kill(actor.handle)
-        self._ray.shutdown()
+        if self._ours:
+            self._ray.shutdown()
 
     def _first(self) -> None:
         """Wait for a worker: what is wrong with the chain on that machine shows now."""
@@ -147,7 +151,11 @@ class Cluster:
         actor.flying.append((actor.handle.run.remote(group.items), group))
 
     def wait(self, seconds: float) -> list[Answer]:
-        """The groups that ended within ``seconds``, as soon as there are any."""
+        """The groups that ended within ``seconds``, as soon as there are any.
+
+        Raises:
+            GanchainError: all machines were lost and none came back within ``START`` seconds.
+        """
         if time.monotonic() - self._looked > LOOK:
             self._hire()
         while self._again and self._free():
@@ -156,8 +164,11 @@ class Cluster:
         waiting = [reference for actor in self._actors for reference, _ in actor.flying]
         waiting += [actor.coming for actor in self._actors if actor.coming is not None]
         if not waiting:
+            if time.monotonic() - self._worked > START:
+                raise GanchainError(f"no machine of the Ray cluster has taken work for {START:g} s")
             time.sleep(seconds)
             return []
+        self._worked = time.monotonic()
         self._ray.wait(waiting, num_returns=1, timeout=seconds)
         done, _ = self._ray.wait(waiting, num_returns=len(waiting), timeout=0)  # all that are there, not any one
         ended: list[Answer] = []

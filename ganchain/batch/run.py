@@ -68,7 +68,9 @@ def plan(chain: str | Path | Chain, inputs: Sequence[Path], out: Path, record: J
     own = (out / path for entry in entries for path, _ in entry.outputs)
     found = find(inputs, out, Globs(options.include, options.exclude), own)
     if not (found.items or found.unreadable):
-        raise PhotoError(f"no photos in {', '.join(map(str, inputs))}; they end in {' '.join(sorted(images.SUFFIXES))}")
+        chosen = " that the globs choose" if options.include or options.exclude else ""
+        kinds = " ".join(sorted(images.SUFFIXES))
+        raise PhotoError(f"no photos in {', '.join(map(str, inputs))}{chosen}; they end in {kinds}")
     found.items = names.assign(found.items, entries, _digest, out.absolute())
     weights = [ref for stage in described.stages for ref in stage.build().weights]
     return Plan(described, names, found, chain_key(described, weights, options.name))
