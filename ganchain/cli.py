@@ -14,6 +14,8 @@ import click
 from ganchain._version import VERSION
 from ganchain.cli_batch import batch
 from ganchain.cli_bench import bench
+from ganchain.cli_grid import grid
+from ganchain.cli_serve import serve
 from ganchain.cli_weights import weights
 from ganchain.errors import GanchainError
 from ganchain.evaluate.commands import evaluate
@@ -46,6 +48,8 @@ def main() -> None:
     ganchain run my.yaml photos/ -o out/     your own chain over a folder
     ganchain batch my.yaml photos/ -o out/   thousands of photos: all cores, resumed after whatever happens
     ganchain bench my.yaml photos/           what the chain costs on this machine
+    ganchain serve --open                    the same in a browser, and as an HTTP API
+    ganchain grid photo.jpg -o grid.png      one photo under many settings, side by side
     ganchain faces photo.jpg -o boxes.png    which faces there are, numbered
     ganchain stages makeup                   what a stage does and its options
     ganchain weights list                    bundled weights, and published ones to fetch or import
@@ -72,6 +76,12 @@ def main() -> None:
     help="Also write the photo after each stage.",
 )
 @click.option(
+    "--sheet",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also draw each face before and after each stage, a row a face: sheet.png, sheet.jpg, or sheet.html, a page "
+    "with before/after sliders. Many rows go over several files.",
+)
+@click.option(
     "--license-policy",
     type=click.Choice(["any", "commercial"]),
     help="commercial: refuse weights that may not be used commercially  [default: the chain's, else any]",
@@ -86,6 +96,7 @@ def run(
     device: str,
     engine: str,
     save_stages: Path | None,
+    sheet: Path | None,
     license_policy: Policy | None,
     dry_run: bool,
 ) -> None:
@@ -94,7 +105,7 @@ def run(
     Without -o the results lie in the current folder as NAME-CHAIN.png. A photo that cannot be read does not
     stop the others: it is named, and the exit status is 1.
     """
-    from ganchain import describe, outputs
+    from ganchain import describe, images, outputs, sheet_rows
     from ganchain.pipeline import Pipeline
 
     if dry_run:
@@ -102,12 +113,13 @@ def run(
         return
     if not photos:
         raise click.UsageError("Missing argument 'PHOTOS...'.")
-    keep_steps = save_stages is not None
+    keep_steps = save_stages is not None or sheet is not None
     pipeline = Pipeline.from_yaml(
         chain, device=device, engine=engine, keep_steps=keep_steps, license_policy=license_policy
     )
     sources = outputs.expand(photos)
     targets = outputs.Targets(out, Path(chain).stem, pipeline.output, alone=len(sources) == 1)
+    pages = None if sheet is None else sheet_rows.Pages.of(pipeline, sheet)
     pipeline.prepare()
     failed = 0
     for source, result in zip(sources, pipeline.run(sources), strict=True):
@@ -115,10 +127,14 @@ def run(
             written = targets.write(source, result)
             if save_stages is not None:
                 targets.write_steps(source, result, save_stages)
+            if pages is not None and result.status != "failed":
+                pages.add(sheet_rows.of_result(result, images.read(source), pages.side))
         except GanchainError as error:
             result.status, result.error, written = "failed", error, []
         failed += result.status == "failed"
         _report(source, result, written)
+    for path in pages.close() if pages is not None else ():
+        click.echo(f"-> {path}")
     if failed:
         click.echo(f"{failed} of {len(sources)} photos failed", err=True)
         ctx.exit(1)
@@ -179,7 +195,7 @@ def schema() -> None:
     click.echo(json.dumps(config.schema(), indent=2))
 
 
-for command in (batch, bench, align, train, evaluate, weights):
+for command in (batch, bench, grid, serve, align, train, evaluate, weights):
     main.add_command(command)
 
 if __name__ == "__main__":

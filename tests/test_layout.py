@@ -19,19 +19,20 @@ PACKAGE = Path(ganchain.__file__).parent
 # imports point to the left only
 ORDER = [
     {"_version", "errors", "tensors", "framing", "lab", "weights", "configs"},
-    {"face", "stage", "images", "sheet", "documents", "dlib_detector", "tf_bundle", "published"},
+    {"face", "stage", "images", "sheet", "sheet_page", "sheet_text", "documents", "dlib_detector", "tf_bundle", "published"},
     {"align", "result", "nets", "tiles", "paint", "recolour", "checkpoints"},
     {"adapters", "architectures", "manifest", "engines"},
     {"stages", "store", "fetch"},
     {"registry"},
     {"config", "edits"},
     {"walk"},
-    {"pipeline", "outputs"},
-    {"describe", "batch"},
+    {"pipeline", "outputs", "sheet_rows"},
+    {"describe", "grid", "grid_file", "grid_settings", "batch"},
     {"bench"},
     {"train"},
     {"evaluate"},
-    {"cli", "cli_batch", "cli_bench", "cli_weights"},
+    {"web"},
+    {"cli", "cli_batch", "cli_bench", "cli_grid", "cli_serve", "cli_weights"},
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 

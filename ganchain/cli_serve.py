@@ -1,0 +1,71 @@
+"""The command ``ganchain serve``."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 for all.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--open", "show", is_flag=True, help="Open the page in a browser.")
+@click.option(
+    "--allow-host",
+    multiple=True,
+    metavar="NAME",
+    help="Also answer to this name, * to any; needed where the page is asked for by another name; repeatable.",
+)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--engine", default="torch", show_default=True, help="As of ganchain run.")
+@click.option("--max-upload", type=click.FloatRange(min=0.1), default=40.0, show_default=True, metavar="MB")
+@click.option("--max-pixels", type=click.FloatRange(min=0.1), default=50.0, show_default=True, metavar="MEGAPIXELS")
+@click.option(
+    "--timeout", type=click.FloatRange(min=1), default=300.0, show_default=True, metavar="SECONDS", help="Of one job."
+)
+@click.option("--max-waiting", type=click.IntRange(min=1), default=16, show_default=True, help="Jobs in the queue.")
+@click.option(
+    "--keep",
+    type=click.FloatRange(min=0.5),
+    default=30.0,
+    show_default=True,
+    metavar="MINUTES",
+    help="Photos and results are deleted when nobody has asked for them for so long.",
+)
+def serve(
+    host: str,
+    port: int,
+    show: bool,
+    allow_host: tuple[str, ...],
+    device: str,
+    engine: str,
+    max_upload: float,
+    max_pixels: float,
+    timeout: float,
+    max_waiting: int,
+    keep: float,
+) -> None:
+    """Serve the web page and the HTTP API (extra web), for this machine alone unless --host says otherwise.
+
+    \b
+    ganchain serve --open
+    curl -F chain=portrait -F photo=@photo.jpg http://127.0.0.1:8000/run -o character.png
+
+    Photos wait their turn in a queue, one runs at a time. What is sent lies in a private folder, is deleted after a
+    while, and goes nowhere else. There are no accounts: whoever can reach the address can use it.
+    """
+    from ganchain.errors import GanchainError
+
+    try:
+        from ganchain.web.server import serve as run
+    except ImportError as error:
+        raise GanchainError(f"the web page needs more packages ({error.name}): pip install 'ganchain[web]'") from error
+    from ganchain.web.uploads import Limits
+
+    limits = Limits(
+        upload=round(max_upload * 1e6),
+        pixels=round(max_pixels * 1e6),
+        seconds=timeout,
+        waiting=max_waiting,
+        kept=keep * 60,
+    )
+    run(host, port, limits, device=device, engine=engine, hosts=allow_host, show=show)

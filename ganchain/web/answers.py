@@ -1,0 +1,57 @@
+"""Files as answers."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from fastapi.exceptions import HTTPException
+from fastapi.responses import FileResponse, JSONResponse, Response
+
+from ganchain.web.jobs import Job
+
+TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".tiff": "image/tiff"}
+LONGEST_HEADER = 6000  # characters: servers between take 8 KB
+
+
+def whole(job: Job, described: dict[str, Any], accept: str) -> Response:
+    """A job that is done: its picture, its report or both, as ``accept`` says."""
+    headers = {"Content-Location": f"/jobs/{job.id}"}
+    if "application/json" in accept:
+        return JSONResponse(described, headers=headers)
+    if "application/zip" in accept or len(job.pictures) > 1:
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            for path in job.pictures:
+                archive.write(path, path.name)
+            archive.writestr("report.json", json.dumps(job.report, indent=1))
+            archive.writestr(f"{job.name}.yaml", job.text)
+        headers["Content-Disposition"] = attachment(f"{job.upload.path.stem}-{job.name}.zip")
+        return Response(packed.getvalue(), media_type="application/zip", headers=headers)
+    report = json.dumps(job.report, separators=(",", ":"))
+    if len(report) <= LONGEST_HEADER:
+        headers["Ganchain-Report"] = report
+    return picture(job.pictures[0], headers)
+
+
+def picture(path: Path, headers: Mapping[str, str] | None = None) -> Response:
+    return screen(path, TYPES[path.suffix], {"Content-Disposition": attachment(path.name), **(headers or {})})
+
+
+def screen(path: Path, kind: str, headers: Mapping[str, str] | None = None) -> Response:
+    return FileResponse(path, media_type=kind, headers={"Cache-Control": "private, no-store", **(headers or {})})
+
+
+def nth(things: list[Any], number: int) -> Any:
+    if not 0 <= number < len(things):
+        raise HTTPException(404, "no such picture")
+    return things[number]
+
+
+def attachment(name: str) -> str:
+    return f"attachment; filename*=UTF-8''{quote(name)}"

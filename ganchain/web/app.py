@@ -1,0 +1,161 @@
+"""The application: the HTTP API, and the page that uses it. docs/web.md describes both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from importlib import resources
+from typing import Annotated, Any
+
+from fastapi import Body, FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import HTTPException, RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from ganchain._version import VERSION
+from ganchain.errors import GanchainError
+from ganchain.web import answers, chains, run
+from ganchain.web.guard import Guard
+from ganchain.web.service import Asked, Service
+from ganchain.web.uploads import Busy, Limits, file_name
+
+PAGE = {  # address: file, type; nothing else is ever read for a visitor
+    "/": ("web/page/index.html", "text/html; charset=utf-8"),
+    "/style.css": ("web/page/style.css", "text/css; charset=utf-8"),
+    "/page.js": ("web/page/page.js", "text/javascript; charset=utf-8"),
+    "/chain.js": ("web/page/chain.js", "text/javascript; charset=utf-8"),
+    "/photos.js": ("web/page/photos.js", "text/javascript; charset=utf-8"),
+    "/jobs.js": ("web/page/jobs.js", "text/javascript; charset=utf-8"),
+    "/slider.js": ("slider.js", "text/javascript; charset=utf-8"),
+    "/icon.svg": ("web/page/icon.svg", "image/svg+xml"),
+}
+
+
+def app(limits: Limits | None = None, *, device: str = "auto", engine: str = "torch", hosts: Iterable[str] = ()) -> Any:
+    """The ASGI application.
+
+    Args:
+        hosts: names under which it may be asked, beside this machine's own; "*" for any.
+    """
+    service = Service(limits or Limits(), device, engine)
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(service.sweep())
+        yield
+        sweeping.cancel()
+        await run_in_threadpool(service.close)
+
+    api = FastAPI(title="ganchain", version=VERSION, lifespan=life, docs_url=None, redoc_url=None)
+    api.state.service = service
+    _pages(api)
+    _photos(api, service)
+    _jobs(api, service)
+    run.add(api, service)
+
+    @api.exception_handler(GanchainError)
+    async def refused(_: Request, error: GanchainError) -> Response:
+        status = 503 if isinstance(error, Busy) else 422
+        headers = {"Retry-After": "60"} if status == 503 else None
+        return JSONResponse({"error": str(error)}, status, headers)
+
+    @api.exception_handler(StarletteHTTPException)
+    async def wrong(_: Request, error: StarletteHTTPException) -> Response:
+        return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        problem = error.errors()[0]
+        return JSONResponse({"error": f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"}, 422)
+
+    return Guard(api, service.limits.upload, hosts)
+
+
+def _pages(api: FastAPI) -> None:
+    for address, (file, kind) in PAGE.items():
+        content = (resources.files("ganchain") / file).read_bytes()
+
+        async def page(content: bytes = content, kind: str = kind) -> Response:
+            return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
+
+        api.add_api_route(address, page, include_in_schema=False)
+
+    @api.get("/chains")
+    def chains_() -> list[dict[str, Any]]:
+        """The chains that come along."""
+        return chains.bundled()
+
+    @api.get("/stages")
+    def stages() -> list[dict[str, Any]]:
+        """The stages with their options, as JSON schema."""
+        return chains.stages()
+
+    @api.post("/chain")
+    def chain(chain: Annotated[str, Body(embed=True)]) -> dict[str, str]:
+        """A chain in JSON or YAML as people write it; what is wrong with it only shows when it runs."""
+        return {"yaml": chains.tidied(chain)}
+
+
+def _photos(api: FastAPI, service: Service) -> None:
+    @api.post("/photos", status_code=201)
+    async def photos(request: Request) -> dict[str, Any]:
+        """Send a photo (multipart field ``photo``): its id, its size, and the faces in it."""
+        async with request.form(max_files=1, max_fields=1) as form:
+            photo = form.get("photo")
+            if not isinstance(photo, UploadFile):
+                raise HTTPException(422, "photo: a file is needed in this field")
+            upload = await run_in_threadpool(service.uploads.add, photo.filename or "photo", photo.file)
+        return {"id": upload.id, "name": upload.name, "size": list(upload.size), "faces": upload.described()}
+
+    @api.get("/photos/{key}/preview")
+    def shown(key: str) -> Response:
+        """The photo for the screen, upright."""
+        return answers.screen(service.upload(key).preview, "image/jpeg")
+
+    @api.delete("/photos/{key}", status_code=204)
+    def drop(key: str) -> None:
+        """Delete the photo."""
+        service.uploads.drop(key)
+
+
+def _jobs(api: FastAPI, service: Service) -> None:
+    @api.post("/jobs", status_code=202)
+    def jobs(
+        chain: Annotated[str, Body()],
+        photo: Annotated[str, Body()],
+        name: Annotated[str, Body()] = "chain",
+        files: Annotated[dict[str, str] | None, Body()] = None,
+    ) -> dict[str, Any]:
+        """Put a job at the end of the queue: a chain (name, YAML or JSON), a photo's id, the ids of files it names."""
+        found = {file: service.upload(key) for file, key in (files or {}).items()}
+        return service.described(service.submit(Asked(chain, file_name(name), service.upload(photo), found)))
+
+    @api.get("/jobs/{key}")
+    def job(key: str) -> dict[str, Any]:
+        """How far the job is; its report and pictures when it is done."""
+        return service.described(service.job(key))
+
+    @api.delete("/jobs/{key}", status_code=204)
+    def drop(key: str) -> None:
+        """Cancel the job, delete its pictures."""
+        service.queue.drop(key)
+
+    @api.get("/jobs/{key}/pictures/{number}")
+    def picture(key: str, number: int) -> Response:
+        """A picture as ``ganchain run`` writes it."""
+        return answers.picture(answers.nth(service.job(key).pictures, number))
+
+    @api.get("/jobs/{key}/previews/{number}")
+    def shown(key: str, number: int) -> Response:
+        """The photo for the screen: 0 as it was, then after each stage."""
+        return answers.screen(answers.nth(service.job(key).previews, number)[1], "image/jpeg")
+
+    @api.get("/jobs/{key}/chain")
+    def chain_(key: str) -> Response:
+        """The chain as YAML."""
+        job = service.job(key)
+        headers = {"Content-Disposition": answers.attachment(f"{job.name}.yaml")}
+        return Response(job.text, media_type="application/yaml", headers=headers)

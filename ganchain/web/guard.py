@@ -1,0 +1,95 @@
+"""What stands before the application: who may ask, how much may be sent, what browsers may do with the answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+OWN = ("localhost", "127.0.0.1", "::1")
+HEADERS = [
+    (b"content-security-policy", b"default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class Guard:
+    """Middleware.
+
+    - A Host header that is not one of ours is refused: else any web site could, by a name that it lets point to this
+      machine, read what is served here (DNS rebinding).
+    - So is what the pages of other sites send (Origin).
+    - A request's body is cut off at ``most`` bytes, however long it says it is.
+    """
+
+    def __init__(self, app: ASGIApp, most: int, hosts: Iterable[str] = ()) -> None:
+        self.app, self.most = app, most
+        self.hosts = {*OWN, *hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        host, origin = _host(headers.get(b"host", "")), headers.get(b"origin")
+        if "*" not in self.hosts and host not in self.hosts:
+            await _refuse(
+                send, 421, f"this server does not answer to the name {host!r}; ganchain serve --allow-host NAME"
+            )
+            return
+        if origin is not None and urlsplit(origin).netloc != headers.get(b"host"):
+            await _refuse(send, 403, "requests from the pages of other sites are refused")
+            return
+        length = headers.get(b"content-length", "0")
+        if length.isdigit() and int(length) > self.most:
+            await _refuse(send, 413, self._too_large)
+            return
+        received, began = 0, False
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.most:
+                raise _TooLarge
+            return message
+
+        async def guarded(message: Message) -> None:
+            nonlocal began
+            if message["type"] == "http.response.start":
+                began = True
+                message = {**message, "headers": [*message["headers"], *HEADERS]}
+            await send(message)
+
+        try:
+            await self.app(scope, counted, guarded)
+        except _TooLarge:
+            if not began:
+                await _refuse(send, 413, self._too_large)
+
+    @property
+    def _too_large(self) -> str:
+        return f"more than {self.most / 1e6:.0f} MB are not taken in one request"
+
+
+def _host(header: str) -> str:
+    """The name in a Host header: without port and brackets."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
+
+
+async def _refuse(send: Send, status: int, reason: str) -> None:
+    body = json.dumps({"error": reason}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *HEADERS]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,271 @@
+// The chain: a form made from the stages' own options, and the YAML that it stands for.
+
+export const element = (tag, properties = {}, ...children) => {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in made) made[name] = value;
+    else made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+};
+
+const OWN = "my-chain";
+const OUTPUT = {
+  format: { enum: ["png", "jpeg", "webp", "tiff"], default: "png", description: "Of the pictures." },
+  write: {
+    enum: ["photo", "faces", "both"], default: "photo",
+    description: "The whole photo, a picture of each face, or both.",
+  },
+  location: { enum: ["keep", "strip"], default: "keep", description: "strip takes GPS data out." },
+};
+
+// What a JSON schema allows, without null: {kind, ...}
+const kindOf = (shape) => {
+  const parts = (shape.anyOf ?? [shape]).flatMap((part) => part.anyOf ?? [part]).filter((part) => part.type !== "null");
+  const has = (format) => parts.some((part) => part.format === format);
+  const number = parts.find((part) => part.type === "number" || part.type === "integer");
+  if (has("colour")) return { kind: "region", ...number };
+  if (has("path")) return { kind: "file" };
+  if (has("weights")) return { kind: "weights", keys: shape.keys ?? [] };
+  const values = parts.flatMap((part) => part.enum ?? ("const" in part ? [part.const] : []));
+  if (values.length) return { kind: "choice", values };
+  if (parts.some((part) => part.type === "boolean")) return { kind: "switch" };
+  if (number && "minimum" in number && "maximum" in number && number.type === "number") return { ...number, kind: "range" };
+  if (number) return { ...number, kind: "number" };
+  return { kind: "text" };
+};
+
+const summary = (options) => {
+  const set = Object.entries(options).map(([name, value]) => `${name.replaceAll("_", " ")}: ${value}`);
+  return set.join(" · ") || "as usual";
+};
+
+export class Chain extends EventTarget {
+  constructor(stages, bundled, upload) {
+    super();
+    this.known = Object.fromEntries(stages.map((stage) => [stage.name, stage]));
+    this.bundled = bundled;
+    this.upload = upload; // sends a file: promise of {id, name, faces}
+    this.files = {}; // name in the chain: id
+    this.list = document.getElementById("stages");
+    this.names = document.getElementById("bundled");
+    this.names.append(...bundled.map((one) => new Option(one.name)));
+    this.names.append(new Option("nothing: a chain of your own", OWN));
+    document.getElementById("add-name").append(...stages.map((stage) => new Option(stage.name)));
+    this.names.addEventListener("change", () => this.begin(this.names.value));
+    document.getElementById("add").addEventListener("click", () => this.add(document.getElementById("add-name").value));
+    this.begin(bundled.some((one) => one.name === "portrait") ? "portrait" : bundled[0].name);
+  }
+
+  begin(name) {
+    const found = this.bundled.find((one) => one.name === name);
+    const chain = structuredClone(found?.chain ?? { stages: [] });
+    this.name = found ? name : OWN;
+    this.faces = chain.faces ?? "all";
+    this.stages = chain.stages.map((stage) => {
+      const [key, options] = Object.entries(stage)[0];
+      return { name: key, options: options ?? {} };
+    });
+    this.output = chain.output ?? {};
+    document.getElementById("about").textContent = found?.about ?? "";
+    this.names.value = this.name;
+    this.render();
+    this.changed(false);
+  }
+
+  changed(own = true) {
+    if (own && this.name !== OWN) {
+      this.name = OWN;
+      document.getElementById("about").textContent = `Began as ${this.names.value}, changed by you.`;
+    }
+    this.dispatchEvent(new Event("change"));
+  }
+
+  // JSON is YAML: what the server takes.
+  get text() {
+    const original = this.bundled.find((one) => one.name === this.name);
+    if (original) return original.name;
+    const chain = { faces: this.faces, stages: this.stages.map(({ name, options }) => ({ [name]: options })) };
+    if (Object.keys(this.output).length) chain.output = this.output;
+    return JSON.stringify(chain);
+  }
+
+  setFaces(faces) {
+    if (JSON.stringify(faces) === JSON.stringify(this.faces)) return;
+    this.faces = faces;
+    this.changed();
+  }
+
+  add(name) {
+    this.stages.push({ name, options: {}, open: true });
+    this.render();
+    this.changed();
+    this.list.lastElementChild.querySelector("summary").focus();
+  }
+
+  move(index, by) {
+    const [stage] = this.stages.splice(index, 1);
+    if (by) this.stages.splice(index + by, 0, stage);
+    this.render();
+    this.changed();
+    const next = this.list.children[Math.min(index + by, this.stages.length - 1)];
+    const again = next?.querySelector(by > 0 ? ".down:enabled" : by < 0 ? ".up:enabled" : ".remove");
+    (again ?? next?.querySelector("button:enabled") ?? document.getElementById("add")).focus();
+  }
+
+  render() {
+    this.list.replaceChildren(...this.stages.map((stage, index) => this.card(stage, index)));
+    const output = document.getElementById("output");
+    output.replaceChildren(...this.controls(OUTPUT, this.output, "output"));
+  }
+
+  card(stage, index) {
+    const known = this.known[stage.name];
+    const button = (kind, sign, label, by, disabled) =>
+      element("button", {
+        type: "button", className: `small ${kind}`, textContent: sign, "aria-label": `${label} ${stage.name}`, disabled,
+        onclick: () => this.move(index, by),
+      });
+    const head = element(
+      "div", { className: "stage-head" },
+      element("h3", { textContent: `${index + 1} · ${stage.name}` }),
+      button("up", "↑", "Move up", -1, index === 0),
+      button("down", "↓", "Move down", 1, index === this.stages.length - 1),
+      button("remove", "✕", "Remove", 0, false),
+    );
+    const set = element("p", { className: "set", textContent: summary(stage.options) });
+    const part = (rare) => {
+      const shapes = Object.fromEntries(Object.entries(known.options).filter(([, shape]) => Boolean(shape.rare) === rare));
+      const said = () => { set.textContent = summary(stage.options); };
+      return element("div", { className: "options" }, ...this.controls(shapes, stage.options, `stage-${index}`, said));
+    };
+    const options = element(
+      "details", { open: stage.open ?? false, ontoggle: () => { stage.open = options.open; } },
+      element("summary", { textContent: "Options", "aria-label": `Options of ${stage.name}` }),
+      element("p", { className: "quiet", textContent: known.about }), part(false),
+    );
+    if (Object.values(known.options).some((shape) => shape.rare)) {
+      options.append(element("details", {}, element("summary", { textContent: "Other weights" }), part(true)));
+    }
+    return element("li", { className: "stage" }, head, set, options);
+  }
+
+  controls(shapes, values, prefix, said = () => {}) {
+    return Object.entries(shapes).map(([option, shape]) => {
+      const id = `${prefix}-${option}`;
+      const set = (value) => {
+        if (value === undefined || value === shape.default) delete values[option];
+        else values[option] = value;
+        said();
+        this.changed();
+      };
+      const control = element("div", { className: "control" });
+      control.append(...this.control(kindOf(shape), shape, values[option], set, id));
+      const help = element("div", { className: "help", id: `${id}-help`, textContent: shape.description ?? "" });
+      control.querySelector(`[id="${id}"]`)?.setAttribute("aria-describedby", help.id);
+      return element(
+        "div", { className: "option" }, element("label", { className: "name", htmlFor: id, textContent: option.replaceAll("_", " ") }),
+        control, help,
+      );
+    });
+  }
+
+  control(kind, shape, value, set, id) {
+    switch (kind.kind) {
+      case "choice": {
+        const select = element("select", { id, onchange: () => set(select.value === "" ? undefined : kind.values.find((one) => String(one) === select.value)) });
+        if (shape.default == null) select.append(new Option("as usual", ""));
+        select.append(...kind.values.map((one) => new Option(String(one))));
+        select.value = value ?? shape.default ?? "";
+        return [select];
+      }
+      case "weights": {
+        const select = element("select", { id, onchange: () => set(select.value || undefined) }, new Option("bundled", ""));
+        select.append(...kind.keys.map((one) => new Option(one)));
+        select.value = value ?? "";
+        return [select];
+      }
+      case "switch": {
+        const box = element("input", { type: "checkbox", id, checked: value ?? shape.default ?? false, onchange: () => set(box.checked) });
+        return [box];
+      }
+      case "range": return this.range(kind, shape.default, value, set, id);
+      case "region": return this.region(kind, value, set, id);
+      case "file": return this.file(value, set, id);
+      case "number": {
+        const box = element("input", { type: "number", id, placeholder: "as usual", oninput: () => set(box.value === "" ? undefined : Number(box.value)) });
+        if ("minimum" in kind) box.min = kind.minimum;
+        if ("maximum" in kind) box.max = kind.maximum;
+        box.value = value ?? shape.default ?? "";
+        return [box];
+      }
+      default: {
+        const box = element("input", { type: "text", id, oninput: () => set(box.value || undefined) });
+        box.value = value ?? shape.default ?? "";
+        return [box];
+      }
+    }
+  }
+
+  range(kind, usual, value, set, id) {
+    const said = element("output", { htmlFor: id });
+    const slide = element("input", { type: "range", id, min: kind.minimum, max: kind.maximum, step: (kind.maximum - kind.minimum) / 20 });
+    const reset = element("button", { type: "button", className: "small", textContent: "↺", title: "as usual", "aria-label": "As usual" });
+    const show = (number) => {
+      slide.value = number ?? usual ?? (kind.minimum + kind.maximum) / 2;
+      said.textContent = (number ?? usual) == null ? "usual" : String(Math.round((number ?? usual) * 100) / 100);
+      reset.style.visibility = number === undefined ? "hidden" : "visible";
+    };
+    slide.oninput = () => { show(Number(slide.value)); set(Number(slide.value)); };
+    reset.onclick = () => { show(undefined); set(undefined); slide.focus(); };
+    show(value);
+    return [slide, said, reset];
+  }
+
+  // How much of the look's, or a colour instead.
+  region(kind, value, set, id) {
+    const place = element("span", { className: "control" });
+    const mode = element("select", { id }, new Option("as the look", ""), new Option("amount", "amount"), new Option("colour", "colour"));
+    const show = (given) => {
+      place.replaceChildren();
+      if (mode.value === "amount") place.append(...this.range(kind, 1, given, (one) => set(one ?? 1), `${id}-amount`));
+      if (mode.value === "colour") {
+        const picked = element("input", { type: "color", id: `${id}-colour`, "aria-label": "colour", oninput: () => set(picked.value) });
+        picked.value = /^#[0-9a-f]{6}$/i.test(given) ? given : "#a02030";
+        place.append(picked);
+      }
+    };
+    mode.onchange = () => {
+      const given = { amount: 1, colour: "#a02030" }[mode.value];
+      show(given);
+      set(given);
+    };
+    mode.value = value === undefined ? "" : typeof value === "string" ? "colour" : "amount";
+    show(value);
+    return [mode, place];
+  }
+
+  file(value, set, id) {
+    const said = element("span", { className: "quiet", role: "status", textContent: value ?? "" });
+    const input = element("input", { type: "file", id, accept: "image/*" });
+    const clear = element("button", { type: "button", className: "small", textContent: "✕", "aria-label": "No file", hidden: !value });
+    input.onchange = async () => {
+      const [file] = input.files;
+      if (!file) return;
+      said.textContent = `sending ${file.name} …`;
+      try {
+        const sent = await this.upload(file);
+        const usable = sent.faces.filter((face) => face.left_out === null).length;
+        this.files[sent.name] = sent.id;
+        said.textContent = usable ? sent.name : `${sent.name}: no face found in it`;
+        clear.hidden = false;
+        set(sent.name);
+      } catch (error) {
+        said.textContent = error.message;
+      }
+    };
+    clear.onclick = () => { input.value = ""; said.textContent = ""; clear.hidden = true; set(undefined); };
+    return [input, said, clear];
+  }
+}

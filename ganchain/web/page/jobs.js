@@ -1,0 +1,99 @@
+// Running: one job a photo, its place and its stages, and what came of it.
+
+import { element } from "./chain.js";
+import { said } from "./photos.js";
+
+const LOOK = 400; // ms between questions
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+export const copied = async (button, text) => {
+  const before = button.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  } catch {
+    const area = element("textarea", { value: text, readOnly: true });
+    button.after(area);
+    area.select();
+    button.textContent = document.execCommand("copy") ? "Copied" : "Press Ctrl-C";
+    area.remove();
+  }
+  setTimeout(() => { button.textContent = before; }, 1500);
+};
+
+// What the bar shows: {share 0..1 or null, text}
+export const progress = (job) => {
+  if (job.state === "waiting") {
+    const ahead = job.place === 1 ? "1 photo is" : `${job.place} photos are`;
+    return { share: null, text: job.place ? `Waiting: ${ahead} before this one.` : "Waiting." };
+  }
+  if (job.state === "running") {
+    const at = job.step ? `${job.stage} (${job.step} of ${job.steps})` : job.stage;
+    return { share: job.step ? (job.step - 0.5) / job.steps : null, text: `${at} …` };
+  }
+  return { share: 1, text: "" };
+};
+
+export const run = async (chain, photo, listen) => {
+  const body = JSON.stringify({ chain: chain.text, name: chain.name, photo: photo.id, files: chain.files });
+  const headers = { "Content-Type": "application/json" };
+  let job = await said(await fetch("/jobs", { method: "POST", headers, body }));
+  photo.job = job;
+  while (job.state === "waiting" || job.state === "running") {
+    listen(job);
+    await sleep(LOOK);
+    const answer = await fetch(`/jobs/${job.id}`);
+    job = answer.status === 404 ? { ...job, state: "cancelled" } : await said(answer);
+    photo.job = job;
+  }
+  if (job.state === "failed") throw new Error(job.error);
+  return job;
+};
+
+export const cancel = (photo) => photo.job && fetch(`/jobs/${photo.job.id}`, { method: "DELETE" });
+
+const STATUS = {
+  ok: (report) => {
+    const edited = report.faces.filter((face) => face.left_out === null).length;
+    const seconds = Object.values(report.seconds).reduce((sum, one) => sum + one, 0);
+    return `${edited === 1 ? "1 face" : `${edited} faces`} edited in ${seconds.toFixed(1)} s.`;
+  },
+  no_face: () => "No face was found to edit: the photo is unchanged.",
+};
+
+export const result = (job) => {
+  const [before, ...after] = job.previews;
+  const slider = element("before-after", { at: "50" });
+  const original = element("img", { slot: "before", alt: "before", src: before.address });
+  const edited = element("img", { slot: "after", alt: "after", src: (after.at(-1) ?? before).address });
+  slider.append(original, edited);
+  const steps = element("div", { className: "steps", role: "group", "aria-label": "After each stage" });
+  for (const [index, step] of after.entries()) {
+    const button = element(
+      "button", { type: "button", "aria-pressed": String(index === after.length - 1) },
+      element("img", { src: step.address, alt: "" }), element("span", { textContent: step.shows }),
+    );
+    button.onclick = () => {
+      edited.src = step.address;
+      for (const other of steps.children) other.setAttribute("aria-pressed", String(other === button));
+    };
+    steps.append(button);
+  }
+  const pictures = element("div", { className: "pictures row" });
+  for (const [index, picture] of job.report.pictures.entries()) {
+    const address = job.pictures[index];
+    const label = job.pictures.length > 1 ? `Download ${picture.name}` : "Download the picture";
+    pictures.append(element("a", { className: "button main", href: address, download: picture.name, textContent: label }));
+  }
+  pictures.append(element("a", { className: "button", href: job.yaml, download: `${job.chain}.yaml`, textContent: "Download the YAML" }));
+  const command = element("code", { textContent: job.command });
+  const copy = element("button", { type: "button", className: "small", textContent: "Copy", "aria-label": "Copy the command" });
+  copy.onclick = () => copied(copy, job.command);
+  const size = (bytes) => (bytes > 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.round(bytes / 1e3)} kB`);
+  const files = job.report.pictures.map((one) => `${one.name}, ${size(one.bytes)}`).join("; ");
+  const parts = [element("p", { textContent: STATUS[job.report.status](job.report) })];
+  if (after.length) parts.push(slider, steps);
+  parts.push(pictures, element("p", { className: "quiet", textContent: files }));
+  parts.push(element("p", { className: "row" }, element("span", { className: "quiet grow" }, "The same on the command line: ", command), copy));
+  return parts;
+};

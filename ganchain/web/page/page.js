@@ -1,0 +1,105 @@
+// The page: photos, a chain, a result.
+
+import { Chain } from "./chain.js";
+import { cancel, copied, progress, result, run } from "./jobs.js";
+import { Photos, said, upload } from "./photos.js";
+
+const $ = (id) => document.getElementById(id);
+const [stages, bundled] = await Promise.all(["/stages", "/chains"].map(async (address) => said(await fetch(address))));
+const photos = new Photos();
+const chain = new Chain(stages, bundled, upload);
+let busy = false;
+let stopped = false;
+
+const rule = () => (Array.isArray(chain.faces) ? "chosen" : chain.faces);
+
+const faces = () => {
+  photos.mark(chain.faces);
+  const usable = (photos.current?.faces ?? []).filter((face) => face.number !== null);
+  $("faces-rule").hidden = usable.length < 2;
+  $("faces-rule").querySelector(`[value="${rule()}"]`).checked = true;
+};
+
+const asYaml = async () => {
+  const answer = await fetch("/chain", {
+    method: "POST", headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ chain: chain.text.startsWith("{") ? chain.text : bundled.find((one) => one.name === chain.text).yaml }),
+  });
+  try { $("yaml").textContent = (await said(answer)).yaml; } catch (error) { $("yaml").textContent = error.message; }
+};
+
+const ready = () => {
+  $("run").disabled = busy || !photos.all.length || !chain.stages.length;
+  $("run").textContent = photos.all.length > 1 ? `Run on ${photos.all.length} photos` : "Run";
+  $("cancel").hidden = !busy;
+};
+
+const wrong = (message) => {
+  $("error").textContent = message;
+  $("error").hidden = !message;
+};
+
+const shown = () => {
+  const job = photos.current?.job;
+  const done = job?.state === "done";
+  $("result").hidden = !done;
+  if (done) $("result").replaceChildren(...result(job));
+  else $("result").replaceChildren();
+  wrong(job?.state === "failed" ? job.error : "");
+};
+
+const listen = (job) => {
+  const { share, text } = progress(job);
+  $("progress").hidden = false;
+  if (share === null) $("bar").removeAttribute("value");
+  else $("bar").value = share;
+  $("progress-said").textContent = photos.all.length > 1 ? `${job.photo}: ${text}` : text;
+};
+
+const one = async (photo) => {
+  photo.state = "…";
+  try {
+    const job = await run(chain, photo, listen);
+    photo.state = job.state === "done" ? "✓" : "";
+  } catch (error) {
+    photo.state = "!";
+    photo.job = { ...(photo.job ?? {}), state: "failed", error: error.message };
+  }
+};
+
+const go = async () => {
+  busy = true;
+  stopped = false;
+  ready();
+  wrong("");
+  $("result").hidden = true;
+  const todo = [...photos.all];
+  for (const photo of todo) if (photo.job?.id) fetch(`/jobs/${photo.job.id}`, { method: "DELETE" });
+  for (const photo of todo) Object.assign(photo, { job: null, state: "" });
+  for (const photo of todo) {
+    if (stopped || !photos.all.includes(photo)) continue;
+    await one(photo);
+    if (!photos.all.includes(photo)) continue;
+    photos.show(photo);
+  }
+  busy = false;
+  $("progress").hidden = true;
+  $("progress-said").textContent = stopped ? "Cancelled." : "";
+  ready();
+  if (!$("result").hidden) $("result-title").scrollIntoView({ block: "nearest", behavior: "smooth" });
+};
+
+photos.addEventListener("show", () => { faces(); shown(); ready(); });
+photos.addEventListener("choose", (event) => { chain.setFaces(event.detail); faces(); });
+chain.addEventListener("change", () => { faces(); ready(); asYaml(); });
+$("faces-rule").addEventListener("change", (event) => {
+  const usable = photos.current.faces.filter((face) => face.number !== null).map((face) => face.number);
+  chain.setFaces(event.target.value === "chosen" ? usable : event.target.value);
+  faces();
+});
+$("run").addEventListener("click", go);
+$("cancel").addEventListener("click", () => { stopped = true; photos.all.forEach(cancel); });
+$("copy-yaml").addEventListener("click", () => copied($("copy-yaml"), $("yaml").textContent));
+window.addEventListener("beforeunload", (event) => { if (busy) event.preventDefault(); });
+ready();
+asYaml();

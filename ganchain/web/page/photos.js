@@ -1,0 +1,155 @@
+// The photos: sent, shown with their faces, one of them current.
+
+import { element } from "./chain.js";
+
+export const said = async (answer) => {
+  if (answer.ok) return answer.status === 204 ? null : answer.json();
+  let reason = `the server answered ${answer.status}`;
+  try { reason = (await answer.json()).error ?? reason; } catch { /* no JSON: the status must do */ }
+  throw new Error(reason);
+};
+
+export const upload = async (file) => {
+  const form = new FormData();
+  form.append("photo", file, file.name);
+  try {
+    return await said(await fetch("/photos", { method: "POST", body: form }));
+  } catch (error) {
+    throw error instanceof TypeError ? new Error("the server cannot be reached, or the file is too large") : error;
+  }
+};
+
+export class Photos extends EventTarget {
+  constructor() {
+    super();
+    this.all = []; // {id, name, size, faces, job}
+    this.current = null;
+    this.list = document.getElementById("thumbnails");
+    this.preview = document.getElementById("preview");
+    this.status = document.getElementById("faces-said");
+    const drop = document.getElementById("drop");
+    const input = document.getElementById("photo-input");
+    input.addEventListener("change", () => { this.add([...input.files]); input.value = ""; });
+    for (const name of ["dragenter", "dragover"]) {
+      drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
+    }
+    for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
+    for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
+    document.addEventListener("drop", (event) => this.add([...event.dataTransfer.files]));
+    document.addEventListener("paste", (event) => this.add([...(event.clipboardData?.files ?? [])]));
+  }
+
+  async add(files) {
+    const wrong = [];
+    for (const [index, file] of files.entries()) {
+      this.status.textContent = files.length > 1 ? `Sending ${index + 1} of ${files.length} …` : `Sending ${file.name} …`;
+      try {
+        const photo = await upload(file);
+        this.all.push({ ...photo, job: null, state: "" });
+        this.show(this.all.at(-1));
+      } catch (error) {
+        wrong.push(`${file.name}: ${error.message}`);
+      }
+    }
+    if (!files.length) return;
+    this.render();
+    if (wrong.length) this.status.textContent = wrong.join("\n");
+  }
+
+  remove(photo) {
+    fetch(`/photos/${photo.id}`, { method: "DELETE" });
+    if (photo.job) fetch(`/jobs/${photo.job.id}`, { method: "DELETE" });
+    this.all = this.all.filter((one) => one !== photo);
+    if (this.current === photo) this.show(this.all[0] ?? null);
+    this.render();
+    document.getElementById("photo-input").focus();
+  }
+
+  show(photo) {
+    this.current = photo;
+    this.render();
+    this.dispatchEvent(new Event("show"));
+  }
+
+  // faces: what the chain says, "all", "largest" or numbers
+  mark(faces) {
+    this.rule = faces;
+    for (const box of this.preview.querySelectorAll("button.face:not(.left-out)")) {
+      box.setAttribute("aria-pressed", String(this.chosen(Number(box.dataset.number))));
+    }
+  }
+
+  chosen(number) {
+    if (Array.isArray(this.rule)) return this.rule.includes(number);
+    if (this.rule !== "largest") return true;
+    const area = ({ box: [left, top, right, bottom] }) => (right - left) * (bottom - top);
+    const usable = this.current.faces.filter((face) => face.number !== null);
+    return usable.reduce((best, face) => (area(face) > area(best) ? face : best)).number === number;
+  }
+
+  render() {
+    this.list.replaceChildren(...this.all.map((photo) => this.thumbnail(photo)));
+    const photo = this.current;
+    this.preview.hidden = !photo;
+    this.preview.replaceChildren();
+    if (!photo) {
+      this.status.textContent = "";
+      return;
+    }
+    this.preview.append(element("img", { src: `/photos/${photo.id}/preview`, alt: photo.name }));
+    const usable = photo.faces.filter((face) => face.number !== null);
+    for (const face of photo.faces) this.preview.append(this.box(photo, face));
+    const left = photo.faces.length - usable.length;
+    const found = usable.length === 1 ? "1 face" : `${usable.length} faces`;
+    const also = left ? ` (${left} more left out: too small or too doubtful)` : "";
+    this.status.textContent = usable.length
+      ? `${photo.name}: ${found} found${also}.${usable.length > 1 ? " Press the numbers to choose." : ""}`
+      : `${photo.name}: no face found${also}. Only stages for the whole photo change it.`;
+    this.mark(this.rule);
+  }
+
+  thumbnail(photo) {
+    const made = element(
+      "div", { className: "thumbnail" },
+      element(
+        "button", { type: "button", className: "pick", "aria-label": `Show ${photo.name}`, title: photo.name, onclick: () => this.show(photo) },
+        element("img", { src: `/photos/${photo.id}/preview`, alt: "" }),
+      ),
+      element("button", { type: "button", className: "remove", textContent: "✕", "aria-label": `Remove ${photo.name}`, onclick: () => this.remove(photo) }),
+    );
+    if (photo.state) made.append(element("span", { className: "state", textContent: photo.state }));
+    if (photo === this.current) made.setAttribute("aria-current", "true");
+    return made;
+  }
+
+  box(photo, face) {
+    const [width, height] = photo.size;
+    const [left, top, right, bottom] = [
+      Math.max(0, face.box[0] / width), Math.max(0, face.box[1] / height),
+      Math.min(1, face.box[2] / width), Math.min(1, face.box[3] / height),
+    ];
+    const usable = face.number !== null;
+    const made = element("button", {
+      type: "button", className: usable ? "face" : "face left-out", disabled: !usable,
+      title: usable ? `face ${face.number}, score ${face.score}` : `left out: ${face.left_out}`,
+      "aria-label": usable ? `Face ${face.number}` : `Left out: ${face.left_out}`,
+    });
+    made.style.left = `${left * 100}%`;
+    made.style.top = `${top * 100}%`;
+    made.style.width = `${(right - left) * 100}%`;
+    made.style.height = `${(bottom - top) * 100}%`;
+    if (usable) {
+      made.dataset.number = face.number;
+      made.append(element("span", { textContent: face.number }));
+      made.onclick = () => this.choose(face.number);
+    }
+    return made;
+  }
+
+  choose(number) {
+    const usable = this.current.faces.filter((face) => face.number !== null).map((face) => face.number);
+    const now = usable.filter((one) => this.chosen(one) !== (one === number));
+    const faces = now.length === usable.length ? "all" : now.length ? now : [number];
+    this.dispatchEvent(new CustomEvent("choose", { detail: faces }));
+  }
+}

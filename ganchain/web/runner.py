@@ -1,0 +1,143 @@
+"""What a job does: a photo through a pipeline that stays loaded, its pictures and previews written."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ganchain import outputs
+from ganchain.batch import memory
+from ganchain.config import Chain
+from ganchain.errors import GanchainError, PhotoError
+from ganchain.face import Photo
+from ganchain.images import suffix_of, write
+from ganchain.pipeline import Pipeline
+from ganchain.result import Result
+from ganchain.web.jobs import Job
+from ganchain.web.uploads import preview
+
+LOADED = 4  # pipelines that stay in memory
+SLACK = 512 << 20  # bytes that are left to the rest of the system
+
+
+class Runner:
+    """Runs jobs; pipelines are kept for the next job of the same chain."""
+
+    def __init__(self, device: str, engine: str) -> None:
+        self.device, self.engine = device, engine
+        self._pipelines: OrderedDict[str, Pipeline] = OrderedDict()
+
+    def __call__(self, job: Job) -> None:
+        """Do ``job``.
+
+        Raises:
+            GanchainError: why it failed, in words that name no place on this machine.
+        """
+        try:
+            self._run(job)
+        except Exception as error:  # whatever it is, a visitor must not see a traceback
+            raise GanchainError(_said(error, job)) from error
+
+    def _run(self, job: Job) -> None:
+        job.stage = "loading"
+        pipeline = self._loaded(job)
+        needs = memory.needed(*job.upload.size, pipeline.stages) + _kept(job, pipeline)
+        there = memory.available() - SLACK
+        if needs > there:
+            raise PhotoError(
+                f"needs about {memory.text(needs)} of memory, {memory.text(there)} are there; {memory.CURE}"
+            )
+        hooks = [
+            stage.register_forward_pre_hook(lambda *_, name=name, step=step: job.tick(name, step))
+            for step, (name, stage) in enumerate(zip(pipeline.names, pipeline.stages, strict=True), start=1)
+        ]
+        try:
+            job.stage = "reading"
+            result = pipeline(job.upload.path)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        job.stage, job.step = "writing", job.steps
+        self._written(job, result, pipeline)
+
+    def _loaded(self, job: Job) -> Pipeline:
+        """The chain's pipeline, from among those used last."""
+        key = _key(job.chain)
+        if key not in self._pipelines:
+            pipeline = Pipeline.from_chain(job.chain, device=self.device, engine=self.engine, keep_steps=True)
+            pipeline.prepare()
+            self._pipelines[key] = pipeline
+        self._pipelines.move_to_end(key)
+        while len(self._pipelines) > LOADED:
+            self._pipelines.popitem(last=False)
+        return self._pipelines[key]
+
+    def _written(self, job: Job, result: Result, pipeline: Pipeline) -> None:
+        output = job.chain.output
+        base = job.folder / f"{job.upload.path.stem}-{job.name}{suffix_of(output.format)}"
+        for path, photo in outputs.pictures(result, output, base):
+            write(photo, path, keep_location=output.location == "keep")
+            job.pictures.append(path)
+        shown: list[tuple[str, Photo]] = list(result.steps) if result.status == "ok" else []
+        job.previews.append(("photo", job.upload.preview))
+        for number, (name, photo) in enumerate(shown, start=1):
+            job.previews.append((name, job.folder / f".step-{number}.jpg"))
+            preview(photo.pixels, job.previews[-1][1])
+        job.report = {
+            "status": result.status,
+            "chain": job.name,
+            "photo": job.upload.name,
+            "size": list(job.upload.size),
+            "faces": _faces(job, result),
+            "seconds": {name: round(seconds, 3) for name, seconds in result.seconds.items()},
+            "engines": pipeline.engines,
+            "pictures": [
+                {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path.read_bytes()).hexdigest()}
+                for path in job.pictures
+            ],
+        }
+
+
+def _faces(job: Job, result: Result) -> list[dict[str, Any]]:
+    """The upload's faces, with what the chain's rule left out."""
+    return [
+        {**known, "left_out": face.left_out} for known, face in zip(job.upload.described(), result.faces, strict=True)
+    ]
+
+
+def _kept(job: Job, pipeline: Pipeline) -> int:
+    """Bytes of the photos after each stage, which are kept for the previews."""
+    pixels, scale = job.upload.size[0] * job.upload.size[1] * 3, 1
+    total = 0
+    for stage in pipeline.stages:
+        scale *= stage.scale if stage.enlarges and stage.scope == "photo" else 1
+        total += pixels * scale**2
+    return total
+
+
+def _key(chain: Chain) -> str:
+    """What a pipeline depends on; files count by their content."""
+    stages = [
+        [spec.name, {key: _content(value) for key, value in sorted(spec.options.items())}] for spec in chain.stages
+    ]
+    head = [str(chain.faces), chain.output.model_dump(), chain.license_policy, chain.source]
+    return json.dumps([stages, head], default=repr)
+
+
+def _content(value: Any) -> Any:
+    return sha256(value.read_bytes()).hexdigest() if isinstance(value, Path) else value
+
+
+def _said(error: Exception, job: Job) -> str:
+    """Why it failed, without the places where things lie on this machine."""
+    if memory.ran_out(error):
+        return f"not enough memory for this photo; {memory.CURE}"
+    if not isinstance(error, GanchainError):
+        return f"an error of ganchain's own: {type(error).__name__}"
+    text = str(error)
+    for path, name in ((job.upload.path, job.upload.name), (job.folder, ""), (job.upload.path.parent.parent, "")):
+        text = text.replace(f"{path}/", name).replace(str(path), name)
+    return text
