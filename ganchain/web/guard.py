@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OWN = ("localhost", "127.0.0.1", "::1")
@@ -15,10 +16,6 @@ HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
-
-
-class _TooLarge(Exception):
-    pass
 
 
 class Guard:
@@ -52,28 +49,22 @@ class Guard:
         if length.isdigit() and int(length) > self.most:
             await _refuse(send, 413, self._too_large)
             return
-        received, began = 0, False
+        received = 0
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
             if received > self.most:
-                raise _TooLarge
+                raise HTTPException(413, self._too_large)
             return message
 
         async def guarded(message: Message) -> None:
-            nonlocal began
             if message["type"] == "http.response.start":
-                began = True
                 message = {**message, "headers": [*message["headers"], *HEADERS]}
             await send(message)
 
-        try:
-            await self.app(scope, counted, guarded)
-        except _TooLarge:
-            if not began:
-                await _refuse(send, 413, self._too_large)
+        await self.app(scope, counted, guarded)
 
     @property
     def _too_large(self) -> str:

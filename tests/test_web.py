@@ -1,0 +1,416 @@
+"""The web page's server: what it answers, what it refuses, what it forgets."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from ganchain import Pipeline, config
+from ganchain.cli import main
+from ganchain.errors import ChainError, GanchainError
+from ganchain.tensors import Pixels
+
+httpx = pytest.importorskip("httpx", reason="the extra web is not installed")
+uvicorn = pytest.importorskip("uvicorn", reason="the extra web is not installed")
+
+from ganchain.web import chains  # noqa: E402
+from ganchain.web.app import PAGE, app  # noqa: E402
+from ganchain.web.jobs import Busy, Ended, Job, Queue  # noqa: E402
+from ganchain.web.server import listen  # noqa: E402
+from ganchain.web.uploads import PREFIX, Limits, Uploads, file_name  # noqa: E402
+
+ROSE = "stages:\n  - makeup: {look: rose}\n"
+
+
+class Server(uvicorn.Server):  # type: ignore[misc]
+    """Uvicorn in a thread of the tests."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.application = app(limits)
+        super().__init__(uvicorn.Config(self.application, log_level="warning"))
+        self.socket = listen("127.0.0.1", 0)
+        self.address = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.thread = threading.Thread(target=self.run, kwargs={"sockets": [self.socket]})
+
+    @property
+    def service(self) -> Any:
+        return self.application.app.state.service
+
+    def __enter__(self) -> Any:
+        self.thread.start()
+        while not self.started:
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.should_exit = True
+        self.thread.join(timeout=20)
+        self.socket.close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    limits = Limits(upload=3_000_000, pixels=600_000, seconds=60, waiting=4)
+    with Server(limits) as running:
+        yield running
+
+
+@pytest.fixture
+def ask(server: Any) -> Iterator[Any]:
+    with httpx.Client(base_url=server.address, timeout=60) as client:
+        yield client
+
+
+def png(pixels: Pixels) -> bytes:
+    kept = io.BytesIO()
+    Image.fromarray(pixels).save(kept, "PNG")
+    return kept.getvalue()
+
+
+@pytest.fixture
+def photo(small_head: Pixels) -> bytes:
+    return png(small_head)
+
+
+def send(ask: Any, photo: bytes, name: str = "photo.png") -> dict[str, Any]:
+    answer = ask.post("/photos", files={"photo": (name, photo)})
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def ended(ask: Any, job: dict[str, Any]) -> dict[str, Any]:
+    for _ in range(600):
+        job = ask.get(f"/jobs/{job['id']}").json()
+        if job["state"] not in ("waiting", "running"):
+            return job
+        time.sleep(0.05)
+    raise AssertionError(job)
+
+
+# what it answers
+
+
+def test_the_page_and_its_parts(ask: Any) -> None:
+    for address in PAGE:
+        answer = ask.get(address)
+        assert answer.status_code == 200
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    page = ask.get("/").text
+    assert "http://" not in page and "https://" not in page  # works offline
+    assert {chain["name"] for chain in ask.get("/chains").json()} == set(config.bundled())
+    stages = {stage["name"]: stage for stage in ask.get("/stages").json()}
+    assert {"makeup", "attributes", "webtoon", "upscale"} <= set(stages)
+    assert stages["webtoon"]["options"]["weights"]["keys"][0] == "webtoon"
+    assert stages["makeup"]["options"]["look"]["description"]
+    assert ask.get("/openapi.json").json()["paths"]["/run"]
+
+
+def test_run_gives_the_bytes_of_the_command_line(ask: Any, photo: bytes, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(photo)
+    (tmp_path / "rose.yaml").write_text(ROSE)
+    arguments = ["run", str(tmp_path / "rose.yaml"), str(tmp_path / "photo.png"), "-o", str(tmp_path / "out.png")]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    answer = ask.post("/run", files={"photo": ("photo.png", photo), "chain": ("rose.yaml", ROSE.encode())})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "image/png"
+    assert "photo-rose.png" in answer.headers["content-disposition"]
+    assert answer.content == (tmp_path / "out.png").read_bytes()
+    report = json.loads(answer.headers["ganchain-report"])
+    assert report["status"] == "ok" and report["faces"][0]["number"] == 0
+    assert report["pictures"][0]["bytes"] == len(answer.content)
+    again = ask.get(answer.headers["content-location"]).json()
+    assert again["report"] == report
+    assert ask.get(again["pictures"][0]).content == answer.content
+    assert again["command"] == "ganchain run rose.yaml photo.png"
+
+
+def test_run_answers_in_json_and_zip(ask: Any, photo: bytes) -> None:
+    fields = {"chain": "retouch"}
+    said = ask.post("/run", data=fields, files={"photo": photo}, headers={"Accept": "application/json"}).json()
+    assert said["state"] == "done" and said["command"].startswith("ganchain run retouch ")
+    assert [one["shows"] for one in said["previews"]] == ["photo", "makeup"]
+    assert Image.open(io.BytesIO(ask.get(said["previews"][1]["address"]).content)).format == "JPEG"
+    both = ask.post(
+        "/run", data={"chain": ROSE + "output: {write: both, format: jpeg}"}, files={"photo": ("a.png", photo)}
+    )
+    assert both.headers["content-type"] == "application/zip"
+    archive = zipfile.ZipFile(io.BytesIO(both.content))
+    assert archive.namelist() == ["a-chain.jpg", "a-chain-face0.jpg", "report.json", "chain.yaml"]
+    assert config.parse(archive.read("chain.yaml").decode(), "chain.yaml", Path()).output.write == "both"
+
+
+def test_a_job_by_steps(ask: Any, photo: bytes, small_head: Pixels) -> None:
+    sent = send(ask, photo, "../../é x.png")
+    assert sent["name"] == "é x.png" and sent["size"] == [small_head.shape[1], small_head.shape[0]]
+    assert sent["faces"][0]["number"] == 0
+    shown = np.asarray(Image.open(io.BytesIO(ask.get(f"/photos/{sent['id']}/preview").content)))
+    assert shown.shape == small_head.shape
+    reference = send(ask, png(small_head[:, ::-1]), "look.png")
+    chain = json.dumps({"faces": [0], "stages": [{"makeup": {"reference": "look.png"}}]})
+    body = {"chain": chain, "name": "mine", "photo": sent["id"], "files": {"look.png": reference["id"]}}
+    answer = ask.post("/jobs", json=body)
+    assert answer.status_code == 202, answer.text
+    job = ended(ask, answer.json())
+    assert job["state"] == "done", job
+    assert job["report"]["pictures"][0]["name"] == "é x-mine.png"
+    yaml = ask.get(job["yaml"]).text
+    assert yaml == "faces: [0]\nstages:\n  - makeup: {reference: look.png}\n"
+    assert ask.delete(f"/jobs/{job['id']}").status_code == 204
+    assert ask.get(f"/jobs/{job['id']}").status_code == 404
+    assert ask.delete(f"/photos/{sent['id']}").status_code == 204
+    assert ask.get(f"/photos/{sent['id']}/preview").status_code == 404
+
+
+def test_no_face_is_said_and_the_photo_comes_back(ask: Any) -> None:
+    grey = np.full((90, 120, 3), 128, dtype=np.uint8)
+    answer = ask.post("/run", data={"chain": "retouch"}, files={"photo": ("plain.png", png(grey))})
+    assert json.loads(answer.headers["ganchain-report"])["status"] == "no_face"
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(answer.content))), grey)
+
+
+# what it refuses
+
+
+@pytest.mark.parametrize(
+    ("chain", "reason"),
+    [
+        ("nothing", "a chain is a mapping"),
+        ("stages:\n  - makeup: {look: evning}\n", "chain.yaml:2: stages[0].makeup.look: 'evning'"),
+        ("stages:\n  - makeup: {reference: /etc/hostname}\n", "paths are not taken here"),
+        ("stages:\n  - makeup: {reference: ../../x.png}\n", "paths are not taken here"),
+        ("stages:\n  - makeup: {reference: 'C:x.png'}\n", "paths are not taken here"),
+        ("stages:\n  - makeup: {reference: '~'}\n", "paths are not taken here"),
+        ("stages:\n  - makeup: {reference: nowhere.png}\n", "no file nowhere.png"),
+        ("stages:\n  - upscale: {weights: /etc/hostname}\n", "paths are not taken here"),
+        ("stages:\n  - upscale: {weights: setup.cfg}\n", "no weights 'setup.cfg'"),
+        ("stages:\n  - /etc/passwd: {}\n", "paths are not taken here"),
+        ("stages: &a\n  - makeup\nfaces: *a\n", "anchors"),
+        ("stages: [makeup]\nx: " + "y" * 20_000, "more than 16384 characters"),
+    ],
+)
+def test_chains_that_are_refused(ask: Any, photo: bytes, chain: str, reason: str) -> None:
+    answer = ask.post("/run", data={"chain": chain}, files={"photo": photo})
+    assert answer.status_code == 422
+    assert reason in answer.json()["error"]
+    assert PREFIX not in answer.text  # where things lie is nobody's business
+
+
+def test_a_file_that_was_sent_is_no_weights(ask: Any, photo: bytes) -> None:
+    files = [("photo", ("a.png", photo)), ("files", ("w.png", photo))]
+    answer = ask.post("/run", data={"chain": "stages:\n  - upscale: {weights: w.png}\n"}, files=files)
+    assert answer.status_code == 422
+    assert "only weights of the list" in answer.json()["error"]
+
+
+def test_nothing_else_on_the_server_is_read(ask: Any, photo: bytes) -> None:
+    job = ask.post(
+        "/run", data={"chain": "retouch"}, files={"photo": photo}, headers={"Accept": "application/json"}
+    ).json()
+    for address in (
+        "/page/../app.py",
+        "/..%2f..%2fetc%2fpasswd",
+        "/style.css/../app.py",
+        f"/jobs/{job['id']}/pictures/..%2f..%2fchain",
+        f"/jobs/{job['id']}/pictures/-1",
+        f"/jobs/{job['id']}/pictures/7",
+        f"/jobs/{job['id']}/previews/9",
+        "/photos/..%2f..%2fetc/preview",
+        "/photos/ /preview",
+        "/docs",
+    ):
+        assert ask.get(address).status_code in (404, 422), address
+
+
+def test_photos_that_are_refused(ask: Any, server: Any) -> None:
+    def reason(content: bytes, status: int) -> str:
+        answer = ask.post("/photos", files={"photo": ("a.png", content)})
+        assert answer.status_code == status, answer.text
+        return str(answer.json()["error"])
+
+    before = set(server.service.uploads.root.iterdir())
+    assert reason(b"no photo", 422) == "a.png: not a picture that can be read"
+    assert "more than the 1 megapixels" in reason(png(np.zeros((800, 800, 3), np.uint8)), 422)
+    assert "more than 3 MB" in reason(bytes(3_100_000), 413)
+
+    def chunks() -> Iterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="photo"; filename="a.png"\r\n\r\n'
+        yield from [bytes(100_000)] * 40
+
+    answer = ask.post("/photos", content=chunks(), headers={"Content-Type": "multipart/form-data; boundary=x"})
+    assert answer.status_code == 413
+    assert ask.post("/photos", data={"photo": "text"}).status_code == 422
+    assert ask.post("/run", data={"chain": "retouch"}).status_code == 422
+    assert set(server.service.uploads.root.iterdir()) == before  # nothing of them stays
+
+
+def test_other_sites_are_refused(ask: Any) -> None:
+    assert ask.get("/chains", headers={"Host": "evil.example"}).status_code == 421
+    assert ask.get("/chains", headers={"Host": "localhost:9"}).status_code == 200
+    assert ask.post("/chain", json={"chain": ROSE}, headers={"Origin": "https://evil.example"}).status_code == 403
+    own = str(ask.base_url).rstrip("/")
+    assert ask.post("/chain", json={"chain": ROSE}, headers={"Origin": own}).status_code == 200
+
+
+# the queue
+
+
+def job_of(key: str, folder: Path) -> Job:
+    chain = config.parse(ROSE, "rose.yaml", folder)
+    (folder / key).mkdir(parents=True)
+    uploads = Uploads(Limits())
+    image = io.BytesIO(png(np.zeros((40, 40, 3), np.uint8)))
+    upload = uploads.add("a.png", image)
+    uploads.close()
+    return Job(key, "rose", chain, ROSE, upload, folder / key)
+
+
+def until(condition: Any) -> None:
+    for _ in range(400):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came to that")
+
+
+def test_a_second_job_waits_its_turn_and_sees_its_place(tmp_path: Path) -> None:
+    going, done = threading.Event(), list[str]()
+
+    def run(job: Job) -> None:
+        going.wait(10)
+        job.tick("makeup", 1)
+        done.append(job.id)
+
+    queue = Queue(Limits(waiting=3), run)
+    first, second, third = (queue.submit(lambda key: job_of(key, tmp_path)) for _ in range(3))
+    with pytest.raises(Busy, match="3 jobs are waiting"):
+        queue.submit(lambda key: job_of(key, tmp_path))
+    until(lambda: first.state == "running")
+    assert [len(queue.ahead(job)) for job in (first, second, third)] == [0, 1, 2]
+    queue.drop(second.id)
+    assert second.state == "cancelled" and not second.folder.exists()
+    assert len(queue.ahead(third)) == 1
+    going.set()
+    until(lambda: third.state == "done")
+    assert done == [first.id, third.id]
+    queue.close()
+
+
+def test_what_is_cancelled_or_too_long_ends_at_the_next_network(tmp_path: Path) -> None:
+    reached = threading.Event()
+
+    def run(job: Job) -> None:
+        reached.set()
+        while True:
+            time.sleep(0.01)
+            job.tick()
+
+    queue = Queue(Limits(seconds=0.3), run)
+    slow = queue.submit(lambda key: job_of(key, tmp_path))
+    until(lambda: slow.state == "failed")
+    assert "took longer" in slow.error
+    unwanted = queue.submit(lambda key: job_of(key, tmp_path))
+    reached.clear()
+    assert reached.wait(5)
+    queue.drop(unwanted.id)
+    until(unwanted.ended.done)
+    assert not unwanted.folder.exists()
+    queue.close()
+
+
+def test_time_is_kept_within_a_chain(ask: Any, server: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def over(job: Job, stage: str = "", step: int = 0) -> None:
+        raise Ended(f"over at {stage}")
+
+    monkeypatch.setattr(Job, "tick", over)
+    answer = ask.post("/run", data={"chain": "retouch"}, files={"photo": photo})
+    assert answer.status_code == 422
+    assert answer.json() == {"error": "over at makeup"}
+
+
+# what it forgets
+
+
+def test_uploads_are_private_and_deleted(photo: bytes) -> None:
+    uploads = Uploads(Limits(kept=0.05, photos=2))
+    if os.name == "posix":
+        assert stat.S_IMODE(uploads.root.stat().st_mode) == 0o700
+    first = uploads.add("a.png", io.BytesIO(photo))
+    uploads.add("a.png", io.BytesIO(photo))
+    with pytest.raises(GanchainError, match="too many photos"):
+        uploads.add("a.png", io.BytesIO(photo))
+    time.sleep(0.1)
+    assert uploads.get(first.id) is first  # somebody asks for it
+    uploads.sweep()
+    assert [path.name for path in uploads.root.iterdir()] == [first.id]
+    uploads.close()
+    assert not uploads.root.exists()
+
+
+def test_what_a_killed_server_left_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    dead, alive = tmp_path / f"{PREFIX}99999999-x", tmp_path / f"{PREFIX}{os.getpid()}-x"
+    dead.mkdir()
+    alive.mkdir()
+    Uploads(Limits()).close()
+    assert not dead.exists() and alive.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("a.jpg", "a.jpg"),
+        ("C:\\photos\\a.jpg", "a.jpg"),
+        ("../../etc/passwd", "passwd"),
+        ("..", "photo"),
+        ("", "photo"),
+        (".hidden.png", "hidden.png"),
+        ("a\x00b\n.png", "a_b_.png"),
+        ("ü" * 300 + ".jpeg", "ü" * 80 + ".jpeg"),
+    ],
+)
+def test_names(given: str, name: str) -> None:
+    assert file_name(given) == name
+
+
+@pytest.mark.parametrize("name", config.bundled())
+def test_a_tidied_chain_is_the_same_chain(name: str, tmp_path: Path) -> None:
+    text = config.find(name).read_text()
+    one, other = (config.parse(each, "c.yaml", tmp_path) for each in (text, chains.tidied(text)))
+    assert [(spec.name, spec.options) for spec in one.stages] == [(spec.name, spec.options) for spec in other.stages]
+    assert (one.faces, one.output) == (other.faces, other.output)
+    with pytest.raises(ChainError):
+        chains.tidied("[")
+
+
+def test_an_address_that_is_taken_is_said(server: Any) -> None:
+    with pytest.raises(GanchainError, match="--port"):
+        listen("127.0.0.1", int(server.address.rpartition(":")[2]))
+
+
+def test_pipelines_stay_loaded(ask: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, make = list[str](), Pipeline.from_chain
+
+    def counted(described: config.Chain, **options: Any) -> Pipeline:
+        made.append(described.source)
+        return make(described, **options)
+
+    monkeypatch.setattr(Pipeline, "from_chain", counted)
+    for look in ("coral", "coral", "smoky", "coral"):
+        answer = ask.post("/run", data={"chain": ROSE.replace("rose", look)}, files={"photo": photo})
+        assert answer.status_code == 200, answer.text
+    assert len(made) == 2
