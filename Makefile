@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: help install demo test soak test-ray test-tensorflow check wheel clean
+.PHONY: help install demo test soak test-ray test-web test-tensorflow check wheel clean
 
 help:
 	@echo "make install   .venv with ganchain in it, pinned by constraints.txt"
@@ -11,6 +11,7 @@ help:
 	@echo "make test      the tests"
 	@echo "make soak      the long tests: a hundred kills, two thousand photos (half an hour)"
 	@echo "make test-ray  a batch on two Ray nodes, in an environment of its own (.venv-ray)"
+	@echo "make test-web  the web page in a real browser (chromium), in an environment of its own (.venv-web)"
 	@echo "make test-tensorflow"
 	@echo "               what needs TensorFlow, in an environment of its own (.venv-tensorflow, 3 GB)"
 	@echo "make check     ruff, mypy, pyright"
@@ -47,6 +48,16 @@ test-ray: $(VENV)-ray/.installed
 $(VENV)-ray/.installed: setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)-ray
 	$(VENV)-ray/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test,ray]'
+	@touch $@
+
+test-web: $(VENV)-web/.installed
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
+		apt-get install -y -qq chromium || $(VENV)-web/bin/playwright install chromium
+	$(VENV)-web/bin/python -m pytest --quiet tests/web
+
+$(VENV)-web/.installed: setup.cfg constraints.txt
+	$(PYTHON) -m venv $(VENV)-web
+	$(VENV)-web/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test,test-web]'
 	@touch $@
 
 test-tensorflow: $(VENV)-tensorflow/.installed
