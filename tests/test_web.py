@@ -189,7 +189,8 @@ def test_no_face_is_said_and_the_photo_comes_back(ask: Any) -> None:
 @pytest.mark.parametrize(
     ("chain", "reason"),
     [
-        ("nothing", "a chain is a mapping"),
+        ("portait", "did you mean 'portrait'?"),
+        ("[1, 2]", "a chain is a mapping"),
         ("stages:\n  - makeup: {look: evning}\n", "chain.yaml:2: stages[0].makeup.look: 'evning'"),
         ("stages:\n  - makeup: {reference: /etc/hostname}\n", "paths are not taken here"),
         ("stages:\n  - makeup: {reference: ../../x.png}\n", "paths are not taken here"),
@@ -264,6 +265,17 @@ def test_other_sites_are_refused(ask: Any) -> None:
     assert ask.post("/chain", json={"chain": ROSE}, headers={"Origin": "https://evil.example"}).status_code == 403
     own = str(ask.base_url).rstrip("/")
     assert ask.post("/chain", json={"chain": ROSE}, headers={"Origin": own}).status_code == 200
+
+
+def test_files_of_the_server_s_folder_are_no_chains(
+    ask: Any, photo: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_text("stages: [upscale]")
+    (tmp_path / "retouch").write_text("stages: [upscale]")
+    monkeypatch.chdir(tmp_path)
+    assert ask.post("/run", data={"chain": "secret"}, files={"photo": photo}).status_code == 422
+    answer = ask.post("/run", data={"chain": "retouch"}, files={"photo": photo})
+    assert "makeup" in answer.headers["ganchain-report"]
 
 
 # the queue

@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterable, Iterator
+from importlib import resources
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ganchain import config, describe, manifest, registry
 from ganchain.config import Chain
 from ganchain.documents import document
-from ganchain.errors import ChainError
+from ganchain.errors import ChainError, available
 
 LONGEST = 16_384  # characters
 ANCHOR = re.compile(r"""(?:^|[\s\[{,:])[&*][^\s&*]""", re.MULTILINE)
@@ -107,11 +108,18 @@ def _flow(value: Any) -> Any:
     return kind
 
 
+def text_of(name: str) -> str:
+    """The YAML of the bundled chain ``name``; never a file of the folder that the server was started in."""
+    if name not in config.bundled():
+        raise ChainError(f"no chain {name!r}; {available(name, config.bundled())}")
+    return (resources.files("ganchain.configs") / f"{name}.yaml").read_text(encoding="utf-8")
+
+
 def bundled() -> list[dict[str, Any]]:
     """The chains that come along: name, what its first comment says, text, and the chain itself."""
     found = []
     for name in config.bundled():
-        text = config.find(name).read_text(encoding="utf-8")
+        text = text_of(name)
         about = text.partition("\n")[0].lstrip("# ") if text.startswith("#") else ""
         plain = json.loads(json.dumps(document(text, name, "a chain is a mapping")))
         plain["stages"] = [{one: {}} if isinstance(one, str) else one for one in plain["stages"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
 import shutil
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from ganchain.web.runner import Runner
 from ganchain.web.uploads import Limits, Upload, Uploads, file_name
 
 SWEEP = 60.0  # seconds
+WORD = re.compile(r"[\w-]+")  # the name of a bundled chain, no YAML
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ class Service:
                 for name, upload in asked.files.items():
                     shutil.copyfile(upload.path, folder / file_name(name))
                 name, text = asked.name, asked.chain
-                if text.strip() in config.bundled():
-                    name, text = text.strip(), config.find(text.strip()).read_text(encoding="utf-8")
+                if WORD.fullmatch(text.strip()):
+                    name, text = text.strip(), chains.text_of(text.strip())
                 chain = chains.parse(text, f"{name}.yaml", folder)
                 return Job(key, name, chain, chains.tidied(text), asked.upload, folder)
             except BaseException:

@@ -51,7 +51,7 @@ export class Chain extends EventTarget {
     this.list = document.getElementById("stages");
     this.names = document.getElementById("bundled");
     this.names.append(...bundled.map((one) => new Option(one.name)));
-    this.names.append(new Option("nothing: a chain of your own", OWN));
+    this.names.append(new Option("a chain of your own", OWN));
     document.getElementById("add-name").append(...stages.map((stage) => new Option(stage.name)));
     this.names.addEventListener("change", () => this.begin(this.names.value));
     document.getElementById("add").addEventListener("click", () => this.add(document.getElementById("add-name").value));
@@ -76,8 +76,9 @@ export class Chain extends EventTarget {
 
   changed(own = true) {
     if (own && this.name !== OWN) {
+      document.getElementById("about").textContent = `Began as ${this.name}.`;
       this.name = OWN;
-      document.getElementById("about").textContent = `Began as ${this.names.value}, changed by you.`;
+      this.names.value = OWN;
     }
     this.dispatchEvent(new Event("change"));
   }

@@ -29,7 +29,9 @@ export class Photos extends EventTarget {
     this.status = document.getElementById("faces-said");
     const drop = document.getElementById("drop");
     const input = document.getElementById("photo-input");
-    input.addEventListener("change", () => { this.add([...input.files]); input.value = ""; });
+    const take = () => { this.add([...input.files]); input.value = ""; };
+    input.addEventListener("change", take);
+    if (input.files.length) setTimeout(take); // chosen before this was here
     for (const name of ["dragenter", "dragover"]) {
       drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
     }
@@ -98,7 +100,8 @@ export class Photos extends EventTarget {
     }
     this.preview.append(element("img", { src: `/photos/${photo.id}/preview`, alt: photo.name }));
     const usable = photo.faces.filter((face) => face.number !== null);
-    for (const face of photo.faces) this.preview.append(this.box(photo, face));
+    const within = ({ box: [left, top, right, bottom] }) => left < photo.size[0] && top < photo.size[1] && right > 0 && bottom > 0;
+    for (const face of photo.faces.filter(within)) this.preview.append(this.box(photo, face));
     const left = photo.faces.length - usable.length;
     const found = usable.length === 1 ? "1 face" : `${usable.length} faces`;
     const also = left ? ` (${left} more left out: too small or too doubtful)` : "";
@@ -130,7 +133,7 @@ export class Photos extends EventTarget {
     ];
     const usable = face.number !== null;
     const made = element("button", {
-      type: "button", className: usable ? "face" : "face left-out", disabled: !usable,
+      type: "button", className: `face${usable ? "" : " left-out"}${top < 0.08 ? " high" : ""}`, disabled: !usable,
       title: usable ? `face ${face.number}, score ${face.score}` : `left out: ${face.left_out}`,
       "aria-label": usable ? `Face ${face.number}` : `Left out: ${face.left_out}`,
     });
