@@ -105,7 +105,7 @@ def run(
     Without -o the results lie in the current folder as NAME-CHAIN.png. A photo that cannot be read does not
     stop the others: it is named, and the exit status is 1.
     """
-    from ganchain import describe, images, outputs, sheet_rows
+    from ganchain import describe, outputs, sheet_rows
     from ganchain.pipeline import Pipeline
 
     if dry_run:
@@ -119,7 +119,7 @@ def run(
     )
     sources = outputs.expand(photos)
     targets = outputs.Targets(out, Path(chain).stem, pipeline.output, alone=len(sources) == 1)
-    pages = None if sheet is None else sheet_rows.Pages.of(pipeline, sheet)
+    pages = None if sheet is None else sheet_rows.Pages.of(pipeline, sheet, sources)
     pipeline.prepare()
     failed = 0
     for source, result in zip(sources, pipeline.run(sources), strict=True):
@@ -127,8 +127,8 @@ def run(
             written = targets.write(source, result)
             if save_stages is not None:
                 targets.write_steps(source, result, save_stages)
-            if pages is not None and result.status != "failed":
-                pages.add(sheet_rows.of_result(result, images.read(source), pages.side))
+            if pages is not None:
+                pages.take(source, result)
         except GanchainError as error:
             result.status, result.error, written = "failed", error, []
         failed += result.status == "failed"

@@ -140,13 +140,6 @@ def test_sheets_stretch_and_cut_nothing(astronaut: Pixels) -> None:
     assert [int((half.mean(axis=1) > 0.5).sum()) for half in (left, right)] == [64, 128]  # half as high as wide
 
 
-def test_long_names_are_cut_in_their_middle(astronaut: Pixels) -> None:
-    name = "a name that is much too long for its cell"
-    drawn, none = (np.asarray(sheet.sheet([[astronaut] * 2], ["a", "b"], names, 128)) for names in ([[name]], [[""]]))
-    changed = np.flatnonzero((drawn != none).any(axis=(0, 2)))
-    assert 90 < changed.max() - changed.min() <= 128
-
-
 def test_keys_without_a_recipe_are_not_measured() -> None:
     with pytest.raises(ChainError, match="evaluate beautygan"):
         report.run(Path(), ["beautygan"])
