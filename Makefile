@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: help install demo test soak test-ray test-web test-tensorflow check wheel clean
+.PHONY: help install demo test soak test-ray test-web test-tensorflow check wheel docs-pictures clean
 
 help:
 	@echo "make install   .venv with ganchain in it, pinned by constraints.txt"
@@ -16,6 +16,8 @@ help:
 	@echo "               what needs TensorFlow, in an environment of its own (.venv-tensorflow, 3 GB)"
 	@echo "make check     ruff, mypy, pyright"
 	@echo "make wheel     build the wheel and run the tests against it, away from this folder"
+	@echo "make docs-pictures"
+	@echo "               the pictures of the README and of docs/"
 
 install: $(VENV)/.installed
 
@@ -83,6 +85,9 @@ wheel: install
 	mkdir build/elsewhere
 	cp -r tests pyproject.toml build/elsewhere
 	cd build/elsewhere && ../venv/bin/python -m pytest --quiet
+
+docs-pictures: install
+	OMP_NUM_THREADS=1 $(BIN)/python docs/pictures.py
 
 clean:
 	rm -rf build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache

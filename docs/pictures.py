@@ -1,17 +1,21 @@
-"""Make the pictures of the README, of the astronaut: the bundled chain stage by stage, and a sheet of single edits.
+"""Make the pictures of the README and of docs/, all of the public-domain photo of an astronaut.
 
 python docs/pictures.py
 """
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import skimage.data
+import torch
 from PIL import Image
 
 from ganchain import Pipeline, sheet
+from ganchain.grid import Grid
 from ganchain.stage import Stage
 from ganchain.stages.attributes import Attributes
 from ganchain.stages.makeup import Makeup
@@ -19,63 +23,143 @@ from ganchain.stages.upscale import Upscale
 from ganchain.stages.webtoon import Webtoon
 from ganchain.tensors import Pixels
 
-CROP = (0.22, 0.0, 0.66, 0.44)  # left, top, right, bottom: shares of the photo's sides
-EDITS: list[list[tuple[str, list[Stage]]]] = [
-    [
-        ("makeup: rose", [Makeup(look="rose")]),
-        ("makeup: evening", [Makeup(look="evening")]),
-        ("makeup: smoky", [Makeup(look="smoky")]),
-        ('makeup: lips "#7a1f5c"', [Makeup(lips="#7a1f5c", eyes="#503060")]),
-    ],
-    [
-        ("attributes: black hair", [Attributes(hair="black")]),
-        ("attributes: blond hair", [Attributes(hair="blond")]),
-        ("attributes: young", [Attributes(age="young")]),
-        ("attributes: old", [Attributes(age="old")]),
-        ("attributes: male", [Attributes(gender="male")]),
-    ],
-    [
-        ("webtoon: colour", [Webtoon(scope="photo")]),
-        ("webtoon: ink", [Webtoon(scope="photo", look="ink")]),
-        ("a chain of three", [Makeup(look="smoky"), Attributes(hair="black"), Webtoon(scope="photo")]),
-    ],
-]
+HERE = Path(__file__).parent / "images"
+Crop = tuple[float, float, float, float]
+WHOLE, HEAD, FACE, EYES = (  # left, top, right, bottom: shares of the photo's sides
+    (0.0, 0.0, 1.0, 1.0),
+    (0.22, 0.0, 0.66, 0.44),
+    (0.31, 0.11, 0.57, 0.37),
+    (0.35, 0.15, 0.53, 0.33),
+)
+Cell = tuple[str, Pixels]
+Sheet = list[list[Cell]]
 
 
-def head(pixels: Pixels) -> Pixels:
-    """The part of the photo that is shown."""
+def cut(pixels: Pixels, crop: Crop) -> Pixels:
+    """The part of a picture that is shown."""
     height, width = pixels.shape[:2]
-    left, top, right, bottom = (round(share * side) for share, side in zip(CROP, (width, height) * 2, strict=True))
+    left, top, right, bottom = (round(share * side) for share, side in zip(crop, (width, height) * 2, strict=True))
     return pixels[top:bottom, left:right]
 
 
-def small(pixels: Pixels) -> Pixels:
-    """A quarter of it."""
-    image = Image.fromarray(pixels)
-    return np.asarray(image.resize((image.width // 4, image.height // 4), Image.Resampling.BICUBIC))
-
-
-def edited(stages: list[Stage], pixels: Pixels) -> Pixels:
-    photo = Pipeline(stages)(pixels).photo
+def edited(pixels: Pixels, *stages: Stage) -> Pixels:
+    photo = Pipeline(list(stages))(pixels).photo
     assert photo is not None
     return photo.pixels
 
 
-def main() -> None:
-    here, photo = Path(__file__).parent, np.asarray(skimage.data.astronaut())
+def cells(photo: Pixels, crop: Crop, edits: Sequence[tuple[str, Stage]]) -> list[Cell]:
+    """The photo after each edit by itself."""
+    return [(caption, cut(edited(photo, stage), crop)) for caption, stage in edits]
+
+
+def portrait(photo: Pixels) -> Sheet:
+    """The bundled chain, stage by stage."""
     steps = Pipeline.from_yaml("portrait", keep_steps=True)(photo).steps
-    chain = [("photo", photo), *((name, step.pixels) for name, step in steps)]
-    names = [name for name, _ in chain]
-    sheet.sheet([[head(pixels) for _, pixels in chain]], names, side=360).save(here / "portrait.jpg", quality=90)
-    rows = [[(name, head(edited(stages, photo))) for name, stages in row] for row in EDITS]
-    rows[0].insert(0, ("photo", head(photo)))
-    rows[2] += [
-        ("a quarter of the photo", np.asarray(Image.fromarray(small(head(photo))).resize((288, 288), 0))),
-        ("upscale: factor 4", edited([Upscale(factor=4)], small(head(photo)))),
+    return [[("photo", cut(photo, HEAD)), *((name, cut(step.pixels, HEAD)) for name, step in steps)]]
+
+
+def looks(photo: Pixels) -> Sheet:
+    names = ("natural", "rose", "coral", "evening", "smoky")
+    made = cells(photo, FACE, [(f"look: {name}", Makeup(look=name)) for name in names])
+    return [[("photo", cut(photo, FACE)), *made[:2]], made[2:]]
+
+
+def colours(photo: Pixels) -> Sheet:
+    """What the options of makeup do, and a look taken from a reference."""
+    asked = [
+        ('lips: "#7a1f5c"', Makeup(lips="#7a1f5c", eyes=0, cheeks=0)),
+        ("eyes: teal", Makeup(eyes="teal", lips=0.5)),
+        ('cheeks: "#d04860"', Makeup(cheeks="#d04860", lips=0.5)),
+        ("look: evening, lips: 0", Makeup(look="evening", lips=0)),
     ]
-    pictures = [[pixels for _, pixels in row] for row in rows]
-    captions = [[caption for caption, _ in row] for row in rows]
-    sheet.sheet(pictures, captions=captions, side=288).save(here / "sheet.jpg", quality=90)
+    with tempfile.TemporaryDirectory() as folder:
+        reference, file = np.ascontiguousarray(edited(photo, Makeup(look="coral"))[:, ::-1]), Path(folder) / "coral.png"
+        Image.fromarray(reference).save(file)
+        taken = cells(photo, FACE, [("its makeup", Makeup(reference=file))])
+    mirrored = cut(reference, (1 - FACE[2], FACE[1], 1 - FACE[0], FACE[3]))
+    shares = [(f"evening, strength: {share:g}", Makeup(look="evening", strength=share)) for share in (0.5, 1)]
+    return [cells(photo, FACE, asked), [("a reference", mirrored), *taken, *cells(photo, FACE, shares)]]
+
+
+def attributes(photo: Pixels) -> Sheet:
+    first = [(f"hair: {name}", Attributes(hair=name)) for name in ("black", "brown", "blond")]
+    second = [
+        ("age: young", Attributes(age="young")),
+        ("age: old", Attributes(age="old")),
+        ("gender: female", Attributes(gender="female")),
+        ("gender: male", Attributes(gender="male")),
+    ]
+    third = [(f"age: old, strength: {share:g}", Attributes(age="old", strength=share)) for share in (0.25, 0.5, 0.75)]
+    both = [("black, old, male", Attributes(hair="black", age="old", gender="male"))]
+    return [
+        [("photo", cut(photo, HEAD)), *cells(photo, HEAD, first)],
+        cells(photo, HEAD, second),
+        cells(photo, HEAD, [*third, *both]),
+    ]
+
+
+def webtoon(photo: Pixels) -> Sheet:
+    asked = [
+        ("look: colour", Webtoon()),
+        ("look: colour, strength: 0.5", Webtoon(strength=0.5)),
+        ("look: ink", Webtoon(look="ink")),
+    ]
+    return [[("photo", cut(photo, HEAD)), *cells(photo, HEAD, asked)]]
+
+
+def scopes(photo: Pixels) -> Sheet:
+    """The whole photo, drawn by face and as a whole."""
+    asked = [("scope: face", Webtoon()), ("scope: photo", Webtoon(scope="photo"))]
+    return [[("photo", photo), *cells(photo, WHOLE, asked)]]
+
+
+def upscale(photo: Pixels) -> Sheet:
+    """Half of the photo, and a quarter of it, enlarged again to its size."""
+    rows = []
+    for factor, name in ((2, "half of the photo"), (4, "a quarter of it")):
+        size = (photo.shape[1] // factor, photo.shape[0] // factor)
+        small = Image.fromarray(photo).resize(size, Image.Resampling.BICUBIC)
+        row = [(name, np.asarray(small.resize((512, 512), Image.Resampling.NEAREST)))]
+        asked = [("strength: 0 (bicubic)", Upscale(factor=factor, strength=0))]
+        asked += [(f"detail: {detail:g}", Upscale(factor=factor, detail=detail)) for detail in (0, 0.5, 1)]
+        row += [(caption, edited(np.asarray(small), stage)) for caption, stage in asked]
+        rows.append([(caption, cut(pixels, EYES)) for caption, pixels in row])
+    return rows
+
+
+def write(name: str, rows: Sheet, side: int) -> None:
+    made = sheet.sheet(
+        [[pixels for _, pixels in row] for row in rows],
+        captions=[[caption for caption, _ in row] for row in rows],
+        side=side,
+    )
+    save(name, made)
+
+
+def save(name: str, made: Image.Image) -> None:
+    made.save(HERE / f"{name}.jpg", quality=88)
+    print(f"{name}.jpg: {made.width} x {made.height}, {(HERE / f'{name}.jpg').stat().st_size // 1000} kB")
+
+
+def main() -> None:
+    torch.set_num_threads(1)  # sums in one order on machines of any size
+    HERE.mkdir(exist_ok=True)
+    photo = np.asarray(skimage.data.astronaut())
+    write("portrait", portrait(photo), 360)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "photo.png"
+        Image.fromarray(photo).save(file)
+        save("grid", Grid.read("overview").draw([file], side=240))
+    for name, rows, side in (
+        ("makeup-looks", looks(photo), 320),
+        ("makeup-options", colours(photo), 240),
+        ("attributes", attributes(photo), 240),
+        ("webtoon", webtoon(photo), 300),
+        ("webtoon-scopes", scopes(photo), 400),
+        ("upscale", upscale(photo), 240),
+    ):
+        write(name, rows, side)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from ganchain.cli_batch import batch
 from ganchain.cli_bench import bench
 from ganchain.cli_grid import grid
 from ganchain.cli_serve import serve
+from ganchain.cli_show import show
+from ganchain.cli_sign import sign
 from ganchain.cli_weights import weights
 from ganchain.errors import GanchainError
 from ganchain.evaluate.commands import evaluate
@@ -50,6 +52,7 @@ def main() -> None:
     ganchain bench my.yaml photos/           what the chain costs on this machine
     ganchain serve --open                    the same in a browser, and as an HTTP API
     ganchain grid photo.jpg -o grid.png      one photo under many settings, side by side
+    ganchain show character.png              what a picture says of its making; `sign` signs it
     ganchain faces photo.jpg -o boxes.png    which faces there are, numbered
     ganchain stages makeup                   what a stage does and its options
     ganchain weights list                    bundled weights, and published ones to fetch or import
@@ -195,7 +198,7 @@ def schema() -> None:
     click.echo(json.dumps(config.schema(), indent=2))
 
 
-for command in (batch, bench, grid, serve, align, train, evaluate, weights):
+for command in (batch, bench, grid, show, sign, serve, align, train, evaluate, weights):
     main.add_command(command)
 
 if __name__ == "__main__":

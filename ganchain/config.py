@@ -33,6 +33,7 @@ class Output(BaseModel):
     format: Format = "png"
     side: Annotated[int, Field(ge=64, le=4096)] | None = None
     location: Literal["keep", "strip"] = "keep"
+    mark: bool = True
 
     @model_validator(mode="after")
     def _side_is_of_faces(self) -> Self:

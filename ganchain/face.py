@@ -50,6 +50,7 @@ class Photo:
         pixels: (H, W, 3) uint8 RGB.
         alpha: (H, W) uint8, or None for an opaque photo.
         exif: the EXIF block to write back (no orientation), or b"".
+        xmp: the XMP packet to write back, or b"".
         name: where it came from, for messages.
     """
 
@@ -57,6 +58,7 @@ class Photo:
     alpha: NDArray[np.uint8] | None = None
     exif: bytes = b""
     name: str = "photo"
+    xmp: bytes = b""
 
     @property
     def size(self) -> tuple[int, int]:

@@ -8,13 +8,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms, PngImagePlugin, UnidentifiedImageError
 
+from ganchain import exif, xmp
 from ganchain.errors import PhotoError
 from ganchain.face import Photo
 from ganchain.tensors import Pixels
@@ -31,19 +32,17 @@ _SAVE: dict[str, dict[str, object]] = {
     "webp": {"quality": 95},
     "tiff": {},  # compressed, Pillow cannot write the EXIF of a camera
 }
+_XMP_TAG = 700  # of a TIFF
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _ICC = _SRGB.tobytes()[:24] + bytes(12) + _SRGB.tobytes()[36:]  # undated: equal photos give equal files
-_TURNS = dict(enumerate((Image.Transpose(n) for n in (0, 3, 1, 5, 4, 6, 2)), start=2))  # by EXIF orientation
-# Description, make, model, resolution, software, date, artist, computer, rating, copyright, Windows' texts.
-_EXIF_KEPT = {270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096)}
-_EXIF_LEFT_OUT = {37500, 40961, 40962, 40963, 40965}  # maker's note, colour space, width, height, its index
 
 
 def read(source: Source) -> Photo:
     """Read a photo: a path, a PIL image, or an (H, W, 3) uint8 RGB array.
 
     EXIF orientation is applied, an embedded ICC profile converted to sRGB; greyscale, palette, CMYK, 16-bit
-    and float pictures become 8-bit RGB; alpha is kept apart. Of an animation the first frame is read.
+    and float pictures become 8-bit RGB; alpha is kept apart. Of an animation the first frame is read. EXIF and XMP
+    come along, less what holds only for the file and what may show the photo as it was.
 
     Raises:
         PhotoError: the file is missing, no picture, cut off, damaged, or a decompression bomb.
@@ -72,6 +71,19 @@ def size(path: str | os.PathLike[str]) -> tuple[int, int]:
         return image.size
 
 
+def header(path: str | os.PathLike[str]) -> tuple[str, tuple[int, int], bytes]:
+    """The format of the photo in a file, its width and height in px, and its XMP packet as it stands there, or b"".
+
+    Raises:
+        PhotoError: as ``read``.
+    """
+    with _explained(os.fspath(path)), Image.open(path, formats=_FORMATS) as image:
+        if image.format == "PNG":  # texts may stand behind the pixels
+            image.load()
+        packet = image.info.get("xmp")
+        return image.format or "", image.size, packet if isinstance(packet, bytes) else b""
+
+
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
     """What goes wrong with the photo ``name`` becomes a PhotoError with the reason."""
@@ -98,7 +110,9 @@ def _decode(image: Image.Image, name: str) -> Photo:
     if 0 in image.size:
         raise ValueError("it has no pixels")
     profile = image.info.get("icc_profile")
-    exif, turn = _exif(image)
+    block, turn = exif.kept(image)
+    packet = image.info.get("xmp")
+    said = xmp.kept(packet) if isinstance(packet, bytes | str) else b""
     image = _to_eight_bit(image if turn is None else image.transpose(turn))
     alpha = None
     if image.has_transparency_data:
@@ -106,7 +120,7 @@ def _decode(image: Image.Image, name: str) -> Photo:
         alpha = np.array(full.getchannel("A"))
         image = full.convert("L" if image.mode in ("1", "L", "LA") else "RGB")  # as its profile expects
     pixels = np.asarray(_to_srgb(image, profile))  # a copy of a large photo costs as much as its decoding
-    return Photo(pixels, None if alpha is None or alpha.min() == 255 else alpha, exif, name)
+    return Photo(pixels, None if alpha is None or alpha.min() == 255 else alpha, block, name, said)
 
 
 def _to_eight_bit(image: Image.Image) -> Image.Image:
@@ -134,43 +148,6 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _exif(image: Image.Image) -> tuple[bytes, Image.Transpose | None]:
-    """The EXIF block to write back, and the turn that makes the picture upright.
-
-    Left out is what holds only for the file it came in (orientation, size, layout, colour space) and what may
-    show the photo as it was (thumbnail, maker's note, layers of a TIFF).
-    """
-    block, turn = b"", None
-    with suppress(Exception):  # a damaged EXIF block must not cost the photo
-        found, kept = image.getexif(), Image.Exif()
-        turn = _TURNS.get(found.get(ExifTags.Base.Orientation, 1))
-        kept.update((tag, _verbatim(found[tag])) for tag in _EXIF_KEPT & found.keys())
-        for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            if tags := {t: v for t, v in found.get_ifd(part).items() if t not in _EXIF_LEFT_OUT}:
-                kept[part] = tags
-        block = kept.tobytes() if kept else b""
-    return block if len(block) < 2**16 - 8 else b"", turn  # JPEG takes no more
-
-
-def _verbatim(value: Any) -> Any:
-    """Text as the bytes it came in; of a str, Pillow writes ? for every letter beyond ASCII."""
-    return value.encode("latin-1") if isinstance(value, str) else value
-
-
-def _loaded(exif: bytes) -> Image.Exif:
-    block = Image.Exif()
-    block.load(exif)
-    block.update((tag, _verbatim(value)) for tag, value in block.items())
-    return block
-
-
-def without_location(exif: bytes) -> bytes:
-    """The EXIF block less its GPS data."""
-    block = _loaded(exif)
-    block.pop(ExifTags.IFD.GPSInfo, None)
-    return block.tobytes() if block else b""
-
-
 def to_image(photo: Photo) -> Image.Image:
     """The photo as a PIL image, RGB or RGBA."""
     image = Image.fromarray(photo.pixels)
@@ -179,11 +156,11 @@ def to_image(photo: Photo) -> Image.Image:
     return image
 
 
-def write(photo: Photo, path: Path, *, keep_location: bool = True, mark: str = "") -> None:
+def write(photo: Photo, path: Path, *, keep_location: bool = True, part: str = "") -> None:
     """Write ``photo`` in the format of the suffix; the file appears whole or not at all.
 
     JPEG knows no alpha: transparent photos are laid on white there. Until it is whole, the file is called
-    ``.MARKHEX.part``; by its ``mark`` a caller knows its own when a crash left one.
+    ``.PARTHEX.part``; by this ``part`` a caller knows its own when a crash left one.
 
     Raises:
         PhotoError: the suffix is unknown or the file cannot be written.
@@ -192,20 +169,42 @@ def write(photo: Photo, path: Path, *, keep_location: bool = True, mark: str = "
     image = to_image(photo)
     if format_ == "jpeg" and photo.alpha is not None:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    part = path.with_name(f".{mark}{uuid4().hex}.part")
+    with replaced(path, part) as file:
+        block = exif.loaded(photo.exif if keep_location else exif.without_location(photo.exif))
+        packet = photo.xmp if keep_location else xmp.without_location(photo.xmp)
+        image.save(file, format_, icc_profile=_ICC, **_metadata(format_, block, packet), **_SAVE[format_])
+
+
+@contextmanager
+def replaced(path: Path, part: str = "") -> Iterator[IO[bytes]]:
+    """A file that appears at ``path`` once all is written to it, and else not at all; as in ``write``."""
+    unfinished = path.with_name(f".{part}{uuid4().hex}.part")
     try:
-        exif = _loaded(photo.exif if keep_location else without_location(photo.exif))
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w+b") as file:
-            image.save(file, format_, icc_profile=_ICC, exif=exif or b"", **_SAVE[format_])
+        with unfinished.open("w+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())  # else a power cut can leave a file of the right name and size without content
-        part.replace(path)
+        unfinished.replace(path)
     except Exception as error:  # Pillow's encoders raise anything, too
         raise PhotoError(f"{path}: cannot be written: {_reason(error)}") from error
     finally:
         with suppress(OSError):
-            part.unlink()
+            unfinished.unlink()
+
+
+def _metadata(format_: Format, block: Image.Exif, packet: bytes) -> dict[str, Any]:
+    """EXIF and XMP as Pillow's writer of the format takes them."""
+    options: dict[str, Any] = {"exif": block or b""}
+    if packet and format_ == "tiff":
+        block[_XMP_TAG] = packet
+        options["exif"] = block
+    elif packet and format_ == "png":
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", packet.decode())
+    elif packet:
+        options["xmp"] = packet
+    return options
 
 
 def format_of(path: Path) -> Format:

@@ -36,7 +36,7 @@ def pictures(result: Result, output: Output, base: Path) -> Iterator[tuple[Path,
         yield base, result.photo
     if output.write != "photo":
         for number, pixels in enumerate(result.pictures):
-            yield base.with_name(f"{base.stem}-face{number}{base.suffix}"), Photo(pixels)
+            yield base.with_name(f"{base.stem}-face{number}{base.suffix}"), Photo(pixels, xmp=result.xmp)
 
 
 class Targets:

@@ -18,6 +18,7 @@ from ganchain.engines import choice
 from ganchain.errors import ChainError, FaceError, PhotoError, WeightsError
 from ganchain.framing import HEAD, Framing
 from ganchain.images import Source
+from ganchain.provenance import Provenance
 from ganchain.result import Result
 from ganchain.stage import Stage
 from ganchain.walk import Walk, Work
@@ -138,9 +139,17 @@ class Pipeline:
         """How each stage's networks are run, by the stages' names."""
         return choice.use(dict(zip(self.names, self.stages, strict=True)), self._engine, self.device)
 
+    @cached_property
+    def mark(self) -> Provenance | None:
+        """What the pictures that it edits say of themselves; None where they shall say nothing."""
+        if self.output is not None and not self.output.mark:
+            return None
+        weights = [ref for stage in self.stages for ref in stage.weights]
+        return Provenance.made_by(self.names, weights, self.described)
+
     def prepare(self) -> None:
         """Read what the stages need (reference pictures) and choose engines now instead of with the first photo."""
-        assert self._ready and self.engines is not None
+        _ = self._ready, self.engines, self.mark
 
     def _align(self, path: Path, framing: Framing, side: int) -> Tensor:
         photo = images.read(path)
@@ -173,7 +182,7 @@ class Pipeline:
         """
         self.prepare()
         works = [self._begun(photo) for photo in photos]
-        walk = Walk(self._aligner, self.device, self._together)
+        walk = Walk(self._aligner, self.device, self._together, self.mark)
         for name, stage in zip(self.names, self.stages, strict=True):
             if stage.strength > 0 or stage.enlarges:
                 walk.step(stage, name, works)

@@ -31,6 +31,7 @@ class Result:
         pictures: the edited faces as (S, S, 3) uint8, in the order of the faces that were edited; none when
             the chain's output is the photo alone.
         steps: (stage, whole photo after it), when asked for.
+        xmp: what the edited pictures say of themselves, an XMP packet.
         seconds: by step ("read", "detect", each stage, "paste").
         error: why it failed.
     """
@@ -43,6 +44,7 @@ class Result:
     steps: list[tuple[str, Photo]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     error: Exception | None = None
+    xmp: bytes = field(default=b"", repr=False)
 
     @property
     def photo(self) -> Photo | None:

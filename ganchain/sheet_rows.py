@@ -17,6 +17,7 @@ from ganchain.errors import PhotoError
 from ganchain.face import Face, Photo
 from ganchain.framing import HEAD
 from ganchain.pipeline import Pipeline
+from ganchain.provenance import Provenance
 from ganchain.registry import options
 from ganchain.result import Result
 from ganchain.tensors import Pixels
@@ -214,7 +215,8 @@ class Pages:
             except OSError as error:
                 raise PhotoError(f"{path}: cannot be written: {error.strerror or error}") from error
         else:
-            images.write(Photo(np.asarray(drawn(self._rows, self.columns, self.rim, self.side))), path)
+            pixels = np.asarray(drawn(self._rows, self.columns, self.rim, self.side))
+            images.write(Photo(pixels, xmp=Provenance(chain=self.title).xmp()), path)
         self.written.append(path)
         self._rows = []
 

@@ -12,6 +12,7 @@ import torch
 from ganchain import edits
 from ganchain.align import Aligner, Canvas
 from ganchain.face import Face, Photo
+from ganchain.provenance import Provenance, after
 from ganchain.result import Result, Stopwatch
 from ganchain.stage import Stage
 from ganchain.tensors import to_pixels
@@ -19,12 +20,13 @@ from ganchain.tensors import to_pixels
 
 @dataclass
 class Work:
-    """One photo on its way; ``photo`` is there once it was read."""
+    """One photo on its way; ``photo`` is there once it was read, ``done`` are the names of the stages behind it."""
 
     result: Result
     photo: Photo = field(init=False)
     chosen: list[Face] = field(default_factory=list)
     canvases: list[Canvas] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
     watch: Stopwatch = field(default_factory=Stopwatch)
 
     @contextmanager
@@ -51,15 +53,19 @@ class Walk:
         aligner: cuts the canvases.
         device: where the networks run.
         batch: faces in one network batch; None for what the device is good at.
+        mark: what edited pictures say of themselves; None: nothing.
     """
 
     aligner: Aligner
     device: torch.device
     batch: int | None = None
+    mark: Provenance | None = None
 
     def step(self, stage: Stage, name: str, works: Sequence[Work]) -> None:
         """One stage over those photos that are not done yet."""
         going = [work for work in works if work.result.status == "ok"]
+        for work in going:
+            work.done.append(name)
         if stage.scope == "face" and len(going) > 1:
             try:
                 with _shared(going, name):
@@ -93,13 +99,20 @@ class Walk:
         """Remember the photos as they are after the stage ``name``."""
         for work in works:
             if work.result.status == "ok":
-                work.result.steps.append((name, work.pasted()))
+                work.result.steps.append((name, replace(work.pasted(), xmp=self._said(work))))
+
+    def _said(self, work: Work) -> bytes:
+        if not work.done:
+            return work.photo.xmp
+        return after(work.photo.xmp, self.mark and replace(self.mark, stages=tuple(work.done)))
 
     def end(self, works: Sequence[Work], *, whole: bool, pictures: bool) -> None:
         """Put the edits back, now (``whole``) or when a photo is asked for, and keep the faces' ``pictures``."""
         for work in works:
             if work.result.status == "ok":
                 with work.guarded(), work.watch("paste"):
+                    work.result.xmp = self._said(work)
+                    work.photo = replace(work.photo, xmp=work.result.xmp)
                     work.result.whole = work.pasted() if whole else work.pasted
                     if pictures:
                         work.result.pictures = [to_pixels(canvas.after)[0] for canvas in self._canvases(work)]

@@ -1,7 +1,7 @@
 """XMP packets: what is said of a photo, by whichever software, as properties that can be kept, removed and added.
 
-RDF in XML as ISO 16684-1 describes it; the names are those of the IPTC Photo Metadata Standard and of Adobe's, PLUS' and
-Creative Commons' schemas.
+RDF in XML as ISO 16684-1 describes it; the names are those of the IPTC Photo Metadata Standard and of the schemas of
+Adobe, PLUS and Creative Commons.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from contextlib import suppress
-from itertools import accumulate
 
 LIMIT = 65_502  # bytes: the longest packet that JPEG holds
 DEPTH = 16  # structures in structures that a property may have
@@ -76,7 +75,7 @@ def read(packet: bytes | str) -> Properties:
         return found
     with suppress(ET.ParseError, ValueError):
         for rdf in ET.fromstring(text).iter(name("rdf:RDF")):
-            for description in rdf.iter(name("rdf:Description")) if rdf else ():
+            for description in rdf.findall(name("rdf:Description")):
                 for one in _of(description):
                     found.setdefault(one.tag, one)
     return found
@@ -104,17 +103,12 @@ def of(key: str, value: str | Iterable[str]) -> ET.Element:
     """A property: a text, or texts in their order."""
     element = ET.Element(key)
     if isinstance(value, str):
-        element.text = _plain(value)
+        element.text = value
         return element
     items = ET.SubElement(element, name("rdf:Seq"))
     for one in value:
-        ET.SubElement(items, name("rdf:li")).text = _plain(one)
+        ET.SubElement(items, name("rdf:li")).text = one
     return element
-
-
-def _plain(text: str) -> str:
-    """Without what XML cannot hold, which names of files can."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def texts(element: ET.Element | None) -> list[str]:
@@ -125,38 +119,42 @@ def texts(element: ET.Element | None) -> list[str]:
     return [one for one in [element.get(name("rdf:resource"), ""), *found] if one]
 
 
-def packet(properties: Properties) -> bytes:
-    """The packet of ``properties``, b"" of none: the shortest first, the longest not at all where ``LIMIT`` is reached.
+def written(properties: Properties) -> bytes:
+    """The packet of ``properties``, b"" of none: as many of them, in their order, as ``LIMIT`` allows.
 
     Equal properties give equal bytes.
     """
     root = ET.Element(name("x:xmpmeta"))
     description = ET.SubElement(ET.SubElement(root, name("rdf:RDF")), name("rdf:Description"), {name("rdf:about"): ""})
-    frame = len((_BEGIN + ET.tostring(root, "unicode") + _END).encode())
-    sizes = {key: len(ET.tostring(element, "utf-8")) for key, element in properties.items()}
-    shortest = sorted(properties, key=lambda key: (sizes[key], key))
-    for key, size in zip(shortest, accumulate(sizes[key] for key in shortest), strict=True):
-        if frame + size <= LIMIT:
-            description.append(properties[key])
+    room = LIMIT - len((_BEGIN + ET.tostring(root, "unicode") + _END).encode())
+    for one in properties.values():
+        if (size := _size(one)) <= room:
+            room -= size
+            description.append(one)
     return (_BEGIN + ET.tostring(root, "unicode") + _END).encode() if len(description) else b""
 
 
-def kept(packet_: bytes | str) -> bytes:
+def _size(element: ET.Element) -> int:
+    return len(ET.tostring(element, "unicode").encode())
+
+
+def kept(packet: bytes | str) -> bytes:
     """A packet of what goes along with a photo that is edited: creator, rights, captions, keywords, place, rating.
 
     Left out is what holds only for the file it came in (type, size, identity, regions), what EXIF says already, and
     what may show the photo as it was or tell how it was made (thumbnails, history of edits, text of layers).
+    The shortest stand first, so that an endless caption costs nobody's rights their place.
     """
-    found = read(packet_)
-    return packet({key: one for key, one in found.items() if _goes_along(key)})
+    found = {key: one for key, one in read(packet).items() if _goes_along(key)}
+    return written(dict(sorted(found.items(), key=lambda item: (_size(item[1]), item[0]))))
 
 
 def _goes_along(key: str) -> bool:
     return key in _KEPT or (key.startswith(_KEPT_WHOLE) and key not in _LEFT_OUT)
 
 
-def without_location(packet_: bytes) -> bytes:
+def without_location(packet: bytes) -> bytes:
     """The packet less coordinates and names of places."""
     gps = name("exif:GPS")
-    found = read(packet_)
-    return packet({key: one for key, one in found.items() if key not in _PLACES and not key.startswith(gps)})
+    found = read(packet)
+    return written({key: one for key, one in found.items() if key not in _PLACES and not key.startswith(gps)})

@@ -36,7 +36,8 @@ def test_a_chain_with_all_defaults_filled_in(tmp_path: Path) -> None:
     upscale = {"factor": None, "detail": None, "scope": None, "weights": None, "strength": 1.0}
     assert chain.stages[3].options == upscale
     assert chain.faces == [0, 2]
-    assert chain.output.model_dump() == {"write": "both", "format": "jpeg", "side": None, "location": "keep"}
+    output = {"write": "both", "format": "jpeg", "side": None, "location": "keep", "mark": True}
+    assert chain.output.model_dump() == output
 
 
 def test_the_resolved_chain_is_itself_a_chain(tmp_path: Path) -> None:

@@ -12,26 +12,33 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganchain import config, grid_file, registry
 from ganchain.align import Detector
 from ganchain.architectures import ARCHITECTURES
 from ganchain.published import published
 from ganchain.tensors import Pixels
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "adding-a-stage.md"
+DOCS = ROOT / "docs"
+PAGE = DOCS / "adding-a-stage.md"
+README, STAGES = ROOT / "README.md", DOCS / "stages"
+PAGES = [README, *sorted(DOCS.rglob("*.md")), *sorted((ROOT / "weights").glob("*.md"))]
+OURS = ("attributes", "makeup", "upscale", "webtoon")
 
 pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="the documents are only in a checkout")
 
 
-def block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert found
-    return found.group(1)
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def test_the_stage_of_adding_a_stage(tmp_path: Path, photo_file: Path, astronaut: Pixels) -> None:
     """The page's code, from the page's kind of package, through the command line."""
-    code, entry = block("python"), block("toml")
+    code, entry = (blocks(PAGE, language)[0] for language in ("python", "toml"))
     assert len(code.splitlines()) <= 120
     (tmp_path / "my_package").mkdir()
     (tmp_path / "my_package" / "__init__.py").touch()
@@ -51,25 +58,104 @@ def test_the_stage_of_adding_a_stage(tmp_path: Path, photo_file: Path, astronaut
 
 
 def test_the_weights_page_names_every_checkpoint_and_network() -> None:
-    text = (ROOT / "docs" / "weights.md").read_text()
+    text = (DOCS / "weights.md").read_text()
     ours = {"unet", "portrait", "upscaler", "age-gender"}
     for name in [*published(), *(ARCHITECTURES.keys() - ours)]:
         assert f"`{name}`" in text, name
 
 
-def test_every_command_of_the_readme_exists() -> None:
-    from click.testing import CliRunner
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_command_exists_with_its_options(page: Path) -> None:
+    """Blocks of console and `commands` in the text."""
+    import click
 
     from ganchain.cli import main
 
-    text = (ROOT / "README.md").read_text() + (ROOT / "docs" / "weights.md").read_text()
-    console = "".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL))
+    text = page.read_text(encoding="utf-8")
+    said = [line.removeprefix("$ ") for block in blocks(page, "console") for line in block.splitlines()]
+    said += re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    for line in said:
+        words = line.partition(" #")[0].split()
+        if words[:1] == ["make"] and len(words) == 2:
+            assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text(), line
+        if words[:1] != ["ganchain"] or not words[1:]:
+            continue
+        command: click.Command | None = main
+        for word in words[1:]:
+            if isinstance(command, click.Group) and not word.startswith("-"):
+                command = command.commands.get(word)
+                assert command is not None, line
+        assert command is not None
+        known = {name for one in command.params for name in (*one.opts, *one.secondary_opts)} | {"-h", "--help"}
+        known |= {"--version"} if command is main else set()
+        unknown = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)} - known
+        assert not unknown, line
+
+
+def test_the_commands_are_there_to_be_checked() -> None:
+    console = "".join(blocks(README, "console"))
     commands = set(re.findall(r"^ganchain ([a-z-]+)", console, re.MULTILINE))
-    assert {"run", "faces", "stages"} <= commands
-    for command in commands:
-        assert CliRunner().invoke(main, [command, "--help"]).exit_code == 0, command
-    for command in re.findall(r"^ganchain weights ([a-z]+)", console, re.MULTILINE):
-        assert CliRunner().invoke(main, ["weights", command, "--help"]).exit_code == 0, command
-    targets = set(re.findall(r"make ([a-z-]+)", (ROOT / "README.md").read_text()))
-    makefile = (ROOT / "Makefile").read_text()
-    assert targets and all(f"\n{target}:" in makefile for target in targets)
+    assert {"run", "faces", "stages", "grid", "serve", "batch", "align", "train", "evaluate", "weights"} <= commands
+    assert len(README.read_text().splitlines()) <= 200
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        other = (page.parent / path).resolve() if path else page
+        assert other.exists(), target
+        headings = re.findall(r"^#+ (.+)$", other.read_text(encoding="utf-8"), re.MULTILINE) if anchor else []
+        assert not anchor or anchor in [re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings]
+
+
+@pytest.mark.parametrize("page", [README, *sorted(STAGES.glob("*.md"))], ids=named)
+def test_chains_of_the_pages_are_chains(page: Path, tmp_path: Path, photo_file: Path) -> None:
+    reference = tmp_path / "refs" / "photo.jpg"
+    reference.parent.mkdir()
+    Image.open(photo_file).convert("RGB").save(reference)
+    chains = blocks(page, "yaml")
+    assert chains
+    for text in chains:
+        assert all(spec.build() for spec in config.parse(text, page.name, tmp_path).stages)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_page_names_all_options_of_its_stage(name: str) -> None:
+    rows = re.findall(r"^\| `(\w+)` \|(.*)\|(.*)\|.*\|$", (STAGES / f"{name}.md").read_text(), re.MULTILINE)
+    fields = registry.options(registry.stage(name)).model_fields
+    assert [option for option, _, _ in rows] == list(fields)
+    schema = registry.options(registry.stage(name)).model_json_schema()["properties"]
+    for option, values, default in rows:
+        wanted = fields[option].default
+        assert default.strip() == ("–" if wanted is None else f"{wanted:g}" if isinstance(wanted, float) else wanted)
+        for value in re.findall(r"'enum': \[(.*?)\]", str(schema[option])):
+            assert set(re.findall(r"`(\w+)`", values)) == set(re.findall(r"'(\w+)'", value)), option
+
+
+def test_every_bundled_stage_has_a_page() -> None:
+    own = {path.stem for path in (ROOT / "stages").glob("[a-z]*.py")}
+    assert own == set(OURS) == {page.stem for page in STAGES.glob("*.md")}
+
+
+def test_pictures_are_shown_and_small() -> None:
+    there = {path.resolve() for path in (DOCS / "images").iterdir()}
+    shown = {
+        (page.parent / target).resolve()
+        for page in PAGES
+        for target in re.findall(r"!\[[^]]+\]\((.+?)\)", page.read_text())
+    }
+    assert shown == there
+    assert sum(path.stat().st_size for path in there) < 2_500_000
+    for path in there:
+        with Image.open(path) as image:
+            assert f'"{path.stem}"' in (DOCS / "pictures.py").read_text() and max(image.size) <= 2000
+
+
+def test_bundled_chains_and_grids_are_named() -> None:
+    text = README.read_text() + (STAGES / "webtoon.md").read_text()
+    for name in [*config.bundled(), *grid_file.bundled()]:
+        assert f"`{name}`" in text, name

@@ -15,7 +15,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageFile
 from PIL.TiffImagePlugin import IFDRational
 
-from ganchain import images
+from ganchain import exif, images
 from ganchain.errors import PhotoError
 from ganchain.face import Photo
 from ganchain.tensors import Pixels
@@ -344,13 +344,13 @@ def test_location_is_stripped_on_request(target: str, picture: Pixels, tmp_path:
             assert image.getexif()[ExifTags.Base.Model] == "Kamera"
         assert (b"1999:12:31" in path.read_bytes()) == keep
         assert "Jörg".encode() in path.read_bytes()
-    assert b"1999:12:31" not in images.without_location(photo.exif)
+    assert b"1999:12:31" not in exif.without_location(photo.exif)
 
 
 def test_nothing_to_strip() -> None:
     only_place = Image.Exif()
     only_place[ExifTags.IFD.GPSInfo] = {ExifTags.GPS.GPSLatitudeRef: "N"}
-    assert images.without_location(b"") == images.without_location(only_place.tobytes()) == b""
+    assert exif.without_location(b"") == exif.without_location(only_place.tobytes()) == b""
 
 
 @pytest.mark.parametrize("target", FORMATS)

@@ -18,21 +18,21 @@ PACKAGE = Path(ganchain.__file__).parent
 
 # imports point to the left only
 ORDER = [
-    {"_version", "errors", "tensors", "framing", "lab", "weights", "configs"},
-    {"face", "stage", "images", "sheet", "sheet_page", "sheet_text", "documents", "dlib_detector", "tf_bundle", "published"},
-    {"align", "result", "nets", "tiles", "paint", "recolour", "checkpoints"},
+    {"_version", "errors", "tensors", "framing", "lab", "weights", "configs", "exif", "xmp", "tf_bundle"},
+    {"face", "stage", "images", "sheet", "sheet_page", "sheet_text", "documents", "dlib_detector"},
+    {"align", "result", "nets", "tiles", "paint", "recolour", "checkpoints", "published"},
     {"adapters", "architectures", "manifest", "engines"},
     {"stages", "store", "fetch"},
     {"registry"},
-    {"config", "edits"},
-    {"walk"},
+    {"config", "edits", "provenance"},
+    {"walk", "signing"},
     {"pipeline", "outputs", "sheet_rows"},
     {"describe", "grid", "grid_file", "grid_settings", "batch"},
     {"bench"},
     {"train"},
     {"evaluate"},
     {"web"},
-    {"cli", "cli_batch", "cli_bench", "cli_grid", "cli_serve", "cli_weights"},
+    {"cli", "cli_batch", "cli_bench", "cli_grid", "cli_serve", "cli_show", "cli_sign", "cli_weights"},
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 

@@ -19,6 +19,7 @@ from ganchain.align import Detector
 from ganchain.cli import main
 from ganchain.errors import PhotoError
 from ganchain.face import Photo
+from ganchain.provenance import Provenance
 from ganchain.sheet_rows import Pages, Row, Window
 from ganchain.tensors import Pixels
 
@@ -266,6 +267,8 @@ def test_run_draws_pictures_by_their_suffix(photo_file: Path, tmp_path: Path, mo
         with Image.open(name) as image:
             assert image.format == kind
             assert image.width > 3 * sheet_rows.SIDE > image.height
+        said = Provenance.of(images.header(Path(name))[2])
+        assert said.marked and said.chain == "rose"
     done = CliRunner().invoke(main, ["run", "rose.yaml", str(photo_file), "--sheet", str(photo_file)])
     assert done.exit_code == 2
     assert "would overwrite a photo" in done.output

@@ -184,7 +184,7 @@ class Worker:
                 raise PhotoError(f"the output folder {self.settings.out} is gone")
             if path.exists() and path.samefile(item.source):
                 raise PhotoError(f"{path}: would overwrite the photo itself")
-            images.write(photo, path, keep_location=output.location == "keep", mark=MARK)
+            images.write(photo, path, keep_location=output.location == "keep", part=MARK)
             name = path.relative_to(self.settings.out).as_posix()
             written.append({"path": name, "bytes": path.stat().st_size, "sha256": journal.digest(path)})
         return written

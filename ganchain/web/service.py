@@ -79,6 +79,8 @@ class Service:
                 name, text = asked.name, asked.chain
                 if WORD.fullmatch(text.strip()):
                     name, text = text.strip(), chains.text_of(text.strip())
+                elif name in config.bundled():  # which it is not
+                    name = f"my-{name}"
                 chain = chains.parse(text, f"{name}.yaml", folder)
                 return Job(key, name, chain, chains.tidied(text), asked.upload, folder)
             except BaseException:

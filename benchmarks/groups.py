@@ -1,0 +1,260 @@
+"""Whom it serves worse: figures of the test faces by gender, age, skin tone, label and source, as tables in Markdown.
+
+    python benchmarks/groups.py FOLDER [--limit N]
+
+FOLDER holds ``faces256`` as the bundled recipes know it: faces cut tight, ``labels.csv`` with gender, age, race,
+dataset, split and person. Needs ``pip install 'ganchain[train]'``. In brackets the 95 % interval: Wilson's of shares, a
+bootstrap over persons of means.
+
+found: the detector finds the face where it is. The crops were once cut around faces that a detector had found, so
+    that faces no detector finds are not among them.
+lips: how much of the colour difference (CIE76) between the bare lips and those that the teacher's map gives in the look
+    evening is gone after our map's; without the detector.
+gender, age: the judge ``age-gender`` takes the edited face for the gender not labelled, and for old (labelled 20-39) or
+    young (50 and more). ``judge``: it says of the unedited face what the label says, of both.
+distance: of dlib's face embedding after the chain ``portrait``; below 0.6 it takes both for one person. ``strangers``:
+    so many pairs of different people of the group, unedited, lie below 0.6: how little the embedding tells there.
+
+Skin tone is the individual typology angle (Chardon et al. 1991) of the median colour of both cheeks, with that
+article's classes. In photos of any light it tells the light as well: it is the tone that the photo shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ganchain import Pipeline, architectures, manifest
+from ganchain.align import Aligner, Detector
+from ganchain.dlib_detector import Embedder
+from ganchain.evaluate.edits import AIMS, EMBEDDING_SIDE, JUDGED_SIDE
+from ganchain.face import Face
+from ganchain.framing import EYE_DISTANCE, EYES_X, EYES_Y, TIGHT
+from ganchain.lab import to_lab
+from ganchain.paint import REGIONS, paint
+from ganchain.stages.attributes import Attributes
+from ganchain.stages.makeup import LOOKS, Makeup
+from ganchain.tensors import Pixels, to_faces, to_pixels
+from ganchain.train import recipes
+from ganchain.train.age_gender import targets
+from ganchain.train.data import Sample, read, samples
+
+CHEEKS, CHEEK = ((0.30, 0.52), (0.70, 0.52)), 0.04  # middles and half the side, shares of the crop's side
+TONES = ((55, "very light"), (41, "light"), (28, "intermediate"), (10, "tan"), (-30, "brown"), (-180, "dark"))
+AGES = {"2": "20-29", "3": "30-39", "4": "40-49", "5": "50-59", "6": "60 and more", "7": "60 and more"}
+ASTRAY = 0.12  # of the crop's side: a face found farther from its place is another
+SAME = 0.6
+SEED, DRAWS = 0, 2000
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured of one test face; None where it cannot be."""
+
+    sample: Sample
+    groups: tuple[str, ...]
+    found: bool
+    lips: float
+    judge: bool | None = None
+    gender: bool | None = None
+    age: bool | None = None
+    distance: float | None = None
+    embedding: NDArray[np.float64] | None = None
+
+
+def angle(pixels: Pixels) -> float:
+    """Individual typology angle of the cheeks of a crop, degrees; lighter is higher."""
+    lab = to_lab(to_faces(pixels))[0].numpy()
+    side = pixels.shape[0]
+    reach = round(CHEEK * side)
+    windows = [
+        lab[:, round(y * side) - reach : round(y * side) + reach, round(x * side) - reach : round(x * side) + reach]
+        for x, y in CHEEKS
+    ]
+    light, _, yellow = np.median(np.concatenate([window.reshape(3, -1) for window in windows], axis=1), axis=1)
+    return float(np.degrees(np.arctan2(light - 50, yellow)))
+
+
+def groups(sample: Sample, pixels: Pixels) -> tuple[str, ...]:
+    """The rows of the tables in which this face counts."""
+    labels, source = sample.labels, sample.labels["dataset"].partition("_")[0]
+    tone = next(name for least, name in TONES if angle(pixels) > least)
+    names = ["all", f"gender: {labels['gender']}", f"tone: {tone}", f"source: {source}"]
+    if labels["age"]:
+        names.append(f"age: {AGES[labels['age'][0]]}")
+    if source == "fairface":
+        names.append(f"FairFace's label: {labels['race'].replace('_', ' ')}")
+    return tuple(names)
+
+
+def in_place(face: Face, side: int) -> bool:
+    """Whether a detection is the face that a tight crop ``side`` px wide was cut around."""
+    eyes = face.landmarks[:4].mean(axis=0) / side
+    wanted = (np.array([EYES_X, EYES_Y]) - (TIGHT.left, TIGHT.top)) / TIGHT.side
+    ratio = face.eye_distance / side / (EYE_DISTANCE / TIGHT.side)
+    return face.left_out is None and bool(np.linalg.norm(eyes - wanted) < ASTRAY) and 0.6 < ratio < 1.6
+
+
+class Bench:
+    """The chains, and who judges what they make."""
+
+    def __init__(self) -> None:
+        self.detector, self.embedder, self.makeup = Detector(), Embedder(), Makeup(look="evening").eval()
+        self.judge: nn.Module = architectures.build("age-gender", manifest.load("age-gender").tensors)
+        self.portrait = Pipeline.from_yaml("portrait")
+        self.edits = {
+            **{age: Pipeline([Attributes(age=age)], faces="largest") for age in ("young", "old")},
+            **{gender: Pipeline([Attributes(gender=gender)], faces="largest") for gender in ("female", "male")},
+        }
+
+    def __call__(self, sample: Sample, lips: float) -> Figures:
+        pixels = read(sample.path)
+        usable = [face for face in self.detector(pixels) if in_place(face, pixels.shape[0])]
+        if not usable:
+            return Figures(sample, groups(sample, pixels), False, lips)
+        face = max(usable, key=lambda one: one.size)
+        male, old = targets(sample).tolist()
+        said = self._said(pixels, face)
+        right = [bool((said[place] > 0) == (wanted > 0.5)) for place, wanted in enumerate((male, old)) if wanted != 0.5]
+        return Figures(
+            sample,
+            groups(sample, pixels),
+            True,
+            lips,
+            None if np.isnan(old) or np.isnan(male) else all(right),
+            self._taken("female" if male else "male", pixels, face),
+            None if np.isnan(old) or old == 0.5 else self._taken("young" if old > 0.5 else "old", pixels, face),
+            *self._distance(pixels, face),
+        )
+
+    def _said(self, pixels: Pixels, face: Face) -> list[float]:
+        chip = Aligner(TIGHT).chip(pixels, face, JUDGED_SIDE)
+        with torch.inference_mode():
+            answer: torch.Tensor = self.judge(chip.float())
+        return answer[0].tolist()
+
+    def _taken(self, aim: str, pixels: Pixels, face: Face) -> bool:
+        place, sign = AIMS[aim]
+        photo = self.edits[aim](pixels).photo
+        assert photo is not None
+        return self._said(photo.pixels, face)[place] * sign > 0
+
+    def _distance(self, pixels: Pixels, face: Face) -> tuple[float, NDArray[np.float64]]:
+        """How far the chain moves the embedding, and the embedding before."""
+        photo = self.portrait(pixels).photo
+        assert photo is not None
+        enlarged = face.enlarged(photo.pixels.shape[1] // pixels.shape[1])
+        before, after = (
+            self.embedder(to_pixels(Aligner(TIGHT).chip(picture, one, EMBEDDING_SIDE))[0])
+            for picture, one in ((pixels, face), (photo.pixels, enlarged))
+        )
+        return float(np.linalg.norm(after - before)), before
+
+    def lips(self, face: torch.Tensor, maps: torch.Tensor) -> float:
+        """How much of the way from bare lips to the teacher's our map goes: (3, S, S) -1..1, (6, S, S) 0..1."""
+        look = LOOKS["evening"].tensor()[None]
+        with torch.inference_mode():
+            wanted, made = (paint(face[None], one, look) for one in (maps[None], self.makeup.regions(face[None])))
+        inside = maps[REGIONS.index("lips")]
+        missing, asked = ((to_lab(one) - to_lab(wanted)).norm(dim=1)[0] * inside for one in (made, face[None]))
+        return 1 - float(missing.sum() / asked.sum())
+
+
+def shares(rows: Iterable[Figures], of: Callable[[Figures], bool | None]) -> str:
+    """A share in % with Wilson's interval (1927)."""
+    values, z = [value for row in rows if (value := of(row)) is not None], 1.96
+    if not (n := len(values)):
+        return "–"
+    p = sum(values) / n
+    middle, reach = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low, high = ((middle + sign * reach) / (1 + z * z / n) for sign in (-1, 1))
+    return f"{100 * p:.0f} ({100 * low:.0f}–{100 * high:.0f})"
+
+
+def means(rows: Iterable[Figures], of: Callable[[Figures], float | None]) -> str:
+    """A mean with a bootstrap's interval, persons drawn with all their pictures."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        if (value := of(row)) is not None:
+            values.setdefault(row.sample.labels["person"], []).append(value)
+    if not values:
+        return "–"
+    sums, counts = (np.array([function(one) for one in values.values()]) for function in (sum, len))
+    drawn = np.random.default_rng(SEED).integers(len(values), size=(DRAWS, len(values)))
+    low, high = np.percentile(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), [2.5, 97.5])
+    return f"{sums.sum() / counts.sum():.2f} ({low:.2f}–{high:.2f})"
+
+
+def strangers(rows: Iterable[Figures]) -> str:
+    """The share in % of pairs of different persons whom the embedding takes for one."""
+    found = [(row.sample.labels["person"], row.embedding) for row in rows if row.embedding is not None]
+    near = [np.linalg.norm(a - b) < SAME for (one, a), (other, b) in combinations(found, 2) if one != other]
+    return f"{100 * np.mean(near):.0f}" if near else "–"
+
+
+def table(rows: Sequence[Figures]) -> str:
+    """All groups, one a line."""
+    names = sorted({name for row in rows for name in row.groups}, key=order)
+    titles = (
+        "faces",
+        "found, %",
+        "lips",
+        "gender, %",
+        "age, %",
+        "judge, %",
+        "distance",
+        f"below {SAME:g}, %",
+        "strangers, %",
+    )
+    lines = [f"| group | {' | '.join(titles)} |", "|" + "---|" * (len(titles) + 1)]
+    for name in names:
+        of = [row for row in rows if name in row.groups]
+        cells = [
+            str(len(of)),
+            shares(of, lambda row: row.found),
+            means(of, lambda row: row.lips),
+            shares(of, lambda row: row.gender),
+            shares(of, lambda row: row.age),
+            shares(of, lambda row: row.judge),
+            means(of, lambda row: row.distance),
+            shares(of, lambda row: None if row.distance is None else row.distance < SAME),
+            strangers(of),
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def order(name: str) -> tuple[int, int, str]:
+    kinds = ["all", "gender", "age", "tone", "FairFace's label", "source"]
+    kind, _, group = name.partition(": ")
+    tones = [tone for _, tone in TONES]
+    return kinds.index(kind), tones.index(group) if group in tones else 0, group
+
+
+def main(folder: Path, limit: int | None) -> None:
+    cv2.setNumThreads(1)
+    bench, found = Bench(), samples(folder / "faces256", "test")
+    regions = recipes.build("makeup", folder).dataset("test")
+    rows = []
+    for number, sample in enumerate(found[:limit]):
+        face, maps, _ = regions[number]
+        rows.append(bench(sample, bench.lips(face, maps)))
+    print(table(rows))
+    print("\nnot found: " + ", ".join(row.sample.path.stem for row in rows if not row.found))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--limit", type=int, help="only the first so many faces")
+    asked = parser.parse_args()
+    main(asked.folder, asked.limit)
