@@ -5,6 +5,7 @@ Heavy imports stand inside the commands, so that ``ganchain --help`` answers at 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,7 @@ def main() -> None:
     ganchain train webtoon --data faces/     your own weights for a stage
     ganchain evaluate --data faces/          how good they are
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # on a busy machine threads that spin take seconds for ms
 
 
 @main.command()
