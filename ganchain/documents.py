@@ -16,7 +16,7 @@ def document(text: str, source: str, expected: str, hint: str = "") -> Commented
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ChainError(f"{source}:{line}: not valid YAML: {error.problem}{hint}") from error
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # a date of the 13th month; a thousand brackets
         raise ChainError(f"{source}: not valid YAML: {error}") from error
     if not isinstance(data, CommentedMap):
         raise ChainError(f"{source}:1: {expected}")

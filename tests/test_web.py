@@ -202,6 +202,17 @@ def test_no_face_is_said_and_the_photo_comes_back(ask: Any) -> None:
         ("stages:\n  - /etc/passwd: {}\n", "paths are not taken here"),
         ("stages: &a\n  - makeup\nfaces: *a\n", "anchors"),
         ("stages: [makeup]\nx: " + "y" * 20_000, "more than 16384 characters"),
+        ("stages: [makeup: {reference: " + "y" * 300 + "}]", "paths are not taken"),
+        ('stages: [makeup: {reference: "a\\0b"}]', "paths are not taken"),
+        ("stages: [makeup: {look: !!binary aGk=}]", "only words, numbers"),
+        ("stages: [makeup: {look: 2026-11-22}]", "only words, numbers"),
+        ("stages: [makeup: {look: !x y}]", "only words, numbers"),
+        ("stages: [makeup: {look: 2026-13-41}]", "not valid YAML"),
+        ("stages: !!set {makeup}", "only words, numbers"),
+        ("? [a, b]\n: c\nstages: [makeup]", "keys are words"),
+        ("stages: " + "[" * 3000, "not valid YAML"),
+        ("stages: [makeup: {strength: " + "9" * 5000 + "}]", "not valid YAML"),
+        ("stages: 3", "a list of stages"),
     ],
 )
 def test_chains_that_are_refused(ask: Any, photo: bytes, chain: str, reason: str) -> None:
@@ -263,6 +274,7 @@ def test_other_sites_are_refused(ask: Any) -> None:
     assert ask.get("/chains", headers={"Host": "evil.example"}).status_code == 421
     assert ask.get("/chains", headers={"Host": "localhost:9"}).status_code == 200
     assert ask.post("/chain", json={"chain": ROSE}, headers={"Origin": "https://evil.example"}).status_code == 403
+    assert ask.get("/chains", headers={"Origin": "http://["}).status_code == 403
     own = str(ask.base_url).rstrip("/")
     assert ask.post("/chain", json={"chain": ROSE}, headers={"Origin": own}).status_code == 200
 
@@ -392,7 +404,9 @@ def test_what_a_killed_server_left_is_deleted(tmp_path: Path, monkeypatch: pytes
         ("", "photo"),
         (".hidden.png", "hidden.png"),
         ("a\x00b\n.png", "a_b_.png"),
-        ("ü" * 300 + ".jpeg", "ü" * 80 + ".jpeg"),
+        ("ü" * 300 + ".jpeg", "ü" * 50 + ".jpeg"),
+        ("\U0001f600" * 80 + ".png", "\U0001f600" * 25 + ".png"),
+        ("a\ud800.png", "a?.png"),
     ],
 )
 def test_names(given: str, name: str) -> None:
@@ -407,6 +421,13 @@ def test_a_tidied_chain_is_the_same_chain(name: str, tmp_path: Path) -> None:
     assert (one.faces, one.output) == (other.faces, other.output)
     with pytest.raises(ChainError):
         chains.tidied("[")
+
+
+@pytest.mark.parametrize("text", ["stages: 3", "stages: [3, {makeup: 4}]\noutput: x", "{}", "faces: {a: b}"])
+def test_a_chain_that_is_wrong_is_tidied_as_far_as_it_goes(ask: Any, text: str) -> None:
+    answer = ask.post("/chain", json={"chain": text})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["yaml"]
 
 
 def test_an_address_that_is_taken_is_said(server: Any) -> None:

@@ -44,6 +44,8 @@ def picture(path: Path, headers: Mapping[str, str] | None = None) -> Response:
 
 
 def screen(path: Path, kind: str, headers: Mapping[str, str] | None = None) -> Response:
+    if not path.exists():  # deleted since it was asked for
+        raise HTTPException(404, "no such picture any more")
     return FileResponse(path, media_type=kind, headers={"Cache-Control": "private, no-store", **(headers or {})})
 
 

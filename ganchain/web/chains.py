@@ -5,11 +5,10 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Iterable, Iterator
 from importlib import resources
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -20,8 +19,9 @@ from ganchain.documents import document
 from ganchain.errors import ChainError, available
 
 LONGEST = 16_384  # characters
+HEAD = ("faces", "stages", "output", "license_policy")
 ANCHOR = re.compile(r"""(?:^|[\s\[{,:])[&*][^\s&*]""", re.MULTILINE)
-PATH = re.compile(r"[/\\]|^~|^[A-Za-z]:")
+PATH = re.compile(r"[/\\\x00-\x1f]|^~|^[A-Za-z]:|^.{200}")  # or no name of a file
 
 
 def parse(text: str, name: str, folder: Path) -> Chain:
@@ -35,11 +35,13 @@ def parse(text: str, name: str, folder: Path) -> Chain:
         raise ChainError(f"{name}: a chain of more than {LONGEST} characters is not taken here")
     if ANCHOR.search(text):
         raise ChainError(f"{name}: anchors and aliases (& and *) are not taken here")
-    _refuse_paths(document(text, name, "a chain is a mapping with the key 'stages'"), name)
+    plain(document(text, name, "a chain is a mapping with the key 'stages'"), name)
     try:
         chain = config.parse(text, name, folder)
     except ChainError as error:
         raise ChainError(str(error).replace(f"{folder}/", "").replace(f"({folder})", "")) from error
+    except (OSError, ValueError, TypeError) as error:  # a name that no file can have, say
+        raise ChainError(f"{name}: not a chain: {type(error).__name__}") from error
     for spec in chain.stages:
         for option in _options(spec.cls, "weights"):
             ref = spec.options.get(option)
@@ -48,25 +50,30 @@ def parse(text: str, name: str, folder: Path) -> Chain:
     return chain
 
 
-def _refuse_paths(node: Any, name: str) -> None:
-    for key, value, line in _strings(node):
-        if PATH.search(value):
-            raise ChainError(
-                f"{name}:{line}: {key}: {value!r}: paths are not taken here; send the file, write its name"
-            )
+def plain(node: Any, name: str, key: str = "chain", line: int = 1) -> Any:
+    """What a YAML document says, in JSON's types.
+
+    Raises:
+        ChainError: it holds anything else (dates, sets, tags), or a path.
+    """
+    if isinstance(node, CommentedMap | CommentedSeq):
+        lines = {inner: place[0] + 1 for inner, place in (node.lc.data or {}).items()}
+        if isinstance(node, CommentedSeq):
+            return [plain(value, name, key, lines.get(at, line)) for at, value in enumerate(node)]
+        return {
+            str(plain(inner, name, key, lines.get(inner, line))): plain(value, name, str(inner), lines.get(inner, line))
+            for inner, value in node.items()
+            if isinstance(inner, str) or _wrong(name, line, key, "keys are words")
+        }
+    if isinstance(node, str) and PATH.search(node):
+        _wrong(name, line, key, f"{node!r}: paths are not taken here; send the file, write its name")
+    if not isinstance(node, str | int | float | None):  # of which bool is one
+        _wrong(name, line, key, "only words, numbers, lists and mappings are taken here")
+    return str(node) if isinstance(node, str) else node
 
 
-def _strings(node: Any, key: str = "", line: int = 1) -> Iterator[tuple[str, str, int]]:
-    if isinstance(node, str):
-        yield key, node, line
-    elif isinstance(node, CommentedMap | CommentedSeq):
-        pairs: Iterable[tuple[Any, Any]] = node.items() if isinstance(node, CommentedMap) else enumerate(node)
-        for inner, value in pairs:
-            at = (node.lc.data or {}).get(inner)
-            place = at[0] + 1 if at else line
-            if isinstance(inner, str):
-                yield inner, inner, place
-            yield from _strings(value, str(inner), place)
+def _wrong(name: str, line: int, key: str, reason: str) -> NoReturn:
+    raise ChainError(f"{name}:{line}: {key}: {reason}")
 
 
 def _options(cls: type[Any], kind: str) -> list[str]:
@@ -81,29 +88,32 @@ def files(chain: Chain) -> list[str]:
 
 
 def tidied(text: str) -> str:
-    """The chain ``text``, YAML or JSON, as people write it: a line a stage."""
-    data = document(text, "chain", "a chain is a mapping")
-    plain = json.loads(json.dumps(data))
+    """The chain ``text``, YAML or JSON, as people write it: a line a stage.
+
+    Raises:
+        ChainError: it is no mapping of plain values.
+    """
+    if len(text) > LONGEST or ANCHOR.search(text):
+        raise ChainError("a chain this long, or with anchors, is not taken here")
+    known = plain(document(text, "chain", "a chain is a mapping"), "chain")
     yaml, out = YAML(), StringIO()
     yaml.width = 10_000
-    whole = CommentedMap()
-    for key in ("faces", "stages", "output", "license_policy"):
-        if key in plain:
-            whole[key] = plain[key]
-    stages = CommentedSeq()
-    for item in plain.get("stages", []):
-        stages.append({name: _flow(options) for name, options in item.items()} if isinstance(item, dict) else item)
-    whole["stages"] = stages
-    for key in ("faces", "output"):
-        if isinstance(whole.get(key), dict | list):
-            whole[key] = _flow(whole[key])
+    whole = CommentedMap({key: _flow(known[key]) for key in HEAD if key in known})
+    if isinstance(stages := known.get("stages"), list):
+        each = (
+            {one: _flow(given) for one, given in item.items()} if isinstance(item, dict) else item for item in stages
+        )
+        whole["stages"] = CommentedSeq(each)
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.dump(whole, out)
     return out.getvalue()
 
 
 def _flow(value: Any) -> Any:
-    kind = CommentedMap(value or {}) if isinstance(value, dict | None) else CommentedSeq(value)
+    """In one line: {look: rose}; of None, which a stage without options has, {}."""
+    if not isinstance(value, dict | list | None):
+        return value
+    kind = CommentedSeq(value) if isinstance(value, list) else CommentedMap(value or {})
     kind.fa.set_flow_style()
     return kind
 
@@ -121,9 +131,9 @@ def bundled() -> list[dict[str, Any]]:
     for name in config.bundled():
         text = text_of(name)
         about = text.partition("\n")[0].lstrip("# ") if text.startswith("#") else ""
-        plain = json.loads(json.dumps(document(text, name, "a chain is a mapping")))
-        plain["stages"] = [{one: {}} if isinstance(one, str) else one for one in plain["stages"]]
-        found.append({"name": name, "about": about, "yaml": text, "chain": plain})
+        chain = plain(document(text, name, "a chain is a mapping"), name)
+        chain["stages"] = [{one: {}} if isinstance(one, str) else one for one in chain["stages"]]
+        found.append({"name": name, "about": about, "yaml": text, "chain": chain})
     return found
 
 

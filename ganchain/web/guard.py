@@ -42,7 +42,7 @@ class Guard:
                 send, 421, f"this server does not answer to the name {host!r}; ganchain serve --allow-host NAME"
             )
             return
-        if origin is not None and urlsplit(origin).netloc != headers.get(b"host"):
+        if origin is not None and origin.partition("://")[2] != headers.get(b"host"):
             await _refuse(send, 403, "requests from the pages of other sites are refused")
             return
         length = headers.get(b"content-length", "0")

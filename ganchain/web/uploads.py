@@ -27,7 +27,7 @@ from ganchain.tensors import Pixels
 PREFIX = "ganchain-web-"
 PREVIEW = 1600  # px, of the longest side
 FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
-LONGEST_NAME = 80  # characters
+LONGEST_NAME = 100  # bytes: outputs add the chain's name, and file systems take 255
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,12 @@ def file_name(given: str) -> str:
     name = re.split(r"[/\\]", unicodedata.normalize("NFC", given))[-1]
     name = FORBIDDEN.sub("_", name).strip(". ")
     stem, dot, suffix = name.rpartition(".")
-    return (f"{stem[:LONGEST_NAME]}.{suffix[:8]}" if dot else name[:LONGEST_NAME]) or "photo"
+    stem, suffix = (stem, suffix) if dot else (name, "")
+    return f"{_cut(stem, LONGEST_NAME)}{dot}{_cut(suffix, 8)}" if stem else "photo"
+
+
+def _cut(text: str, most: int) -> str:
+    return text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
 
 
 def preview(pixels: Pixels, path: Path) -> None:

@@ -1,7 +1,7 @@
 // Running: one job a photo, its place and its stages, and what came of it.
 
 import { element } from "./chain.js";
-import { said } from "./photos.js";
+import { ask, forget } from "./photos.js";
 
 const LOOK = 400; // ms between questions
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -37,20 +37,23 @@ export const progress = (job) => {
 export const run = async (chain, photo, listen) => {
   const body = JSON.stringify({ chain: chain.text, name: chain.name, photo: photo.id, files: chain.files });
   const headers = { "Content-Type": "application/json" };
-  let job = await said(await fetch("/jobs", { method: "POST", headers, body }));
+  let job = await ask("/jobs", { method: "POST", headers, body });
   photo.job = job;
   while (job.state === "waiting" || job.state === "running") {
     listen(job);
     await sleep(LOOK);
-    const answer = await fetch(`/jobs/${job.id}`);
-    job = answer.status === 404 ? { ...job, state: "cancelled" } : await said(answer);
+    if (photo.cancelled) return { ...job, state: "cancelled" };
+    job = await ask(`/jobs/${job.id}`);
     photo.job = job;
   }
   if (job.state === "failed") throw new Error(job.error);
   return job;
 };
 
-export const cancel = (photo) => photo.job && fetch(`/jobs/${photo.job.id}`, { method: "DELETE" });
+export const cancel = (photo) => {
+  photo.cancelled = true;
+  if (photo.job?.id) forget(`/jobs/${photo.job.id}`);
+};
 
 const STATUS = {
   ok: (report) => {

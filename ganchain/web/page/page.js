@@ -2,10 +2,10 @@
 
 import { Chain } from "./chain.js";
 import { cancel, copied, progress, result, run } from "./jobs.js";
-import { Photos, said, upload } from "./photos.js";
+import { ask, forget, Photos, upload } from "./photos.js";
 
 const $ = (id) => document.getElementById(id);
-const [stages, bundled] = await Promise.all(["/stages", "/chains"].map(async (address) => said(await fetch(address))));
+const [stages, bundled] = await Promise.all(["/stages", "/chains"].map((address) => ask(address)));
 const photos = new Photos();
 const chain = new Chain(stages, bundled, upload);
 let busy = false;
@@ -21,11 +21,13 @@ const faces = () => {
 };
 
 const asYaml = async () => {
-  const answer = await fetch("/chain", {
-    method: "POST", headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ chain: chain.text.startsWith("{") ? chain.text : bundled.find((one) => one.name === chain.text).yaml }),
-  });
-  try { $("yaml").textContent = (await said(answer)).yaml; } catch (error) { $("yaml").textContent = error.message; }
+  const text = chain.text.startsWith("{") ? chain.text : bundled.find((one) => one.name === chain.text).yaml;
+  const body = JSON.stringify({ chain: text });
+  try {
+    $("yaml").textContent = (await ask("/chain", { method: "POST", headers: { "Content-Type": "application/json" }, body })).yaml;
+  } catch (error) {
+    $("yaml").textContent = error.message;
+  }
 };
 
 const ready = () => {
@@ -71,11 +73,12 @@ const go = async () => {
   busy = true;
   stopped = false;
   ready();
+  $("cancel").focus(); // Run, disabled, would lose it
   wrong("");
   $("result").hidden = true;
   const todo = [...photos.all];
-  for (const photo of todo) if (photo.job?.id) fetch(`/jobs/${photo.job.id}`, { method: "DELETE" });
-  for (const photo of todo) Object.assign(photo, { job: null, state: "" });
+  for (const photo of todo) if (photo.job?.id) forget(`/jobs/${photo.job.id}`);
+  for (const photo of todo) Object.assign(photo, { job: null, state: "", cancelled: false });
   for (const photo of todo) {
     if (stopped || !photos.all.includes(photo)) continue;
     await one(photo);
@@ -83,9 +86,11 @@ const go = async () => {
     photos.show(photo);
   }
   busy = false;
+  const focused = document.activeElement === $("cancel") || document.activeElement === document.body;
   $("progress").hidden = true;
   $("progress-said").textContent = stopped ? "Cancelled." : "";
   ready();
+  if (focused) $("run").focus({ preventScroll: true });
   if (!$("result").hidden) $("result-title").scrollIntoView({ block: "nearest", behavior: "smooth" });
 };
 

@@ -2,7 +2,14 @@
 
 import { element } from "./chain.js";
 
-export const said = async (answer) => {
+// The server's answer as JSON; an error says why there is none.
+export const ask = async (address, options) => {
+  let answer;
+  try {
+    answer = await fetch(address, options);
+  } catch {
+    throw new Error("the server cannot be reached");
+  }
   if (answer.ok) return answer.status === 204 ? null : answer.json();
   let reason = `the server answered ${answer.status}`;
   try { reason = (await answer.json()).error ?? reason; } catch { /* no JSON: the status must do */ }
@@ -12,12 +19,10 @@ export const said = async (answer) => {
 export const upload = async (file) => {
   const form = new FormData();
   form.append("photo", file, file.name);
-  try {
-    return await said(await fetch("/photos", { method: "POST", body: form }));
-  } catch (error) {
-    throw error instanceof TypeError ? new Error("the server cannot be reached, or the file is too large") : error;
-  }
+  return ask("/photos", { method: "POST", body: form });
 };
+
+export const forget = (address) => ask(address, { method: "DELETE" }).catch(() => {}); // it goes by itself later
 
 export class Photos extends EventTarget {
   constructor() {
@@ -50,7 +55,7 @@ export class Photos extends EventTarget {
         this.all.push({ ...photo, job: null, state: "" });
         this.show(this.all.at(-1));
       } catch (error) {
-        wrong.push(`${file.name}: ${error.message}`);
+        wrong.push(error.message.startsWith(file.name) ? error.message : `${file.name}: ${error.message}`);
       }
     }
     if (!files.length) return;
@@ -59,8 +64,9 @@ export class Photos extends EventTarget {
   }
 
   remove(photo) {
-    fetch(`/photos/${photo.id}`, { method: "DELETE" });
-    if (photo.job) fetch(`/jobs/${photo.job.id}`, { method: "DELETE" });
+    photo.cancelled = true;
+    forget(`/photos/${photo.id}`);
+    if (photo.job?.id) forget(`/jobs/${photo.job.id}`);
     this.all = this.all.filter((one) => one !== photo);
     if (this.current === photo) this.show(this.all[0] ?? null);
     this.render();
