@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import stat
 import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,9 @@ uvicorn = pytest.importorskip("uvicorn", reason="the extra web is not installed"
 
 from ganchain.web import chains  # noqa: E402
 from ganchain.web.app import PAGE, app  # noqa: E402
-from ganchain.web.jobs import Busy, Ended, Job, Queue  # noqa: E402
+from ganchain.web.jobs import Ended, Job, Queue  # noqa: E402
 from ganchain.web.server import listen  # noqa: E402
-from ganchain.web.uploads import PREFIX, Limits, Uploads, file_name  # noqa: E402
+from ganchain.web.uploads import PREFIX, Busy, Limits, Uploads, file_name  # noqa: E402
 
 ROSE = "stages:\n  - makeup: {look: rose}\n"
 
@@ -201,6 +203,10 @@ def test_no_face_is_said_and_the_photo_comes_back(ask: Any) -> None:
         ("stages:\n  - upscale: {weights: setup.cfg}\n", "no weights 'setup.cfg'"),
         ("stages:\n  - /etc/passwd: {}\n", "paths are not taken here"),
         ("stages: &a\n  - makeup\nfaces: *a\n", "anchors"),
+        ("stages: [makeup: &&a {look: rose}, makeup: *&a ]\n", "anchors"),
+        ("stages: [" + "webtoon, " * 21 + "]", "more than 20 stages"),
+        ("stages: [makeup: {reference: .}]", "paths are not taken"),
+        ("stages: [makeup: {reference: ''}]", "paths are not taken"),
         ("stages: [makeup]\nx: " + "y" * 20_000, "more than 16384 characters"),
         ("stages: [makeup: {reference: " + "y" * 300 + "}]", "paths are not taken"),
         ('stages: [makeup: {reference: "a\\0b"}]', "paths are not taken"),
@@ -268,6 +274,51 @@ def test_photos_that_are_refused(ask: Any, server: Any) -> None:
     assert ask.post("/photos", data={"photo": "text"}).status_code == 422
     assert ask.post("/run", data={"chain": "retouch"}).status_code == 422
     assert set(server.service.uploads.root.iterdir()) == before  # nothing of them stays
+
+
+def test_small_files_that_take_hours_are_refused(ask: Any) -> None:
+    kept = io.BytesIO()
+    Image.fromarray(np.zeros((400, 400), np.uint8)).save(kept, "JPEG", progressive=True)
+    whole = kept.getvalue()
+    last = whole.rindex(b"\xff\xda")
+    answer = ask.post("/photos", files={"photo": ("a.jpg", whole[:-2] + whole[last:-2] * 300 + whole[-2:])})
+    assert answer.status_code == 422
+    assert "more than 100 scans" in answer.json()["error"]
+    assert ask.post("/photos", files={"photo": ("a.jpg", whole)}).status_code == 201
+
+
+def test_a_chain_takes_few_files(ask: Any, photo: bytes) -> None:
+    sent = send(ask, photo)
+    body = {"chain": ROSE, "photo": sent["id"], "files": {f"{number}.png": sent["id"] for number in range(17)}}
+    assert "more than 16 files" in ask.post("/jobs", json=body).json()["error"]
+
+
+def test_the_oldest_results_make_room(ask: Any, server: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"data": {"chain": "retouch"}, "files": {"photo": photo}}
+    ask.post("/run", **asked)
+    oldest = server.service.queue.finished()[0].id
+    filled = sum(path.stat().st_size for path in server.service.uploads.root.rglob("*") if path.is_file())
+    monkeypatch.setattr(server.service, "limits", replace(server.service.limits, disk=filled - 1))
+    second = ask.post("/run", **asked).headers["content-location"]
+    assert ask.get(f"/jobs/{oldest}").status_code == 404
+    assert ask.get(second).status_code == 200
+    monkeypatch.setattr(server.service, "limits", replace(server.service.limits, disk=-1))
+    assert ask.post("/run", **asked).status_code == 503
+
+
+def test_who_sends_nothing_is_not_waited_for(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganchain.web.guard.PATIENCE", 0.2)
+    with socket.create_connection(server.socket.getsockname()) as line:
+        line.sendall(b"POST /photos HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n")
+        line.sendall(b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x")
+        line.settimeout(10)
+        assert line.recv(99).startswith(b"HTTP/1.1 408")
+
+
+def test_the_command_is_that_of_the_chain(ask: Any, photo: bytes) -> None:
+    files = {"photo": ("-x.png", photo), "chain": ("portrait.yaml", ROSE.encode())}
+    said = ask.post("/run", files=files, headers={"Accept": "application/json"}).json()
+    assert said["command"] == "ganchain run my-portrait.yaml ./-x.png"
 
 
 def test_other_sites_are_refused(ask: Any) -> None:
@@ -375,10 +426,15 @@ def test_uploads_are_private_and_deleted(photo: bytes) -> None:
         assert stat.S_IMODE(uploads.root.stat().st_mode) == 0o700
     first = uploads.add("a.png", io.BytesIO(photo))
     uploads.add("a.png", io.BytesIO(photo))
-    with pytest.raises(GanchainError, match="too many photos"):
+    third = uploads.add("a.png", io.BytesIO(photo))
+    assert uploads.get(first.id) is None  # for which there was room no more
+    first = uploads.add("a.png", io.BytesIO(photo))
+    first.jobs = third.jobs = 1  # which wait for them
+    with pytest.raises(Busy, match="too many photos"):
         uploads.add("a.png", io.BytesIO(photo))
     time.sleep(0.1)
     assert uploads.get(first.id) is first  # somebody asks for it
+    third.jobs = 0
     uploads.sweep()
     assert [path.name for path in uploads.root.iterdir()] == [first.id]
     uploads.close()

@@ -66,6 +66,10 @@ def app(limits: Limits | None = None, *, device: str = "auto", engine: str = "to
     async def wrong(_: Request, error: StarletteHTTPException) -> Response:
         return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
 
+    @api.exception_handler(Exception)
+    async def own(_: Request, error: Exception) -> Response:  # which is logged as well
+        return JSONResponse({"error": f"an error of ganchain's own: {type(error).__name__}"}, 500)
+
     @api.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         problem = error.errors()[0]
@@ -100,14 +104,17 @@ def _pages(api: FastAPI) -> None:
 
 
 def _photos(api: FastAPI, service: Service) -> None:
-    @api.post("/photos", status_code=201)
+    fields = {"photo": {"type": "string", "format": "binary"}}
+    body = {"content": {"multipart/form-data": {"schema": {"type": "object", "properties": fields}}}}
+
+    @api.post("/photos", status_code=201, openapi_extra={"requestBody": body})
     async def photos(request: Request) -> dict[str, Any]:
         """Send a photo (multipart field ``photo``): its id, its size, and the faces in it."""
         async with request.form(max_files=1, max_fields=1) as form:
             photo = form.get("photo")
             if not isinstance(photo, UploadFile):
                 raise HTTPException(422, "photo: a file is needed in this field")
-            upload = await run_in_threadpool(service.uploads.add, photo.filename or "photo", photo.file)
+            upload = await service.take(photo.filename or "photo", photo.file)
         return {"id": upload.id, "name": upload.name, "size": list(upload.size), "faces": upload.described()}
 
     @api.get("/photos/{key}/preview")

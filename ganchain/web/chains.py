@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from contextlib import suppress
 from importlib import resources
 from io import StringIO
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
 
 from ganchain import config, describe, manifest, registry
 from ganchain.config import Chain
@@ -19,9 +21,9 @@ from ganchain.documents import document
 from ganchain.errors import ChainError, available
 
 LONGEST = 16_384  # characters
+MOST = 20  # stages
 HEAD = ("faces", "stages", "output", "license_policy")
-ANCHOR = re.compile(r"""(?:^|[\s\[{,:])[&*][^\s&*]""", re.MULTILINE)
-PATH = re.compile(r"[/\\\x00-\x1f]|^~|^[A-Za-z]:|^.{200}")  # or no name of a file
+PATH = re.compile(r"[/\\\x00-\x1f]|^~|^[A-Za-z]:|^.{200}|^\.*$")  # or no name of a file
 
 
 def parse(text: str, name: str, folder: Path) -> Chain:
@@ -31,15 +33,14 @@ def parse(text: str, name: str, folder: Path) -> Chain:
         ChainError: as ``config.parse``; or it is too long, has anchors (of which few lines make gigabytes), or names
             a path or weights that are not in the list.
     """
-    if len(text) > LONGEST:
-        raise ChainError(f"{name}: a chain of more than {LONGEST} characters is not taken here")
-    if ANCHOR.search(text):
-        raise ChainError(f"{name}: anchors and aliases (& and *) are not taken here")
-    plain(document(text, name, "a chain is a mapping with the key 'stages'"), name)
+    known = _read(text, name)
+    if isinstance(stages := known.get("stages"), list) and len(stages) > MOST:
+        raise ChainError(f"{name}: more than {MOST} stages are not taken here")
     try:
         chain = config.parse(text, name, folder)
     except ChainError as error:
-        raise ChainError(str(error).replace(f"{folder}/", "").replace(f"({folder})", "")) from error
+        said = str(error).replace(f"{folder}/", "").replace(f"({folder})", "").replace(str(folder.parent), "")
+        raise ChainError(said) from error
     except (OSError, ValueError, TypeError) as error:  # a name that no file can have, say
         raise ChainError(f"{name}: not a chain: {type(error).__name__}") from error
     for spec in chain.stages:
@@ -48,6 +49,17 @@ def parse(text: str, name: str, folder: Path) -> Chain:
             if ref is not None and ref not in manifest.entries():
                 raise ChainError(f"{spec.places[option]}: {Path(ref).name!r}: only weights of the list are taken here")
     return chain
+
+
+def _read(text: str, name: str) -> dict[str, Any]:
+    if len(text) > LONGEST:
+        raise ChainError(f"{name}: a chain of more than {LONGEST} characters is not taken here")
+    with suppress(YAMLError):  # which is said better below
+        for event in YAML(typ="safe", pure=True).parse(text):
+            if getattr(event, "anchor", None) is not None:
+                raise ChainError(f"{name}: anchors and aliases (& and *) are not taken here")
+    known: dict[str, Any] = plain(document(text, name, "a chain is a mapping with the key 'stages'"), name)
+    return known
 
 
 def plain(node: Any, name: str, key: str = "chain", line: int = 1) -> Any:
@@ -93,9 +105,7 @@ def tidied(text: str) -> str:
     Raises:
         ChainError: it is no mapping of plain values.
     """
-    if len(text) > LONGEST or ANCHOR.search(text):
-        raise ChainError("a chain this long, or with anchors, is not taken here")
-    known = plain(document(text, "chain", "a chain is a mapping"), "chain")
+    known = _read(text, "chain")
     yaml, out = YAML(), StringIO()
     yaml.width = 10_000
     whole = CommentedMap({key: _flow(known[key]) for key in HEAD if key in known})

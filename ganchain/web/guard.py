@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+PATIENCE = 30.0  # seconds between two parts of what is sent
 OWN = ("localhost", "127.0.0.1", "::1")
 HEADERS = [
     (b"content-security-policy", b"default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'"),
@@ -51,9 +53,15 @@ class Guard:
             return
         received = 0
 
+        whole = False
+
         async def counted() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, whole
+            try:
+                message = await asyncio.wait_for(receive(), None if whole else PATIENCE)
+            except TimeoutError:
+                raise HTTPException(408, f"nothing was received for {PATIENCE:g} s") from None
+            whole = not message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > self.most:
                 raise HTTPException(413, self._too_large)

@@ -32,6 +32,7 @@ class Job:
         id: a secret, as that of the upload.
         name: the chain's.
         text: the chain as its visitor can use it elsewhere.
+        bundled: whether it is one that comes along.
         folder: where its files and pictures lie.
         state: "done" also of a photo without a face, which comes back unchanged.
         stage: what runs now, the ``step``-th of ``steps``.
@@ -47,6 +48,7 @@ class Job:
     text: str
     upload: Upload
     folder: Path
+    bundled: bool = False
     state: State = "waiting"
     stage: str = ""
     step: int = 0
@@ -100,6 +102,7 @@ class Queue:
         if len(self.ahead()) >= self.limits.waiting:
             raise Busy(f"{self.limits.waiting} jobs are waiting already; try again in a minute")
         job = make(secrets.token_urlsafe(16))
+        job.upload.jobs += 1
         with self._changed:
             self._jobs[job.id] = job
             self._changed.notify()
@@ -127,10 +130,15 @@ class Queue:
             _end(job)
             shutil.rmtree(job.folder, ignore_errors=True)
 
+    def finished(self) -> list[Job]:
+        """Jobs that have ended, the one that was last asked for longest ago first."""
+        ended = [job for job in list(self._jobs.values()) if job.state not in ("waiting", "running")]
+        return sorted(ended, key=lambda job: job.used)
+
     def sweep(self) -> None:
         """Forget what nobody has asked for in ``Limits.kept`` seconds."""
-        for job in list(self._jobs.values()):
-            if job.state not in ("waiting", "running") and time.monotonic() - job.used > self.limits.kept:
+        for job in self.finished():
+            if time.monotonic() - job.used > self.limits.kept:
                 self.drop(job.id)
 
     def close(self) -> None:
@@ -170,4 +178,5 @@ class Queue:
 
 def _end(job: Job) -> None:
     if not job.ended.done():
+        job.upload.jobs -= 1
         job.ended.set_result(None)

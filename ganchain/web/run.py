@@ -47,9 +47,9 @@ def add(api: FastAPI, service: Service) -> None:
             others = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
             files: dict[str, Upload] = {}
             for file in others:
-                added = await run_in_threadpool(service.uploads.add, file.filename or "file", file.file)
+                added = await service.take(file.filename or "file", file.file)
                 files[added.name] = added
-            upload = await run_in_threadpool(service.uploads.add, photo.filename or "photo", photo.file)
+            upload = await service.take(photo.filename or "photo", photo.file)
         job = await run_in_threadpool(service.submit, Asked(chain, name, upload, files))
         if not await _ended(job, request):
             service.queue.drop(job.id)

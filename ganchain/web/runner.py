@@ -44,7 +44,7 @@ class Runner:
     def _run(self, job: Job) -> None:
         job.stage = "loading"
         pipeline = self._loaded(job)
-        needs = memory.needed(*job.upload.size, pipeline.stages) + _kept(job, pipeline)
+        needs = memory.needed(*job.upload.size, pipeline.stages) + _kept(job, pipeline) + _faces_of(job, pipeline)
         there = memory.available() - SLACK
         if needs > there:
             raise PhotoError(
@@ -67,6 +67,7 @@ class Runner:
         """The chain's pipeline, from among those used last."""
         key = _key(job.chain)
         if key not in self._pipelines:
+            job.tick()
             pipeline = Pipeline.from_chain(job.chain, device=self.device, engine=self.engine, keep_steps=True)
             pipeline.prepare()
             self._pipelines[key] = pipeline
@@ -116,6 +117,14 @@ def _kept(job: Job, pipeline: Pipeline) -> int:
         scale *= stage.scale if stage.enlarges and stage.scope == "photo" else 1
         total += pixels * scale**2
     return total
+
+
+def _faces_of(job: Job, pipeline: Pipeline) -> int:
+    """Bytes of face pictures of a side of their own, which ``memory.needed``, that knows no faces, does not count."""
+    side = job.chain.output.side or 0
+    for stage in pipeline.stages:
+        side *= stage.scale if stage.enlarges and stage.scope == "face" else 1
+    return sum(face.left_out is None for face in job.upload.faces) * side**2 * memory.FACE_ENLARGED
 
 
 def _key(chain: Chain) -> str:

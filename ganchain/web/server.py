@@ -35,7 +35,9 @@ def serve(
     application = app(limits, device=device, engine=engine, hosts=allowed)
     if show:
         threading.Timer(1.0, webbrowser.open, [address]).start()
-    settings = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=5, server_header=False)
+    settings = uvicorn.Config(
+        application, log_level="warning", timeout_graceful_shutdown=5, limit_concurrency=200, server_header=False
+    )
     uvicorn.Server(settings).run(sockets=[listening])
 
 

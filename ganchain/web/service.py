@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import HTTPException
 
 from ganchain import config
+from ganchain.errors import GanchainError
 from ganchain.web import chains
 from ganchain.web.jobs import Job, Queue
 from ganchain.web.runner import Runner
-from ganchain.web.uploads import Limits, Upload, Uploads, file_name
+from ganchain.web.uploads import Busy, Limits, Upload, Uploads, file_name
 
 SWEEP = 60.0  # seconds
+FILES = 16  # that a chain may name
+TAKING = 4  # photos that are received at once
 WORD = re.compile(r"[\w-]+")  # the name of a bundled chain, no YAML
 
 
@@ -46,6 +51,7 @@ class Service:
         self.limits = limits
         self.uploads = Uploads(limits)
         self.queue = Queue(limits, Runner(device, engine))
+        self._taking = asyncio.Semaphore(TAKING)
 
     def close(self) -> None:
         self.queue.close()
@@ -69,20 +75,50 @@ class Service:
             raise HTTPException(404, "no such job; jobs are deleted after a while")
         return job
 
+    async def take(self, name: str, content: BinaryIO) -> Upload:
+        """Keep a file that was sent; only some at once, so that other requests find a thread."""
+        async with self._taking:
+            return await run_in_threadpool(self._add, name, content)
+
+    def _add(self, name: str, content: BinaryIO) -> Upload:
+        self._make_room()
+        return self.uploads.add(name, content)
+
+    def _make_room(self) -> None:
+        """Drop the oldest results while the disk's share is full.
+
+        Raises:
+            Busy: what is left is needed.
+        """
+        while sum(path.stat().st_size for path in self.uploads.root.rglob("*") if path.is_file()) > self.limits.disk:
+            if not (ended := self.queue.finished()):
+                raise Busy("there is no room left here; try again in some minutes")
+            self.queue.drop(ended[0].id)
+
     def submit(self, asked: Asked) -> Job:
+        """Put a job at the end of the queue.
+
+        Raises:
+            ChainError: the chain is wrong or not taken here.
+            Busy: too many jobs wait, or there is no room.
+        """
+        if len(asked.files) > FILES:
+            raise GanchainError(f"a chain with more than {FILES} files is not taken here")
+        self._make_room()
+
         def make(key: str) -> Job:
             folder = self.uploads.root / key
             folder.mkdir(mode=0o700)
             try:
                 for name, upload in asked.files.items():
-                    shutil.copyfile(upload.path, folder / file_name(name))
-                name, text = asked.name, asked.chain
+                    _put(upload.path, folder / file_name(name))
+                name, text, bundled = asked.name, asked.chain, False
                 if WORD.fullmatch(text.strip()):
-                    name, text = text.strip(), chains.text_of(text.strip())
+                    name, text, bundled = text.strip(), chains.text_of(text.strip()), True
                 elif name in config.bundled():  # which it is not
                     name = f"my-{name}"
                 chain = chains.parse(text, f"{name}.yaml", folder)
-                return Job(key, name, chain, chains.tidied(text), asked.upload, folder)
+                return Job(key, name, chain, chains.tidied(text), asked.upload, folder, bundled)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
@@ -105,8 +141,21 @@ class Service:
                 for number, (shows, _) in enumerate(job.previews)
             ]
             found["yaml"] = f"{base}/chain"
-            file = job.name if job.name in config.bundled() else f"{job.name}.yaml"
-            found["command"] = f"ganchain run {shlex.quote(file)} {shlex.quote(job.upload.name)}"
+            file = job.name if job.bundled else f"{job.name}.yaml"
+            found["command"] = f"ganchain run {shlex.quote(file)} {shlex.quote(_as_path(job.upload.name))}"
         elif job.error:
             found["error"] = job.error
         return found
+
+
+def _as_path(name: str) -> str:
+    return f"./{name}" if name.startswith("-") else name  # which would be read as an option
+
+
+def _put(source: Path, target: Path) -> None:
+    """The same file under another name; a copy where there are no links."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

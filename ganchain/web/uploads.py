@@ -27,6 +27,8 @@ from ganchain.tensors import Pixels
 PREFIX = "ganchain-web-"
 PREVIEW = 1600  # px, of the longest side
 FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
+SCANS = 100  # of a JPEG: a small file of thousands takes minutes
+PATIENCE = 20.0  # seconds that a photo waits for those before it
 LONGEST_NAME = 100  # bytes: outputs add the chain's name, and file systems take 255
 
 
@@ -38,6 +40,7 @@ class Limits:
         upload: bytes of one request.
         pixels: of one photo.
         photos: that lie here at once.
+        disk: bytes of all photos and results.
         seconds: that one job may run.
         waiting: jobs in the queue, the running one included.
         kept: seconds that photos and results lie there after they were last asked for.
@@ -46,6 +49,7 @@ class Limits:
     upload: int = 40 << 20
     pixels: int = 50_000_000
     photos: int = 200
+    disk: int = 8 << 30
     seconds: float = 300.0
     waiting: int = 16
     kept: float = 1800.0
@@ -65,6 +69,7 @@ class Upload:
         path: where it lies.
         size: width, height in px, upright.
         faces: the detections in it, best first.
+        jobs: that have not ended and need it.
     """
 
     id: str
@@ -73,6 +78,7 @@ class Upload:
     size: tuple[int, int]
     faces: list[Face]
     used: float = field(default_factory=time.monotonic)
+    jobs: int = 0
 
     @property
     def preview(self) -> Path:
@@ -96,7 +102,7 @@ class Uploads:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         _sweep_others()
-        self.root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))  # mode 0700
+        self.root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")).resolve()  # mode 0700
         self._here: dict[str, Upload] = {}
         self._one = Lock()  # large photos are decoded one after the other
 
@@ -105,10 +111,13 @@ class Uploads:
 
         Raises:
             PhotoError: it is no photo, or one of too many pixels.
-            Busy: there are ``Limits.photos`` already.
+            Busy: there are ``Limits.photos`` already, all of them waited for, or a large photo is being read.
         """
-        if len(self._here) >= self.limits.photos:
-            raise Busy("too many photos lie here already; try again in some minutes")
+        while len(self._here) >= self.limits.photos:
+            idle = [upload for upload in list(self._here.values()) if not upload.jobs]
+            if not idle:
+                raise Busy("too many photos wait here already; try again in some minutes")
+            self.drop(min(idle, key=lambda upload: upload.used).id)
         key, name = secrets.token_urlsafe(16), file_name(name)
         folder = self.root / key
         folder.mkdir(mode=0o700)
@@ -116,8 +125,12 @@ class Uploads:
         try:
             with path.open("wb") as file:
                 shutil.copyfileobj(content, file)
-            with self._one:
+            if not self._one.acquire(timeout=PATIENCE):
+                raise Busy("other photos are being read; try again in a minute")
+            try:
                 upload = self._looked_at(key, path)
+            finally:
+                self._one.release()
         except PhotoError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise PhotoError(str(error).replace(str(path), name)) from error
@@ -132,6 +145,9 @@ class Uploads:
         if width * height > self.limits.pixels:
             most = f"{self.limits.pixels / 1e6:.0f} megapixels"
             raise PhotoError(f"{path}: {width} x {height} px are more than the {most} that are taken here")
+        with path.open("rb") as file:
+            if file.read(2) == b"\xff\xd8" and file.read().count(b"\xff\xda") > SCANS:
+                raise PhotoError(f"{path}: a JPEG of more than {SCANS} scans is not taken here")
         pixels = images.read(path).pixels
         upload = Upload(key, path.name, path, (pixels.shape[1], pixels.shape[0]), Detector()(pixels))
         preview(pixels, upload.preview)

@@ -133,6 +133,7 @@ def test_a_chain_that_was_built_on_the_page(page: Any, astronaut_file: Path, tmp
         page.select_option("#add-name", stage)
         page.locator("#add").click()
     page.get_by_role("button", name="Move up makeup").click()
+    page.select_option("#stage-0-look", "rose")  # for which the reference stands in
     page.set_input_files("#stage-0-reference", str(look))
     page.locator("#stages > li").first.get_by_text("reference: look.png").wait_for()
     strength = page.locator("#stage-0-strength")

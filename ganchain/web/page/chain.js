@@ -11,6 +11,7 @@ export const element = (tag, properties = {}, ...children) => {
 };
 
 const OWN = "my-chain";
+const INSTEAD = { reference: "look", look: "reference" }; // one of them alone
 const OUTPUT = {
   format: { enum: ["png", "jpeg", "webp", "tiff"], default: "png", description: "Of the pictures." },
   write: {
@@ -158,6 +159,12 @@ export class Chain extends EventTarget {
       const set = (value) => {
         if (value === undefined || value === shape.default) delete values[option];
         else values[option] = value;
+        const other = value === undefined ? undefined : INSTEAD[option];
+        if (other !== undefined && values[other] !== undefined) {
+          delete values[other];
+          this.render();
+          document.getElementById(`${prefix}-${option}`)?.focus();
+        }
         said();
         this.changed();
       };
@@ -212,10 +219,11 @@ export class Chain extends EventTarget {
   range(kind, usual, value, set, id) {
     const said = element("output", { htmlFor: id });
     const slide = element("input", { type: "range", id, min: kind.minimum, max: kind.maximum, step: (kind.maximum - kind.minimum) / 20 });
-    const reset = element("button", { type: "button", className: "small", textContent: "↺", title: "as usual", "aria-label": "As usual" });
+    const reset = element("button", { type: "button", className: "small", textContent: "↺", title: "as usual", "aria-label": `${id.replace(/.*-/, "")} as usual` });
     const show = (number) => {
       slide.value = number ?? usual ?? (kind.minimum + kind.maximum) / 2;
       said.textContent = (number ?? usual) == null ? "usual" : String(Math.round((number ?? usual) * 100) / 100);
+      slide.setAttribute("aria-valuetext", said.textContent);
       reset.style.visibility = number === undefined ? "hidden" : "visible";
     };
     slide.oninput = () => { show(Number(slide.value)); set(Number(slide.value)); };
@@ -247,6 +255,14 @@ export class Chain extends EventTarget {
     return [mode, place];
   }
 
+  // Phones call all pictures alike: image.jpg, then image-2.jpg.
+  named({ id, name }) {
+    const [stem, suffix] = [name.replace(/\.[^.]*$/, ""), name.match(/\.[^.]*$/)?.[0] ?? ""];
+    let free = name;
+    for (let number = 2; (this.files[free] ?? id) !== id; number += 1) free = `${stem}-${number}${suffix}`;
+    return free;
+  }
+
   file(value, set, id) {
     const said = element("span", { className: "quiet", role: "status", textContent: value ?? "" });
     const input = element("input", { type: "file", id, accept: "image/*" });
@@ -258,10 +274,11 @@ export class Chain extends EventTarget {
       try {
         const sent = await this.upload(file);
         const usable = sent.faces.filter((face) => face.left_out === null).length;
-        this.files[sent.name] = sent.id;
-        said.textContent = usable ? sent.name : `${sent.name}: no face found in it`;
+        const name = this.named(sent);
+        this.files[name] = sent.id;
+        said.textContent = usable ? name : `${name}: no face found in it`;
         clear.hidden = false;
-        set(sent.name);
+        set(name);
       } catch (error) {
         said.textContent = error.message;
       }

@@ -4,6 +4,7 @@ import { element } from "./chain.js";
 import { ask, forget } from "./photos.js";
 
 const LOOK = 400; // ms between questions
+const PATIENCE = 30_000; // ms without the server
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export const copied = async (button, text) => {
@@ -39,12 +40,19 @@ export const run = async (chain, photo, listen) => {
   const headers = { "Content-Type": "application/json" };
   let job = await ask("/jobs", { method: "POST", headers, body });
   photo.job = job;
+  let lost = 0;
   while (job.state === "waiting" || job.state === "running") {
     listen(job);
     await sleep(LOOK);
     if (photo.cancelled) return { ...job, state: "cancelled" };
-    job = await ask(`/jobs/${job.id}`);
-    photo.job = job;
+    try {
+      job = await ask(`/jobs/${job.id}`);
+      photo.job = job;
+      lost = 0;
+    } catch (error) {
+      lost += LOOK;
+      if (!error.unreachable || lost > PATIENCE) throw error;
+    }
   }
   if (job.state === "failed") throw new Error(job.error);
   return job;
@@ -61,7 +69,9 @@ const STATUS = {
     const seconds = Object.values(report.seconds).reduce((sum, one) => sum + one, 0);
     return `${edited === 1 ? "1 face" : `${edited} faces`} edited in ${seconds.toFixed(1)} s.`;
   },
-  no_face: () => "No face was found to edit: the photo is unchanged.",
+  no_face: (report) => (report.faces.some((face) => face.number !== null)
+    ? "None of the faces that the chain chooses is in this photo: it is unchanged."
+    : "No face was found to edit: the photo is unchanged."),
 };
 
 export const result = (job) => {

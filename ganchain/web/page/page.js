@@ -58,14 +58,14 @@ const listen = (job) => {
   $("progress-said").textContent = photos.all.length > 1 ? `${job.photo}: ${text}` : text;
 };
 
-const one = async (photo) => {
+const one = async (asked, photo) => {
   photo.state = "…";
   try {
-    const job = await run(chain, photo, listen);
+    const job = await run(asked, photo, listen);
     photo.state = job.state === "done" ? "✓" : "";
   } catch (error) {
     photo.state = "!";
-    photo.job = { ...(photo.job ?? {}), state: "failed", error: error.message };
+    photo.job = { ...(photo.job ?? {}), state: "failed", error: error.message.replace(/^[\w-]+\.yaml:\d+: /, "") };
   }
 };
 
@@ -77,11 +77,12 @@ const go = async () => {
   wrong("");
   $("result").hidden = true;
   const todo = [...photos.all];
+  const asked = { text: chain.text, name: chain.name, files: { ...chain.files } }; // what is changed meanwhile counts later
   for (const photo of todo) if (photo.job?.id) forget(`/jobs/${photo.job.id}`);
   for (const photo of todo) Object.assign(photo, { job: null, state: "", cancelled: false });
   for (const photo of todo) {
     if (stopped || !photos.all.includes(photo)) continue;
-    await one(photo);
+    await one(asked, photo);
     if (!photos.all.includes(photo)) continue;
     photos.show(photo);
   }
@@ -106,5 +107,13 @@ $("run").addEventListener("click", go);
 $("cancel").addEventListener("click", () => { stopped = true; photos.all.forEach(cancel); });
 $("copy-yaml").addEventListener("click", () => copied($("copy-yaml"), $("yaml").textContent));
 window.addEventListener("beforeunload", (event) => { if (busy) event.preventDefault(); });
+window.addEventListener("pagehide", (event) => {
+  if (event.persisted) return; // it may come back
+  const gone = (address) => fetch(address, { method: "DELETE", keepalive: true });
+  for (const photo of photos.all) {
+    if (photo.job?.id) gone(`/jobs/${photo.job.id}`);
+    gone(`/photos/${photo.id}`);
+  }
+});
 ready();
 asYaml();

@@ -8,7 +8,7 @@ export const ask = async (address, options) => {
   try {
     answer = await fetch(address, options);
   } catch {
-    throw new Error("the server cannot be reached");
+    throw Object.assign(new Error("the server cannot be reached"), { unreachable: true });
   }
   if (answer.ok) return answer.status === 204 ? null : answer.json();
   let reason = `the server answered ${answer.status}`;
@@ -32,6 +32,7 @@ export class Photos extends EventTarget {
     this.list = document.getElementById("thumbnails");
     this.preview = document.getElementById("preview");
     this.status = document.getElementById("faces-said");
+    this.wrong = document.getElementById("photos-wrong");
     const drop = document.getElementById("drop");
     const input = document.getElementById("photo-input");
     const take = () => { this.add([...input.files]); input.value = ""; };
@@ -48,6 +49,7 @@ export class Photos extends EventTarget {
 
   async add(files) {
     const wrong = [];
+    this.wrong.hidden = true;
     for (const [index, file] of files.entries()) {
       this.status.textContent = files.length > 1 ? `Sending ${index + 1} of ${files.length} …` : `Sending ${file.name} …`;
       try {
@@ -60,7 +62,8 @@ export class Photos extends EventTarget {
     }
     if (!files.length) return;
     this.render();
-    if (wrong.length) this.status.textContent = wrong.join("\n");
+    this.wrong.textContent = wrong.join("\n");
+    this.wrong.hidden = !wrong.length;
   }
 
   remove(photo) {
