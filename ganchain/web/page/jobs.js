@@ -80,12 +80,17 @@ export const result = (job) => {
   const original = element("img", { slot: "before", alt: "before", src: before.address });
   const edited = element("img", { slot: "after", alt: "after", src: (after.at(-1) ?? before).address });
   slider.append(original, edited);
+  const [width, height] = job.report.size;
+  slider.style.maxWidth = `calc(80vh * ${width / height})`; // all of it on one screen
+  const [face] = job.report.faces;
+  const middle = face ? [(face.box[0] + face.box[2]) / 2 / width, (face.box[1] + face.box[3]) / 2 / height] : [0.5, 0.5];
   const steps = element("div", { className: "steps", role: "group", "aria-label": "After each stage" });
   for (const [index, step] of after.entries()) {
     const button = element(
       "button", { type: "button", "aria-pressed": String(index === after.length - 1) },
       element("img", { src: step.address, alt: "" }), element("span", { textContent: step.shows }),
     );
+    button.firstElementChild.style.objectPosition = middle.map((share) => `${100 * share}%`).join(" ");
     button.onclick = () => {
       edited.src = step.address;
       for (const other of steps.children) other.setAttribute("aria-pressed", String(other === button));
