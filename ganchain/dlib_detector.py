@@ -8,6 +8,7 @@ from functools import cached_property
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -50,9 +51,16 @@ def model_file(name: str) -> Path:
 
 
 class HogDetector:
-    """dlib's frontal face detector (HOG + linear SVM; Dalal & Triggs 2005): finds faces of 80 px and more."""
+    """dlib's frontal face detector (HOG + linear SVM; Dalal & Triggs 2005): finds faces of 80 px and more.
+
+    Threads take turns: dlib's object keeps the picture's pyramid in itself while it runs, and runs without Python's
+    global lock.
+    """
 
     smallest = 80
+
+    def __init__(self) -> None:
+        self._lock = Lock()
 
     @cached_property
     def _detector(self) -> Any:
@@ -60,7 +68,8 @@ class HogDetector:
 
     def __call__(self, pixels: Pixels, threshold: float = 0.0) -> list[tuple[Box, float]]:
         """((left, top, right, bottom), score) of each face in (H, W, 3) uint8 RGB, best first."""
-        boxes, scores, _ = self._detector.run(np.ascontiguousarray(pixels), 0, threshold)
+        with self._lock:
+            boxes, scores, _ = self._detector.run(np.ascontiguousarray(pixels), 0, threshold)
         found = [
             ((float(b.left()), float(b.top()), float(b.right()), float(b.bottom())), float(score))
             for b, score in zip(boxes, scores, strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import cv2
@@ -44,6 +46,29 @@ def test_an_enlarged_face_keeps_its_pixel_centres() -> None:
     face = Face((0, 1, 2, 3), 1.0, np.array([[0.0, 0.0], [10.0, 20.0], [0, 0], [0, 0], [0, 0]])).enlarged(4)
     assert face.box == (1.5, 5.5, 9.5, 13.5)
     assert face.landmarks[:2].tolist() == [[1.5, 1.5], [41.5, 81.5]]
+
+
+THREADS = """
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np, skimage.data
+from ganchain.align import Detector
+
+astronaut = np.asarray(skimage.data.astronaut())
+photos = [np.ascontiguousarray(astronaut[: 260 + 12 * n, 4 * n : 400 + 8 * n]) for n in range(10)] * 3
+def found(pixels):
+    return [(face.box, face.score, face.landmarks.tolist()) for face in Detector()(pixels)]
+alone = [found(pixels) for pixels in photos[:10]] * 3
+with ThreadPoolExecutor(4) as threads:
+    assert list(threads.map(found, photos)) == alone
+print(sum(map(len, alone)))
+"""
+
+
+def test_threads_find_what_one_thread_finds() -> None:
+    """In a process of its own: dlib's detector, used by two threads at once, ended it."""
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    assert int(done.stdout) >= 30
 
 
 def test_small_faces_are_left_out_with_their_size(astronaut: Pixels) -> None:
