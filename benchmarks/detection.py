@@ -18,9 +18,9 @@ import cv2
 import dlib
 import numpy as np
 
-from ganchain import images
-from ganchain.align import Detector
 from ganchain.errors import PhotoError
+from ganchain.faces.align import Detector
+from ganchain.photos import images
 
 Box = tuple[float, float, float, float]
 

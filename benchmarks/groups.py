@@ -33,14 +33,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ganchain import Pipeline, architectures, manifest
-from ganchain.align import Aligner, Detector
-from ganchain.dlib_detector import Embedder
+from ganchain import Pipeline
+from ganchain.checkpoints import architectures, manifest
+from ganchain.colour.lab import to_lab
+from ganchain.colour.makeup import REGIONS, paint
 from ganchain.evaluate.edits import AIMS, EMBEDDING_SIDE, JUDGED_SIDE
-from ganchain.face import Face
+from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.dlib_models import Embedder
+from ganchain.faces.face import Face
 from ganchain.framing import EYE_DISTANCE, EYES_X, EYES_Y, TIGHT
-from ganchain.lab import to_lab
-from ganchain.paint import REGIONS, paint
 from ganchain.stages.attributes import Attributes
 from ganchain.stages.makeup import LOOKS, Makeup
 from ganchain.tensors import Pixels, to_faces, to_pixels

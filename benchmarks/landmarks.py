@@ -17,11 +17,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ganchain import align, images
-from ganchain.dlib_detector import BUNDLED, Box, FivePoints, Landmarks, Points
 from ganchain.errors import PhotoError
-from ganchain.face import Face
+from ganchain.faces import align
+from ganchain.faces.dlib_models import BUNDLED, Box, FivePoints, Landmarks, Points
+from ganchain.faces.face import Face
 from ganchain.framing import TEMPLATE
+from ganchain.photos import images
 from ganchain.tensors import Pixels
 from ganchain.train.data import samples
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ganchain import images
-from ganchain.align import Detector
 from ganchain.errors import PhotoError
+from ganchain.faces.align import Detector
+from ganchain.photos import images
 from ganchain.tensors import Pixels
 
 

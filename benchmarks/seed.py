@@ -51,15 +51,15 @@ from benchmarks.detection import overlap
 from benchmarks.notebook import SIDE, SeedsWay, imported
 from benchmarks.photos import photographed
 from benchmarks.workers import physical
-from ganchain import images
-from ganchain.align import Aligner, Detector
 from ganchain.bench.machine import machine, matrix_products
 from ganchain.bench.throughput import Throughput, throughput
 from ganchain.engines.choice import probe
 from ganchain.engines.seam import kernels
-from ganchain.face import Face
+from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.face import Face
 from ganchain.framing import FFHQ
-from ganchain.pipeline import Pipeline
+from ganchain.photos import images
+from ganchain.pipeline.pipeline import Pipeline
 from ganchain.tensors import Pixels
 
 RUNS = 4  # of ganchain's detection, a round

@@ -14,8 +14,9 @@ import skimage.data
 import torch
 from PIL import Image
 
-from ganchain import Pipeline, sheet
-from ganchain.grid import Grid
+from ganchain import Pipeline
+from ganchain.sheets import sheet
+from ganchain.sheets.grid import Grid
 from ganchain.stage import Stage
 from ganchain.stages.attributes import Attributes
 from ganchain.stages.makeup import Makeup

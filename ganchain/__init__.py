@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ganchain._version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from ganchain.pipeline import Pipeline
-    from ganchain.result import Result
+    from ganchain.pipeline.pipeline import Pipeline
+    from ganchain.pipeline.result import Result
     from ganchain.stage import Stage
 
 __all__ = ["Pipeline", "Result", "Stage", "__version__"]
@@ -21,11 +21,11 @@ __all__ = ["Pipeline", "Result", "Stage", "__version__"]
 def __getattr__(name: str) -> Any:
     """Import late: torch takes a second, and ``ganchain --help`` does not need it."""
     if name == "Pipeline":
-        from ganchain.pipeline import Pipeline
+        from ganchain.pipeline.pipeline import Pipeline
 
         return Pipeline
     if name == "Result":
-        from ganchain.result import Result
+        from ganchain.pipeline.result import Result
 
         return Result
     if name == "Stage":

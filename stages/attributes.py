@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from pydantic import Field, validate_call
 from torch import Tensor
 
-from ganchain import architectures, manifest
-from ganchain.adapters.stargan import StarGANEditor
+from ganchain.checkpoints import architectures, manifest
+from ganchain.colour.hair import DYES, GREY, dye, greyness, strands
 from ganchain.framing import HEAD, TIGHT
 from ganchain.nets.portrait import SIDE, Portrait
 from ganchain.nets.unet import UNet
-from ganchain.recolour import DYES, GREY, dye, greyness, strands
+from ganchain.published.stargan import StarGANEditor
 from ganchain.stage import Stage
 from ganchain.tensors import resize
 
@@ -29,7 +29,7 @@ class Attributes(Stage):
     """Change hair colour, gender and age; the person stays the same (the task of StarGAN, Choi et al. 2018).
 
     One network finds the hair, another the place of each pixel on the mean face; the edits themselves are
-    arithmetic: dyes (ganchain.recolour), and what age and gender do to faces on average (ganchain.nets.portrait).
+    arithmetic: dyes (ganchain.colour.hair), and what age and gender do to faces on average (ganchain.nets.portrait).
     Where no hair colour is asked for, hair turns grey with age, and the grey hair of the young brown.
 
     Options:

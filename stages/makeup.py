@@ -10,12 +10,12 @@ import torch
 from pydantic import AfterValidator, Field, WithJsonSchema, validate_call
 from torch import Tensor
 
-from ganchain import architectures, manifest
-from ganchain.adapters.beautygan import MakeupTransfer, Transfer
-from ganchain.adapters.tensorflow_graph import TensorFlowGraph
+from ganchain.checkpoints import architectures, manifest
+from ganchain.colour.makeup import REGIONS, Look, colour, on_skin, paint, read_look, scaled, soft_maps
 from ganchain.framing import TIGHT
 from ganchain.nets.unet import UNet
-from ganchain.paint import REGIONS, Look, colour, on_skin, paint, read_look, scaled, soft_maps
+from ganchain.published.beautygan import MakeupTransfer, Transfer
+from ganchain.published.tensorflow_graph import TensorFlowGraph
 from ganchain.stage import Align, Stage, refuse
 
 SIDE = 256  # of the training faces

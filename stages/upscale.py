@@ -9,10 +9,10 @@ import torch
 from pydantic import Field, validate_call
 from torch import Tensor
 
-from ganchain import architectures, manifest
-from ganchain.adapters.spandrel import Spandrel
-from ganchain.adapters.srgan import SRGANUpscaler
+from ganchain.checkpoints import architectures, manifest
 from ganchain.nets.upscaler import Upscaler
+from ganchain.published.spandrel import Spandrel
+from ganchain.published.srgan import SRGANUpscaler
 from ganchain.stage import Stage, refuse
 from ganchain.tensors import resize
 

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from pydantic import Field, validate_call
 from torch import Tensor, nn
 
-from ganchain import architectures, manifest
-from ganchain.adapters.drawings import KEEP, TRUNCATION, Painted, Swapped
+from ganchain.checkpoints import architectures, manifest
 from ganchain.framing import HEAD
 from ganchain.nets.unet import UNet
+from ganchain.published.drawings import KEEP, TRUNCATION, Painted, Swapped
 from ganchain.stage import Align, Stage, refuse
 from ganchain.tensors import resize
 

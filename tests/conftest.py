@@ -14,7 +14,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from ganchain.align import Aligner, Detector
+from ganchain.faces.align import Aligner, Detector
 from ganchain.framing import HEAD, TIGHT
 from ganchain.tensors import Pixels, to_pixels
 

@@ -14,12 +14,15 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from ganchain import edits, framing, registry, store
-from ganchain.align import Aligner, Detector
+from ganchain import framing
+from ganchain.chains import registry
+from ganchain.checkpoints import cache
 from ganchain.errors import ChainError, WeightsError
+from ganchain.faces.align import Aligner, Detector
 from ganchain.framing import TEMPLATE, Framing
 from ganchain.nets.stylegan2 import StyleGAN2
-from ganchain.pipeline import Pipeline
+from ganchain.pipeline import apply
+from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 from ganchain.tensors import Pixels, resize, to_faces, to_pixels
 from tests import layouts
@@ -56,10 +59,10 @@ def imported(tmp_path_factory: pytest.TempPathFactory, astronaut: Pixels) -> Pat
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANCHAIN_CACHE", str(folder))
         for name in ("beautygan", "beautygan_pytorch", "srgan", "swapping_autoencoder", "stylegan2", "animegan2"):
-            store.take(getattr(layouts, name)(folder), f"my-{name}")
-        store.take(layouts.stargan(folder), "both")
-        store.take(layouts.stargan(folder)[:1], "generator", side=256)
-        store.take([folder / "tiny.pt"], "tiny")
+            cache.take(getattr(layouts, name)(folder), f"my-{name}")
+        cache.take(layouts.stargan(folder), "both")
+        cache.take(layouts.stargan(folder)[:1], "generator", side=256)
+        cache.take([folder / "tiny.pt"], "tiny")
     return folder
 
 
@@ -181,11 +184,11 @@ def test_animegan(picture: Path, astronaut: Pixels, landscape: Pixels, monkeypat
         assert {key: getattr(stage, key) for key in PLAIN} == PLAIN | DRAWN | {"scope": "photo"}
         given = given_to(stage.worker.net, torch.neg)
         shown = np.asarray(Pipeline([stage])(photo).image)
-        assert [tuple(faces.shape) for (faces,) in given] == [shape] and edits.WHOLE == 1536
+        assert [tuple(faces.shape) for (faces,) in given] == [shape] and apply.WHOLE == 1536
         assert np.abs(255 - shown.astype(int) - photo).mean() < 3
     path, faces = picture.parent / "celeba_distill.pt", to_faces(landscape)
     pin(monkeypatch, "animegan2-celeba-distill", path)
-    for key in (store.take([path])[0], str(path)):
+    for key in (cache.take([path])[0], str(path)):
         stage = make("webtoon", key, strength=0.25)
         assert stage.side == stage.photo_side == 256
     same(stage(faces), torch.lerp(faces, stage.worker.net(faces), 0.25))
@@ -228,7 +231,7 @@ def test_spandrel_s_options(tmp_path: Path, astronaut: Pixels) -> None:
 
     net, photo = compact(2), astronaut[:221, 90:361].copy()  # odd sides
     torch.save({"params": net.state_dict()}, tmp_path / "net.pth")
-    store.take([tmp_path / "net.pth"], "mine")
+    cache.take([tmp_path / "net.pth"], "mine")
     shown = np.asarray(chain(tmp_path, "upscale: {weights: mine, factor: 2, strength: 0.25}")(photo).image)
     faces = to_faces(photo)
     wanted = torch.lerp(resize(faces, (442, 542)), expected(net, faces), 0.25)

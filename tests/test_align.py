@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from ganchain.align import Aligner, Canvas, Detector, choose, similarity
 from ganchain.errors import ChainError
-from ganchain.face import Face
+from ganchain.faces.align import Aligner, Canvas, Detector, choose, similarity
+from ganchain.faces.face import Face
 from ganchain.framing import HEAD, TEMPLATE, TIGHT, Framing
 from ganchain.tensors import Pixels, to_faces, to_pixels
 
@@ -51,7 +51,7 @@ def test_an_enlarged_face_keeps_its_pixel_centres() -> None:
 THREADS = """
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np, skimage.data
-from ganchain.align import Detector
+from ganchain.faces.align import Detector
 
 astronaut = np.asarray(skimage.data.astronaut())
 photos = [np.ascontiguousarray(astronaut[: 260 + 12 * n, 4 * n : 400 + 8 * n]) for n in range(10)] * 3

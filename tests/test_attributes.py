@@ -13,15 +13,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganchain import architectures, manifest, registry
-from ganchain.align import Aligner, Detector
+from ganchain.chains import registry
+from ganchain.checkpoints import architectures, manifest
+from ganchain.colour.hair import strands
+from ganchain.colour.lab import to_lab
+from ganchain.faces.align import Aligner, Detector
 from ganchain.framing import HEAD, TIGHT
-from ganchain.lab import to_lab
 from ganchain.nets import portrait
 from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.portrait import Portrait
-from ganchain.pipeline import Pipeline
-from ganchain.recolour import strands
+from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stages.attributes import firm
 from ganchain.tensors import Pixels, resize
 from ganchain.train import recipes

@@ -20,7 +20,7 @@ import safetensors.torch
 from click.testing import CliRunner
 from PIL import Image
 
-from ganchain import Pipeline, config, images, manifest
+from ganchain import Pipeline, chains
 from ganchain.batch import loop, memory, run
 from ganchain.batch.journal import Journal, Record
 from ganchain.batch.names import TEMPLATE, Names
@@ -30,9 +30,11 @@ from ganchain.batch.pool import Lost, Pool
 from ganchain.batch.run import batch
 from ganchain.batch.summary import Summary
 from ganchain.batch.worker import LOCK
-from ganchain.cli import Group
-from ganchain.cli_batch import batch as command
+from ganchain.checkpoints import manifest
+from ganchain.cli.batch import batch as command
+from ganchain.cli.main import Group
 from ganchain.errors import ChainError, GanchainError, PhotoError
+from ganchain.photos import images
 from ganchain.tensors import Pixels
 from tests.soak.odd import Odd, Suspicious
 
@@ -372,7 +374,7 @@ def test_the_key_is_what_outputs_depend_on(place: Path, small_head: Pixels, monk
     monkeypatch.setitem(bundled, "makeup", bundled["makeup"].model_copy(update={"sha256": "0" * 64}))
     monkeypatch.setattr(manifest, "verified", lambda key, found, digest: safetensors.torch.load(found))
     others.add(key(ROSE))  # other weights under the same key
-    monkeypatch.setattr("ganchain.provenance.VERSION", "0.0.1")
+    monkeypatch.setattr("ganchain.photos.marks.VERSION", "0.0.1")
     others.add(key(ROSE))
     assert len(others | {first}) == 9
 
@@ -474,7 +476,7 @@ def test_too_large_a_photo_is_refused(place: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_memory_that_photos_need() -> None:
-    chain = config.parse("stages: [makeup, upscale: {factor: 4}]", "chain", Path())
+    chain = chains.parse("stages: [makeup, upscale: {factor: 4}]", "chain", Path())
     stages = [spec.build() for spec in chain.stages]
     plain = memory.needed(4000, 3000, stages[:1])
     assert plain == pytest.approx(724e6, rel=0.25)  # measured

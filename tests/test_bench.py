@@ -18,8 +18,8 @@ from ganchain.bench.machine import Peak, matrix_products
 from ganchain.bench.report import Report, measure
 from ganchain.bench.table import show
 from ganchain.bench.throughput import repeated, throughput
-from ganchain.cli import Group
-from ganchain.cli_bench import bench
+from ganchain.cli.bench import bench
+from ganchain.cli.main import Group
 from ganchain.engines.choice import labels
 from ganchain.errors import GanchainError, PhotoError
 from ganchain.evaluate.cost import cost

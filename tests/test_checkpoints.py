@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ganchain import architectures, checkpoints
+from ganchain.checkpoints import architectures, foreign
 from ganchain.errors import WeightsError
 from tests import layouts
 from tests.layouts import LAYOUTS
@@ -25,9 +25,9 @@ from tests.layouts import LAYOUTS
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_published_layouts_are_recognised(tmp_path: Path, layout: str) -> None:
     write, architecture = LAYOUTS[layout]
-    content: dict[str, checkpoints.Flat] = {}
+    content: dict[str, foreign.Flat] = {}
     for path in write(tmp_path):
-        content |= checkpoints.read(path)
+        content |= foreign.read(path)
     found, tensors = architectures.recognise(content)
     assert found == architecture
     network = architectures.build(found, tensors)
@@ -39,30 +39,30 @@ def test_published_layouts_are_recognised(tmp_path: Path, layout: str) -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_what_is_stored_is_recognised_again(tmp_path: Path, layout: str) -> None:
     write, architecture = LAYOUTS[layout]
-    content: dict[str, checkpoints.Flat] = {}
+    content: dict[str, foreign.Flat] = {}
     for path in write(tmp_path):
-        content |= checkpoints.read(path)
+        content |= foreign.read(path)
     _, tensors = architectures.recognise(content)
     save_file(tensors, tmp_path / "stored.safetensors")
-    found, again = architectures.recognise(checkpoints.read(tmp_path / "stored.safetensors"))
+    found, again = architectures.recognise(foreign.read(tmp_path / "stored.safetensors"))
     assert found == architecture
     assert all(torch.equal(again[key], tensors[key]) for key in tensors)
 
 
 def test_values_come_through(tmp_path: Path) -> None:
     """Of the averaged networks, not of the raw ones beside them; of kernels in torch's order of axes."""
-    found = checkpoints.read(layouts.swapping_autoencoder(tmp_path)[0])
+    found = foreign.read(layouts.swapping_autoencoder(tmp_path)[0])
     _, tensors = architectures.recognise(found)
     assert torch.equal(tensors["encoder.stem.0.0.weight"], layouts.state("webtoon_swapae")["e_ema.stem.0.0.weight"])
-    _, tensors = architectures.recognise(checkpoints.read(layouts.beautygan(tmp_path)[0]))
+    _, tensors = architectures.recognise(foreign.read(layouts.beautygan(tmp_path)[0]))
     kernel = layouts.state("beautygan_tf1")["generator/conv2d/kernel"]
     assert torch.equal(tensors["encode_source.0.weight"], kernel.permute(3, 2, 0, 1))
 
 
 def test_h5_without_its_scope(tmp_path: Path) -> None:
-    whole = checkpoints.read(layouts.stargan_nnabla(tmp_path)[0])
+    whole = foreign.read(layouts.stargan_nnabla(tmp_path)[0])
     (tmp_path / "bare").mkdir()
-    bare = checkpoints.read(layouts.stargan_nnabla(tmp_path / "bare", scope=False)[0])
+    bare = foreign.read(layouts.stargan_nnabla(tmp_path / "bare", scope=False)[0])
     name, generator = architectures.recognise(bare)
     assert name == "stargan"
     both = architectures.recognise(whole)[1]
@@ -73,7 +73,7 @@ def test_h5_without_its_scope(tmp_path: Path) -> None:
 def test_tensorflow_bundle_by_any_of_its_names(tmp_path: Path) -> None:
     folder = layouts.beautygan(tmp_path)[0]
     for name in ("model", "model.index", "model.data-00000-of-00001"):
-        assert architectures.recognise(checkpoints.read(folder / name))[0] == "beautygan-tf1"
+        assert architectures.recognise(foreign.read(folder / name))[0] == "beautygan-tf1"
 
 
 class Bomb:
@@ -129,7 +129,7 @@ def test_hostile_pickles_are_refused_and_run_nothing(tmp_path: Path, case: str, 
     marker = tmp_path / "executed"
     write(bomb(marker), tmp_path / name)
     with pytest.raises(WeightsError):
-        checkpoints.read(tmp_path / name)
+        foreign.read(tmp_path / name)
     assert not marker.exists()
 
 
@@ -145,10 +145,10 @@ def test_the_bombs_would_go_off(tmp_path: Path) -> None:
 def test_what_a_pickle_asked_for_is_named(tmp_path: Path) -> None:
     _legacy(Bomb(tmp_path / "executed"), tmp_path / "x.pth")
     with pytest.raises(WeightsError, match=r"x\.pth: refused, it asks for (posix|nt)\.system"):
-        checkpoints.read(tmp_path / "x.pth")
+        foreign.read(tmp_path / "x.pth")
     torch.save(torch.nn.Linear(1, 1), tmp_path / "module.pth")  # a whole module, as careless code saves it
     with pytest.raises(WeightsError, match=r"refused, it asks for torch\.nn"):
-        checkpoints.read(tmp_path / "module.pth")
+        foreign.read(tmp_path / "module.pth")
 
 
 def test_foreign_classes_stay_inert(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_foreign_classes_stay_inert(tmp_path: Path) -> None:
         written = configuration()
         written.args = 1
         torch.save({"conf": written, "runner": {"generator": {"a": torch.ones(1)}}}, tmp_path / "x.pth")
-        found = checkpoints.read(tmp_path / "x.pth")[str(tmp_path / "x.pth")]
+        found = foreign.read(tmp_path / "x.pth")[str(tmp_path / "x.pth")]
     assert list(found) == ["runner.generator.a"]
     assert not (tmp_path / "executed").exists()
 
@@ -187,7 +187,7 @@ def test_h5_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
         with h5py.File(path, "w") as file:
             write(file)
         with pytest.raises(WeightsError, match="a: refused"):
-            checkpoints.read(path)
+            foreign.read(path)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_h5_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
 def test_broken_files_say_what_they_are(tmp_path: Path, content: bytes, reason: str) -> None:
     (tmp_path / "x.pth").write_bytes(content)
     with pytest.raises(WeightsError, match=rf"x\.pth: .*{reason}"):
-        checkpoints.read(tmp_path / "x.pth")
+        foreign.read(tmp_path / "x.pth")
 
 
 def test_cut_files_are_refused(tmp_path: Path) -> None:
@@ -214,22 +214,22 @@ def test_cut_files_are_refused(tmp_path: Path) -> None:
         binary = path.read_bytes()
         path.write_bytes(binary[: len(binary) // 2])
         with pytest.raises(WeightsError, match=path.name):
-            checkpoints.read(path)
+            foreign.read(path)
 
 
 def test_folders_archives_and_absent_files(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="folder without a TensorFlow checkpoint"):
-        checkpoints.read(tmp_path)
+        foreign.read(tmp_path)
     with pytest.raises(WeightsError, match="cannot read"):
-        checkpoints.read(tmp_path / "absent.pth")
+        foreign.read(tmp_path / "absent.pth")
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("readme.txt", "hello")
     with pytest.raises(WeightsError, match="without a weight file"):
-        checkpoints.read(tmp_path / "a.zip")
+        foreign.read(tmp_path / "a.zip")
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         archive.write(tmp_path / "a.zip", "inner.pth")
     with pytest.raises(WeightsError, match="archive inside an archive"):
-        checkpoints.read(tmp_path / "b.zip")
+        foreign.read(tmp_path / "b.zip")
 
 
 def test_unknown_layouts_show_their_keys() -> None:

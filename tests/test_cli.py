@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from ganchain.cli import main
+from ganchain.cli.main import main
 from ganchain.tensors import Pixels
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from skimage.color import rgb2lab
 
-from ganchain.lab import from_lab, to_lab
-from ganchain.paint import Look, colour, paint
-from ganchain.recolour import DYES, dye
+from ganchain.colour.hair import DYES, dye
+from ganchain.colour.lab import from_lab, to_lab
+from ganchain.colour.makeup import Look, colour, paint
 from ganchain.tensors import Pixels, to_faces, to_pixels
 
 

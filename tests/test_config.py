@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ganchain import config, describe, registry
+from ganchain import chains
+from ganchain.chains import registry
+from ganchain.cli import describe
 from ganchain.errors import ChainError
 
 GOOD = """\
@@ -22,10 +24,10 @@ output: {write: both, format: jpeg}
 """
 
 
-def load(tmp_path: Path, text: str) -> config.Chain:
+def load(tmp_path: Path, text: str) -> chains.Chain:
     path = tmp_path / "chain.yaml"
     path.write_text(text)
-    return config.load(path)
+    return chains.load(path)
 
 
 def test_a_chain_with_all_defaults_filled_in(tmp_path: Path) -> None:
@@ -126,24 +128,24 @@ def test_paths_are_relative_to_the_yaml(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_bundled_chains_work_by_name_and_say_what_there_is() -> None:
-    assert "portrait" in config.bundled()
-    for name in config.bundled():
-        assert config.load(name).stages
-    names = [spec.name for spec in config.load("portrait").stages]
+    assert "portrait" in chains.bundled()
+    for name in chains.bundled():
+        assert chains.load(name).stages
+    names = [spec.name for spec in chains.load("portrait").stages]
     assert names == ["makeup", "attributes", "webtoon", "upscale"]
     with pytest.raises(ChainError, match=r"did you mean 'portrait'"):
-        config.load("portrai")
+        chains.load("portrai")
     with pytest.raises(ChainError, match=r"no such file"):
-        config.load("nowhere.yaml")
+        chains.load("nowhere.yaml")
 
 
 def test_schema_knows_every_option() -> None:
-    text = json.dumps(config.schema())
+    text = json.dumps(chains.schema())
     for name in registry.names():
         for option in registry.options(registry.stage(name)).model_fields:
             assert f'"{option}"' in text
     assert '"blond"' in text and '"maximum": 1' in text
-    items = config.schema()["properties"]["stages"]["items"]["anyOf"]
+    items = chains.schema()["properties"]["stages"]["items"]["anyOf"]
     assert items[0]["enum"] == registry.names()
 
 

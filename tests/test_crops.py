@@ -18,10 +18,10 @@ from PIL import Image
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
-from ganchain import manifest
-from ganchain.align import Aligner, Detector
-from ganchain.cli import main
+from ganchain.checkpoints import manifest
+from ganchain.cli.main import main
 from ganchain.errors import ChainError, PhotoError
+from ganchain.faces.align import Aligner, Detector
 from ganchain.framing import TIGHT
 from ganchain.tensors import Pixels, to_pixels
 from ganchain.train import data, recipes, runs

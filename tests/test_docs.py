@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganchain import config, grid_file, registry
-from ganchain.align import Detector
-from ganchain.architectures import ARCHITECTURES
-from ganchain.published import published
+from ganchain import chains
+from ganchain.chains import registry
+from ganchain.checkpoints.architectures import ARCHITECTURES
+from ganchain.checkpoints.catalogue import published
+from ganchain.faces.align import Detector
+from ganchain.sheets import grid_file
 from ganchain.tensors import Pixels
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +50,7 @@ def test_the_stage_of_adding_a_stage(tmp_path: Path, photo_file: Path, astronaut
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my_package\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[ganchain.stages]\n" + entry.split("\n", 1)[1].replace('"', ""))
     (tmp_path / "mosaic.yaml").write_text("stages: [mosaic: {blocks: 10}]\n")
-    command = [sys.executable, "-m", "ganchain.cli", "run", "mosaic.yaml", str(photo_file), "-o", "out.png"]
+    command = [sys.executable, "-m", "ganchain", "run", "mosaic.yaml", str(photo_file), "-o", "out.png"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -69,7 +71,7 @@ def test_every_command_exists_with_its_options(page: Path) -> None:
     """Blocks of console and `commands` in the text."""
     import click
 
-    from ganchain.cli import main
+    from ganchain.cli.main import main
 
     text = page.read_text(encoding="utf-8")
     said = [line.removeprefix("$ ") for block in blocks(page, "console") for line in block.splitlines()]
@@ -117,10 +119,10 @@ def test_chains_of_the_pages_are_chains(page: Path, tmp_path: Path, photo_file: 
     reference = tmp_path / "refs" / "photo.jpg"
     reference.parent.mkdir()
     Image.open(photo_file).convert("RGB").save(reference)
-    chains = blocks(page, "yaml")
-    assert chains
-    for text in chains:
-        assert all(spec.build() for spec in config.parse(text, page.name, tmp_path).stages)
+    texts = blocks(page, "yaml")
+    assert texts
+    for text in texts:
+        assert all(spec.build() for spec in chains.parse(text, page.name, tmp_path).stages)
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -157,5 +159,5 @@ def test_pictures_are_shown_and_small() -> None:
 
 def test_bundled_chains_and_grids_are_named() -> None:
     text = README.read_text() + (STAGES / "webtoon.md").read_text()
-    for name in [*config.bundled(), *grid_file.bundled()]:
+    for name in [*chains.bundled(), *grid_file.bundled()]:
         assert f"`{name}`" in text, name

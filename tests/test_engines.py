@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganchain import architectures, manifest
+from ganchain.checkpoints import architectures, manifest
 from ganchain.engines import choice, openvino
 from ganchain.engines.choice import Choice, Measured, probe, use
 from ganchain.engines.half import Half, dtype
 from ganchain.engines.seam import Kernel, give, kernels
 from ganchain.errors import EngineError
-from ganchain.pipeline import Pipeline
+from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 from ganchain.stages.attributes import Attributes
 from ganchain.stages.makeup import Makeup

@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from ganchain import sheet
-from ganchain.cli import main
+from ganchain.cli.main import main
 from ganchain.errors import ChainError, PhotoError
 from ganchain.evaluate import edits, report, standard
 from ganchain.evaluate.cost import cost
 from ganchain.evaluate.edits import Edit, People
+from ganchain.sheets import sheet
 from ganchain.stages.upscale import Upscale
 from ganchain.tensors import Pixels
 

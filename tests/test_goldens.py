@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganchain.dlib_detector import dlib
+from ganchain.faces.dlib_models import dlib
 from ganchain.nets.animegan2 import AnimeGAN2
 from ganchain.nets.beautygan import BeautyGAN, GeneratorBranch
 from ganchain.nets.srgan import SRResNet

@@ -10,12 +10,15 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from ganchain import Pipeline, config, grid_file, images, manifest, sheet_rows
-from ganchain.align import Detector
-from ganchain.cli import main
+from ganchain import Pipeline, chains
+from ganchain.checkpoints import manifest
+from ganchain.cli.main import main
 from ganchain.errors import ChainError, FaceError
-from ganchain.grid import Grid
-from ganchain.sheet_rows import Window
+from ganchain.faces.align import Detector
+from ganchain.photos import images
+from ganchain.sheets import grid_file, people
+from ganchain.sheets.grid import Grid
+from ganchain.sheets.people import Window
 from ganchain.stage import Stage
 from ganchain.stages.attributes import Attributes
 from ganchain.stages.makeup import Makeup
@@ -177,7 +180,7 @@ def test_captions_of_a_grid_differ() -> None:
 def test_bundled_grids_are_whole(name: str) -> None:
     grid = Grid.read(name)
     assert len(set(grid.captions)) == len(grid.captions) > 3
-    assert name not in config.bundled()
+    assert name not in chains.bundled()
 
 
 @pytest.mark.parametrize(
@@ -284,7 +287,7 @@ def test_a_grid_file_and_options_do_not_mix(photo_file: Path) -> None:
 
 
 def test_one_row_is_broken_into_lines_of_the_same_length(astronaut: Pixels) -> None:
-    row = sheet_rows.Row("a", [astronaut] * 10)
-    image = sheet_rows.drawn([row], ["photo", *map(str, range(9))], (), 50)
+    row = people.Row("a", [astronaut] * 10)
+    image = people.drawn([row], ["photo", *map(str, range(9))], (), 50)
     assert image.width < 6 * 60
     assert image.height > 2 * 50

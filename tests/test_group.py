@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganchain import config, edits
+from ganchain import chains
 from ganchain.errors import StageError
-from ganchain.pipeline import Pipeline
+from ganchain.pipeline import apply
+from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 from ganchain.stages.attributes import Attributes
 from ganchain.stages.makeup import Makeup
@@ -96,11 +97,11 @@ def test_batches_are_halved_when_memory_runs_out(error: Exception) -> None:
         return batch * 2
 
     faces = [torch.full((1, 3, 2, 2), float(value)) for value in range(7)]
-    answers = list(edits.batched(run, faces, torch.device("cpu"), 16))
+    answers = list(apply.batched(run, faces, torch.device("cpu"), 16))
     assert sizes == [7, 4, 2, 2, 2, 1]
     assert [float(answer.mean()) for answer in answers] == [0, 2, 4, 6, 8, 10, 12]
     with pytest.raises(type(error)):
-        list(edits.batched(lambda batch: (_ for _ in ()).throw(error), faces, torch.device("cpu"), 4))
+        list(apply.batched(lambda batch: (_ for _ in ()).throw(error), faces, torch.device("cpu"), 4))
 
 
 def test_torch_s_own_word_for_a_full_memory_is_known() -> None:
@@ -109,9 +110,9 @@ def test_torch_s_own_word_for_a_full_memory_is_known() -> None:
             return torch.empty(2**60) if len(faces) > 1 else faces
 
     with pytest.raises(MemoryError):
-        edits.checked(Hungry(), "hungry", torch.zeros(2, 3, 4, 4))
+        apply.checked(Hungry(), "hungry", torch.zeros(2, 3, 4, 4))
     given = [torch.zeros(1, 3, 4, 4)] * 3
-    answers = edits.batched(lambda batch: edits.checked(Hungry(), "hungry", batch), given, torch.device("cpu"), 3)
+    answers = apply.batched(lambda batch: apply.checked(Hungry(), "hungry", batch), given, torch.device("cpu"), 3)
     assert len(list(answers)) == 3
 
 
@@ -123,7 +124,7 @@ def test_faces_of_one_side_whatever_the_photo_s(astronaut: Pixels, enlargement: 
     rows, columns = np.indices(large.shape[:2])
     grain = ((rows + columns) % 2 * 60 - 30)[..., None] * (enlargement > 1)  # one px wide: it must be averaged away
     text = "stages:\n  - makeup: {strength: 0}\noutput: {write: faces, side: 128}\n"
-    pipeline = Pipeline.from_chain(config.parse(text, "chain", Path()))
+    pipeline = Pipeline.from_chain(chains.parse(text, "chain", Path()))
     face = pipeline.detector(large)[0]
     pipeline.detector = lambda pixels: [face]  # type: ignore[assignment]
     (picture,) = pipeline((large + grain).clip(0, 255).astype(np.uint8)).pictures
@@ -135,7 +136,7 @@ def test_faces_of_one_side_whatever_the_photo_s(astronaut: Pixels, enlargement: 
 
 def test_the_whole_photo_is_pasted_when_it_is_asked_for(photos: list[Pixels]) -> None:
     text = "stages:\n  - makeup: {look: evening}\noutput: {write: %s}\n"
-    faces, both = (Pipeline.from_chain(config.parse(text % write, "chain", Path())) for write in ("faces", "both"))
+    faces, both = (Pipeline.from_chain(chains.parse(text % write, "chain", Path())) for write in ("faces", "both"))
     lazy, eager = faces(photos[2]), both(photos[2])
     assert callable(lazy.whole) and not callable(eager.whole)
     assert (np.asarray(lazy.image) == np.asarray(eager.image)).all()

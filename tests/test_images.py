@@ -15,9 +15,9 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageFile
 from PIL.TiffImagePlugin import IFDRational
 
-from ganchain import exif, images
 from ganchain.errors import PhotoError
-from ganchain.face import Photo
+from ganchain.faces.face import Photo
+from ganchain.photos import exif, images
 from ganchain.tensors import Pixels
 
 TORTURE = Path(__file__).parents[2] / "shared" / "data" / "torture"

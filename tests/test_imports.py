@@ -15,10 +15,11 @@ import h5py
 import pytest
 import torch
 
-from ganchain import manifest, published, registry, store
+from ganchain.chains import registry
+from ganchain.checkpoints import cache, catalogue, manifest
+from ganchain.checkpoints.fetch import fetch
 from ganchain.errors import WeightsError
-from ganchain.fetch import fetch
-from ganchain.pipeline import Pipeline
+from ganchain.pipeline.pipeline import Pipeline
 from tests import layouts
 from tests.test_store import pin
 
@@ -53,25 +54,25 @@ def test_spoilt_files_are_refused_at_once(tmp_path: Path) -> None:
     for paths, reason in spoilt(tmp_path):
         start = time.perf_counter()
         with pytest.raises(WeightsError, match=reason):
-            store.take(paths, "mine")
+            cache.take(paths, "mine")
         assert time.perf_counter() - start < 2 and not manifest.imported(), reason
 
 
 def test_licence_and_side_go_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, (generator, discriminator) = layouts.animegan2(tmp_path)[0], layouts.stargan(tmp_path)
     pin(monkeypatch, "animegan2-celeba-distill", path)
-    entry = store.take([path], "mine")[1]
+    entry = cache.take([path], "mine")[1]
     assert (entry.licence, entry.commercial, entry.side) == ("MIT", "yes", 256)
     assert (make("webtoon", "mine").side, make("webtoon", str(path)).photo_side) == (256, 256)
     assert Pipeline([make("webtoon", "mine")], license_policy="commercial")
     pin(monkeypatch, "stargan-celeba-128", generator)
     with pytest.raises(WeightsError, match="this is not the published 'stargan-celeba-128'"):
-        store.take([generator, discriminator], "stargan-celeba-128")
-    known = published.published()["stargan-celeba-128"]
+        cache.take([generator, discriminator], "stargan-celeba-128")
+    known = catalogue.published()["stargan-celeba-128"]
     for pinned, given in (([generator, discriminator], [generator]), ([generator, path], [generator, discriminator])):
-        files = [published.File(name=file.name, urls=[], sha256=published.digest(file)) for file in pinned]
-        monkeypatch.setitem(published.published(), "stargan-celeba-128", known.model_copy(update={"files": files}))
-        assert store.take(given, side=128)[0] not in published.published()
+        files = [catalogue.File(name=file.name, urls=[], sha256=catalogue.digest(file)) for file in pinned]
+        monkeypatch.setitem(catalogue.published(), "stargan-celeba-128", known.model_copy(update={"files": files}))
+        assert cache.take(given, side=128)[0] not in catalogue.published()
 
 
 def test_files_of_the_same_name_and_other_nestings(tmp_path: Path) -> None:
@@ -79,12 +80,12 @@ def test_files_of_the_same_name_and_other_nestings(tmp_path: Path) -> None:
     for part, path in zip("GD", layouts.stargan(tmp_path), strict=True):
         (tmp_path / part).mkdir()
         paths.append(path.rename(tmp_path / part / "latest.ckpt"))
-    entry = store.take(paths, "both")[1]
+    entry = cache.take(paths, "both")[1]
     assert entry.side == 128 and isinstance(entry.origin, manifest.Source)
-    assert entry.origin.files == {f"{path.parent.name}/latest.ckpt": published.digest(path) for path in paths}
-    assert store.take(layouts.stargan_nnabla(tmp_path, scope=False), "bare", side=128)[1].side == 128
+    assert entry.origin.files == {f"{path.parent.name}/latest.ckpt": catalogue.digest(path) for path in paths}
+    assert cache.take(layouts.stargan_nnabla(tmp_path, scope=False), "bare", side=128)[1].side == 128
     torch.save({"runner": {"model": layouts.state("srgan")}}, tmp_path / "srresnet.pth")
-    assert store.take([tmp_path / "srresnet.pth"], "srresnet-x")[1].architecture == "srresnet"
+    assert cache.take([tmp_path / "srresnet.pth"], "srresnet-x")[1].architecture == "srresnet"
     portrait = str(resources.files("ganchain.weights") / manifest.entry("attributes-portrait").file)
     for weights in ("attributes-portrait", portrait):
         with pytest.raises(ValueError, match=r"weights: .* would not be used"):
@@ -110,7 +111,7 @@ def test_nowhere_to_write_and_no_connection(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.delenv("GANCHAIN_OFFLINE")
     (tmp_path / "cache" / plain).parent.mkdir(exist_ok=True)
     (tmp_path / "cache" / plain).write_text("a file")
-    for write in (lambda: store.take([path], "mine"), lambda: fetch("animegan2-paprika")):
+    for write in (lambda: cache.take([path], "mine"), lambda: fetch("animegan2-paprika")):
         with pytest.raises(WeightsError, match="cannot write"):
             write()
 
@@ -124,6 +125,6 @@ def test_imports_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Path, "replace", slow)
     with ThreadPoolExecutor(4) as pool:
-        entries = list(pool.map(lambda _: store.take([path], "mine")[1], range(4)))
-    assert entries == [manifest.entry("mine")] * 4 and store.problem("mine") is None
+        entries = list(pool.map(lambda _: cache.take([path], "mine")[1], range(4)))
+    assert entries == [manifest.entry("mine")] * 4 and cache.problem("mine") is None
     assert {file.name for file in manifest.cache().iterdir()} == {"mine.json", entries[0].file}

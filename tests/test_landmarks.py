@@ -10,11 +10,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganchain import dlib_detector
-from ganchain.align import Aligner, Detector, similarity
-from ganchain.dlib_detector import BUNDLED, CHIP_SIDE, Box, Chip, Embedder, FivePoints, Landmarks, mirrored, model_file
 from ganchain.errors import WeightsError
-from ganchain.face import Face
+from ganchain.faces import dlib_models
+from ganchain.faces.align import Aligner, Detector, similarity
+from ganchain.faces.dlib_models import (
+    BUNDLED,
+    CHIP_SIDE,
+    Box,
+    Chip,
+    Embedder,
+    FivePoints,
+    Landmarks,
+    mirrored,
+    model_file,
+)
+from ganchain.faces.face import Face
 from ganchain.framing import TEMPLATE
 from ganchain.tensors import Pixels, to_pixels
 from ganchain.train import shape
@@ -100,7 +110,7 @@ def test_a_cut_file_is_refused(tmp_path: Path, astronaut: Pixels, box: Box) -> N
 def test_without_the_extras_the_teachers_and_the_embedder_are_missing(
     monkeypatch: pytest.MonkeyPatch, astronaut: Pixels, box: Box
 ) -> None:
-    monkeypatch.setattr(dlib_detector, "find_spec", lambda name: None)
+    monkeypatch.setattr(dlib_models, "find_spec", lambda name: None)
     assert FivePoints()(astronaut, box).shape == (5, 2)
     with pytest.raises(WeightsError, match=r"pip install 'ganchain\[evaluate\]'"):
         Embedder()

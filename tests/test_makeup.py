@@ -11,11 +11,11 @@ from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor
 
-from ganchain.align import Aligner, Detector
+from ganchain.colour.lab import from_lab, to_lab
+from ganchain.colour.makeup import REGIONS, Look, paint, read_look
+from ganchain.faces.align import Aligner, Detector
 from ganchain.framing import TIGHT
-from ganchain.lab import from_lab, to_lab
-from ganchain.paint import REGIONS, Look, paint, read_look
-from ganchain.pipeline import Pipeline
+from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stages.makeup import LOOKS, Makeup
 from ganchain.tensors import Pixels
 

@@ -18,9 +18,9 @@ from skimage.exposure import match_histograms
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ganchain import manifest
-from ganchain.align import Aligner, Detector
+from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, PhotoError, WeightsError
+from ganchain.faces.align import Aligner, Detector
 from ganchain.framing import TIGHT
 from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.beautygan import GeneratorBranch

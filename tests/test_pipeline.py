@@ -14,11 +14,11 @@ from PIL import Image
 from torch import Tensor
 
 import ganchain
-from ganchain import images
-from ganchain.align import Aligner, Detector
 from ganchain.errors import ChainError, PhotoError, StageError
+from ganchain.faces.align import Aligner, Detector
 from ganchain.framing import HEAD, TIGHT, Framing
-from ganchain.pipeline import Pipeline
+from ganchain.photos import images
+from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 from ganchain.tensors import Pixels
 
@@ -196,7 +196,7 @@ def test_enlarging_scales_photo_alpha_and_later_faces(astronaut: Pixels) -> None
 
 
 def test_enlarging_faces_leaves_the_photo_its_size(astronaut: Pixels) -> None:
-    from ganchain.config import Output
+    from ganchain.chains import Output
 
     result = Pipeline([Double(scope="face")], output=Output(write="both"))(astronaut)
     plain = Pipeline([Same()], output=Output(write="both"))(astronaut)

@@ -52,7 +52,7 @@ def package(tmp_path: Path) -> Path:
 
 
 def ganchain(package: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    code = f"import sys; sys.path.insert(0, {str(package)!r}); from ganchain.cli import main; main()"
+    code = f"import sys; sys.path.insert(0, {str(package)!r}); from ganchain.cli.main import main; main()"
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=package)
 

@@ -19,14 +19,15 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image, PngImagePlugin
 
-from ganchain import Pipeline, images, provenance, signing, xmp
+from ganchain import Pipeline
 from ganchain._version import VERSION
 from ganchain.batch.options import Options
 from ganchain.batch.run import batch
-from ganchain.cli import main
+from ganchain.cli.main import main
 from ganchain.errors import GanchainError, PhotoError
-from ganchain.face import Photo
-from ganchain.provenance import Provenance
+from ganchain.faces.face import Photo
+from ganchain.photos import credentials, images, marks, xmp
+from ganchain.photos.marks import Provenance
 from ganchain.stages.makeup import Makeup
 from ganchain.tensors import Pixels
 
@@ -240,10 +241,10 @@ def test_names_that_xml_cannot_hold(tmp_path: Path) -> None:
 
 
 def test_what_was_generated_stays_generated() -> None:
-    for kind, kept in (("trainedAlgorithmicMedia", "trainedAlgorithmicMedia"), ("digitalCapture", provenance.EDITED)):
+    for kind, kept in (("trainedAlgorithmicMedia", "trainedAlgorithmicMedia"), ("digitalCapture", marks.EDITED)):
         packet = EDITOR.replace(b"digitalCapture", kind.encode())
         assert Provenance.of(MARK.onto(packet)).source_type == kept
-        unmarked = Provenance.of(provenance.after(packet, None))
+        unmarked = Provenance.of(marks.after(packet, None))
         assert unmarked.source_type == (kind if kind == kept else "")
 
 
@@ -361,7 +362,7 @@ def test_what_is_odd_is_read(packet: bytes) -> None:
 )
 def test_marks_of_other_software_are_understood(words: str, small_head: Pixels, tmp_path: Path) -> None:
     packet = f'<rdf:RDF {SPACES}><rdf:Description xmp:CreatorTool="Other 1" {words}/></rdf:RDF>'
-    assert Provenance.of(packet) == Provenance((), "", "", "Other 1", provenance.EDITED)
+    assert Provenance.of(packet) == Provenance((), "", "", "Other 1", marks.EDITED)
     assert Provenance.of(packet).marked and not Provenance.of(packet).own
 
 
@@ -448,12 +449,12 @@ def test_a_signed_picture(suffix: str, photo: Path, signer: tuple[Path, Path], t
     out = signed(tmp_path / f"a.{suffix}", photo, signer)
     assert np.array_equal(np.asarray(Image.open(out)), np.asarray(Image.open(tmp_path / f"a.{suffix}")))
     assert Provenance.of(images.header(out)[2]) == MARK
-    found = signing.read(out)
-    assert found == signing.Credentials("Valid", "signer", ("c2pa.opened", "c2pa.edited"))
+    found = credentials.read(out)
+    assert found == credentials.Credentials("Valid", "signer", ("c2pa.opened", "c2pa.edited"))
     status, text = show(out)
     assert status == 0 and "signed by 'signer'" in text
     (tmp_path / f"c.{suffix}").write_bytes(altered(out.read_bytes()))
-    changed = signing.read(tmp_path / f"c.{suffix}")
+    changed = credentials.read(tmp_path / f"c.{suffix}")
     assert changed is not None and changed.state == "Invalid" and changed.reasons == ("assertion.dataHash.mismatch",)
     assert "NOT valid" in show(tmp_path / f"c.{suffix}")[1]
 
@@ -473,13 +474,13 @@ def test_what_cannot_be_signed(photo: Path, signer: tuple[Path, Path], tmp_path:
     images.write(Photo(images.read(photo).pixels, xmp=MARK.xmp()), tmp_path / "a.jpg")
     certificate, key = signer
     with pytest.raises(PhotoError, match="no mark"):
-        signing.sign(photo, photo, tmp_path / "b.jpg", certificate=certificate, key=key)
+        credentials.sign(photo, photo, tmp_path / "b.jpg", certificate=certificate, key=key)
     with pytest.raises(PhotoError, match="keeps the format"):
-        signing.sign(tmp_path / "a.jpg", photo, tmp_path / "b.png", certificate=certificate, key=key)
+        credentials.sign(tmp_path / "a.jpg", photo, tmp_path / "b.png", certificate=certificate, key=key)
     with pytest.raises(PhotoError, match="overwritten"):
-        signing.sign(tmp_path / "a.jpg", photo, photo, certificate=certificate, key=key)
+        credentials.sign(tmp_path / "a.jpg", photo, photo, certificate=certificate, key=key)
     with pytest.raises(GanchainError, match="cannot be signed"):
-        signing.sign(tmp_path / "a.jpg", photo, tmp_path / "b.jpg", certificate=key, key=key)
+        credentials.sign(tmp_path / "a.jpg", photo, tmp_path / "b.jpg", certificate=key, key=key)
     assert not (tmp_path / "b.jpg").exists()
 
 
@@ -487,11 +488,11 @@ def test_without_the_extra(small_head: Pixels, tmp_path: Path, monkeypatch: pyte
     def missing(name: str) -> None:
         raise ModuleNotFoundError(f"No module named {name!r}")
 
-    monkeypatch.setattr(signing, "import_module", missing)
+    monkeypatch.setattr(credentials, "import_module", missing)
     images.write(Photo(small_head, xmp=MARK.xmp()), tmp_path / "a.png")
-    assert signing.read(tmp_path / "a.png") is None
+    assert credentials.read(tmp_path / "a.png") is None
     with (tmp_path / "a.png").open("ab") as file:  # where some store begins
         file.write(b"....jumb....jumdc2pa\0\x11\0\x10\x80\0\0\xaa\x008\x9bq")
     assert "there, not checked; for that: pip install" in show(tmp_path / "a.png")[1]
     with pytest.raises(GanchainError, match="pip install"):
-        signing.sign(*[tmp_path / "a.png"] * 3, certificate=tmp_path, key=tmp_path)
+        credentials.sign(*[tmp_path / "a.png"] * 3, certificate=tmp_path, key=tmp_path)

@@ -14,13 +14,14 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from ganchain import images, sheet, sheet_page, sheet_rows, sheet_text
-from ganchain.align import Detector
-from ganchain.cli import main
+from ganchain.cli.main import main
 from ganchain.errors import PhotoError
-from ganchain.face import Photo
-from ganchain.provenance import Provenance
-from ganchain.sheet_rows import Pages, Row, Window
+from ganchain.faces.align import Detector
+from ganchain.faces.face import Photo
+from ganchain.photos import images
+from ganchain.photos.marks import Provenance
+from ganchain.sheets import html, people, sheet, text
+from ganchain.sheets.people import Pages, Row, Window
 from ganchain.tensors import Pixels
 
 VOID = {"img", "meta", "br", "link"}
@@ -70,7 +71,7 @@ def embedded(attributes: dict[str, str | None]) -> Image.Image:
 
 
 def drawn(text: str) -> list[str]:
-    ((lines, _),) = sheet_text.fitted([text], 20, 240)
+    ((lines, _),) = text.fitted([text], 20, 240)
     return lines
 
 
@@ -85,7 +86,7 @@ def drawn(text: str) -> list[str]:
     ],
 )
 def test_captions_that_differ_look_different(one: str, other: str, astronaut: Pixels) -> None:
-    (first, _), (second, _) = sheet_text.fitted([one, other], 20, 240)
+    (first, _), (second, _) = text.fitted([one, other], 20, 240)
     assert first != second
     cells = np.asarray(sheet.sheet([[astronaut, astronaut]], captions=[[one, other]], side=128))
     left, right = cells[140:, 4:132], cells[140:, 136:264]
@@ -96,16 +97,16 @@ def test_captions_that_differ_look_different(one: str, other: str, astronaut: Pi
 def test_long_captions_go_over_lines_and_then_lose_their_middle() -> None:
     assert drawn("attributes: hair blond, young, strength 0.8") == ["attributes: hair blond,", "young, strength 0.8"]
     cut = drawn("x" * 200)
-    assert len(cut) == sheet_text.LINES
+    assert len(cut) == text.LINES
     assert "…" in "".join(cut)
     for line in [*cut, *drawn("IMG_20240101_123456_portrait of somebody-final-2.jpg")]:
-        assert sheet_text.font(20).getlength(line) <= 240
+        assert text.font(20).getlength(line) <= 240
 
 
 def test_letters_without_a_font_are_written_in_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheet_text, "FALLBACKS", ())
-    assert sheet_text.writable("né à 山.png\u202f", 20)[0] == "ne a \\u5c71.png "
-    assert sheet_text.writable("a\nb", 20)[0] == "a\\nb"
+    monkeypatch.setattr(text, "FALLBACKS", ())
+    assert text.writable("né à 山.png\u202f", 20)[0] == "ne a \\u5c71.png "
+    assert text.writable("a\nb", 20)[0] == "a\\nb"
 
 
 def test_rows_are_evenly_spaced_and_pictures_keep_their_shape(astronaut: Pixels) -> None:
@@ -168,7 +169,7 @@ def test_a_page_stands_alone(astronaut: Pixels) -> None:
         ("a <b> & \udcff.png", [small, small[::-1], small[:, ::-1]]),
         ("none.png: no face", [small, None, None]),
     ]
-    text = sheet_page.page('<t> "1"', ["photo", "makeup: <rose>", "upscale"], rows, [small, small])
+    text = html.page('<t> "1"', ["photo", "makeup: <rose>", "upscale"], rows, [small, small])
     text.encode("utf-8")
     self_contained(text)
     page = Read(text)
@@ -184,7 +185,7 @@ def test_a_page_stands_alone(astronaut: Pixels) -> None:
 
 
 def test_the_slider_needs_no_inline_styles() -> None:
-    text = (Path(sheet_page.__file__).parent / "slider.js").read_text(encoding="utf-8")
+    text = (Path(html.__file__).parent / "slider.js").read_text(encoding="utf-8")
     assert "adoptedStyleSheets" in text and 'role: "slider"' in text
     assert "<style" not in text and "innerHTML" not in text and 'setAttribute("style"' not in text
     assert "</script" not in text.lower()
@@ -192,7 +193,7 @@ def test_the_slider_needs_no_inline_styles() -> None:
 
 @pytest.mark.parametrize("suffix", [".png", ".html"])
 def test_many_rows_go_over_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
-    monkeypatch.setattr(sheet_rows, "PAGE_ROWS" if suffix == ".html" else "ROWS", 2)
+    monkeypatch.setattr(people, "PAGE_ROWS" if suffix == ".html" else "ROWS", 2)
     pages = Pages(tmp_path / f"s{suffix}", ["photo", "b"], title="t")
     cell = np.zeros((8, 8, 3), np.uint8)
     for number in range(5):
@@ -254,7 +255,7 @@ def test_run_draws_a_row_a_face(
     window = Window.head(Detector()(photo.pixels)[0], photo.size)
     files = ("photos/a-two.png", "steps/a-two-1-attributes.png", "out/a-two-two.png")
     for picture, file in zip(pictures[:3], files, strict=True):
-        expected = window.shown(images.read(file), sheet_rows.PAGE_SIDE).astype(int)
+        expected = window.shown(images.read(file), people.PAGE_SIDE).astype(int)
         assert np.abs(np.asarray(embedded(picture)) - expected).mean() < 2.5  # JPEG
 
 
@@ -266,7 +267,7 @@ def test_run_draws_pictures_by_their_suffix(photo_file: Path, tmp_path: Path, mo
         assert done.exit_code == 0, done.output
         with Image.open(name) as image:
             assert image.format == kind
-            assert image.width > 3 * sheet_rows.SIDE > image.height
+            assert image.width > 3 * people.SIDE > image.height
         said = Provenance.of(images.header(Path(name))[2])
         assert said.marked and said.chain == "rose"
     done = CliRunner().invoke(main, ["run", "rose.yaml", str(photo_file), "--sheet", str(photo_file)])

@@ -15,13 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganchain import checkpoints, edits
-from ganchain.adapters.spandrel import FFHQ, Spandrel
+from ganchain.checkpoints import foreign
 from ganchain.errors import WeightsError
-from ganchain.face import Photo
+from ganchain.faces.face import Photo
 from ganchain.nets import spandrel as network
 from ganchain.nets.spandrel import SpandrelModel, _import_spandrel
 from ganchain.nets.upscaler import Upscaler
+from ganchain.pipeline import apply
+from ganchain.published.spandrel import FFHQ, Spandrel
 from ganchain.tensors import Pixels, resize, to_faces
 
 if find_spec("spandrel") is None:
@@ -78,7 +79,7 @@ def published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def imported(tree: Mapping[str, Any], folder: Path, **how: Any) -> dict[str, Tensor]:
     """``tree`` saved as a torch file, read and recognised."""
     torch.save(tree, folder / "net.pth", **how)
-    (flat,) = checkpoints.read(folder / "net.pth").values()
+    (flat,) = foreign.read(folder / "net.pth").values()
     tensors = SpandrelModel.recognise(flat)
     assert tensors is not None
     return tensors
@@ -179,7 +180,7 @@ def test_factor_must_be_the_network_s() -> None:
 def test_whole_photos(upscale: int, side: int, landscape: Pixels) -> None:
     net = compact(upscale)
     photo = Photo(landscape[:, 50:350].copy(), None)
-    edited, _ = edits.whole(Spandrel(net.state_dict()), "upscale", photo, [], torch.device("cpu"))
+    edited, _ = apply.whole(Spandrel(net.state_dict()), "upscale", photo, [], torch.device("cpu"))
     assert edited.pixels.shape == (side, side, 3)
     wanted = expected(net, to_faces(photo.pixels))
     assert (to_faces(edited.pixels) - wanted).abs().max() < 0.02

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from ganchain import manifest, registry
-from ganchain.align import Aligner, Detector
+from ganchain.chains import registry
+from ganchain.checkpoints import manifest
+from ganchain.faces.align import Aligner, Detector
 from ganchain.framing import TIGHT
-from ganchain.pipeline import Pipeline
+from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 from ganchain.tensors import Pixels, resize
 

@@ -16,12 +16,12 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from ganchain import manifest, published, store
-from ganchain.cli import main
+from ganchain.checkpoints import cache, catalogue, manifest
+from ganchain.checkpoints.catalogue import File, Published
+from ganchain.checkpoints.fetch import fetch
+from ganchain.cli.main import main
 from ganchain.errors import ChainError, WeightsError
-from ganchain.fetch import fetch
-from ganchain.pipeline import Pipeline
-from ganchain.published import File, Published
+from ganchain.pipeline.pipeline import Pipeline
 from ganchain.tensors import Pixels
 from tests import layouts
 from tests.layouts import LAYOUTS
@@ -31,11 +31,11 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def left_over(cache: Path) -> list[str]:
+def left_over(folder: Path) -> list[str]:
     """What lies in the cache that belongs to no entry."""
     entries = manifest.imported()
     known = {f"{key}.json" for key in entries} | {entry.file for entry in entries.values()}
-    return [path.name for path in cache.rglob("*") if path.name not in known] if cache.exists() else []
+    return [path.name for path in folder.rglob("*") if path.name not in known] if folder.exists() else []
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -58,25 +58,25 @@ def test_every_layout_is_imported(tmp_path: Path, layout: str) -> None:
 
 
 def test_a_tensorflow_bundle_is_known_by_index_and_data(tmp_path: Path) -> None:
-    _, entry = store.take(layouts.beautygan(tmp_path))
+    _, entry = cache.take(layouts.beautygan(tmp_path))
     assert isinstance(entry.origin, manifest.Source)
     assert set(entry.origin.files) == {"model.index", "model.data-00000-of-00001"}
 
 
 def test_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = layouts.animegan2(tmp_path)[0]
-    assert store.take([path])[0] == "celeba-distill"  # of the file's name: the digest is not the published one
+    assert cache.take([path])[0] == "celeba-distill"  # of the file's name: the digest is not the published one
     with pytest.raises(WeightsError, match=r"not the published 'animegan2-celeba-distill': digest .*another --as KEY"):
-        store.take([path], "animegan2-celeba-distill")
+        cache.take([path], "animegan2-celeba-distill")
     with pytest.raises(WeightsError, match="key of bundled weights"):
-        store.take([path], "webtoon")
+        cache.take([path], "webtoon")
     for bad in ("../evil", "a/b", ".hidden", "002000"):
         with pytest.raises(WeightsError, match="a key begins with a letter"):
-            store.take([path], bad)
+            cache.take([path], bad)
     with pytest.raises(WeightsError, match="'srgan' is a srresnet network, not animegan2"):
-        store.take([path], "srgan")
+        cache.take([path], "srgan")
     pin(monkeypatch, "animegan2-celeba-distill", path)
-    assert store.take([path])[0] == "animegan2-celeba-distill"
+    assert cache.take([path])[0] == "animegan2-celeba-distill"
     assert manifest.terms("animegan2-celeba-distill") == ("MIT", "yes")
     assert manifest.terms(str(path)) == ("MIT", "yes")
     assert manifest.load(str(path)).side == 256
@@ -86,41 +86,41 @@ def pin(monkeypatch: pytest.MonkeyPatch, key: str, path: Path) -> None:
     """Let ``path`` be the published file of ``key``."""
     binary = path.read_bytes()
     blob = sha1(b"blob %d\0" % len(binary) + binary).hexdigest()
-    known = published.published()[key]
+    known = catalogue.published()[key]
     file = known.files[0].model_copy(update={"git_blob": blob})
-    monkeypatch.setitem(published.published(), key, known.model_copy(update={"files": [file]}))
+    monkeypatch.setitem(catalogue.published(), key, known.model_copy(update={"files": [file]}))
 
 
 def test_a_key_is_not_given_to_other_weights(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     path, other = layouts.animegan2(tmp_path)[0], layouts.srgan(tmp_path / "other")[0]
-    store.take([path], "mine")
-    store.take([path], "mine")  # the same again
+    cache.take([path], "mine")
+    cache.take([path], "mine")  # the same again
     with pytest.raises(WeightsError, match=r"'mine' is taken by other weights, made of celeba_distill\.pt"):
-        store.take([other], "mine")
+        cache.take([other], "mine")
     assert manifest.entry("mine").architecture == "animegan2"
 
 
 def test_a_generator_alone_does_not_tell_its_side(tmp_path: Path) -> None:
     generator, discriminator = layouts.stargan(tmp_path)
     with pytest.raises(WeightsError, match="does not tell the side"):
-        store.take([generator])
-    assert store.take([generator], "mine", side=256)[1].side == 256
-    assert store.take([generator], "stargan-celeba-256")[1].side == 256
+        cache.take([generator])
+    assert cache.take([generator], "mine", side=256)[1].side == 256
+    assert cache.take([generator], "stargan-celeba-256")[1].side == 256
     with pytest.raises(WeightsError, match="trained at 128 px, not 256"):
-        store.take([generator, discriminator], "stargan-celeba-256")
-    assert store.take([generator], "stargan-celeba-128")[1].side == 128
+        cache.take([generator, discriminator], "stargan-celeba-256")
+    assert cache.take([generator], "stargan-celeba-128")[1].side == 128
     assert "discriminator.conv2.weight" not in manifest.tensors("stargan-celeba-128")
-    store.take([generator, discriminator], "stargan-celeba-128")  # the missing part may follow
+    cache.take([generator, discriminator], "stargan-celeba-128")  # the missing part may follow
     assert "discriminator.conv2.weight" in manifest.tensors("stargan-celeba-128")
     with pytest.raises(WeightsError, match=r"200000-D\.ckpt: this is StarGAN's discriminator alone"):
-        store.take([discriminator], "half")
+        cache.take([discriminator], "half")
 
 
 def test_verify_names_what_was_changed(tmp_path: Path) -> None:
-    store.take(layouts.animegan2(tmp_path), "mine")
-    store.take(layouts.srgan(tmp_path), "yours")
-    store.take(layouts.srgan(tmp_path), "third")
+    cache.take(layouts.animegan2(tmp_path), "mine")
+    cache.take(layouts.srgan(tmp_path), "yours")
+    cache.take(layouts.srgan(tmp_path), "third")
     file = manifest.cache() / manifest.entry("mine").file
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     (manifest.cache() / "yours.json").write_text("{")
@@ -185,7 +185,7 @@ def offer(monkeypatch: pytest.MonkeyPatch, server: str, paths: list[Path], mirro
         page="https://example.org/toy",
         files=files,
     )
-    monkeypatch.setitem(published.published(), "toy", toy)
+    monkeypatch.setitem(catalogue.published(), "toy", toy)
 
 
 def test_fetch_goes_on_to_the_mirror_that_is_right(
@@ -205,7 +205,7 @@ def test_fetch_goes_on_to_the_mirror_that_is_right(
     file = manifest.cache() / manifest.entry("toy").file
     file.write_bytes(file.read_bytes()[:100])
     assert run("weights", "fetch", "toy").exit_code == 0  # a spoilt one is fetched again
-    assert store.problem("toy") is None
+    assert cache.problem("toy") is None
 
 
 def test_fetch_of_several_files_and_of_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str) -> None:
@@ -260,7 +260,7 @@ def test_offline_opens_no_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     done = run("weights", "fetch", "animegan2-paprika", *option)
     assert done.exit_code == 1
     assert "offline: 'animegan2-paprika' was not fetched. Get paprika.pt from https://github.com/" in done.output
-    store.take(layouts.animegan2(tmp_path), "mine")
+    cache.take(layouts.animegan2(tmp_path), "mine")
     assert run("weights", "fetch", "mine", *option).exit_code == 0  # it is here
     assert run("weights", "list").exit_code == 0
 
@@ -306,7 +306,7 @@ CHAINS = {
 def test_imported_networks_run(tmp_path: Path, astronaut: Pixels, stage: str) -> None:
     key, write = CHAINS[stage]
     (tmp_path / "files").mkdir()
-    store.take(write(tmp_path / "files"), f"my-{key}")
+    cache.take(write(tmp_path / "files"), f"my-{key}")
     Image.fromarray(astronaut[:, ::-1]).save(tmp_path / "reference.png")
     photo = astronaut[:280, 80:400]
     result = chain(tmp_path, stage.replace(f"weights: {key}", f"weights: my-{key}"))(photo)
@@ -328,10 +328,10 @@ def test_imported_networks_run(tmp_path: Path, astronaut: Pixels, stage: str) ->
 
 def test_style_pictures_are_made_from_a_seed(tmp_path: Path, small_head: Pixels) -> None:
     (tmp_path / "files").mkdir()
-    store.take(layouts.swapping_autoencoder(tmp_path / "files"), "swap")
+    cache.take(layouts.swapping_autoencoder(tmp_path / "files"), "swap")
     with pytest.raises(ChainError, match=r"style: these weights take the style of a picture.*fetch stylegan2-naver"):
         chain(tmp_path, "webtoon: {weights: swap, seed: 1}")
-    store.take(layouts.stylegan2(tmp_path / "files"), "maker")
+    cache.take(layouts.stylegan2(tmp_path / "files"), "maker")
     pictures = [
         np.asarray(chain(tmp_path, f"webtoon: {{weights: swap, seed: {seed}, style_weights: maker}}")(small_head).image)
         for seed in (1, 1, 2)
@@ -370,13 +370,13 @@ def full_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("full")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANCHAIN_CACHE", str(folder / "cache"))
-        store.take(layouts.stargan(folder)[:1], "stargan-celeba-128")
+        cache.take(layouts.stargan(folder)[:1], "stargan-celeba-128")
         (manifest.cache() / "stargan-celeba-128.json").rename(manifest.cache() / "generator.json")
-        store.take(layouts.beautygan(folder), "beauty")
-        store.take(layouts.animegan2(folder), "anime")
-        store.take(layouts.swapping_autoencoder(folder), "swap")
-        store.take(layouts.stylegan2(folder), "maker")
-        store.take(layouts.srgan(folder), "srgan-x")
+        cache.take(layouts.beautygan(folder), "beauty")
+        cache.take(layouts.animegan2(folder), "anime")
+        cache.take(layouts.swapping_autoencoder(folder), "swap")
+        cache.take(layouts.stylegan2(folder), "maker")
+        cache.take(layouts.srgan(folder), "srgan-x")
     return folder / "cache"
 
 
@@ -418,8 +418,8 @@ def test_the_dry_run_shows_the_network_that_runs(
 
 
 def test_published_catalogue() -> None:
-    for key, checkpoint in published.published().items():
-        assert checkpoint.architecture in store.architectures.ARCHITECTURES, key
+    for key, checkpoint in catalogue.published().items():
+        assert checkpoint.architecture in cache.architectures.ARCHITECTURES, key
         assert key not in manifest.bundled()
         for file in checkpoint.files:
             assert file.urls and all(url.startswith("https://") for url in file.urls)

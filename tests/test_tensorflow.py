@@ -19,11 +19,11 @@ from torch import Tensor
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"}  # as the adapter has it
 tf: Any = pytest.importorskip("tensorflow")
 
-from ganchain import tf_bundle  # noqa: E402
-from ganchain.adapters.tensorflow_graph import TensorFlowGraph  # noqa: E402
+from ganchain.checkpoints import tensorflow  # noqa: E402
 from ganchain.errors import WeightsError  # noqa: E402
 from ganchain.nets.beautygan import BeautyGAN  # noqa: E402
-from ganchain.pipeline import Pipeline  # noqa: E402
+from ganchain.pipeline.pipeline import Pipeline  # noqa: E402
+from ganchain.published.tensorflow_graph import TensorFlowGraph  # noqa: E402
 from ganchain.tensors import Pixels  # noqa: E402
 from tests.bundles import with_training, write_bundle  # noqa: E402
 from tests.formula import published  # noqa: E402
@@ -117,14 +117,14 @@ def faces(count: int, seed: int) -> Tensor:
 
 
 def in_torch(model: Path) -> BeautyGAN:
-    tensors = BeautyGAN.recognise(tf_bundle.read(model))
+    tensors = BeautyGAN.recognise(tensorflow.read(model))
     assert tensors is not None
     return BeautyGAN.from_tensors(tensors).eval()
 
 
 def test_our_reader_reads_what_tensorflow_saves(model: Path) -> None:
     expected = with_training(published("beautygan_tf1"))
-    read = tf_bundle.read(model)
+    read = tensorflow.read(model)
     assert read.keys() == expected.keys()
     assert all(np.array_equal(read[name].numpy(), value) for name, value in expected.items())
 

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 import torch
 
-from ganchain import tf_bundle
-from ganchain.adapters.tensorflow_graph import TensorFlowGraph
+from ganchain.checkpoints import tensorflow
 from ganchain.errors import WeightsError
+from ganchain.published.tensorflow_graph import TensorFlowGraph
 from tests.bundles import crc32c, entry, field, header, masked, table, varint, with_training, write_bundle
 from tests.formula import SHAPES, published
 
@@ -43,10 +43,10 @@ def of_generator(name: str) -> bool:
 
 
 def test_checksum() -> None:
-    assert tf_bundle._masked_crc32c(b"123456789") == masked(0xE3069283) == masked(crc32c(b"123456789"))
+    assert tensorflow._masked_crc32c(b"123456789") == masked(0xE3069283) == masked(crc32c(b"123456789"))
     for size in (*range(20), 1023, 65535, 65537, 300_001):
         data = BITS.bytes(size)
-        assert tf_bundle._masked_crc32c(data) == masked(crc32c(data)), size
+        assert tensorflow._masked_crc32c(data) == masked(crc32c(data)), size
 
 
 def test_writer_makes_the_published_layout() -> None:
@@ -72,7 +72,7 @@ def test_writer_makes_the_published_layout() -> None:
 def test_what_was_written_is_read(tmp_path: Path, block: int) -> None:
     many = SMALL | {f"generator/layer_{i}/gamma": np.full(3, i, np.float32) for i in range(100)}
     write_bundle(tmp_path / "model", many, block=block)
-    read = tf_bundle.read(tmp_path)
+    read = tensorflow.read(tmp_path)
     assert list(read) == sorted(many)
     assert all(torch.equal(read[name], torch.from_numpy(np.asarray(many[name]))) for name in many)
     assert {tensor.dtype for tensor in read.values()} == {torch.float32}
@@ -84,30 +84,30 @@ def test_only_wanted_tensors_are_read(bundle: Path) -> None:
     raw = bytearray(data.read_bytes())
     raw[raw.index(SMALL["generator/kernel/Adam"].tobytes()) + 9] ^= 1
     data.write_bytes(raw)
-    assert tf_bundle.read(bundle, of_generator).keys() == {f"generator/{n}" for n in ("scalar", "bias", "kernel")}
+    assert tensorflow.read(bundle, of_generator).keys() == {f"generator/{n}" for n in ("scalar", "bias", "kernel")}
     with pytest.raises(WeightsError, match=r"model\.index: .*checksum"):
-        tf_bundle.read(bundle)
+        tensorflow.read(bundle)
 
 
 def test_a_bundle_goes_by_many_names(bundle: Path) -> None:
     Path(f"{bundle}.meta").touch()
     for path in (bundle, bundle.parent, *(Path(f"{bundle}.{end}") for end in ("index", "meta", "data-00000-of-00001"))):
-        assert tf_bundle.prefix(path) == bundle, path
+        assert tensorflow.prefix(path) == bundle, path
     for other in (bundle.parent / "checkpoint", bundle.parent / "other.index", bundle.parent.parent, Path("nowhere")):
-        assert tf_bundle.prefix(other) is None
+        assert tensorflow.prefix(other) is None
     (bundle.parent / "later.index").touch()
-    assert tf_bundle.prefix(bundle.parent) == bundle  # of several, the published name
+    assert tensorflow.prefix(bundle.parent) == bundle  # of several, the published name
     bundle.mkdir()
-    assert tf_bundle.prefix(bundle) == bundle
+    assert tensorflow.prefix(bundle) == bundle
     with pytest.raises(WeightsError, match="no TensorFlow checkpoint"):
-        tf_bundle.read(bundle.parent.parent)
+        tensorflow.read(bundle.parent.parent)
 
 
 def test_the_real_generator_is_read_quickly(tmp_path: Path) -> None:
     generator = published("beautygan_tf1")
     write_bundle(tmp_path / "model", with_training(generator, slots=False))
     begin = time.perf_counter()
-    read = tf_bundle.read(tmp_path, of_generator)
+    read = tensorflow.read(tmp_path, of_generator)
     assert time.perf_counter() - begin < 2
     assert read.keys() == generator.keys()
     assert all(np.array_equal(read[name].numpy(), generator[name]) for name in generator)
@@ -118,7 +118,7 @@ def refused(path: Path, match: str, wanted: Callable[[str], bool] | None = None)
     tracemalloc.start()
     try:
         with pytest.raises(WeightsError, match=match):
-            tf_bundle.read(path, wanted)
+            tensorflow.read(path, wanted)
         assert tracemalloc.get_traced_memory()[1] < 50e6
     finally:
         tracemalloc.stop()
@@ -226,7 +226,7 @@ def test_a_pickle_in_disguise_is_not_run(tmp_path: Path, monkeypatch: pytest.Mon
 def test_other_types_are_left_out_unless_wanted(tmp_path: Path) -> None:
     (tmp_path / "model.index").write_bytes(table({"": header(), "a": two(), "global_step": two(offset=8, dtype=9)}))
     (tmp_path / "model.data-00000-of-00001").write_bytes(TWO.tobytes() * 2)
-    assert tf_bundle.read(tmp_path).keys() == {"a"}
+    assert tensorflow.read(tmp_path).keys() == {"a"}
     refused(tmp_path, r"'global_step'.*type 9", lambda name: True)
 
 
@@ -253,7 +253,7 @@ def test_without_tensorflow_the_cure_is_named(bundle: Path, monkeypatch: pytest.
 def unharmed(bundle: Path) -> bool:
     """Whether what is read is what was written; a refusal is as good, anything else fails the test."""
     try:
-        read = tf_bundle.read(bundle)
+        read = tensorflow.read(bundle)
     except WeightsError:
         return False
     return all(torch.equal(tensor, torch.from_numpy(np.asarray(SMALL[name]))) for name, tensor in read.items())
@@ -295,7 +295,7 @@ def test_flipped_bytes_behind_right_checksums(tmp_path: Path) -> None:
             changed[value][dice.randrange(len(changed[value]))] = dice.randrange(256)
         (tmp_path / "model.index").write_bytes(table({key: bytes(value) for key, value in changed.items()}))
         try:
-            read = tf_bundle.read(tmp_path)
+            read = tensorflow.read(tmp_path)
         except WeightsError:
             continue
         assert all(tensor.numel() == 2 for tensor in read.values())

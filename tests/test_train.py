@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from ganchain import manifest
+from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, GanchainError, PhotoError
 from ganchain.nets.unet import UNet
 from ganchain.nets.upscaler import Upscaler

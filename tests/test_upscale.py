@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganchain import manifest
+from ganchain.checkpoints import manifest
 from ganchain.nets.upscaler import Upscaler
 from ganchain.stages.upscale import Upscale as Stage
 from ganchain.tensors import Pixels, bicubic, to_faces

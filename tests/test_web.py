@@ -20,15 +20,15 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from ganchain import Pipeline, config
-from ganchain.cli import main
+from ganchain import Pipeline, chains
+from ganchain.cli.main import main
 from ganchain.errors import ChainError, GanchainError
 from ganchain.tensors import Pixels
 
 httpx = pytest.importorskip("httpx", reason="the extra web is not installed")
 uvicorn = pytest.importorskip("uvicorn", reason="the extra web is not installed")
 
-from ganchain.web import chains  # noqa: E402
+from ganchain.web import submitted  # noqa: E402
 from ganchain.web.app import PAGE, app  # noqa: E402
 from ganchain.web.jobs import Ended, Job, Queue  # noqa: E402
 from ganchain.web.server import listen  # noqa: E402
@@ -114,7 +114,7 @@ def test_the_page_and_its_parts(ask: Any) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
     page = ask.get("/").text
     assert "http://" not in page and "https://" not in page  # works offline
-    assert {chain["name"] for chain in ask.get("/chains").json()} == set(config.bundled())
+    assert {chain["name"] for chain in ask.get("/chains").json()} == set(chains.bundled())
     stages = {stage["name"]: stage for stage in ask.get("/stages").json()}
     assert {"makeup", "attributes", "webtoon", "upscale"} <= set(stages)
     assert stages["webtoon"]["options"]["weights"]["keys"][0] == "webtoon"
@@ -153,7 +153,7 @@ def test_run_answers_in_json_and_zip(ask: Any, photo: bytes) -> None:
     assert both.headers["content-type"] == "application/zip"
     archive = zipfile.ZipFile(io.BytesIO(both.content))
     assert archive.namelist() == ["a-chain.jpg", "a-chain-face0.jpg", "report.json", "chain.yaml"]
-    assert config.parse(archive.read("chain.yaml").decode(), "chain.yaml", Path()).output.write == "both"
+    assert chains.parse(archive.read("chain.yaml").decode(), "chain.yaml", Path()).output.write == "both"
 
 
 def test_a_job_by_steps(ask: Any, photo: bytes, small_head: Pixels) -> None:
@@ -345,7 +345,7 @@ def test_files_of_the_server_s_folder_are_no_chains(
 
 
 def job_of(key: str, folder: Path) -> Job:
-    chain = config.parse(ROSE, "rose.yaml", folder)
+    chain = chains.parse(ROSE, "rose.yaml", folder)
     (folder / key).mkdir(parents=True)
     uploads = Uploads(Limits())
     image = io.BytesIO(png(np.zeros((40, 40, 3), np.uint8)))
@@ -469,14 +469,14 @@ def test_names(given: str, name: str) -> None:
     assert file_name(given) == name
 
 
-@pytest.mark.parametrize("name", config.bundled())
+@pytest.mark.parametrize("name", chains.bundled())
 def test_a_tidied_chain_is_the_same_chain(name: str, tmp_path: Path) -> None:
-    text = config.find(name).read_text()
-    one, other = (config.parse(each, "c.yaml", tmp_path) for each in (text, chains.tidied(text)))
+    text = chains.find(name).read_text()
+    one, other = (chains.parse(each, "c.yaml", tmp_path) for each in (text, submitted.tidied(text)))
     assert [(spec.name, spec.options) for spec in one.stages] == [(spec.name, spec.options) for spec in other.stages]
     assert (one.faces, one.output) == (other.faces, other.output)
     with pytest.raises(ChainError):
-        chains.tidied("[")
+        submitted.tidied("[")
 
 
 @pytest.mark.parametrize("text", ["stages: 3", "stages: [3, {makeup: 4}]\noutput: x", "{}", "faces: {a: b}"])
@@ -494,7 +494,7 @@ def test_an_address_that_is_taken_is_said(server: Any) -> None:
 def test_pipelines_stay_loaded(ask: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     made, make = list[str](), Pipeline.from_chain
 
-    def counted(described: config.Chain, **options: Any) -> Pipeline:
+    def counted(described: chains.Chain, **options: Any) -> Pipeline:
         made.append(described.source)
         return make(described, **options)
 

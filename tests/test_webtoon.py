@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from ganchain import registry
-from ganchain.dlib_detector import HogDetector, Landmarks, Points
-from ganchain.pipeline import Pipeline
+from ganchain.chains import registry
+from ganchain.faces.dlib_models import HogDetector, Landmarks, Points
+from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 from ganchain.stages.webtoon import DEPTH, LOOKS, coloured, inked, layers
 from ganchain.stages.webtoon import Webtoon as Drawing

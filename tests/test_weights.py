@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 
 import ganchain
-from ganchain import manifest
+from ganchain.checkpoints import manifest
 from ganchain.errors import WeightsError
 from ganchain.evaluate.report import WANTED
 

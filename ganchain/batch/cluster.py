@@ -20,7 +20,7 @@ from typing import Any, Self
 from ganchain.batch import memory
 from ganchain.batch.pool import AHEAD, Answer, Lost
 from ganchain.batch.worker import Outcome, Settings, Worker
-from ganchain.config import Chain
+from ganchain.chains import Chain
 from ganchain.errors import GanchainError
 
 LOCAL = "local"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ganchain.batch.journal import combined
-from ganchain.config import Chain
-from ganchain.provenance import chain_hash
+from ganchain.chains import Chain
+from ganchain.photos.marks import chain_hash
 
 
 def chain_key(chain: Chain, weights: Iterable[str], template: str) -> str:

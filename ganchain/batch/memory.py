@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from ganchain import tiles as tiling
+from ganchain.pipeline import tiles as tiling
 from ganchain.stage import Stage
 
 WORKER = 700 << 20  # bytes: a worker that has its networks and has done small photos

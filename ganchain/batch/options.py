@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ganchain.batch.names import TEMPLATE
+from ganchain.checkpoints.manifest import Policy
 from ganchain.engines import choice
 from ganchain.errors import ChainError, EngineError, available
-from ganchain.manifest import Policy
 
 
 @dataclass(frozen=True)

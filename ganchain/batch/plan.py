@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ganchain import images
 from ganchain.errors import PhotoError
+from ganchain.photos import images
 
 
 @dataclass(frozen=True)

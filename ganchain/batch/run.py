@@ -15,7 +15,7 @@ import psutil
 import torch
 from filelock import FileLock, Timeout
 
-from ganchain import config, images
+from ganchain import chains
 from ganchain.batch import journal, memory
 from ganchain.batch.cluster import Cluster
 from ganchain.batch.journal import Journal, Record
@@ -27,9 +27,10 @@ from ganchain.batch.plan import Globs, Inputs, Item, find
 from ganchain.batch.pool import Pool
 from ganchain.batch.summary import Summary
 from ganchain.batch.worker import LOCK, MARK, Settings, Worker
-from ganchain.config import Chain
+from ganchain.chains import Chain
 from ganchain.errors import PhotoError
-from ganchain.pipeline import Pipeline
+from ganchain.photos import images
+from ganchain.pipeline.pipeline import Pipeline
 
 PART = re.compile(rf"\.{MARK}[0-9a-f]{{32}}\.part")
 CUDA_WORKERS, CUDA_GROUP = 2, 8
@@ -61,7 +62,7 @@ def plan(chain: str | Path | Chain, inputs: Sequence[Path], out: Path, record: J
     Raises:
         GanchainError: the chain, an input, a glob or the name is wrong, or there are no photos.
     """
-    described = chain if isinstance(chain, Chain) else config.load(chain)
+    described = chain if isinstance(chain, Chain) else chains.load(chain)
     suffix = images.suffix_of(described.output.format)[1:]
     names = Names(options.name, Path(described.source).stem, suffix, described.output.write != "photo")
     entries = record.entries.values()

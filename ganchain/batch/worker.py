@@ -13,22 +13,23 @@ import cv2
 import numpy as np
 import torch
 
-from ganchain import images, outputs
 from ganchain._version import VERSION
-from ganchain.align import Aligner
 from ganchain.batch import journal, memory
 from ganchain.batch.journal import Record
 from ganchain.batch.key import photo_key
 from ganchain.batch.plan import Item
-from ganchain.config import Chain, Output
-from ganchain.dlib_detector import Embedder
+from ganchain.chains import Chain, Output
+from ganchain.checkpoints.manifest import Policy
 from ganchain.engines.choice import probe
 from ganchain.errors import GanchainError, PhotoError
-from ganchain.face import Face
+from ganchain.faces.align import Aligner
+from ganchain.faces.dlib_models import Embedder
+from ganchain.faces.face import Face
 from ganchain.framing import TIGHT
-from ganchain.manifest import Policy
-from ganchain.pipeline import Pipeline
-from ganchain.result import Result, Stopwatch
+from ganchain.photos import images
+from ganchain.pipeline import outputs
+from ganchain.pipeline.pipeline import Pipeline
+from ganchain.pipeline.result import Result, Stopwatch
 from ganchain.tensors import to_pixels
 
 MARK = "batch-"  # our part files: .batch-HEX.part

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ganchain.config import Chain
+from ganchain.chains import Chain
 from ganchain.engines.choice import Choice, Measured, probe
 from ganchain.engines.half import dtype
-from ganchain.pipeline import Pipeline
+from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 
 

@@ -10,14 +10,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ganchain import config, images, outputs
+from ganchain import chains
 from ganchain.batch.plan import find
 from ganchain.bench.costs import StageCost, costs
 from ganchain.bench.machine import Peak, machine, matrix_products
 from ganchain.bench.throughput import Throughput, of_chain
 from ganchain.errors import FaceError, PhotoError
-from ganchain.pipeline import Pipeline
-from ganchain.result import Stopwatch
+from ganchain.photos import images
+from ganchain.pipeline import outputs
+from ganchain.pipeline.pipeline import Pipeline
+from ganchain.pipeline.result import Stopwatch
 
 RUNS = 3
 NOWHERE = Path(".ganchain-bench")  # what is looked for in the inputs' place of outputs: there are none
@@ -84,7 +86,7 @@ def measure(
     Raises:
         GanchainError: the chain or the engine is wrong, there are no photos, one cannot be read, or no face is in any.
     """
-    described = config.load(chain)
+    described = chains.load(chain)
     sources = [item.source for item in find(photos, NOWHERE).items if _readable(item.source)]
     if not sources:
         raise PhotoError(f"no photo that can be read in {', '.join(map(str, photos))}")

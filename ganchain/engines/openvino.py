@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganchain import manifest
+from ganchain.checkpoints import manifest
 from ganchain.engines.seam import Function, Kernel, tensors_of, with_tensors
 from ganchain.errors import EngineError
 

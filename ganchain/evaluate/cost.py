@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from ganchain import architectures, manifest
+from ganchain.checkpoints import architectures, manifest
 from ganchain.evaluate.edits import EDITS
 
 SIDE = 256  # px, of a picture for networks that take any side

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ganchain import architectures, manifest, registry
-from ganchain.align import Aligner, Detector
-from ganchain.dlib_detector import Embedder
+from ganchain.chains import registry
+from ganchain.checkpoints import architectures, manifest
 from ganchain.errors import PhotoError
-from ganchain.face import Face
+from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.dlib_models import Embedder
+from ganchain.faces.face import Face
 from ganchain.framing import TIGHT
-from ganchain.pipeline import Pipeline
+from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 from ganchain.tensors import Pixels, to_faces, to_pixels
 from ganchain.train.age_gender import targets

@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, Subset
 
-from ganchain import manifest, sheet
+from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, available
 from ganchain.evaluate import edits, standard
 from ganchain.evaluate.cost import cost
 from ganchain.evaluate.edits import EDITS, Edit, People
+from ganchain.sheets import sheet
 from ganchain.tensors import resize, to_faces, to_pixels
 from ganchain.train import recipes
 

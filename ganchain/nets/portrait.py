@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganchain.lab import from_lab, to_lab
+from ganchain.colour.lab import from_lab, to_lab
 from ganchain.nets.unet import UNet
 from ganchain.tensors import resize
 

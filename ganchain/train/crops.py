@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ganchain import framing as windows
-from ganchain import images
-from ganchain.align import Aligner, Detector
 from ganchain.errors import ChainError, PhotoError, available
-from ganchain.face import Face, Photo
+from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.face import Face, Photo
 from ganchain.framing import Framing
+from ganchain.photos import images
 from ganchain.tensors import to_pixels
 from ganchain.train.data import CROPS
 

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ganchain.lab import to_lab
+from ganchain.colour.hair import DYES, dye, moments, ramp, strands
+from ganchain.colour.lab import to_lab
 from ganchain.nets.unet import UNet
-from ganchain.recolour import DYES, dye, moments, ramp, strands
 from ganchain.stages.attributes import firm
 from ganchain.tensors import levels
 from ganchain.train.data import samples

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ganchain.dlib_detector import Landmarks, Points
+from ganchain.faces.dlib_models import Landmarks, Points
 from ganchain.framing import Framing
 from ganchain.train.data import Sample, read
 

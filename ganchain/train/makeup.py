@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 
 from ganchain import tensors
+from ganchain.colour.lab import to_lab
+from ganchain.colour.makeup import REGIONS, paint, soft_maps
 from ganchain.framing import TIGHT
-from ganchain.lab import to_lab
 from ganchain.nets.unet import UNet
-from ganchain.paint import REGIONS, paint, soft_maps
 from ganchain.train.data import samples
 from ganchain.train.datasets.makeup import Item, Regions, prepare
 from ganchain.train.landmarks import landmarks

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ganchain import tensors
-from ganchain.dlib_detector import Points
+from ganchain.faces.dlib_models import Points
 from ganchain.framing import TIGHT
 from ganchain.nets.portrait import OFFSET, SEEN, SIDE
 from ganchain.nets.portrait import Portrait as Editor

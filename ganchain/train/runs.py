@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from ganchain import config, manifest
-from ganchain.documents import document
+from ganchain.chains import chain
+from ganchain.chains.document import document
+from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError
 from ganchain.train import recipes
 from ganchain.train.recipe import Recipe
@@ -140,20 +141,20 @@ def load(file: Path, above: Mapping[str, Any] = MappingProxyType({})) -> Run:
     _importable(file.parent)
     name = data.get("recipe")
     if not isinstance(name, str):
-        raise ChainError(f"{source}:{config._line(data, ['recipe'])}: recipe: which one? {', '.join(recipes.RECIPES)}")
+        raise ChainError(f"{source}:{chain._line(data, ['recipe'])}: recipe: which one? {', '.join(recipes.RECIPES)}")
     try:
         model = recipes.options_of(recipes.find(name))
     except ChainError as error:
-        raise ChainError(f"{source}:{config._line(data, ['recipe'])}: {error}") from error
+        raise ChainError(f"{source}:{chain._line(data, ['recipe'])}: {error}") from error
     filled: dict[str, Any] = {"out": Path("runs") / file.stem, **data, **above}
-    run = config._validated(Run, filled, data, [], source, folder=file.parent)
-    options = config._validated(model, run.options, data, ["options"], source)
+    run = chain._validated(Run, filled, data, [], source, folder=file.parent)
+    options = chain._validated(model, run.options, data, ["options"], source)
     values = {key: getattr(options, key) for key in options.model_fields_set}
     run.options = {key: _placed(value, file.parent) for key, value in values.items()}
     run.data = _placed(run.data, Path() if "data" in above else file.parent)
     run.out = _placed(run.out, Path() if "out" in above or "out" not in data else file.parent)
     if not run.data.is_dir():
-        raise ChainError(f"{source}:{config._line(data, ['data'])}: data: no folder {run.data}")
+        raise ChainError(f"{source}:{chain._line(data, ['data'])}: data: no folder {run.data}")
     return run
 
 

@@ -17,7 +17,17 @@ import cv2
 import numpy as np
 from numpy.random import Generator, default_rng
 
-from ganchain.dlib_detector import Box, Chip, HogDetector, Landmarks, Points, box_around, fit, from_both_sides, mirrored
+from ganchain.faces.dlib_models import (
+    Box,
+    Chip,
+    HogDetector,
+    Landmarks,
+    Points,
+    box_around,
+    fit,
+    from_both_sides,
+    mirrored,
+)
 from ganchain.framing import HEAD, TEMPLATE, TIGHT, Framing
 from ganchain.tensors import Pixels
 from ganchain.train.data import Sample, read, samples

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganchain import manifest
+from ganchain.checkpoints import manifest
 from ganchain.nets.upscaler import Upscaler
 from ganchain.train.adversary import Adversary
 from ganchain.train.datasets.upscale import Pair

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from ganchain._version import VERSION
 from ganchain.errors import GanchainError
-from ganchain.web import answers, chains, run
+from ganchain.web import answers, run, submitted
 from ganchain.web.guard import Guard
 from ganchain.web.service import Asked, Service
 from ganchain.web.uploads import Busy, Limits, file_name
@@ -29,7 +29,7 @@ PAGE = {  # address: file, type; nothing else is ever read for a visitor
     "/chain.js": ("web/page/chain.js", "text/javascript; charset=utf-8"),
     "/photos.js": ("web/page/photos.js", "text/javascript; charset=utf-8"),
     "/jobs.js": ("web/page/jobs.js", "text/javascript; charset=utf-8"),
-    "/slider.js": ("slider.js", "text/javascript; charset=utf-8"),
+    "/slider.js": ("sheets/slider.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("web/page/icon.svg", "image/svg+xml"),
 }
 
@@ -90,17 +90,17 @@ def _pages(api: FastAPI) -> None:
     @api.get("/chains")
     def chains_() -> list[dict[str, Any]]:
         """The chains that come along."""
-        return chains.bundled()
+        return submitted.bundled()
 
     @api.get("/stages")
     def stages() -> list[dict[str, Any]]:
         """The stages with their options, as JSON schema."""
-        return chains.stages()
+        return submitted.stages()
 
     @api.post("/chain")
     def chain(chain: Annotated[str, Body(embed=True)]) -> dict[str, str]:
         """A chain in JSON or YAML as people write it; what is wrong with it only shows when it runs."""
-        return {"yaml": chains.tidied(chain)}
+        return {"yaml": submitted.tidied(chain)}
 
 
 def _photos(api: FastAPI, service: Service) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Condition, Thread
 from typing import Any, Literal
 
-from ganchain.config import Chain
+from ganchain.chains import Chain
 from ganchain.errors import GanchainError
 from ganchain.web.uploads import Busy, Limits, Upload
 

@@ -12,7 +12,7 @@ from fastapi.exceptions import HTTPException
 from fastapi.responses import Response
 from starlette.datastructures import UploadFile
 
-from ganchain.web import answers, chains
+from ganchain.web import answers, submitted
 from ganchain.web.jobs import Job
 from ganchain.web.service import Asked, Service
 from ganchain.web.uploads import Upload, file_name
@@ -36,12 +36,12 @@ def add(api: FastAPI, service: Service) -> None:
         the report alone, with links; with ``Accept: application/zip``, and where there are several pictures, all of
         them with report.json and chain.yaml.
         """
-        async with request.form(max_files=16, max_fields=4, max_part_size=chains.LONGEST * 4) as form:
+        async with request.form(max_files=16, max_fields=4, max_part_size=submitted.LONGEST * 4) as form:
             chain, photo = form.get("chain"), form.get("photo")
             name = "chain"
             if isinstance(chain, UploadFile):
                 name = file_name(Path(chain.filename or "chain").stem)
-                chain = (await chain.read(chains.LONGEST * 4)).decode(errors="replace")
+                chain = (await chain.read(submitted.LONGEST * 4)).decode(errors="replace")
             if not isinstance(chain, str) or not isinstance(photo, UploadFile):
                 raise HTTPException(422, "two fields are needed: chain (a name or YAML) and photo (a file)")
             others = [file for file in form.getlist("files") if isinstance(file, UploadFile)]

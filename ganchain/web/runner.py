@@ -8,14 +8,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ganchain import outputs
 from ganchain.batch import memory
-from ganchain.config import Chain
+from ganchain.chains import Chain
 from ganchain.errors import GanchainError, PhotoError
-from ganchain.face import Photo
-from ganchain.images import suffix_of, write
-from ganchain.pipeline import Pipeline
-from ganchain.result import Result
+from ganchain.faces.face import Photo
+from ganchain.photos.images import suffix_of, write
+from ganchain.pipeline import outputs
+from ganchain.pipeline.pipeline import Pipeline
+from ganchain.pipeline.result import Result
 from ganchain.web.jobs import Job
 from ganchain.web.uploads import preview
 

@@ -15,9 +15,9 @@ from typing import Any, BinaryIO
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import HTTPException
 
-from ganchain import config
+from ganchain import chains
 from ganchain.errors import GanchainError
-from ganchain.web import chains
+from ganchain.web import submitted
 from ganchain.web.jobs import Job, Queue
 from ganchain.web.runner import Runner
 from ganchain.web.uploads import Busy, Limits, Upload, Uploads, file_name
@@ -114,11 +114,11 @@ class Service:
                     _put(upload.path, folder / file_name(name))
                 name, text, bundled = asked.name, asked.chain, False
                 if WORD.fullmatch(text.strip()):
-                    name, text, bundled = text.strip(), chains.text_of(text.strip()), True
-                elif name in config.bundled():  # which it is not
+                    name, text, bundled = text.strip(), submitted.text_of(text.strip()), True
+                elif name in chains.bundled():  # which it is not
                     name = f"my-{name}"
-                chain = chains.parse(text, f"{name}.yaml", folder)
-                return Job(key, name, chain, chains.tidied(text), asked.upload, folder, bundled)
+                chain = submitted.parse(text, f"{name}.yaml", folder)
+                return Job(key, name, chain, submitted.tidied(text), asked.upload, folder, bundled)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise

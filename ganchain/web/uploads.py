@@ -18,10 +18,10 @@ from typing import Any, BinaryIO
 import psutil
 from PIL import Image
 
-from ganchain import images
-from ganchain.align import Detector
 from ganchain.errors import GanchainError, PhotoError
-from ganchain.face import Face
+from ganchain.faces.align import Detector
+from ganchain.faces.face import Face
+from ganchain.photos import images
 from ganchain.tensors import Pixels
 
 PREFIX = "ganchain-web-"

@@ -18,7 +18,7 @@ from PIL import Image, ImageEnhance
 
 from ganchain.tensors import Pixels
 
-COMMAND = [sys.executable, "-c", "from ganchain.cli_batch import batch; batch()"]
+COMMAND = [sys.executable, "-c", "from ganchain.cli.batch import batch; batch()"]
 CHAIN = "faces: all\nstages:\n  - makeup: {look: rose}\noutput: {write: both, format: png}\n"
 
 

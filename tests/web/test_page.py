@@ -18,7 +18,7 @@ from PIL import Image
 
 playwright = pytest.importorskip("playwright.sync_api", reason="make test-web installs playwright")
 
-COMMAND = [sys.executable, "-m", "ganchain.cli"]
+COMMAND = [sys.executable, "-m", "ganchain"]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 SECONDS = 120_000  # ms that a chain may take on a slow machine

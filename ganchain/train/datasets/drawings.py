@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ganchain.dlib_detector import HogDetector, Landmarks, Points
+from ganchain.faces.dlib_models import HogDetector, Landmarks, Points
 from ganchain.framing import HEAD, TIGHT
 from ganchain.tensors import Pixels, to_faces
 from ganchain.train import landmarks

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ganchain.colour.hair import Dye, dye
 from ganchain.framing import HEAD
-from ganchain.recolour import Dye, dye
 from ganchain.tensors import Pixels, to_faces, to_pixels
 from ganchain.train.data import Sample, read
 from ganchain.train.landmarks import landmarks

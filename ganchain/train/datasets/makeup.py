@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ganchain import tensors
-from ganchain.dlib_detector import Points
-from ganchain.paint import REGIONS, Look
+from ganchain.colour.makeup import REGIONS, Look
+from ganchain.faces.dlib_models import Points
 from ganchain.tensors import Pixels, to_faces
 from ganchain.train.data import Sample, read
 from ganchain.train.recipe import seeded

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from ganchain.colour.makeup import REGIONS, soft_maps
 from ganchain.nets.beautygan import GeneratorBranch
-from ganchain.paint import REGIONS, soft_maps
 from ganchain.train.data import samples
 from ganchain.train.papers import Paper, losses
 from ganchain.train.papers.features import perceptual_features, region_network

@@ -16,11 +16,11 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from ganchain import checkpoints, manifest
+from ganchain.checkpoints import foreign, manifest
+from ganchain.colour.makeup import REGIONS
 from ganchain.errors import WeightsError
 from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.unet import UNet
-from ganchain.paint import REGIONS
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels in 0..1
 
@@ -100,7 +100,7 @@ def perceptual_features(vgg: Path | None, block: int, conv: int) -> nn.Module:
     if vgg is None:
         net: nn.Module = FaceFeatures(AgeGender.from_tensors(manifest.load("age-gender").tensors))
     else:
-        flat = {key: tensor for one in checkpoints.read(vgg).values() for key, tensor in one.items()}
+        flat = {key: tensor for one in foreign.read(vgg).values() for key, tensor in one.items()}
         net = VGG.from_tensors(flat, block, conv)
     return net.eval().requires_grad_(False)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ganchain import checkpoints
+from ganchain.checkpoints import foreign
 from ganchain.errors import WeightsError
 from ganchain.nets.srgan import SRResNet
 from ganchain.train.papers import losses
@@ -104,7 +104,7 @@ def trained(path: Path) -> SRResNet:
     Raises:
         WeightsError: there is none.
     """
-    for flat in checkpoints.read(path).values():
+    for flat in foreign.read(path).values():
         if found := SRResNet.recognise(flat):
             return SRResNet.from_tensors(found)
     raise WeightsError(f"{path}: no SRResNet; start: wants the file that papers.srresnet exports")

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganchain.dlib_detector import Points
+from ganchain.faces.dlib_models import Points
 from ganchain.tensors import Pixels
 
 Plane = NDArray[np.float32]  # (H, W) 0..1, or Lab as (H, W, 3)
@@ -23,7 +23,7 @@ FINE = 4  # polygons are drawn this many times larger
 def regions(pixels: Pixels, points: Points) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB of one aligned face and its (68, 2) landmarks -> (6, H, W) uint8 maps 0..255.
 
-    The channels stand in the order of ``ganchain.paint.REGIONS``.
+    The channels stand in the order of ``ganchain.colour.makeup.REGIONS``.
     """
     lab = cv2.cvtColor((pixels / np.float32(255)).astype(np.float32), cv2.COLOR_RGB2LAB).astype(np.float32)
     eyes = points[LEFT_EYE].mean(0) - points[RIGHT_EYE].mean(0)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganchain.dlib_detector import Points
+from ganchain.faces.dlib_models import Points
 from ganchain.nets.portrait import SIDE
 from ganchain.tensors import resize
 from ganchain.train.teachers.prototypes import Floats, Prototypes, spline

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganchain.dlib_detector import Points
+from ganchain.faces.dlib_models import Points
 from ganchain.nets.portrait import SIDE, SIGMAS
 from ganchain.tensors import Pixels
 from ganchain.train.data import Sample, read

@@ -1,0 +1,127 @@
+"""Published checkpoints downloaded from their mirrors into the user's cache."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ganchain.checkpoints import cache, manifest
+from ganchain.checkpoints.catalogue import File, published
+from ganchain.checkpoints.manifest import Entry
+from ganchain.errors import WeightsError, available
+
+TIMEOUT = 30  # seconds a server may be silent
+STALE = 24 * 3600  # seconds after which an unfinished download is nobody's
+MOST = 4 << 30  # bytes of a download whose size is not known
+CHUNK = 1 << 16  # bytes
+
+
+def fetch(key: str, *, offline: bool = False, progress: Callable[[str], Any] | None = None) -> Entry:
+    """Download the published checkpoint ``key`` from its mirrors, check its digests and import it.
+
+    Args:
+        offline: open no connection, only say what would be needed; also with GANCHAIN_OFFLINE=1.
+        progress: gives pooch a progress bar for a file's name.
+
+    Raises:
+        WeightsError: unknown key, no connection allowed, no place to write, or no mirror gave the right file.
+    """
+    if key in manifest.entries() and cache.problem(key) is None:
+        return manifest.entry(key)
+    if key not in published():
+        raise WeightsError(f"no published weights {key!r}; {available(key, published())}")
+    checkpoint = published()[key]
+    if offline or os.environ.get("GANCHAIN_OFFLINE", "0") not in ("", "0"):
+        wanted = ", ".join(file.name for file in checkpoint.files)
+        raise WeightsError(
+            f"offline: {key!r} was not fetched. Get {wanted} from {checkpoint.page} elsewhere, then run: "
+            f"ganchain weights import FILE... --as {key}"
+        )
+    with cache.writing():
+        manifest.cache().mkdir(parents=True, exist_ok=True)
+        for old in manifest.cache().glob(".fetch-*"):  # what an interrupted run left is thrown away
+            if time.time() - old.stat().st_mtime > STALE:
+                shutil.rmtree(old, ignore_errors=True)
+        with TemporaryDirectory(prefix=".fetch-", dir=manifest.cache(), ignore_cleanup_errors=True) as folder:
+            paths = [_downloaded(key, checkpoint.page, file, Path(folder), progress) for file in checkpoint.files]
+            return cache.take(paths, key)[1]
+
+
+def _downloaded(key: str, page: str, file: File, folder: Path, progress: Callable[[str], Any] | None) -> Path:
+    """The first mirror's file that is right."""
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("ERROR")
+    failures = []
+    for url in file.urls:
+        meter: Any = Meter(file.size or MOST, progress(file.name) if progress else None)
+        downloader: Any = pooch.HTTPDownloader(meter, CHUNK, timeout=TIMEOUT, hooks={"response": _secure})
+        try:
+            pooch.retrieve(url, known_hash=None, fname=file.name, path=folder, downloader=downloader)
+            wrong = file.problem(folder / file.name)
+        except requests.RequestException as error:
+            wrong = _reason(error)
+        if wrong is None:
+            return folder / file.name
+        (folder / file.name).unlink(missing_ok=True)
+        failures.append(f"  {url}: {wrong}")
+    raise WeightsError(
+        f"{key!r}: {file.name} could not be had:\n" + "\n".join(failures) + f"\nIf {page} still offers it, "
+        f"download it there and run: ganchain weights import FILE... --as {key}"
+    )
+
+
+def _reason(error: Any) -> str:
+    """What went wrong, in a few words."""
+    import requests
+
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {TIMEOUT} s"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy lets nothing through"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke"
+    if isinstance(error, requests.ConnectionError):
+        return "cannot be reached"
+    return " ".join(str(error).split())
+
+
+class Meter:
+    """A progress bar for pooch that ends a download which is larger than it may be."""
+
+    def __init__(self, most: int, bar: Any) -> None:
+        self.most, self.bar, self.come = most, bar, 0
+        self.total = 0
+
+    def update(self, count: int) -> None:
+        import requests
+
+        self.come += count
+        if self.come > self.most + CHUNK:  # pooch counts whole chunks
+            raise requests.RequestException(f"more than the {self.most} bytes it should have")
+        if self.bar:
+            self.bar.total = self.total
+            self.bar.update(count)
+
+    def reset(self) -> None:
+        self.come = 0
+        if self.bar:
+            self.bar.reset()
+
+    def close(self) -> None:
+        if self.bar:
+            self.bar.close()
+
+
+def _secure(response: Any, **_: Any) -> None:
+    """Refuse to be led from https to http."""
+    import requests
+
+    if response.url.startswith("https:") and response.headers.get("location", "").startswith("http:"):
+        raise requests.RequestException("leads away from https")

@@ -1,0 +1,185 @@
+"""Foreign weight files read as tensors; nothing that stands in them is ever run.
+
+Known kinds, told by content: pickles of torch (zip and legacy), zip archives of such, safetensors, HDF5 files, and
+TensorFlow bundles (by name, since a bundle is several files). What else a file holds (options, optimizers, classes
+of the code that wrote it) is left out.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from io import BytesIO
+from lzma import LZMAError
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+import torch
+from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]  # compiled, without stubs
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+from torch.serialization import safe_globals
+
+from ganchain.checkpoints import tensorflow
+from ganchain.errors import WeightsError
+
+LARGEST = 2 << 30  # bytes that one file may unpack to
+SUFFIXES = (".ckpt", ".pth", ".pt", ".h5", ".safetensors")  # of weight files in archives
+TORCH_ZIP = "data.pkl"
+Flat = dict[str, Tensor]
+
+
+class Inert:
+    """Stands for a class of the code that wrote a file: holds what is put into it and does nothing."""
+
+
+# classes that published files name beside their tensors, and which need no code of theirs
+FOREIGN = ["argparse.Namespace", "utils.config.Configuration"]
+
+
+def read(path: Path) -> dict[str, Flat]:
+    """The tensors of a foreign file, by the name of the file or archive member they stand in.
+
+    Nested dicts are flattened ("g_ema.conv1.noise.weight"); HDF5 datasets and TensorFlow variables keep their "/".
+
+    Raises:
+        WeightsError: the file cannot be read, is of no known kind, is broken, or asks for code to be run.
+    """
+    try:
+        prefix = tensorflow.prefix(path)
+        if prefix is not None:
+            return {str(path): tensorflow.read(prefix, _of_generator)}
+        if path.is_dir():
+            raise WeightsError(f"{path} is a folder without a TensorFlow checkpoint (*.index); name a weight file")
+        with path.open("rb") as file:
+            return _read(str(path), file)
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _of_generator(variable: str) -> bool:
+    """Of the one TensorFlow checkpoint there is a network for, a tenth is of use."""
+    return variable.startswith("generator/") and not variable.endswith(("/Adam", "/Adam_1"))
+
+
+def _read(name: str, file: BinaryIO, archived: bool = False) -> dict[str, Flat]:
+    start = file.read(64)
+    file.seek(0)
+    if start.startswith(b"\x89HDF\r\n\x1a\n"):
+        return {name: _hdf5(name, file)}
+    if start.startswith(b"PK\x03\x04"):
+        return _zip(name, file, archived)
+    if len(start) > 9 and start[8:9] == b"{":
+        return {name: _safetensors(name, file)}
+    if start.startswith(b"\x80"):
+        return {name: _pickle(name, file)}
+    if start.startswith(b"version https://git-lfs"):
+        raise WeightsError(f"{name}: this is Git LFS's note of a file, not the file itself; run git lfs pull there")
+    if not start:
+        raise WeightsError(f"{name}: an empty file")
+    if start.lstrip()[:1] == b"<":
+        raise WeightsError(f"{name}: this is a web page, not a weight file; the download link may want a browser")
+    raise WeightsError(f"{name}: neither a torch pickle, safetensors, HDF5 nor TensorFlow file")
+
+
+def _pickle(name: str, file: BinaryIO) -> Flat:
+    """A zip or legacy pickle through torch's unpickler of weights, which builds tensors and containers only."""
+    try:
+        with safe_globals([(Inert, known) for known in FOREIGN]):
+            tree = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken or hostile file may fail in any way
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        if asked:
+            reason = f"refused, it asks for {asked[1]}; only tensors are read from foreign files"
+            raise WeightsError(f"{name}: {reason}") from error
+        raise WeightsError(f"{name}: no readable torch file: cut, changed, or more than tensors in it") from error
+    try:
+        return _flattened(tree, "", {}, set())
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{name}: refused: {error}") from error
+
+
+def _flattened(tree: Any, path: str, found: Flat, seen: set[int]) -> Flat:
+    """Every tensor by its path; a dict that stands in several places counts once."""
+    if isinstance(tree, Tensor):
+        size = tree.numel() * tree.element_size()
+        plain = (
+            tree.layout == torch.strided and tree.device.type == "cpu" and not (tree.is_quantized or tree.is_complex())
+        )
+        if not plain or size > tree.untyped_storage().nbytes():
+            raise ValueError(f"{path} is no plain tensor of the size it says")
+        found[path] = tree.detach()
+    elif isinstance(tree, Mapping) and id(tree) not in seen:
+        seen.add(id(tree))
+        for key, value in tree.items():
+            _flattened(value, f"{path}.{key}" if path else str(key), found, seen)
+    return found
+
+
+def _zip(name: str, file: BinaryIO, archived: bool) -> dict[str, Flat]:
+    """A zip pickle of torch, or an archive of weight files (one level deep)."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            if any(member.filename.rpartition("/")[2] == TORCH_ZIP for member in members):
+                if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+                    raise WeightsError(f"{name}: refused: packed, as torch never writes its files")
+                file.seek(0)
+                return {name: _pickle(name, file)}
+            if archived:
+                raise WeightsError(f"{name}: an archive inside an archive; unpack it and import the weight files")
+            found: dict[str, Flat] = {}
+            members = [member for member in members if member.filename.endswith(SUFFIXES)]
+            if sum(member.file_size for member in members) > LARGEST:
+                raise WeightsError(f"{name}: refused: it says to unpack to more than {LARGEST >> 30} GiB")
+            for member in members:
+                inner = BytesIO(archive.read(member))
+                found |= _read(f"{name}: {member.filename}", inner, archived=True)
+    except (zipfile.BadZipFile, zlib.error, LZMAError, NotImplementedError, RuntimeError, EOFError) as error:
+        raise WeightsError(f"{name}: a broken or encrypted zip archive: {error}") from error
+    if not found:
+        raise WeightsError(f"{name}: an archive without a weight file ({', '.join(SUFFIXES)})")
+    return found
+
+
+def _safetensors(name: str, file: BinaryIO) -> Flat:
+    try:
+        return load(file.read())
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise WeightsError(f"{name}: no readable safetensors file: {error}") from error
+
+
+def _hdf5(name: str, file: BinaryIO) -> Flat:
+    """The float datasets that lie in the file itself; links and datasets that lead to other files are refused."""
+    found: Flat = {}
+    try:
+        with h5py.File(file, "r") as source:
+            _walk(source, "", found, set())
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError) as error:
+        raise WeightsError(f"{name}: no readable HDF5 file: {error}") from error
+    return found
+
+
+def _walk(group: Any, path: str, found: Flat, seen: set[int]) -> None:
+    place = h5o.get_info(group.id).addr
+    if place in seen:
+        raise ValueError(f"{path} stands in itself or in several places")
+    seen.add(place)
+    for key in group:
+        where = f"{path}/{key}" if path else key
+        if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+            raise WeightsError(f"{where}: refused, it leads to another place or file")
+        item = group[key]
+        if isinstance(item, h5py.Group):
+            _walk(item, where, found, seen)
+        elif item.is_virtual or item.external:
+            raise WeightsError(f"{where}: refused, its values lie in another file")
+        elif item.dtype.kind == "f":
+            if 4 * (item.size + sum(tensor.numel() for tensor in found.values())) > LARGEST:
+                raise WeightsError(f"{where}: refused, the file says to unpack to more than {LARGEST >> 30} GiB")
+            found[where] = torch.from_numpy(np.array(item[()], dtype=np.float32))

@@ -1,0 +1,165 @@
+"""What there is, in words and pictures: chains, stages, faces."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from rich.console import Console
+from rich.table import Column, Table
+from ruamel.yaml import YAML
+
+from ganchain import chains
+from ganchain.chains import registry
+from ganchain.checkpoints import cache, manifest
+from ganchain.checkpoints.architectures import stage_of
+from ganchain.checkpoints.catalogue import Published, published
+from ganchain.checkpoints.manifest import Entry
+from ganchain.faces.face import Face, Photo
+from ganchain.pipeline.pipeline import Pipeline
+from ganchain.stage import Stage
+
+CHOSEN, LEFT_OUT = (0, 200, 90), (150, 150, 150)
+
+
+def _console() -> Console:
+    """As wide as the terminal; wide enough for whole names where there is none."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
+
+
+def chain(name: str | Path, license_policy: manifest.Policy | None = None) -> None:
+    """Print a chain as it would run: every option, then sides, weights and licences of each stage."""
+    described = chains.load(name)
+    built = Pipeline.from_chain(described, license_policy=license_policy).stages
+    print(as_yaml(described), end="")
+    table = Table("stage", "scope", "side", "output", "framing", "weights", "licence")
+    for spec, stage in zip(described.stages, built, strict=True):
+        licences = sorted({manifest.terms(ref)[0] for ref in stage.weights})
+        side = "any" if stage.side is None else f"{stage.side} px"
+        framing = "-" if stage.scope == "photo" or stage.enlarges else f"{stage.framing.side:.2f} x"
+        kind = f"enlarges x{stage.scale}" if stage.enlarges else "replaces" if stage.restyles else "adds its change"
+        table.add_row(spec.name, stage.scope, side, kind, framing, ", ".join(stage.weights), ", ".join(licences))
+    _console().print(table)
+
+
+def as_yaml(described: chains.Chain) -> str:
+    """The resolved chain as YAML, all defaults written out."""
+    plain = {
+        "faces": described.faces,
+        "stages": [
+            {spec.name: {key: _plain(value) for key, value in spec.options.items()}} for spec in described.stages
+        ],
+        "output": described.output.model_dump(),
+        "license_policy": described.license_policy,
+    }
+    yaml, text = YAML(), StringIO()
+    yaml.width = 110
+    yaml.dump(plain, text)
+    return text.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def stages(name: str | None) -> None:
+    """Print all stages with their first lines, or one with its options."""
+    console = _console()
+    if name is None:
+        table = Table("stage", "what it does")
+        for each, found in registry.stages().items():
+            about = str(found) if isinstance(found, Exception) else (inspect.getdoc(found) or "").partition("\n")[0]
+            table.add_row(each, about)
+        console.print(table)
+        console.print("ganchain stages NAME explains one.")
+        return
+    cls = registry.stage(name)
+    text = (inspect.getdoc(cls) or "").partition("Options:\n")[0].rstrip()
+    console.print(text, markup=False, highlight=False)
+    console.print(_options(cls))
+
+
+def _options(cls: type[Stage]) -> Table:
+    table = Table("option", "values", "default", "meaning")
+    properties = registry.options(cls).model_json_schema().get("properties", {})
+    meanings = registry.descriptions(cls)
+    for option, shape in properties.items():
+        default = "needed" if "default" not in shape else json.dumps(shape["default"]).strip('"')
+        table.add_row(option, _values(shape), default, meanings.get(option, ""))
+    return table
+
+
+def _values(shape: dict[str, Any]) -> str:
+    if "anyOf" in shape:
+        return " or ".join(_values(part) for part in shape["anyOf"] if part.get("type") != "null")
+    if "enum" in shape:
+        return " | ".join(str(value) for value in shape["enum"])
+    if "const" in shape:
+        return str(shape["const"])
+    if "minimum" in shape and "maximum" in shape:
+        return f"{shape['minimum']:g} to {shape['maximum']:g}"
+    known = {"path": "a file's path", "colour": "a colour", "weights": "a key or a file's path"}
+    return known.get(str(shape.get("format")), str(shape.get("type", "any")))
+
+
+def faces(found: Sequence[Face], *, as_json: bool) -> None:
+    """Print detections: number, box, score, and why one is left out."""
+    table = Table("number", "left, top, right, bottom", "score", "left out")
+    number = 0
+    for face in found:
+        shown = str(number) if face.left_out is None else "-"
+        box = [round(edge) for edge in face.box]
+        if as_json:
+            points = [[round(float(v), 2) for v in point] for point in face.landmarks]
+            line = {"number": None if face.left_out else number, "box": box, "score": round(face.score, 4)}
+            print(json.dumps({**line, "landmarks": points, "left_out": face.left_out}))
+        table.add_row(shown, ", ".join(map(str, box)), f"{face.score:.2f}", face.left_out or "")
+        number += face.left_out is None
+    if not as_json:
+        _console().print(table if found else "no face found")
+
+
+def boxes(photo: Photo, found: Sequence[Face]) -> Photo:
+    """The photo with a numbered box around each face; those left out in grey with the reason."""
+    image = Image.fromarray(photo.pixels)
+    draw = ImageDraw.Draw(image)
+    width = max(2, round(max(photo.size) / 400))
+    font = ImageFont.load_default(size=max(12, max(photo.size) / 45))
+    number = 0
+    for face in found:
+        colour = CHOSEN if face.left_out is None else LEFT_OUT
+        label = face.left_out or f"{number}  ({face.score:.2f})"
+        number += face.left_out is None
+        draw.rectangle(face.box, outline=colour, width=width)
+        left, top = face.box[0], face.box[1]
+        size = draw.textbbox((0, 0), label, font=font)
+        height = size[3] + 2 * width
+        top = top - height if top >= height else top
+        draw.rectangle((left, top, left + size[2] + 4 * width, top + height), fill=colour)
+        draw.text((left + 2 * width, top + width), label, fill="white", font=font)
+    return replace(photo, pixels=np.asarray(image))
+
+
+def weights() -> None:
+    """Print all weights: bundled, imported, and those that can be fetched."""
+    table = Table(Column("key", no_wrap=True), "network", "stage", "state", "commercial use", "licence")
+    here = manifest.entries()
+    bundled = manifest.bundled()
+    listed: dict[str, Entry | Published] = {key: here[key] for key in [*bundled, *here]}
+    listed |= {key: other for key, other in published().items() if key not in here}
+    for key, one in listed.items():
+        state = "bundled" if key in bundled else "imported" if key in here else "to be fetched"
+        licence = f"{one.licence}; {one.note}" if one.note else one.licence
+        row = (key, one.architecture, stage_of(key, one.architecture), state, one.commercial, licence)
+        table.add_row(*row, style="" if key in here else "dim")
+    for key in sorted(set(cache.keys()) - here.keys()):
+        table.add_row(key, "-", "-", "broken", "-", "import it again", style="red")
+    _console().print(table)

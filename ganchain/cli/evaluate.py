@@ -1,0 +1,65 @@
+"""The command ``ganchain evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = {pair.partition("=")[0]: pair.partition("=")[2] for pair in given}
+    if not all(pairs.values()):
+        raise click.BadParameter("write KEY=WEIGHTS, as in webtoon=runs/webtoon/webtoon.safetensors")
+    return pairs
+
+
+@click.command()
+@click.argument("keys", nargs=-1)
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+@click.option(
+    "--against",
+    multiple=True,
+    callback=_pairs,
+    metavar="KEY=WEIGHTS",
+    help="Other weights (a key or a file) beside the bundled ones of KEY.",
+)
+@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures as JSON.")
+@click.option("--sheet", type=click.Path(path_type=Path, dir_okay=False), help="Write a contact sheet (PNG, JPEG).")
+@click.option("--rows", type=click.IntRange(min=1), default=6, show_default=True, help="Faces of the sheet.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many pictures of the test split.")
+@click.option("--threads", type=int, help="CPU threads  [default: all]")
+def evaluate(
+    keys: tuple[str, ...],
+    data: Path,
+    against: dict[str, str],
+    out: Path | None,
+    sheet: Path | None,
+    rows: int,
+    limit: int | None,
+    threads: int | None,
+) -> None:
+    """Measure the bundled weights KEYS (all of them by default) on the test split of DATA.
+
+    \b
+    ganchain evaluate --data DATA --sheet sheet.png
+    ganchain evaluate webtoon --data faces/ --against webtoon=runs/webtoon/webtoon.safetensors
+
+    DATA is laid out as for `ganchain train`. A table a key is printed, what is wanted beside what was found (where they
+    differ, the model card weights/KEY.md says why), then one line of JSON. The sheet shows faces through the edits of
+    KEYS: source, makeup, attributes, webtoon, upscale. What DATA does not serve for is left out and said.
+    """
+    import torch
+
+    from ganchain.evaluate import report
+    from ganchain.photos import images
+
+    if threads:
+        torch.set_num_threads(threads)
+    line = report.line(report.run(data, keys, against=against, limit=limit))
+    click.echo(line)
+    if out is not None:
+        out.write_text(line + "\n", encoding="utf-8")
+    if sheet is not None:
+        images.write(images.read(report.contact(data, keys, against, rows)), sheet)
+        click.echo(f"-> {sheet}")

@@ -1,0 +1,157 @@
+"""The command ``ganchain grid``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ganchain.sheets.grid import Grid
+    from ganchain.sheets.grid_settings import Setting
+    from ganchain.sheets.people import Pages
+
+
+@click.command()
+@click.argument("photos", nargs=-1, type=click.Path(path_type=Path), metavar="[GRID] [PHOTOS]...")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("grid.png"),
+    show_default=True,
+    help="A picture (.png, .jpg), or a page with before/after sliders (.html).",
+)
+@click.option("--vary", multiple=True, metavar="STAGE.OPTION=A,B", help="Columns: one a value; repeatable.")
+@click.option("--by", multiple=True, metavar="STAGE.OPTION=A,B", help="Rows: one a value; repeatable.")
+@click.option(
+    "--references",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Columns: the makeup of these photos (files or folders; repeatable).",
+)
+@click.option("--strengths", metavar="0,0.5,1", help="Columns: these strengths; what is varied is then in the rows.")
+@click.option(
+    "--chain", help="The chain that is changed (a YAML file or a bundled one).  [default: only what is named]"
+)
+@click.option("--side", type=click.IntRange(64, 1024), help="Of a cell in px.  [default: 288; 512 in a page]")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--license-policy",
+    type=click.Choice(["any", "commercial"]),
+    help="commercial: refuse weights that may not be used commercially  [default: the chain's, else any]",
+)
+@click.pass_context
+def grid(
+    ctx: click.Context,
+    /,
+    photos: tuple[Path, ...],
+    out: Path,
+    side: int | None,
+    device: str,
+    license_policy: str | None,
+    **asked: Any,
+) -> None:
+    """Draw PHOTOS (files or folders) under many settings, side by side: a row a face, a column a setting.
+
+    \b
+    ganchain grid photo.jpg                                     hair colours, gender, age, webtoon
+    ganchain grid photo.jpg --vary makeup.look=rose,smoky --vary webtoon
+    ganchain grid a.jpg b.jpg --references looks/ -o makeup.png references above, photos at the left
+    ganchain grid photo.jpg --vary makeup.look=rose,smoky --strengths 0,0.5,1
+    ganchain grid photo.jpg --vary webtoon.look=colour,ink --by attributes.hair=black,blond
+    ganchain grid photo.jpg --chain my.yaml --vary attributes.age=young,old -o grid.html
+    ganchain grid my-grid.yaml photo.jpg                        the same from a file
+
+    GRID is a YAML file, or the name of one that comes along (overview, strengths):
+
+    \b
+    chain: my.yaml            # if left out, the stages that are named below, alone
+    vary:
+      - attributes.hair: [black, blond]
+      - webtoon: {look: ink, scope: photo}
+    by: {makeup.look: [natural, evening]}
+    photos: [a.jpg, b.jpg]    # or on the command line
+
+    Faces are found once a photo. Many rows go over several files (grid-2.png). A photo that cannot be read does not
+    stop the others: it is named, and the exit status is 1.
+    """
+    from ganchain.errors import ChainError
+    from ganchain.pipeline import outputs
+    from ganchain.sheets.grid import DEFAULT, Grid
+    from ganchain.sheets.people import Pages
+
+    name, photos = _grid(photos)
+    options = _options(asked)
+    if name and options:
+        raise ChainError(f"{name}: the grid's file says what is varied; leave --{next(iter(options))} out")
+    limits: dict[str, Any] = {"device": device, "license_policy": license_policy}
+    drawn = Grid.of(**options, **limits) if options else Grid.read(name or DEFAULT, **limits)
+    sources: Sequence[Path] = outputs.expand(photos) or drawn.photos
+    if not sources:
+        raise click.UsageError("Missing argument 'PHOTOS...'.")
+    pages = Pages(out, drawn.captions, title=drawn.source, sources=[*sources, *drawn.references], side=side)
+    failed = _draw(drawn, sources, pages)
+    if failed:
+        click.echo(f"{failed} of {len(sources)} photos failed", err=True)
+        ctx.exit(1)
+
+
+def _draw(grid: Grid, sources: Sequence[Path], pages: Pages) -> int:
+    """Write the pages; returns how many photos failed."""
+    from ganchain.errors import GanchainError
+
+    grid.prepare()
+    pages.rim = grid.rim(pages.side)
+    failed = 0
+    for source in sources:
+        try:
+            rows = grid.cells(source, pages.side, pages.names[source])
+        except GanchainError as error:
+            failed += 1
+            click.secho(f"{source}: failed: {str(error).removeprefix(f'{source}: ')}", fg="red", err=True)
+            continue
+        pages.add(rows)
+        click.echo(f"{source}: {len(rows)} row{'s' * (len(rows) != 1)} of {len(grid.columns)} settings")
+    for path in pages.close():
+        click.echo(f"-> {path}")
+    return failed
+
+
+def _grid(photos: tuple[Path, ...]) -> tuple[str | None, tuple[Path, ...]]:
+    """The grid, where the first argument is one, and the photos."""
+    from ganchain.sheets import grid_file
+
+    first = str(photos[0]) if photos else ""
+    is_grid = first.lower().endswith((".yaml", ".yml")) or (first in grid_file.bundled() and not photos[0].exists())
+    return (first, photos[1:]) if is_grid else (None, photos)
+
+
+def _options(asked: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of ``Grid.of``, of the options that were given."""
+    from ganchain.sheets import grid_settings
+
+    found = {name: value for name, value in asked.items() if value}
+    for axis in ("vary", "by"):
+        if axis in found:
+            found[axis] = [one for text in found[axis] for one in _settings(f"--{axis} {text}", text)]
+    if "strengths" in found:
+        place = f"--strengths {found['strengths']}"
+        found["strengths"] = grid_settings.strengths(place, found["strengths"].split(","))
+    return found
+
+
+def _settings(place: str, text: str) -> Iterable[Setting]:
+    from ganchain.sheets import grid_settings
+
+    key, equals, values = text.partition("=")
+    return grid_settings.settings(place, key.strip(), [_value(one) for one in values.split(",")] if equals else None)
+
+
+def _value(text: str) -> str | float:
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        return text.strip()

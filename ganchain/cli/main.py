@@ -1,0 +1,207 @@
+"""The command line: thin commands over the library, no logic of their own.
+
+Heavy imports stand inside the commands, so that ``ganchain --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ganchain._version import VERSION
+from ganchain.cli.batch import batch
+from ganchain.cli.bench import bench
+from ganchain.cli.evaluate import evaluate
+from ganchain.cli.grid import grid
+from ganchain.cli.serve import serve
+from ganchain.cli.show import show
+from ganchain.cli.sign import sign
+from ganchain.cli.train import align, train
+from ganchain.cli.weights import weights
+from ganchain.errors import GanchainError
+
+if TYPE_CHECKING:
+    from ganchain.checkpoints.manifest import Policy
+    from ganchain.pipeline.result import Result
+
+
+class Group(click.Group):
+    """A group whose commands end with one clear line instead of a traceback when ganchain says why."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GanchainError as error:
+            click.secho("error: ", fg="red", nl=False, err=True)
+            click.echo(str(error), err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="ganchain")
+def main() -> None:
+    """Make a character of a photo: faces are found and aligned once, edited by a chain, and put back.
+
+    \b
+    ganchain run portrait photo.jpg          the bundled chain with all four stages
+    ganchain run my.yaml photos/ -o out/     your own chain over a folder
+    ganchain batch my.yaml photos/ -o out/   thousands of photos: all cores, resumed after whatever happens
+    ganchain bench my.yaml photos/           what the chain costs on this machine
+    ganchain serve --open                    the same in a browser, and as an HTTP API
+    ganchain grid photo.jpg -o grid.png      one photo under many settings, side by side
+    ganchain show character.png              what a picture says of its making; `sign` signs it
+    ganchain faces photo.jpg -o boxes.png    which faces there are, numbered
+    ganchain stages makeup                   what a stage does and its options
+    ganchain weights list                    bundled weights, and published ones to fetch or import
+    ganchain align photos/ -o faces/         crops to train on
+    ganchain train webtoon --data faces/     your own weights for a stage
+    ganchain evaluate --data faces/          how good they are
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # on a busy machine threads that spin take seconds for ms
+
+
+@main.command()
+@click.argument("chain")
+@click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="A file for one photo, else a folder.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--engine",
+    default="torch",
+    show_default=True,
+    help="How networks are run: torch, torch-half, torch-graph (CUDA), openvino, openvino-half (CPU); auto measures.",
+)
+@click.option(
+    "--save-stages",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also write the photo after each stage.",
+)
+@click.option(
+    "--sheet",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also draw each face before and after each stage, a row a face: sheet.png, sheet.jpg, or sheet.html, a page "
+    "with before/after sliders. Many rows go over several files.",
+)
+@click.option(
+    "--license-policy",
+    type=click.Choice(["any", "commercial"]),
+    help="commercial: refuse weights that may not be used commercially  [default: the chain's, else any]",
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Print the chain with all its defaults and do nothing.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    chain: str,
+    photos: tuple[Path, ...],
+    out: Path | None,
+    device: str,
+    engine: str,
+    save_stages: Path | None,
+    sheet: Path | None,
+    license_policy: Policy | None,
+    dry_run: bool,
+) -> None:
+    """Run CHAIN (a YAML file, or the name of a bundled chain) over PHOTOS (files or folders).
+
+    Without -o the results lie in the current folder as NAME-CHAIN.png. A photo that cannot be read does not
+    stop the others: it is named, and the exit status is 1.
+    """
+    from ganchain.cli import describe
+    from ganchain.pipeline import outputs
+    from ganchain.pipeline.pipeline import Pipeline
+    from ganchain.sheets import people
+
+    if dry_run:
+        describe.chain(chain, license_policy)
+        return
+    if not photos:
+        raise click.UsageError("Missing argument 'PHOTOS...'.")
+    keep_steps = save_stages is not None or sheet is not None
+    pipeline = Pipeline.from_yaml(
+        chain, device=device, engine=engine, keep_steps=keep_steps, license_policy=license_policy
+    )
+    sources = outputs.expand(photos)
+    targets = outputs.Targets(out, Path(chain).stem, pipeline.output, alone=len(sources) == 1)
+    pages = None if sheet is None else people.Pages.of(pipeline, sheet, sources)
+    pipeline.prepare()
+    failed = 0
+    for source, result in zip(sources, pipeline.run(sources), strict=True):
+        try:
+            written = targets.write(source, result)
+            if save_stages is not None:
+                targets.write_steps(source, result, save_stages)
+            if pages is not None:
+                pages.take(source, result)
+        except GanchainError as error:
+            result.status, result.error, written = "failed", error, []
+        failed += result.status == "failed"
+        _report(source, result, written)
+    for path in pages.close() if pages is not None else ():
+        click.echo(f"-> {path}")
+    if failed:
+        click.echo(f"{failed} of {len(sources)} photos failed", err=True)
+        ctx.exit(1)
+
+
+def _report(source: Path, result: Result, written: Iterable[Path]) -> None:
+    from ganchain.faces.align import NOT_CHOSEN
+
+    if result.status == "failed":
+        reason = str(result.error or "unknown").removeprefix(f"{source}: ")
+        click.secho(f"{source}: failed: {reason}", fg="red", err=True)
+        return
+    edited = sum(face.left_out is None for face in result.faces)
+    found = any(face.left_out == NOT_CHOSEN for face in result.faces)
+    none = "no face chosen by faces, unchanged" if found else "no face, unchanged"
+    what = none if result.status == "no_face" else f"{edited} face{'s' * (edited != 1)}"
+    files = ", ".join(str(path) for path in written)
+    click.echo(f"{source}: {what}, {sum(result.seconds.values()):.1f} s -> {files}")
+
+
+@main.command()
+@click.argument("photo", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write the photo with numbered boxes.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a detection.")
+def faces(photo: Path, out: Path | None, as_json: bool) -> None:
+    """Find the faces of PHOTO; their numbers are what `faces: [0, 2]` in a chain means."""
+    from ganchain.cli import describe
+    from ganchain.faces.align import Detector
+    from ganchain.photos import images
+
+    read = images.read(photo)
+    found = Detector()(read.pixels)
+    describe.faces(found, as_json=as_json)
+    if out is not None:
+        images.write(describe.boxes(read, found), out)
+        click.echo(f"-> {out}", err=as_json)
+
+
+@main.command()
+@click.argument("name", required=False)
+def stages(name: str | None) -> None:
+    """List the stages, or explain stage NAME with all its options.
+
+    What is printed comes from the stages' own code, those of other installed packages included; every
+    option can stand in a chain as it is called here.
+    """
+    from ganchain.cli import describe
+
+    describe.stages(name)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON schema of a chain (for editors: yaml-language-server, forms)."""
+    import json
+
+    from ganchain import chains
+
+    click.echo(json.dumps(chains.schema(), indent=2))
+
+
+for command in (batch, bench, grid, show, sign, serve, align, train, evaluate, weights):
+    main.add_command(command)

@@ -1,0 +1,1 @@
+"""Exact formulas on pixels: L*a*b*, makeup, hair."""

@@ -1,0 +1,1 @@
+"""Faces: found, aligned to one template, and put back."""

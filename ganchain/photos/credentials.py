@@ -1,0 +1,152 @@
+"""Content Credentials: what was done to a picture, signed, as C2PA specifies it. Written and checked by ``c2pa-python``
+(extra ``c2pa``), which opens no connection here but to a time stamp's server that was asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from io import BytesIO
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import Any, Literal
+
+from ganchain._version import VERSION
+from ganchain.errors import GanchainError, PhotoError
+from ganchain.photos import images
+from ganchain.photos.marks import SOURCE_TYPES, Provenance, plain
+
+Algorithm = Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"]
+EXTRA = "pip install 'ganchain[c2pa]'"
+_STORE = b"jumdc2pa\0\x11\0\x10\x80\0\0\xaa\x008\x9bq"  # how a manifest store begins, in every format of pictures
+_SETTINGS = {
+    "builder": {"thumbnail": {"enabled": False}},  # of the original it would show what was edited away
+    "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
+}
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a picture's manifest says, as far as it can be checked.
+
+    Attributes:
+        state: "Trusted"; "Valid": neither picture nor manifest were changed, who signed is on no list of trust here;
+            "Invalid"; "unchecked": the extra is not installed.
+        signer: the name in the certificate.
+        actions: C2PA's names of what was done.
+        reasons: why it is invalid, in C2PA's codes.
+    """
+
+    state: str
+    signer: str = ""
+    actions: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+def read(path: Path) -> Credentials | None:
+    """The credentials of the picture in a file; None where there are none."""
+    with path.open("rb") as file, suppress(ValueError), mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        if content.find(_STORE) < 0:
+            return None
+    try:
+        c2pa = _library()
+    except GanchainError:
+        return Credentials("unchecked")
+    try:
+        with c2pa.Context(settings=c2pa.Settings.from_dict(_SETTINGS)) as context, path.open("rb") as file:
+            reader = c2pa.Reader(_mime(path), file, context=context)
+            manifest, state = reader.get_active_manifest() or {}, reader.get_validation_state() or "Invalid"
+            results = (reader.get_validation_results() or {}).get("activeManifest", {})
+    except c2pa.C2paError as error:
+        return Credentials("Invalid", reasons=(" ".join(str(error).split()),))
+    actions = [
+        plain(str(action.get("action", "")))
+        for assertion in manifest.get("assertions", [])
+        if assertion.get("label", "").startswith("c2pa.actions")
+        for action in assertion.get("data", {}).get("actions", [])
+    ]
+    reasons = [plain(str(problem.get("code", ""))) for problem in results.get("failure", [])]
+    reasons = [reason for reason in reasons if state == "Invalid" and reason != "signingCredential.untrusted"]
+    info = manifest.get("signature_info", {})
+    signer = plain(str(info.get("common_name") or info.get("issuer") or ""))
+    return Credentials(state, signer, tuple(actions), tuple(reasons))
+
+
+def sign(
+    path: Path,
+    original: Path,
+    out: Path,
+    *,
+    certificate: Path,
+    key: Path,
+    algorithm: Algorithm = "es256",
+    timestamp: str | None = None,
+) -> None:
+    """Write the marked picture ``path`` with a signed manifest to ``out``, in the same format.
+
+    The manifest says that ``original`` was opened and edited, by what and how; of the original it has the hash, and
+    the manifest that it may carry itself, but no thumbnail.
+
+    Args:
+        certificate: the signer's, and those above it but the root, as PEM.
+        key: its private key as PEM (PKCS #8), not encrypted.
+        timestamp: address of a server (RFC 3161) that attests the time; None opens no connection.
+
+    Raises:
+        GanchainError: the picture has no mark of ganchain's, a file cannot be used, or the extra is not installed.
+    """
+    c2pa = _library()
+    mark = Provenance.of(images.header(path)[2])
+    if not mark.own:
+        raise PhotoError(f"{path}: has no mark of ganchain's that could be signed")
+    if images.format_of(out) != images.format_of(path):
+        raise PhotoError(f"{out}: signing keeps the format; the name must end as that of {path.name}")
+    if out.exists() and (out.samefile(original) or out.samefile(path)):
+        raise PhotoError(f"{out}: would be overwritten; give another name")
+    signed = BytesIO()
+    try:
+        pem = certificate.read_bytes(), key.read_bytes()
+        with c2pa.Context(settings=c2pa.Settings.from_dict(_SETTINGS)) as context:
+            builder = c2pa.Builder(_manifest(mark), context)
+            builder.set_intent(c2pa.C2paBuilderIntent.EDIT)  # else no manifest may begin with an edit
+            with original.open("rb") as file:
+                builder.add_ingredient({"relationship": "parentOf"}, _mime(original), file)
+            info = c2pa.C2paSignerInfo(algorithm.encode(), *pem, timestamp and timestamp.encode())
+            with path.open("rb") as file:
+                builder.sign(c2pa.Signer.from_info(info), _mime(path), file, signed)
+    except OSError as error:
+        raise PhotoError(f"{error.filename}: cannot be read: {error.strerror}") from error
+    except c2pa.C2paError as error:
+        raise GanchainError(f"{path}: cannot be signed: {' '.join(str(error).split())}") from error
+    with images.replaced(out) as file:
+        file.write(signed.getbuffer())
+
+
+def _manifest(mark: Provenance) -> str:
+    software = {"name": mark.software.partition(" ")[0], "version": mark.software.partition(" ")[2]}
+    action = {
+        "action": "c2pa.edited",
+        "digitalSourceType": SOURCE_TYPES + mark.source_type,
+        "softwareAgent": software,
+        "parameters": {
+            "ganchain.chain": mark.chain,
+            "ganchain.chainHash": mark.chain_hash,
+            "ganchain.stages": list(mark.stages),
+        },
+    }
+    actions = {"label": "c2pa.actions.v2", "data": {"actions": [action]}}
+    return json.dumps({"claim_generator_info": [{"name": "ganchain", "version": VERSION}], "assertions": [actions]})
+
+
+def _mime(path: Path) -> str:
+    """The media type of the picture's content, whatever its name says."""
+    return f"image/{images.header(path)[0].lower()}"
+
+
+def _library() -> Any:
+    try:
+        return import_module("c2pa")
+    except ImportError as error:
+        raise GanchainError(f"Content Credentials need c2pa-python ({error}): {EXTRA}") from error

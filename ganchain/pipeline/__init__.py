@@ -1,0 +1,1 @@
+"""Photos through a chain of stages."""

@@ -1,0 +1,1 @@
+"""Published networks doing a stage's work."""

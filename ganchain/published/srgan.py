@@ -1,0 +1,34 @@
+"""SRGAN's generator in the place of the bundled upscaler."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from ganchain.checkpoints import architectures
+from ganchain.checkpoints.manifest import Weights
+from ganchain.nets.srgan import SRResNet
+from ganchain.stage import Stage
+from ganchain.tensors import resize
+
+
+class SRGANUpscaler(Stage):
+    """Enlarge by SRResNet (Ledig et al. 2017); trained on sharp pictures reduced by bicubic interpolation."""
+
+    side = None
+    enlarges = True
+
+    def __init__(self, weights: Weights, *, factor: int | None, scope: str, strength: float) -> None:
+        super().__init__()
+        self.net = cast(SRResNet, architectures.build("srresnet", weights.tensors))
+        if factor not in (None, self.net.scale):
+            raise ValueError(f"factor: these weights enlarge {self.net.scale} times, not {factor}")
+        self.scale, self.scope, self.strength = self.net.scale, scope, strength
+
+    def forward(self, faces: Tensor) -> Tensor:
+        plain = resize(faces, (faces.shape[2] * self.scale, faces.shape[3] * self.scale))
+        if self.strength == 0:
+            return plain
+        return torch.lerp(plain, self.net((faces + 1) / 2), self.strength)

@@ -1,0 +1,1 @@
+"""Contact sheets, grids, and pages with before/after sliders."""
