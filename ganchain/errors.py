@@ -1,52 +1,173 @@
-"""Everything ganchain raises on purpose.
+"""The exceptions that ganchain raises on purpose.
 
-    GanchainError
-    ├── ChainError      the chain (YAML or constructor) asks for what there is not: file, line, key, cause, cure
-    ├── PhotoError      a photo cannot be read or written
-    ├── FaceError       a picture that must show a face (a makeup reference, say) shows none
-    ├── WeightsError    a weight file is missing, changed, cut or of an unknown kind
-    ├── StageError      a stage broke its contract while it ran
-    └── EngineError     an engine is not here, or cannot run a network
+    GanchainError       carries its reason, and the stage and the line of the chain that it is about
+    ├── ChainError      a chain, a grid or a run asks for something that does not exist: file, line, key
+    ├── OptionError     a constructor refuses the value of one of its options
+    ├── PhotoError      a photo cannot be read or written: path
+    ├── FaceError       a picture that must show a face (a makeup reference, say) shows none: path
+    ├── WeightsError    a weight file is missing, changed, cut or of an unknown kind: key or path
+    ├── StageError      a stage broke its contract, or raised an exception of its own (``__cause__``) while it ran
+    └── EngineError     an engine is not installed, or cannot run a network
 
-The command line prints these without a traceback; anything else is a bug of ours and keeps its traceback.
+An error's text is composed here, from its fields: catch it and read ``reason``, ``path``, ``key`` …, never cut the text
+apart. The command line prints these errors as one line. Everything else, and a StageError with a cause, is a bug of
+ganchain or of a plug-in (``is_bug``): it keeps its type, its stage and its traceback (``traceback_of``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any, Self
 
 
 class GanchainError(Exception):
-    """Root of the tree."""
+    """The root of the tree.
+
+    Attributes:
+        reason: what is wrong, and how to mend it; without the place.
+        where: "chain.yaml:3", the line of the chain that asked for it; "" where that is not known.
+        stage: the name of the stage it is about, or "".
+    """
+
+    def __init__(self, reason: str, *, where: str = "", stage: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.where, self.stage = reason, where, stage
+
+    @property
+    def place(self) -> Sequence[str]:
+        """The parts that stand before the reason, the outermost first; empty ones are left out of the text."""
+        return (self.where, self.stage)
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (*self.place, self.reason) if part)
+
+    def at(self, **fields: Any) -> Self:
+        """Fill those ``fields`` that are still empty, and return this same error, to be raised again."""
+        for name, value in fields.items():
+            if not getattr(self, name):
+                setattr(self, name, value)
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.reason, self.__dict__)
+
+
+def _restored(cls: type[GanchainError], reason: str, fields: dict[str, Any]) -> GanchainError:
+    """Build an error that another process sent."""
+    error = cls.__new__(cls, reason)
+    error.args = (reason,)
+    error.__dict__.update(fields)
+    return error
 
 
 class ChainError(GanchainError):
-    """The chain asks for what there is not."""
+    """A chain, a grid or a run asks for something that does not exist.
+
+    Attributes:
+        file, line: the YAML file (or what stands for it) and the line in it, from 1; "" and 0 where there is none.
+        key: "stages[0].makeup.look".
+        others: further errors of the same file, each with its own place; the text has a line for each.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        file: str = "",
+        line: int = 0,
+        key: str = "",
+        others: Sequence[ChainError] = (),
+        where: str = "",
+        stage: str = "",
+    ) -> None:
+        super().__init__(reason, where=where, stage=stage)
+        self.file, self.line, self.key, self.others = file, line, key, tuple(others)
+
+    @property
+    def place(self) -> Sequence[str]:
+        file = f"{self.file}:{self.line}" if self.file and self.line else self.file
+        return (self.where, file, self.stage, self.key)
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *map(str, self.others)])
 
 
-class PhotoError(GanchainError):
-    """A photo cannot be read or written."""
+class OptionError(GanchainError, ValueError):
+    """A constructor refuses the value of one of its options.
+
+    Stages raise it in their constructors; the chain's reader adds file, line and key.
+
+    Attributes:
+        option: the option's name.
+    """
+
+    def __init__(self, reason: str, *, option: str, where: str = "", stage: str = "") -> None:
+        super().__init__(reason, where=where, stage=stage)
+        self.option = option
+
+    @property
+    def place(self) -> Sequence[str]:
+        return (self.where, self.stage, self.option)
 
 
-class FaceError(GanchainError):
+class _FileError(GanchainError):
+    """An error about one file; ``path`` is its path, or what stands for it, or ""."""
+
+    def __init__(self, reason: str, *, path: object = "", where: str = "", stage: str = "") -> None:
+        super().__init__(reason, where=where, stage=stage)
+        self.path = str(path)
+
+    @property
+    def place(self) -> Sequence[str]:
+        return (self.where, self.stage, self.path)
+
+
+class PhotoError(_FileError):
+    """A photo (or another file of a run) cannot be read or written."""
+
+
+class FaceError(_FileError):
     """A picture that must show a face shows none."""
 
 
 class WeightsError(GanchainError):
-    """A weight file is missing, changed, cut or of an unknown kind."""
+    """A weight file is missing, changed, cut or of an unknown kind.
+
+    Attributes:
+        ref: the key or the path of the weights, or "".
+    """
+
+    def __init__(self, reason: str, *, ref: object = "", where: str = "", stage: str = "") -> None:
+        super().__init__(reason, where=where, stage=stage)
+        self.ref = str(ref)
+
+    @property
+    def place(self) -> Sequence[str]:
+        return (self.where, self.stage, self.ref)
 
 
 class StageError(GanchainError):
-    """A stage broke its contract while it ran."""
+    """A stage broke its contract while it ran, or raised an exception of its own, which is the ``__cause__``."""
 
 
 class EngineError(GanchainError):
-    """An engine is not here, or cannot run a network."""
+    """An engine is not installed, or cannot run a network."""
+
+
+def is_bug(error: BaseException) -> bool:
+    """Say whether ``error`` is a bug of ganchain's or of a plug-in's, and nothing that a user could mend."""
+    return not isinstance(error, GanchainError) or (isinstance(error, StageError) and error.__cause__ is not None)
+
+
+def traceback_of(error: BaseException) -> str:
+    """Format the traceback of a bug; "" of an error that is none."""
+    return "".join(traceback.format_exception(error)) if is_bug(error) else ""
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """A question for an error message: the name that begins with ``word``, or the nearest; empty without one."""
+    """Ask, for an error's text, whether the nearest of the ``known`` names was meant; "" where none is near."""
     names = {name.lower(): name for name in sorted(known)}
     word = str(word).lower()
     near = [name for name in names if word and name.startswith(word)] or get_close_matches(word, names, n=1, cutoff=0.5)
@@ -54,5 +175,5 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def available(word: str, known: Iterable[str]) -> str:
-    """The tail of an error message: what is available, the nearest name first suggested."""
+    """List what is available, for the end of an error's text, the nearest name suggested first."""
     return f"{suggestion(word, known := sorted(known))}available: {', '.join(known)}"
