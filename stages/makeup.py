@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ganchain.checkpoints import architectures, manifest
 from ganchain.colour.makeup import REGIONS, Look, colour, on_skin, paint, read_look, scaled, soft_maps
+from ganchain.errors import OptionError
 from ganchain.framing import TIGHT
 from ganchain.nets.unet import UNet
 from ganchain.published.beautygan import MakeupTransfer, Transfer
@@ -66,6 +67,7 @@ class Makeup(Stage):
 
     side = SIDE
     framing = TIGHT
+    networks = ("beautygan", "psgan")
     look: Tensor
 
     @validate_call
@@ -85,14 +87,14 @@ class Makeup(Stage):
     ) -> None:
         super().__init__()
         if reference and look:
-            raise ValueError(f"look: {look!r} stands beside a reference; keep one of them")
+            raise OptionError(f"{look!r} stands beside a reference; keep one of them", option="look")
         self.reference, self.strength = reference, strength
         self.lips, self.eyes, self.cheeks, self.brows, self.skin = lips, eyes, cheeks, brows, skin
         self.weights = (weights,)
         if net := _transfer(weights, engine):
             regions = {"lips": lips, "eyes": eyes, "cheeks": cheeks, "brows": brows, "skin": skin}
             refuse("they take all makeup from the reference", look=look, **regions)
-            self.hand_over(MakeupTransfer(net, reference=reference, strength=strength))
+            self.delegate = MakeupTransfer(net, reference=reference, strength=strength)
             return
         self.net = UNet.from_tensors(manifest.load(weights).tensors, outputs=len(REGIONS))
         named = Look() if reference else LOOKS[look or "natural"]
@@ -100,9 +102,7 @@ class Makeup(Stage):
 
     def prepare(self, align: Align) -> None:
         """Read the look of the reference photo, where there is one."""
-        if self.worker:
-            self.worker.prepare(align)
-        elif self.reference:
+        if self.reference:
             face = align(self.reference, self.framing, SIDE).to(self.look.device)
             with torch.no_grad():
                 read = Look.from_tensor(read_look(face, self.regions(face))[0])
@@ -135,8 +135,6 @@ class Makeup(Stage):
         return soft_maps(self.net(faces))
 
     def forward(self, faces: Tensor) -> Tensor:
-        if self.worker:
-            return self.worker.forward(faces)
         looks = scaled(self.look, self.strength).expand(len(faces), -1)
         return paint(faces, self.regions(faces), looks)
 
@@ -145,7 +143,9 @@ def _transfer(weights: str, engine: str) -> Transfer | None:
     """The network or engine that takes makeup from a reference face; None for weights of our own painter."""
     if engine == "tensorflow":
         if weights in manifest.entries():
-            raise ValueError("engine: tensorflow runs the published files themselves: weights: the path of model.meta")
+            raise OptionError(
+                "tensorflow runs the published files themselves: weights: the path of model.meta", option="engine"
+            )
         return TensorFlowGraph(Path(weights))
     given = manifest.load(weights)
     architectures.expect(weights, given.architecture, "makeup")
