@@ -271,7 +271,7 @@ def test_a_stage_that_breaks_its_contract_is_named(astronaut: Pixels, how: str, 
 
 def test_a_stage_s_own_exception_is_kept(astronaut: Pixels) -> None:
     with pytest.raises(
-        StageError, match="stage 'broken' failed on a batch of shape .*: KeyError: 'no such thing'"
+        StageError, match=r"stage 'broken' failed on a batch of shape .*: KeyError: 'no such thing'"
     ) as told:
         Pipeline([Broken("raise")])(astronaut)
     assert isinstance(told.value.__cause__, KeyError) and told.value.stage == "broken"
