@@ -14,10 +14,11 @@ from ganchain.chains import StageSpec
 from ganchain.chains.registry import options
 from ganchain.errors import PhotoError
 from ganchain.faces.align import NOT_CHOSEN, similarity
-from ganchain.faces.face import Face, Photo
+from ganchain.faces.face import Face
 from ganchain.framing import HEAD
 from ganchain.photos import images
 from ganchain.photos.marks import Provenance
+from ganchain.photos.photo import Photo
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
 from ganchain.sheets import html, sheet

@@ -10,9 +10,10 @@ from pathlib import Path
 from ganchain import framing as windows
 from ganchain.errors import ChainError, PhotoError, available
 from ganchain.faces.align import Aligner, Detector
-from ganchain.faces.face import Face, Photo
+from ganchain.faces.face import Face
 from ganchain.framing import Framing
 from ganchain.photos import images
+from ganchain.photos.photo import Photo
 from ganchain.tensors import to_pixels
 from ganchain.train.data import CROPS
 
