@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
+from ganchain.colour.filters import blur
 from ganchain.colour.hair import strands
 from ganchain.colour.lab import to_lab
 from ganchain.faces.align import Aligner
@@ -101,7 +102,7 @@ def test_grey_hair_of_the_young_turns_brown_and_no_other(astronaut: Pixels) -> N
 def test_the_old_have_wrinkles_and_the_young_lose_them(astronaut: Pixels) -> None:
     def detail(pixels: Pixels) -> float:
         light = to_lab(chip(pixels))[:, :1]
-        return float((light - portrait.blur(light, 2.0)).abs()[..., 95:125, 60:110].mean())  # under an eye
+        return float((light - blur(light, 2.0)).abs()[..., 95:125, 60:110].mean())  # under an eye
 
     own = detail(astronaut)
     assert detail(edited(astronaut, age="old")) > 1.3 * own

@@ -25,9 +25,9 @@ from ganchain.batch.options import Options
 from ganchain.batch.run import batch
 from ganchain.cli.main import main
 from ganchain.errors import GanchainError, PhotoError
-from ganchain.faces.face import Photo
 from ganchain.photos import credentials, images, marks, xmp
 from ganchain.photos.marks import Provenance
+from ganchain.photos.photo import Photo
 from ganchain.stages.makeup import Makeup
 from ganchain.tensors import Pixels
 

@@ -17,9 +17,9 @@ from PIL import Image
 from ganchain.cli.main import main
 from ganchain.errors import PhotoError
 from ganchain.faces.detect import DlibDetector
-from ganchain.faces.face import Photo
 from ganchain.photos import images
 from ganchain.photos.marks import Provenance
+from ganchain.photos.photo import Photo
 from ganchain.sheets import html, people, sheet, text
 from ganchain.sheets.people import Pages, Row, Window
 from ganchain.tensors import Pixels

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from ganchain.checkpoints import foreign
 from ganchain.errors import WeightsError
-from ganchain.faces.face import Photo
 from ganchain.nets import spandrel as network
 from ganchain.nets.spandrel import SpandrelModel, _import_spandrel
 from ganchain.nets.upscaler import Upscaler
+from ganchain.photos.photo import Photo
 from ganchain.pipeline import apply
 from ganchain.published.spandrel import FFHQ, Spandrel
 from ganchain.tensors import Pixels, resize, to_faces

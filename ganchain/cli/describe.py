@@ -22,7 +22,8 @@ from ganchain.checkpoints import cache, manifest
 from ganchain.checkpoints.architectures import stage_of
 from ganchain.checkpoints.catalogue import Published, published
 from ganchain.checkpoints.manifest import Entry
-from ganchain.faces.face import Face, Photo
+from ganchain.faces.face import Face
+from ganchain.photos.photo import Photo
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 

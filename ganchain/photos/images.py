@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, PngImagePlugin, UnidentifiedImageError
 
 from ganchain.errors import PhotoError
-from ganchain.faces.face import Photo
 from ganchain.photos import exif, xmp
+from ganchain.photos.photo import Photo
 from ganchain.tensors import Pixels
 
 Format = Literal["png", "jpeg", "webp", "tiff"]

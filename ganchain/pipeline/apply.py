@@ -15,9 +15,10 @@ from torch import Tensor
 
 from ganchain.errors import StageError
 from ganchain.faces.align import Canvas
-from ganchain.faces.face import Face, Photo
+from ganchain.faces.face import Face
 from ganchain.framing import EYE_DISTANCE
 from ganchain.photos import images
+from ganchain.photos.photo import Photo
 from ganchain.pipeline import tiles
 from ganchain.stage import Stage
 from ganchain.tensors import Pixels, bicubic, resize, to_faces, to_pixels

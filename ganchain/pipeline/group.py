@@ -11,8 +11,9 @@ from itertools import chain
 import torch
 
 from ganchain.faces.align import Aligner, Canvas
-from ganchain.faces.face import Face, Photo
+from ganchain.faces.face import Face
 from ganchain.photos.marks import Provenance, after
+from ganchain.photos.photo import Photo
 from ganchain.pipeline import apply
 from ganchain.pipeline.result import Result, Stopwatch
 from ganchain.stage import Stage

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ganchain import chains
 from ganchain.chains import Chain, Output, registry
+from ganchain.chains.digest import chain_hash
 from ganchain.checkpoints import manifest
 from ganchain.engines import choice
 from ganchain.errors import ChainError, FaceError, PhotoError, WeightsError
@@ -143,8 +144,9 @@ class Pipeline:
         """What the pictures that it edits say of themselves; None where they shall say nothing."""
         if self.output is not None and not self.output.mark:
             return None
+        names, chain = tuple(self.names), self.described
         weights = [ref for stage in self.stages for ref in stage.weights]
-        return Provenance.made_by(self.names, weights, self.described)
+        return Provenance(names, Path(chain.source).stem, chain_hash(chain, weights)) if chain else Provenance(names)
 
     def prepare(self) -> None:
         """Read what the stages need (reference pictures) and choose engines now instead of with the first photo."""

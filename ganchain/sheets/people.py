@@ -15,10 +15,11 @@ from ganchain.chains.registry import options
 from ganchain.errors import PhotoError
 from ganchain.faces.align import similarity
 from ganchain.faces.detect import NOT_CHOSEN
-from ganchain.faces.face import Face, Photo
+from ganchain.faces.face import Face
 from ganchain.framing import HEAD
 from ganchain.photos import images
 from ganchain.photos.marks import Provenance
+from ganchain.photos.photo import Photo
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
 from ganchain.sheets import html, sheet

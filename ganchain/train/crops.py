@@ -11,9 +11,10 @@ from ganchain import framing as windows
 from ganchain.errors import ChainError, PhotoError, available
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
-from ganchain.faces.face import Face, Photo
+from ganchain.faces.face import Face
 from ganchain.framing import Framing
 from ganchain.photos import images
+from ganchain.photos.photo import Photo
 from ganchain.tensors import to_pixels
 from ganchain.train.data import CROPS
 

@@ -11,8 +11,8 @@ from typing import Any
 from ganchain.batch import memory
 from ganchain.chains import Chain
 from ganchain.errors import GanchainError, PhotoError
-from ganchain.faces.face import Photo
 from ganchain.photos.images import suffix_of, write
+from ganchain.photos.photo import Photo
 from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
