@@ -133,6 +133,5 @@ def _check_strength(cls: type[Stage], options: dict[str, Any]) -> None:
 
 def _align(path: Path, framing: Framing, side: int) -> Tensor:
     """Stand in for the pipeline's aligner: the drawn face, whatever picture is asked for."""
-    x, y, size = framing.within(SHOWN, probe_picture().shape[-1])
-    window = probe_picture()[:, :, y : y + size, x : x + size]
+    window = probe_picture()[framing.within(SHOWN, probe_picture().shape[-1]).place]
     return tensors.resize(window, (side, side)).clamp(-1, 1)

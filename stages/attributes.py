@@ -89,11 +89,11 @@ class Attributes(Stage):
 
     def _moved(self, faces: Tensor) -> Tensor:
         """Age and gender, in the tight window inside the head's."""
-        x, y, side = TIGHT.within(self.framing, faces.shape[3])
-        window = faces[:, :, y : y + side, x : x + side]
+        place = TIGHT.within(self.framing, faces.shape[3]).place
+        window = faces[place]
         edited = faces.clone()
         condition = faces.new_tensor(self.condition).expand(len(faces), -1)
-        edited[:, :, y : y + side, x : x + side] = self.portrait(window, condition)
+        edited[place] = self.portrait(window, condition)
         return edited
 
     def _dyed(self, faces: Tensor) -> Tensor:

@@ -37,12 +37,62 @@ Region = Annotated[
 ]
 
 LOOKS = {
-    "natural": Look(colour("#b05c66"), 0.5, on_skin("#a87f68"), 0.5, on_skin("#de8f80"), 0.35, 0.4, 0.2, 0.4),
-    "rose": Look(colour("#c03a66"), 0.75, on_skin("#a8687a"), 0.5, on_skin("#df858c"), 0.4, 0.5, 0.25, 0.5),
-    "coral": Look(colour("#d8543f"), 0.75, on_skin("#b87c58"), 0.55, on_skin("#e48a6c"), 0.4, 0.45, 0.25, 0.5),
-    "evening": Look(colour("#9c1030"), 0.9, on_skin("#744a3c"), 0.75, on_skin("#d07c6c"), 0.4, 0.8, 0.4, 0.55),
-    "smoky": Look(colour("#a8646a"), 0.7, on_skin("#5a453a"), 0.85, on_skin("#cc8472"), 0.35, 1.0, 0.45, 0.55),
-}  # lips, lids, cheeks: colour and amount; liner, brows, evenness
+    "natural": Look(
+        lips=colour("#b05c66"),
+        lips_amount=0.5,
+        lids=on_skin("#a87f68"),
+        lids_amount=0.5,
+        cheeks=on_skin("#de8f80"),
+        cheeks_amount=0.35,
+        liner=0.4,
+        brows=0.2,
+        evenness=0.4,
+    ),
+    "rose": Look(
+        lips=colour("#c03a66"),
+        lips_amount=0.75,
+        lids=on_skin("#a8687a"),
+        lids_amount=0.5,
+        cheeks=on_skin("#df858c"),
+        cheeks_amount=0.4,
+        liner=0.5,
+        brows=0.25,
+        evenness=0.5,
+    ),
+    "coral": Look(
+        lips=colour("#d8543f"),
+        lips_amount=0.75,
+        lids=on_skin("#b87c58"),
+        lids_amount=0.55,
+        cheeks=on_skin("#e48a6c"),
+        cheeks_amount=0.4,
+        liner=0.45,
+        brows=0.25,
+        evenness=0.5,
+    ),
+    "evening": Look(
+        lips=colour("#9c1030"),
+        lips_amount=0.9,
+        lids=on_skin("#744a3c"),
+        lids_amount=0.75,
+        cheeks=on_skin("#d07c6c"),
+        cheeks_amount=0.4,
+        liner=0.8,
+        brows=0.4,
+        evenness=0.55,
+    ),
+    "smoky": Look(
+        lips=colour("#a8646a"),
+        lips_amount=0.7,
+        lids=on_skin("#5a453a"),
+        lids_amount=0.85,
+        cheeks=on_skin("#cc8472"),
+        cheeks_amount=0.35,
+        liner=1.0,
+        brows=0.45,
+        evenness=0.55,
+    ),
+}
 
 
 class Makeup(Stage):

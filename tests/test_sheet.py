@@ -268,7 +268,7 @@ def test_run_draws_pictures_by_their_suffix(photo_file: Path, tmp_path: Path, mo
         with Image.open(name) as image:
             assert image.format == kind
             assert image.width > 3 * people.SIDE > image.height
-        said = Provenance.of(images.header(Path(name))[2])
+        said = Provenance.of(images.header(Path(name)).xmp)
         assert said.marked and said.chain == "rose"
     done = CliRunner().invoke(main, ["run", "rose.yaml", str(photo_file), "--sheet", str(photo_file)])
     assert done.exit_code == 2

@@ -186,8 +186,7 @@ class Choice:
 def probe(stage: Stage) -> Tensor:
     """The face that engines are compared on, as ``stage`` sees it: (1, 3, S, S) float32 -1..1."""
     picture = probe_picture()
-    x, y, side = stage.framing.within(SHOWN, picture.shape[-1])
-    window = picture[:, :, y : y + side, x : x + side]
+    window = picture[stage.framing.within(SHOWN, picture.shape[-1]).place]
     wanted = stage.side or 256 // stage.multiple * stage.multiple
     return tensors.resize(window, (wanted, wanted)).clamp(-1, 1)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from ganchain.errors import StageError
 from ganchain.faces.align import Canvas
 from ganchain.faces.face import Face
-from ganchain.framing import EYE_DISTANCE
+from ganchain.framing import EYE_DISTANCE, Window
 from ganchain.photos import images
 from ganchain.photos.photo import Photo
 from ganchain.pipeline import tiles
@@ -31,8 +31,6 @@ LARGEST_STEP = 2.0
 WHOLE = 1536  # px: the longest side of a photo that is not tiled
 RIM = 0.12  # share of a window's half side over which a change fades out at its rim
 REPLACED_RIM = 0.25  # the same for pixels that were replaced: all of the window differs, not only the face
-
-Window = tuple[int, int, int]  # x, y and side in px of the canvas
 
 
 def to_canvases(
@@ -49,7 +47,7 @@ def to_canvases(
     if stage.effect == "enlarge":
         return [_enlarged(stage, canvas, device) for canvas in canvases]
     windows = [stage.framing.within(canvas.framing, canvas.side) for canvas in canvases]
-    sides = [stage.side or ceil(side / stage.multiple) * stage.multiple for _, _, side in windows]
+    sides = [stage.side or ceil(window.side / stage.multiple) * stage.multiple for window in windows]
     edited = list(canvases)
     for side in sorted(set(sides)):
         left = [index for index, own in enumerate(sides) if own == side]
@@ -140,14 +138,12 @@ def _resizing(stage: Stage, photo: Photo, faces: Sequence[Face]) -> float:
 
 
 def _cut(canvas: Canvas, window: Window, side: int) -> Tensor:
-    x, y, size = window
-    return resize(canvas.after[:, :, y : y + size, x : x + size], (side, side)).clamp(-1, 1)
+    return resize(canvas.after[window.place], (side, side)).clamp(-1, 1)
 
 
 def _onto(stage: Stage, canvas: Canvas, window: Window, given: Tensor, answer: Tensor) -> Canvas:
     """Bring the stage's answer onto the canvas: as a replacement, or as the change of what it was given."""
-    x, y, size = window
-    place = (..., slice(y, y + size), slice(x, x + size))
+    place, size = window.place, window.side
     replaces = stage.effect == "replace"
     mask = rim(size, REPLACED_RIM if replaces else RIM)
     after, cover = canvas.after.clone(), canvas.cover
