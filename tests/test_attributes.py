@@ -15,9 +15,11 @@ from torch import Tensor
 
 from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
+from ganchain.colour.filters import blur
 from ganchain.colour.hair import strands
 from ganchain.colour.lab import to_lab
-from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.align import Aligner
+from ganchain.faces.detect import DlibDetector
 from ganchain.framing import HEAD, TIGHT
 from ganchain.nets import portrait
 from ganchain.nets.age_gender import AgeGender
@@ -43,7 +45,7 @@ def judge() -> AgeGender:
 
 
 def chip(pixels: Pixels, side: int = 256) -> Tensor:
-    return Aligner(TIGHT).chip(pixels, Detector()(pixels)[0], side)
+    return Aligner(TIGHT).chip(pixels, DlibDetector()(pixels)[0], side)
 
 
 def lab(pixels: Pixels, place: Any) -> Tensor:
@@ -100,7 +102,7 @@ def test_grey_hair_of_the_young_turns_brown_and_no_other(astronaut: Pixels) -> N
 def test_the_old_have_wrinkles_and_the_young_lose_them(astronaut: Pixels) -> None:
     def detail(pixels: Pixels) -> float:
         light = to_lab(chip(pixels))[:, :1]
-        return float((light - portrait.blur(light, 2.0)).abs()[..., 95:125, 60:110].mean())  # under an eye
+        return float((light - blur(light, 2.0)).abs()[..., 95:125, 60:110].mean())  # under an eye
 
     own = detail(astronaut)
     assert detail(edited(astronaut, age="old")) > 1.3 * own
@@ -141,7 +143,7 @@ def test_walls_have_no_strands(astronaut: Pixels) -> None:
     assert strands(wall).max() < 0.05
     edge = torch.where(torch.arange(256) < 128, -0.8, 0.8).expand(1, 3, 256, 256)
     assert strands(edge)[..., :108].max() == 0
-    head = Aligner(HEAD).chip(astronaut, Detector()(astronaut)[0], 256)
+    head = Aligner(HEAD).chip(astronaut, DlibDetector()(astronaut)[0], 256)
     assert strands(head)[:, :, 60:75, 100:156].mean() > 0.9  # her fringe
     assert strands(resize(head, (384, 384)))[:, :, 90:112, 150:234].mean() > 0.9
 

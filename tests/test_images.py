@@ -16,8 +16,8 @@ from PIL import ExifTags, Image, ImageCms, ImageFile
 from PIL.TiffImagePlugin import IFDRational
 
 from ganchain.errors import PhotoError
-from ganchain.faces.face import Photo
 from ganchain.photos import exif, images
+from ganchain.photos.photo import Photo
 from ganchain.tensors import Pixels
 
 TORTURE = Path(__file__).parents[2] / "shared" / "data" / "torture"

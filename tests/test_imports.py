@@ -19,6 +19,7 @@ from ganchain.chains import registry
 from ganchain.checkpoints import cache, catalogue, manifest
 from ganchain.checkpoints.fetch import fetch
 from ganchain.errors import WeightsError
+from ganchain.files import sha256
 from ganchain.pipeline.pipeline import Pipeline
 from tests import layouts
 from tests.test_store import pin
@@ -26,7 +27,7 @@ from tests.test_store import pin
 
 def make(name: str, key: str, **options: Any) -> Any:
     stage: Any = registry.stage(name)
-    return stage(weights=key, **options)
+    return stage(weights=key, **options).resolved()
 
 
 def spoilt(folder: Path) -> Iterator[tuple[list[Path], str]]:
@@ -63,14 +64,14 @@ def test_licence_and_side_go_with_the_file(tmp_path: Path, monkeypatch: pytest.M
     pin(monkeypatch, "animegan2-celeba-distill", path)
     entry = cache.take([path], "mine")[1]
     assert (entry.licence, entry.commercial, entry.side) == ("MIT", "yes", 256)
-    assert (make("webtoon", "mine").side, make("webtoon", str(path)).photo_side) == (256, 256)
+    assert (make("webtoon", "mine").side, make("webtoon", str(path)).whole_photo.side) == (256, 256)
     assert Pipeline([make("webtoon", "mine")], license_policy="commercial")
     pin(monkeypatch, "stargan-celeba-128", generator)
     with pytest.raises(WeightsError, match="this is not the published 'stargan-celeba-128'"):
         cache.take([generator, discriminator], "stargan-celeba-128")
     known = catalogue.published()["stargan-celeba-128"]
     for pinned, given in (([generator, discriminator], [generator]), ([generator, path], [generator, discriminator])):
-        files = [catalogue.File(name=file.name, urls=[], sha256=catalogue.digest(file)) for file in pinned]
+        files = [catalogue.File(name=file.name, urls=[], sha256=sha256(file)) for file in pinned]
         monkeypatch.setitem(catalogue.published(), "stargan-celeba-128", known.model_copy(update={"files": files}))
         assert cache.take(given, side=128)[0] not in catalogue.published()
 
@@ -82,7 +83,7 @@ def test_files_of_the_same_name_and_other_nestings(tmp_path: Path) -> None:
         paths.append(path.rename(tmp_path / part / "latest.ckpt"))
     entry = cache.take(paths, "both")[1]
     assert entry.side == 128 and isinstance(entry.origin, manifest.Source)
-    assert entry.origin.files == {f"{path.parent.name}/latest.ckpt": catalogue.digest(path) for path in paths}
+    assert entry.origin.files == {f"{path.parent.name}/latest.ckpt": sha256(path) for path in paths}
     assert cache.take(layouts.stargan_nnabla(tmp_path, scope=False), "bare", side=128)[1].side == 128
     torch.save({"runner": {"model": layouts.state("srgan")}}, tmp_path / "srresnet.pth")
     assert cache.take([tmp_path / "srresnet.pth"], "srresnet-x")[1].architecture == "srresnet"

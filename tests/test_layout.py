@@ -18,7 +18,7 @@ PACKAGE = Path(ganchain.__file__).parent
 
 # imports point upwards only; rooms of one line do not import each other
 ORDER = [
-    {"_version", "errors", "tensors", "framing"},
+    {"_version", "errors", "files", "tensors", "framing"},
     {"stage", "colour", "faces", "photos"},
     {"nets"},
     {"checkpoints"},
@@ -26,7 +26,7 @@ ORDER = [
     {"published"},
     {"stages"},
     {"pipeline"},
-    {"sheets", "batch", "train"},
+    {"sheets", "batch", "train", "testing"},
     {"evaluate", "bench", "web"},
     {"cli"},
     {"__main__"},

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
-from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self
@@ -199,17 +198,3 @@ def _whole_lines(path: Path) -> int:
                 return start + last + 1
             end = start
     return 0
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    found = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
-
-
-def combined(parts: Iterable[str]) -> str:
-    """One SHA-256 of several texts."""
-    return sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()

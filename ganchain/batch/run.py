@@ -15,11 +15,10 @@ import psutil
 import torch
 from filelock import FileLock, Timeout
 
-from ganchain import chains
-from ganchain.batch import journal, memory
+from ganchain import chains, files
+from ganchain.batch import memory
 from ganchain.batch.cluster import Cluster
 from ganchain.batch.journal import Journal, Record
-from ganchain.batch.key import chain_key, photo_key
 from ganchain.batch.loop import Loop, OnRecord
 from ganchain.batch.names import Names
 from ganchain.batch.options import Options
@@ -28,6 +27,7 @@ from ganchain.batch.pool import Pool
 from ganchain.batch.summary import Summary
 from ganchain.batch.worker import LOCK, MARK, Settings, Worker
 from ganchain.chains import Chain
+from ganchain.chains.digest import chain_key, photo_key
 from ganchain.errors import PhotoError
 from ganchain.photos import images
 from ganchain.pipeline.pipeline import Pipeline
@@ -186,7 +186,7 @@ def _undone(planned: Plan, options: Options, loop: Loop) -> Iterator[Item]:
 
 def _digest(path: Path) -> str | None:
     with suppress(OSError):
-        return journal.digest(path)
+        return files.sha256(path)
     return None
 
 

@@ -13,12 +13,13 @@ import cv2
 import numpy as np
 import torch
 
+from ganchain import files
 from ganchain._version import VERSION
-from ganchain.batch import journal, memory
+from ganchain.batch import memory
 from ganchain.batch.journal import Record
-from ganchain.batch.key import photo_key
 from ganchain.batch.plan import Item
 from ganchain.chains import Chain, Output
+from ganchain.chains.digest import photo_key
 from ganchain.checkpoints.manifest import Policy
 from ganchain.engines.choice import probe
 from ganchain.errors import GanchainError, PhotoError
@@ -136,7 +137,7 @@ class Worker:
         try:
             if not item.source.is_file():
                 raise PhotoError("no such file")
-            record.sha256 = journal.digest(item.source)
+            record.sha256 = files.sha256(item.source)
             record.key = photo_key(record.sha256, self.settings.key)
             record.size = list(images.size(item.source))
             faces = not self.settings.alone  # the last try, and nobody suffers from it
@@ -187,7 +188,7 @@ class Worker:
                 raise PhotoError(f"{path}: would overwrite the photo itself")
             images.write(photo, path, keep_location=output.location == "keep", part=MARK)
             name = path.relative_to(self.settings.out).as_posix()
-            written.append({"path": name, "bytes": path.stat().st_size, "sha256": journal.digest(path)})
+            written.append({"path": name, "bytes": path.stat().st_size, "sha256": files.sha256(path)})
         return written
 
     def _distances(self, source: Path, result: Result, embed: Embedder) -> dict[int, float]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
-from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
 from safetensors.torch import save
 
 from ganchain.checkpoints import architectures, foreign, manifest, tensorflow
-from ganchain.checkpoints.catalogue import Published, digest, match, parts, published
+from ganchain.checkpoints.catalogue import Published, match, parts, published
 from ganchain.checkpoints.manifest import Entry, Source
 from ganchain.errors import WeightsError, available
+from ganchain.files import sha256
 
 KEY = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")  # begins with a letter, so that YAML reads no number
 
@@ -46,13 +47,13 @@ def take(paths: Sequence[Path], key: str | None = None, side: int | None = None)
     named = {file.name: file for file in files}
     if len(named) < len(files):
         named = {f"{file.parent.name}/{file.name}": file for file in files}
-    source = Source(files={name: digest(file) for name, file in named.items()}, page=page, date=date.today())
+    source = Source(files={name: sha256(file) for name, file in named.items()}, page=page, date=date.today())
     _check_free(key, source)
     binary = save(tensors)
     entry = Entry(
         architecture=architecture,
-        file=f"{key}.{sha256(binary).hexdigest()[:12]}.safetensors",
-        sha256=sha256(binary).hexdigest(),
+        file=f"{key}.{hashlib.sha256(binary).hexdigest()[:12]}.safetensors",
+        sha256=hashlib.sha256(binary).hexdigest(),
         licence=known.licence if known else "unknown",
         note=known.note if known else "",
         commercial=known.commercial if known else "unknown",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from hashlib import sha1, sha256
+from hashlib import sha1
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from ruamel.yaml import YAML
 
+from ganchain import files
 from ganchain.checkpoints import tensorflow
 
 CHUNK = 1 << 20
@@ -38,7 +39,7 @@ class File(BaseModel):
         """Why ``path`` is not this file; None when it is, as far as can be told."""
         if self.size is not None and path.stat().st_size != self.size:
             return f"{path.stat().st_size} bytes, published are {self.size}"
-        for wanted, found in ((self.sha256, digest), (self.git_blob, git_blob)):
+        for wanted, found in ((self.sha256, files.sha256), (self.git_blob, git_blob)):
             if wanted and found(path) != wanted:
                 return f"digest {found(path)[:12]}…, published is {wanted[:12]}…"
         return None
@@ -71,11 +72,11 @@ def published() -> dict[str, Published]:
 
 def match(path: Path, *others: Path) -> str | None:
     """The key of the published checkpoint whose digests these files have; None when they are another's."""
-    files = [file for one in (path, *others) for file in parts(one)]
+    given = [file for one in (path, *others) for file in parts(one)]
     for key, checkpoint in published().items():
-        if checkpoint.pinned and len(files) == len(checkpoint.files):
+        if checkpoint.pinned and len(given) == len(checkpoint.files):
             wanted = {file.sha256 or file.git_blob for file in checkpoint.files}
-            if all({digest(file), git_blob(file)} & wanted for file in files):
+            if all({files.sha256(file), git_blob(file)} & wanted for file in given):
                 return key
     return None
 
@@ -89,21 +90,16 @@ def parts(path: Path) -> list[Path]:
     return sorted(file for file in bundle.parent.iterdir() if file.name.startswith(starts))
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    return _digests(path, path.stat().st_size, path.stat().st_mtime_ns)[0]
-
-
 def git_blob(path: Path) -> str:
-    """The id git gives the file (``git hash-object``)."""
-    return _digests(path, path.stat().st_size, path.stat().st_mtime_ns)[1]
+    """Compute the id that git gives the file (``git hash-object``)."""
+    status = path.stat()
+    return _git_blob(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
-def _digests(path: Path, size: int, _changed: int) -> tuple[str, str]:
-    whole, blob = sha256(), sha1(b"blob %d\0" % size, usedforsecurity=False)
+def _git_blob(path: Path, size: int, _changed: int) -> str:
+    blob = sha1(b"blob %d\0" % size, usedforsecurity=False)
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
-            whole.update(chunk)
             blob.update(chunk)
-    return whole.hexdigest(), blob.hexdigest()
+    return blob.hexdigest()

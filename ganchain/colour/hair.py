@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ganchain.colour.filters import blur
 from ganchain.colour.lab import from_lab, to_lab
-from ganchain.nets.portrait import blur
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganchain.colour.filters import blur
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.nets.unet import UNet
 from ganchain.tensors import resize
@@ -126,16 +127,6 @@ def shaved(lab: Tensor, cheek: Tensor) -> Tensor:
     much = (lift / 6).clamp(0, 1)
     light = lift - 0.75 * much * (lab[:, :1] - smooth[:, :1])
     return torch.cat([light, much * 0.7 * (cheek - smooth)[:, 1:]], dim=1)
-
-
-def blur(x: Tensor, sigma: float) -> Tensor:
-    """Gaussian, the border reflected: (N, 1, H, W) -> the same."""
-    radius = max(1, round(3 * sigma))
-    place = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
-    kernel = torch.exp(-(place**2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum())[None, None, None]
-    x = F.conv2d(F.pad(x, (radius, radius, radius, radius), mode="reflect"), kernel)
-    return F.conv2d(x, kernel.mT)
 
 
 def grid(side: int, device: torch.device) -> Tensor:

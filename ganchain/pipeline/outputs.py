@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ganchain.chains import Output
 from ganchain.errors import PhotoError
-from ganchain.faces.face import Photo
 from ganchain.photos import images
+from ganchain.photos.photo import Photo
 from ganchain.pipeline.result import Result
 
 
