@@ -22,6 +22,7 @@ from ganchain.errors import WeightsError
 from ganchain.files import sha256
 from ganchain.pipeline.pipeline import Pipeline
 from tests import layouts
+from tests.effort import at_most
 from tests.test_store import pin
 
 
@@ -53,10 +54,9 @@ def spoilt(folder: Path) -> Iterator[tuple[list[Path], str]]:
 
 def test_spoilt_files_are_refused_at_once(tmp_path: Path) -> None:
     for paths, reason in spoilt(tmp_path):
-        start = time.perf_counter()
-        with pytest.raises(WeightsError, match=reason):
+        with at_most(50_000), pytest.raises(WeightsError, match=reason):
             cache.take(paths, "mine")
-        assert time.perf_counter() - start < 2 and not manifest.imported(), reason
+        assert not manifest.imported(), reason
 
 
 def test_licence_and_side_go_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
