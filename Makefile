@@ -4,16 +4,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 # which tests: by the marks in pyproject.toml
-TESTS := not (web or ray or tensorflow)
 QUICK := not (slow or web or ray or tensorflow)
+SLOW := slow and not (web or ray or tensorflow)
 
-.PHONY: help install demo quick test soak test-ray test-web test-tensorflow check wheel wheel-quick docs-pictures clean
+.PHONY: help install demo quick slow test soak test-ray test-web test-tensorflow check wheel wheel-quick docs-pictures clean
 
 help:
 	@echo "make install   .venv with ganchain in it, pinned by constraints.txt"
 	@echo "make demo      a photo through the whole chain; the pictures lie in demo/"
 	@echo "make quick     the tests that train nothing, start no process and convert no network (a minute)"
-	@echo "make test      the tests (four minutes)"
+	@echo "make test      these and the slow ones, side by side on two cores (four minutes)"
 	@echo "make soak      the long tests: a hundred kills, two thousand photos (half an hour)"
 	@echo "make test-ray  a batch on two Ray nodes, in an environment of its own (.venv-ray)"
 	@echo "make test-web  the web page in a real browser (chromium), in an environment of its own (.venv-web)"
@@ -48,8 +48,11 @@ demo: install
 quick: install
 	$(BIN)/python -m pytest --quiet -m "$(QUICK)"
 
+slow: install
+	$(BIN)/python -m pytest --quiet -m "$(SLOW)"
+
 test: install
-	$(BIN)/python -m pytest --quiet -m "$(TESTS)"
+	$(MAKE) --no-print-directory --jobs=2 --keep-going quick slow
 
 soak: install
 	$(BIN)/python -m pytest tests/soak -rP
@@ -94,9 +97,9 @@ wheel: install
 	build/venv/bin/python -m pip install --quiet --constraint constraints.txt "$$(ls dist/*.whl)[test]"
 	mkdir build/elsewhere
 	cp -r tests pyproject.toml build/elsewhere
-	cd build/elsewhere && ../venv/bin/python -m pytest --quiet -m "$(TESTS)"
+	cd build/elsewhere && ../venv/bin/python -m pytest --quiet $(SELECTION)
 
-wheel-quick: TESTS := $(QUICK)
+wheel-quick: SELECTION := -m "$(QUICK)"
 wheel-quick: wheel
 
 docs-pictures: install

@@ -10,6 +10,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn
+from uuid import uuid4
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: with two, on a busy machine, tests take five times as long
 
@@ -62,7 +63,7 @@ def _dlib_once() -> Generator[None]:
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees or touches the user's imported weights."""
-    monkeypatch.setenv("GANCHAIN_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("GANCHAIN_CACHE", str(tmp_path_factory.getbasetemp() / f"cache-{uuid4().hex}"))
 
 
 @pytest.fixture(scope="session")
