@@ -6,13 +6,16 @@ import os
 import subprocess
 from collections.abc import Generator, Iterator
 from importlib.util import find_spec
+from io import BytesIO
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn
 from uuid import uuid4
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: with two, on a busy machine, tests take five times as long
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before torch: with two, on a busy machine, tests take five times as long
 
 import cv2
 import numpy as np
@@ -106,10 +109,19 @@ def small_head(astronaut: Pixels) -> Pixels:
     return astronaut[10:230, 105:345].copy()
 
 
+@pytest.fixture(scope="session")
+def png(astronaut: Pixels) -> bytes:
+    """The astronaut as a PNG file."""
+    file = BytesIO()
+    Image.fromarray(astronaut).save(file, "PNG")
+    return file.getvalue()
+
+
 @pytest.fixture
-def photo_file(astronaut: Pixels, tmp_path: Path) -> Path:
+def photo_file(png: bytes, tmp_path: Path) -> Path:
+    """A file with the astronaut."""
     path = tmp_path / "astronaut.png"
-    Image.fromarray(astronaut).save(path)
+    path.write_bytes(png)
     return path
 
 

@@ -169,6 +169,7 @@ def test_upscalers(picture: Path, astronaut: Pixels, key: str, factor: int) -> N
     same(stage(faces), torch.lerp(plain, below + colour[:, None, None], 0.25))
 
 
+@pytest.mark.slow
 def test_animegan(picture: Path, astronaut: Pixels, landscape: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole photos in one piece; faces at the side of the imported entry."""
     wide = np.pad(astronaut, ((0, 0), (0, 388), (0, 0)), "edge")  # its face asks for twice the size
@@ -236,6 +237,7 @@ def test_spandrel_s_options(tmp_path: Path, astronaut: Pixels) -> None:
         chain(tmp_path, "upscale: {weights: mine, factor: 4}")
 
 
+@pytest.mark.slow
 def test_face_restoration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, astronaut: Pixels) -> None:
     """A narrow GFPGAN, which takes contiguous tensors only, in a chain."""
     from tests.test_spandrel import _import_spandrel, architecture

@@ -58,6 +58,7 @@ def lab(pixels: Pixels, place: Any) -> Tensor:
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: next(iter(edit.values())))
+@pytest.mark.slow
 def test_strength_is_continuous_and_monotone(astronaut: Pixels, edit: dict[str, Any]) -> None:
     made = [edited(astronaut, **edit, strength=s / 4).astype(int) for s in range(5)]
     assert (made[0] == astronaut).all()

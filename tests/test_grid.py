@@ -58,6 +58,7 @@ def painted(photo_file: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_cells_hold_what_they_say(photo_file: Path) -> None:
     grid = Grid.of(
         vary={"attributes.hair": ["black", "blond"], "webtoon": None, "makeup": {"look": "rose", "eyes": 0.5}}
@@ -87,6 +88,7 @@ def test_a_second_setting_makes_rows(photo_file: Path) -> None:
     assert same(rows[1].pictures[2], wanted)
 
 
+@pytest.mark.slow
 def test_strengths_are_the_columns(photo_file: Path) -> None:
     grid = Grid.of(vary={"makeup.look": ["evening"], "attributes.hair": "black"}, strengths=[0, 0.5, 1])
     assert grid.captions == ["photo", "strength 0", "strength 0.5", "strength 1"]

@@ -261,6 +261,7 @@ def test_run_draws_a_row_a_face(
         assert np.abs(np.asarray(embedded(picture)) - expected).mean() < 2.5  # JPEG
 
 
+@pytest.mark.slow
 def test_run_draws_pictures_by_their_suffix(photo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rose.yaml").write_text("stages: [{makeup: {look: rose}}, {attributes: {hair: black}}]")

@@ -103,6 +103,7 @@ def test_a_bundle_goes_by_many_names(bundle: Path) -> None:
         tensorflow.read(bundle.parent.parent)
 
 
+@pytest.mark.slow
 def test_the_real_generator_is_read_in_few_steps(tmp_path: Path) -> None:
     generator = published("beautygan_tf1")
     write_bundle(tmp_path / "model", with_training(generator, slots=False))

@@ -73,7 +73,7 @@ def server() -> Iterator[Any]:
 
 @pytest.fixture
 def ask(server: Any) -> Iterator[Any]:
-    with httpx.Client(base_url=server.address, timeout=60) as client:
+    with httpx.Client(base_url=server.address, timeout=60, verify=False) as client:
         yield client
 
 
