@@ -375,7 +375,7 @@ def test_the_key_is_what_outputs_depend_on(place: Path, small_head: Pixels, monk
     monkeypatch.setitem(bundled, "makeup", bundled["makeup"].model_copy(update={"sha256": "0" * 64}))
     monkeypatch.setattr(manifest, "verified", lambda key, found, digest: safetensors.torch.load(found))
     others.add(key(ROSE))  # other weights under the same key
-    monkeypatch.setattr("ganchain.photos.marks.VERSION", "0.0.1")
+    monkeypatch.setattr("ganchain.chains.digest.VERSION", "0.0.1")
     others.add(key(ROSE))
     assert len(others | {first}) == 9
 

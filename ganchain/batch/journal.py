@@ -11,10 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self
 
+from ganchain import files
 from ganchain.errors import GanchainError, PhotoError
 
 Status = Literal["ok", "no_face", "skipped", "failed"]
 NAME = "ganchain-batch.jsonl"
+MARK = "batch-"  # unfinished files of a batch are called .batch-HEX.part
 
 
 @dataclass
@@ -155,19 +157,14 @@ class Journal:
 
     def compact(self) -> None:
         """One line an output, the newest; the file is replaced whole or not at all. Not while it is open."""
-        part = self.path.with_name(f".{self.path.name}.part")
-        try:
+        if not self.path.exists():  # nor must its folder be made anew
+            return
+        with suppress(OSError, GanchainError):  # the longer record is as good
             newest = {(record.chain, record.target): number for number, (record, _) in enumerate(_records(self.path))}
-            with part.open("wb") as file:
+            with files.replaced(self.path, MARK) as file:
                 for number, (record, line) in enumerate(_records(self.path)):
                     if newest[record.chain, record.target] == number:
                         file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self.path)
-        except (OSError, GanchainError):  # the longer record is as good
-            with suppress(OSError):
-                part.unlink()
 
 
 def _records(path: Path) -> Iterator[tuple[Record, bytes]]:

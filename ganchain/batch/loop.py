@@ -16,11 +16,11 @@ from types import FrameType
 from ganchain._version import VERSION
 from ganchain.batch import memory
 from ganchain.batch.cluster import Cluster
-from ganchain.batch.journal import Journal, Record
+from ganchain.batch.journal import MARK, Journal, Record
 from ganchain.batch.plan import Item
 from ganchain.batch.pool import Lost, Pool
 from ganchain.batch.summary import Summary
-from ganchain.batch.worker import LOCK, MARK, Outcome
+from ganchain.batch.worker import LOCK, Outcome
 from ganchain.errors import GanchainError
 
 PULSE = 0.25  # seconds between looks at signals and time limits

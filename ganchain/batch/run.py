@@ -18,14 +18,14 @@ from filelock import FileLock, Timeout
 from ganchain import chains, files
 from ganchain.batch import memory
 from ganchain.batch.cluster import Cluster
-from ganchain.batch.journal import Journal, Record
+from ganchain.batch.journal import MARK, Journal, Record
 from ganchain.batch.loop import Loop, OnRecord
 from ganchain.batch.names import Names
 from ganchain.batch.options import Options
 from ganchain.batch.plan import Globs, Inputs, Item, find
 from ganchain.batch.pool import Pool
 from ganchain.batch.summary import Summary
-from ganchain.batch.worker import LOCK, MARK, Settings, Worker
+from ganchain.batch.worker import LOCK, Settings, Worker
 from ganchain.chains import Chain
 from ganchain.chains.digest import chain_key, photo_key
 from ganchain.errors import PhotoError

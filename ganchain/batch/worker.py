@@ -16,7 +16,7 @@ import torch
 from ganchain import files
 from ganchain._version import VERSION
 from ganchain.batch import memory
-from ganchain.batch.journal import Record
+from ganchain.batch.journal import MARK, Record
 from ganchain.batch.plan import Item
 from ganchain.chains import Chain, Output
 from ganchain.chains.digest import photo_key
@@ -33,7 +33,6 @@ from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result, Stopwatch
 from ganchain.tensors import to_pixels
 
-MARK = "batch-"  # our part files: .batch-HEX.part
 LOCK = ".ganchain-batch.lock"
 EMBEDDING_SIDE = 150  # px
 SLACK = 512 << 20  # bytes: what is reserved and not used, and estimates that are too low

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,17 +34,17 @@ def chain_hash(chain: Chain, weights: Iterable[str]) -> str:
         "weights": [_weights(ref) for ref in weights],
         "version": VERSION,
     }
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    return files.sha256_of_texts(json.dumps(described, sort_keys=True))
 
 
 def chain_key(chain: Chain, weights: Iterable[str], template: str) -> str:
     """Compute the key of a chain in a batch, of its hash and the ``template`` of the outputs' names."""
-    return files.sha256_of_texts([chain_hash(chain, weights), template])
+    return files.sha256_of_texts(chain_hash(chain, weights), template)
 
 
 def photo_key(photo: str, chain: str) -> str:
     """Compute the key of an output, of the SHA-256 of its ``photo`` and the key of its ``chain``."""
-    return files.sha256_of_texts([photo, chain])
+    return files.sha256_of_texts(photo, chain)
 
 
 def _by_content(value: Any) -> Any:
@@ -70,4 +69,4 @@ def _weights(ref: str) -> str:
         parts = sorted(bundle.parent.glob(f"{bundle.name}.*"))
     else:
         parts = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    return files.sha256_of_texts(map(files.sha256, parts))
+    return files.sha256_of_texts(*map(files.sha256, parts))

@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from uuid import uuid4
 
 from safetensors.torch import save
 
+from ganchain import files
 from ganchain.checkpoints import architectures, foreign, manifest, tensorflow
 from ganchain.checkpoints.catalogue import Published, match, parts, published
 from ganchain.checkpoints.manifest import Entry, Source
 from ganchain.errors import WeightsError, available
-from ganchain.files import sha256
 
 KEY = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")  # begins with a letter, so that YAML reads no number
 
@@ -39,15 +38,15 @@ def take(paths: Sequence[Path], key: str | None = None, side: int | None = None)
         network = architectures.build(architecture, tensors)
     except WeightsError as error:
         raise WeightsError(f"{', '.join(map(str, paths))}: {error}") from error
-    files = [file for path in paths for file in parts(path)]
+    given = [file for path in paths for file in parts(path)]
     same = match(*paths)
     key = key or same or _name(paths[0], architecture)
-    known = _known(key, architecture, files) or (published()[same] if same else None)
+    known = _known(key, architecture, given) or (published()[same] if same else None)
     page = known.page if known else None
-    named = {file.name: file for file in files}
-    if len(named) < len(files):
-        named = {f"{file.parent.name}/{file.name}": file for file in files}
-    source = Source(files={name: sha256(file) for name, file in named.items()}, page=page, date=date.today())
+    named = {file.name: file for file in given}
+    if len(named) < len(given):
+        named = {f"{file.parent.name}/{file.name}": file for file in given}
+    source = Source(files={name: files.sha256(file) for name, file in named.items()}, page=page, date=date.today())
     _check_free(key, source)
     binary = save(tensors)
     entry = Entry(
@@ -62,9 +61,9 @@ def take(paths: Sequence[Path], key: str | None = None, side: int | None = None)
     )
     with writing():
         manifest.cache().mkdir(parents=True, exist_ok=True)
-        _write(manifest.cache() / entry.file, binary)
+        files.write(manifest.cache() / entry.file, binary)
         before = manifest.imported().get(key)
-        _write(manifest.cache() / f"{key}.json", entry.model_dump_json(indent=1).encode())
+        files.write(manifest.cache() / f"{key}.json", entry.model_dump_json(indent=1))
         if before and before.file != entry.file:
             (manifest.cache() / before.file).unlink(missing_ok=True)
     return key, entry
@@ -86,7 +85,7 @@ def _name(path: Path, architecture: str) -> str:
     return f"{architecture}-{name}".strip("-")
 
 
-def _known(key: str, architecture: str, files: list[Path]) -> Published | None:
+def _known(key: str, architecture: str, given: list[Path]) -> Published | None:
     """The published checkpoint ``key`` names, if the files are that."""
     if not KEY.fullmatch(key):
         raise WeightsError(f"--as {key}: a key begins with a letter and has letters, digits, '.', '_' and '-'")
@@ -98,7 +97,7 @@ def _known(key: str, architecture: str, files: list[Path]) -> Published | None:
     if known.architecture != architecture:
         raise WeightsError(f"{key!r} is a {known.architecture} network, not {architecture}; choose another --as KEY")
     if known.pinned:
-        for file in files:
+        for file in given:
             problems = [wanted.problem(file) for wanted in known.files]
             if None not in problems:
                 reason = problems[0] if len(problems) == 1 else f"{file.name} has the digest of none of its files"
@@ -137,18 +136,6 @@ def writing() -> Iterator[None]:
     except OSError as error:
         where, reason = error.filename or manifest.cache(), error.strerror or error
         raise WeightsError(f"cannot write {where}: {reason}; GANCHAIN_CACHE names another folder") from error
-
-
-def _write(path: Path, binary: bytes) -> None:
-    """Write a file that is either whole or not there."""
-    half = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        half.write_bytes(binary)
-        half.replace(path)
-    except OSError:
-        with suppress(OSError):
-            half.unlink(missing_ok=True)
-        raise
 
 
 def remove(key: str) -> None:

@@ -9,18 +9,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache, partial
-from hashlib import sha256
 from importlib import resources
 from io import BytesIO
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from ganchain import tensors
+from ganchain import files, tensors
 from ganchain._version import VERSION
 from ganchain.engines import openvino
 from ganchain.engines.half import Half, dtype
@@ -167,7 +165,7 @@ class Choice:
         chip = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else processor()
         said = [VERSION, torch.__version__, openvino.installed(), chip, torch.get_num_threads(), self.stage.scale]
         said += [type(self.stage).__qualname__, self.stage.side, *(kernel.digest() for kernel in kernels(self.stage))]
-        return openvino.folder() / f"{sha256(json.dumps(said).encode()).hexdigest()[:32]}.json"
+        return openvino.folder() / f"{files.sha256_of_texts(json.dumps(said))[:32]}.json"
 
     def _kept(self) -> dict[str, Measured] | None:
         with suppress(OSError, ValueError, TypeError, AttributeError):  # nothing kept, or damaged
@@ -176,11 +174,8 @@ class Choice:
         return None
 
     def _keep(self, found: Mapping[str, Measured]) -> None:
-        part = self._file.with_name(f".{uuid4().hex}")
         with suppress(OSError):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps({label: asdict(one) for label, one in found.items()}), encoding="utf-8")
-            part.replace(self._file)
+            files.write(self._file, json.dumps({label: asdict(one) for label, one in found.items()}))
 
 
 def probe(stage: Stage) -> Tensor:

@@ -13,6 +13,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Literal
 
+from ganchain import files
 from ganchain._version import VERSION
 from ganchain.errors import GanchainError, PhotoError
 from ganchain.photos import images
@@ -120,8 +121,10 @@ def sign(
         raise PhotoError(f"{error.filename}: cannot be read: {error.strerror}") from error
     except c2pa.C2paError as error:
         raise GanchainError(f"{path}: cannot be signed: {' '.join(str(error).split())}") from error
-    with images.replaced(out) as file:
-        file.write(signed.getbuffer())
+    try:
+        files.write(out, signed.getvalue())
+    except OSError as error:
+        raise PhotoError(f"{out}: cannot be written: {error.strerror or error}") from error
 
 
 def _manifest(mark: Provenance) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ganchain import files
 from ganchain.chains import StageSpec
 from ganchain.chains.registry import options
 from ganchain.errors import PhotoError
@@ -165,8 +166,8 @@ class Pages:
             raise PhotoError(f"{path}: cannot be written: a sheet's name must end in .png, .jpg, .webp, .tiff or .html")
         self.path, self.columns, self.title, self.rim = path, columns, title, rim
         self.side = side or (PAGE_SIDE if self.html else min(SIDE, WIDEST // len(columns)))
-        files = Counter(source.name for source in sources)
-        self.names = {source: source.name if files[source.name] == 1 else str(source) for source in sources}
+        count = Counter(source.name for source in sources)
+        self.names = {source: source.name if count[source.name] == 1 else str(source) for source in sources}
         self._spared = {source.resolve() for source in sources}
         self._checked(path)
         self.written: list[Path] = []
@@ -211,8 +212,7 @@ class Pages:
         if self.html:
             text = html.page(self.title, self.columns, [(row.heading, row.pictures) for row in self._rows], self.rim)
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+                files.write(path, text)
             except OSError as error:
                 raise PhotoError(f"{path}: cannot be written: {error.strerror or error}") from error
         else:

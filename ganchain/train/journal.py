@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from ganchain import files
 from ganchain.errors import GanchainError
 from ganchain.tensors import Pixels
 
@@ -43,9 +44,7 @@ class Journal:
         texts = self.log.read_text().splitlines(keepends=True) if self.log.exists() else []
         lines = [json.loads(text) for text in texts if text.endswith("\n")]
         kept = [line for line in lines if line["step"] <= self.first]
-        part = self.log.with_suffix(".part")
-        part.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        part.replace(self.log)
+        files.write(self.log, "".join(json.dumps(line) + "\n" for line in kept))
         return float(kept[-1]["seconds"]) if kept else 0
 
     def __enter__(self) -> Self:

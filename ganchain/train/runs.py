@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from io import StringIO
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
+from ganchain import files
 from ganchain.chains import chain
 from ganchain.chains.document import document
 from ganchain.checkpoints import manifest
@@ -79,9 +79,7 @@ class Run(BaseModel):
         kept = self.model_copy(update={"data": self.data.resolve(), "out": Path(), "options": placed})
         text = StringIO()
         YAML().dump(kept.model_dump(mode="json", exclude_none=True), text)
-        part = self.out / f".{os.getpid()}.part"
-        part.write_text(text.getvalue(), encoding="utf-8")
-        part.replace(self.out / FILE)
+        files.write(self.out / FILE, text.getvalue())
 
 
 def _load(recipe: Recipe, ref: str) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from ganchain import tensors
+from ganchain import files, tensors
 from ganchain.errors import ChainError
 from ganchain.tensors import Pixels
 from ganchain.train.depthwise import quick
@@ -94,12 +94,11 @@ class Training:
 
     def save(self, out: Path) -> None:
         """Write weights and state; each file appears whole or not at all."""
-        part = out / "part"
         weights = {name: value.contiguous() for name, value in self.recipe.exported(self.average).items()}
-        save_file({name: v.half() if v.is_floating_point() else v for name, v in weights.items()}, part)
-        part.replace(out / f"{self.recipe.key}.safetensors")
-        torch.save({"step": self.step, **{name: one.state_dict() for name, one in self._parts().items()}}, part)
-        part.replace(out / "state.pt")
+        weights = {name: v.half() if v.is_floating_point() else v for name, v in weights.items()}
+        files.write(out / f"{self.recipe.key}.safetensors", save(weights))
+        with files.replaced(out / "state.pt") as file:
+            torch.save({"step": self.step, **{name: one.state_dict() for name, one in self._parts().items()}}, file)
 
     def restore(self, file: Path) -> None:
         state = torch.load(file, map_location=self.fabric.device, weights_only=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from ganchain.batch import memory
 from ganchain.chains import Chain
 from ganchain.errors import GanchainError, PhotoError
+from ganchain.files import sha256
 from ganchain.photos.images import suffix_of, write
 from ganchain.photos.photo import Photo
 from ganchain.pipeline import outputs
@@ -96,8 +96,7 @@ class Runner:
             "seconds": {name: round(seconds, 3) for name, seconds in result.seconds.items()},
             "engines": pipeline.engines,
             "pictures": [
-                {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path.read_bytes()).hexdigest()}
-                for path in job.pictures
+                {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)} for path in job.pictures
             ],
         }
 
@@ -137,7 +136,7 @@ def _key(chain: Chain) -> str:
 
 
 def _content(value: Any) -> Any:
-    return sha256(value.read_bytes()).hexdigest() if isinstance(value, Path) else value
+    return sha256(value) if isinstance(value, Path) else value
 
 
 def _said(error: Exception, job: Job) -> str:

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ganchain import files
 from ganchain.faces.dlib_models import HogDetector, Landmarks, Points
 from ganchain.framing import HEAD, TIGHT
 from ganchain.tensors import Pixels, to_faces
@@ -50,11 +51,9 @@ class Source:
         picture, whole = self.picture(), read(self.path)
         factor = picture.shape[1] / whole.shape[1]
         flat, ink = webtoon(picture, [(face + 0.5) * factor - 0.5 for face in self.faces])
-        self.target.parent.mkdir(parents=True, exist_ok=True)
-        part = self.target.with_suffix(".part")
         both = np.concatenate([flat, np.repeat(ink[..., None], 3, axis=2)])
-        Image.fromarray(both).save(part, "JPEG", quality=95, subsampling=0)
-        part.replace(self.target)
+        with files.replaced(self.target) as file:
+            Image.fromarray(both).save(file, "JPEG", quality=95, subsampling=0)
 
     def drawing(self) -> tuple[Pixels, Pixels]:
         """Tones (2 H, 2 W, 3) and ink (2 H, 2 W, 1)."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ganchain import tensors
+from ganchain import files, tensors
 from ganchain.colour.makeup import REGIONS, Look
 from ganchain.faces.dlib_models import Points
 from ganchain.tensors import Pixels, to_faces
@@ -89,14 +89,12 @@ def random_look(generator: torch.Generator | None) -> Tensor:
 
 def prepare(found: list[Sample], points: Points, file: Path) -> None:
     """The teacher's maps of all pictures, (N, 6, S, S) uint8 0..255, written to ``file`` (.npy)."""
-    part = file.with_name(f"{file.stem}.part.npy")
-    maps = np.lib.format.open_memmap(part, "w+", np.uint8, (len(found), len(REGIONS), SIDE, SIDE))
-    with get_context("spawn").Pool(2) as pool:
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(found), len(REGIONS), SIDE, SIDE)}
+    with files.replaced(file) as target, get_context("spawn").Pool(2) as pool:
+        np.lib.format.write_array_header_1_0(target, header)
         jobs = ((sample.path, marks) for sample, marks in zip(found, points, strict=True))
-        for index, made in enumerate(pool.imap(_taught, jobs, chunksize=16)):
-            maps[index] = made
-    maps.flush()
-    part.replace(file)
+        for maps in pool.imap(_taught, jobs, chunksize=16):
+            target.write(maps.tobytes())
 
 
 def _taught(job: tuple[Path, Points]) -> Maps:
