@@ -19,7 +19,7 @@ import dlib
 import numpy as np
 
 from ganchain.errors import PhotoError
-from ganchain.faces.align import Detector
+from ganchain.faces.detect import DlibDetector
 from ganchain.photos import images
 
 Box = tuple[float, float, float, float]
@@ -64,7 +64,7 @@ def main(folder: Path, sides: list[int]) -> None:
     total = sum(map(len, truth))
     print(f"{len(photos)} photos, {total} faces of score >= 0.5; detector(photo, 1) on 12 MP: {full:.2f} s")
     for side in sides:
-        ours = Detector(side=side, min_size=0)
+        ours = DlibDetector(side=side, min_size=0)
         found = extra = 0
         for photo, boxes in zip(photos, truth, strict=True):
             mine = [face.box for face in ours(photo) if face.left_out is None]

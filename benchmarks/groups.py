@@ -38,7 +38,8 @@ from ganchain.checkpoints import architectures, manifest
 from ganchain.colour.lab import to_lab
 from ganchain.colour.makeup import REGIONS, paint
 from ganchain.evaluate.edits import AIMS, EMBEDDING_SIDE, JUDGED_SIDE
-from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.align import Aligner
+from ganchain.faces.detect import DlibDetector
 from ganchain.faces.dlib_models import Embedder
 from ganchain.faces.face import Face
 from ganchain.framing import EYE_DISTANCE, EYES_X, EYES_Y, TIGHT
@@ -109,7 +110,7 @@ class Bench:
     """The chains, and who judges what they make."""
 
     def __init__(self) -> None:
-        self.detector, self.embedder, self.makeup = Detector(), Embedder(), Makeup(look="evening").eval()
+        self.detector, self.embedder, self.makeup = DlibDetector(), Embedder(), Makeup(look="evening").eval()
         self.judge: nn.Module = architectures.build("age-gender", manifest.load("age-gender").tensors)
         self.portrait = Pipeline.from_yaml("portrait")
         self.edits = {

@@ -2,7 +2,7 @@
 
     python benchmarks/landmarks.py FOLDER [OTHER.dat]
 
-Both models read the boxes that ``Detector`` finds. Points: mean distance of the five. Canvas: how far the aligned
+Both models read the boxes that ``DlibDetector`` finds. Points: mean distance of the five. Canvas: how far the aligned
 canvas is moved (at its middle), enlarged and turned (100 % is one radian). All in % of the teacher's eye distance
 and as mean / 95th percentile / maximum over the faces. In the dark the teacher errs more than ours does, so there
 both are also held against what the teacher reads in full light. Needs ``pip install 'ganchain[train]'``.
@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from ganchain.errors import PhotoError
-from ganchain.faces import align
+from ganchain.faces import align, detect
 from ganchain.faces.dlib_models import BUNDLED, Box, FivePoints, Landmarks, Points
 from ganchain.faces.face import Face
 from ganchain.framing import TEMPLATE
@@ -90,8 +90,7 @@ def pairs(pixels: Pixels, own: FivePoints, teacher: Landmarks) -> list[tuple[Fac
         read.append((Face(box, 1, points), Face(box, 1, others)))
         return points
 
-    align._POINTS = both  # type: ignore[assignment]
-    found = align.Detector()(pixels)
+    found = detect.DlibDetector(landmarks=both)(pixels)
     return [pair for face, pair in zip(found, read, strict=True) if face.left_out is None]
 
 
@@ -114,7 +113,7 @@ def in_the_dark(name: str, pictures: list[Pixels], own: FivePoints, teacher: Lan
     rows: list[tuple[Face, Face, Face]] = []
     for pixels in pictures:
         night = dark(pixels)
-        for face in align.Detector()(night):
+        for face in detect.DlibDetector()(night):
             if face.left_out is None:
                 read = (own(night, face.box), teacher(night, face.box), teacher(pixels, face.box))
                 a, b, light = (Face(face.box, face.score, points) for points in read)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ganchain.errors import PhotoError
-from ganchain.faces.align import Detector
+from ganchain.faces.detect import DlibDetector
 from ganchain.photos import images
 from ganchain.tensors import Pixels
 
@@ -47,4 +47,4 @@ def _faced(path: Path) -> Pixels | None:
         pixels = images.read(path).pixels
     except PhotoError:
         return None
-    return pixels if sum(face.left_out is None for face in Detector()(pixels)) == 1 else None
+    return pixels if sum(face.left_out is None for face in DlibDetector()(pixels)) == 1 else None

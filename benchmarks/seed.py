@@ -55,7 +55,8 @@ from ganchain.bench.machine import machine, matrix_products
 from ganchain.bench.throughput import Throughput, throughput
 from ganchain.engines.choice import probe
 from ganchain.engines.seam import kernels
-from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.align import Aligner
+from ganchain.faces.detect import DlibDetector
 from ganchain.faces.face import Face
 from ganchain.framing import FFHQ
 from ganchain.photos import images
@@ -91,7 +92,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 def cut(pixels: Pixels) -> list[Face]:
     """ganchain's detection and alignment: the canvas of each face."""
-    faces = [face for face in Detector()(pixels) if face.left_out is None]
+    faces = [face for face in DlibDetector()(pixels) if face.left_out is None]
     for face in faces:
         Aligner(FFHQ, max_side=SIDE).canvas(pixels, face)
     return faces

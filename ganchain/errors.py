@@ -149,7 +149,14 @@ class WeightsError(GanchainError):
 
 
 class StageError(GanchainError):
-    """A stage broke its contract while it ran, or raised an exception of its own, which is the ``__cause__``."""
+    """A stage broke its contract while it ran, or raised an exception of its own, which is the ``__cause__``.
+
+    The reason goes on after the stage's name: "failed on a batch …", "must return shape …".
+    """
+
+    def __str__(self) -> str:
+        stage = f"stage {self.stage!r} {self.reason}" if self.stage else self.reason
+        return f"{self.where}: {stage}" if self.where else stage
 
 
 class EngineError(GanchainError):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ganchain.checkpoints import architectures, manifest
 from ganchain.colour.hair import DYES, GREY, dye, greyness, strands
+from ganchain.errors import OptionError
 from ganchain.framing import HEAD, TIGHT
 from ganchain.nets.portrait import SIDE, Portrait
 from ganchain.nets.unet import UNet
@@ -42,6 +43,7 @@ class Attributes(Stage):
 
     side = 384
     framing = HEAD
+    networks = ("stargan",)
 
     @validate_call
     def __init__(
@@ -54,13 +56,14 @@ class Attributes(Stage):
         strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
     ) -> None:
         super().__init__()
+        self.strength = strength
         files = {"portrait": PORTRAIT, "unet": HAIR}
         if weights is not None:
             given = manifest.load(weights)
             architectures.expect(weights, given.architecture, "attributes")
             if given.architecture == "stargan":
                 self.weights = (weights,)
-                self.hand_over(StarGANEditor(given, hair=hair, gender=gender, age=age, strength=strength))
+                self.delegate = StarGANEditor(given, hair=hair, gender=gender, age=age, strength=strength)
                 return
             files[given.architecture] = weights
         self.condition = (DIRECTIONS[age] * strength, DIRECTIONS[gender] * strength)
@@ -70,7 +73,7 @@ class Attributes(Stage):
         self.moves, self.dyes = any(self.condition), self.share > 0
         self.weights = tuple(files[kind] for kind, used in (("portrait", self.moves), ("unet", self.dyes)) if used)
         if weights is not None and strength > 0 and weights not in self.weights:
-            raise ValueError(f"weights: {weights} would not be used; what they serve is kept")
+            raise OptionError(f"{weights} would not be used; what they serve is kept", option="weights")
         if self.moves:
             self.portrait = Portrait.from_tensors(manifest.load(files["portrait"]).tensors)
         if self.dyes:
@@ -78,8 +81,6 @@ class Attributes(Stage):
 
     def forward(self, faces: Tensor) -> Tensor:
         """(N, 3, S, S) float32 RGB -1..1 -> the same."""
-        if self.worker:
-            return self.worker.forward(faces)
         if self.moves:
             faces = self._moved(faces)
         if self.dyes:
@@ -88,11 +89,11 @@ class Attributes(Stage):
 
     def _moved(self, faces: Tensor) -> Tensor:
         """Age and gender, in the tight window inside the head's."""
-        x, y, side = TIGHT.within(self.framing, faces.shape[3])
-        window = faces[:, :, y : y + side, x : x + side]
+        place = TIGHT.within(self.framing, faces.shape[3]).place
+        window = faces[place]
         edited = faces.clone()
         condition = faces.new_tensor(self.condition).expand(len(faces), -1)
-        edited[:, :, y : y + side, x : x + side] = self.portrait(window, condition)
+        edited[place] = self.portrait(window, condition)
         return edited
 
     def _dyed(self, faces: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ganchain.checkpoints import architectures, manifest
 from ganchain.colour.makeup import REGIONS, Look, colour, on_skin, paint, read_look, scaled, soft_maps
+from ganchain.errors import OptionError
 from ganchain.framing import TIGHT
 from ganchain.nets.unet import UNet
 from ganchain.published.beautygan import MakeupTransfer, Transfer
@@ -36,12 +37,62 @@ Region = Annotated[
 ]
 
 LOOKS = {
-    "natural": Look(colour("#b05c66"), 0.5, on_skin("#a87f68"), 0.5, on_skin("#de8f80"), 0.35, 0.4, 0.2, 0.4),
-    "rose": Look(colour("#c03a66"), 0.75, on_skin("#a8687a"), 0.5, on_skin("#df858c"), 0.4, 0.5, 0.25, 0.5),
-    "coral": Look(colour("#d8543f"), 0.75, on_skin("#b87c58"), 0.55, on_skin("#e48a6c"), 0.4, 0.45, 0.25, 0.5),
-    "evening": Look(colour("#9c1030"), 0.9, on_skin("#744a3c"), 0.75, on_skin("#d07c6c"), 0.4, 0.8, 0.4, 0.55),
-    "smoky": Look(colour("#a8646a"), 0.7, on_skin("#5a453a"), 0.85, on_skin("#cc8472"), 0.35, 1.0, 0.45, 0.55),
-}  # lips, lids, cheeks: colour and amount; liner, brows, evenness
+    "natural": Look(
+        lips=colour("#b05c66"),
+        lips_amount=0.5,
+        lids=on_skin("#a87f68"),
+        lids_amount=0.5,
+        cheeks=on_skin("#de8f80"),
+        cheeks_amount=0.35,
+        liner=0.4,
+        brows=0.2,
+        evenness=0.4,
+    ),
+    "rose": Look(
+        lips=colour("#c03a66"),
+        lips_amount=0.75,
+        lids=on_skin("#a8687a"),
+        lids_amount=0.5,
+        cheeks=on_skin("#df858c"),
+        cheeks_amount=0.4,
+        liner=0.5,
+        brows=0.25,
+        evenness=0.5,
+    ),
+    "coral": Look(
+        lips=colour("#d8543f"),
+        lips_amount=0.75,
+        lids=on_skin("#b87c58"),
+        lids_amount=0.55,
+        cheeks=on_skin("#e48a6c"),
+        cheeks_amount=0.4,
+        liner=0.45,
+        brows=0.25,
+        evenness=0.5,
+    ),
+    "evening": Look(
+        lips=colour("#9c1030"),
+        lips_amount=0.9,
+        lids=on_skin("#744a3c"),
+        lids_amount=0.75,
+        cheeks=on_skin("#d07c6c"),
+        cheeks_amount=0.4,
+        liner=0.8,
+        brows=0.4,
+        evenness=0.55,
+    ),
+    "smoky": Look(
+        lips=colour("#a8646a"),
+        lips_amount=0.7,
+        lids=on_skin("#5a453a"),
+        lids_amount=0.85,
+        cheeks=on_skin("#cc8472"),
+        cheeks_amount=0.35,
+        liner=1.0,
+        brows=0.45,
+        evenness=0.55,
+    ),
+}
 
 
 class Makeup(Stage):
@@ -66,6 +117,7 @@ class Makeup(Stage):
 
     side = SIDE
     framing = TIGHT
+    networks = ("beautygan", "psgan")
     look: Tensor
 
     @validate_call
@@ -85,14 +137,14 @@ class Makeup(Stage):
     ) -> None:
         super().__init__()
         if reference and look:
-            raise ValueError(f"look: {look!r} stands beside a reference; keep one of them")
+            raise OptionError(f"{look!r} stands beside a reference; keep one of them", option="look")
         self.reference, self.strength = reference, strength
         self.lips, self.eyes, self.cheeks, self.brows, self.skin = lips, eyes, cheeks, brows, skin
         self.weights = (weights,)
         if net := _transfer(weights, engine):
             regions = {"lips": lips, "eyes": eyes, "cheeks": cheeks, "brows": brows, "skin": skin}
             refuse("they take all makeup from the reference", look=look, **regions)
-            self.hand_over(MakeupTransfer(net, reference=reference, strength=strength))
+            self.delegate = MakeupTransfer(net, reference=reference, strength=strength)
             return
         self.net = UNet.from_tensors(manifest.load(weights).tensors, outputs=len(REGIONS))
         named = Look() if reference else LOOKS[look or "natural"]
@@ -100,9 +152,7 @@ class Makeup(Stage):
 
     def prepare(self, align: Align) -> None:
         """Read the look of the reference photo, where there is one."""
-        if self.worker:
-            self.worker.prepare(align)
-        elif self.reference:
+        if self.reference:
             face = align(self.reference, self.framing, SIDE).to(self.look.device)
             with torch.no_grad():
                 read = Look.from_tensor(read_look(face, self.regions(face))[0])
@@ -135,8 +185,6 @@ class Makeup(Stage):
         return soft_maps(self.net(faces))
 
     def forward(self, faces: Tensor) -> Tensor:
-        if self.worker:
-            return self.worker.forward(faces)
         looks = scaled(self.look, self.strength).expand(len(faces), -1)
         return paint(faces, self.regions(faces), looks)
 
@@ -145,7 +193,9 @@ def _transfer(weights: str, engine: str) -> Transfer | None:
     """The network or engine that takes makeup from a reference face; None for weights of our own painter."""
     if engine == "tensorflow":
         if weights in manifest.entries():
-            raise ValueError("engine: tensorflow runs the published files themselves: weights: the path of model.meta")
+            raise OptionError(
+                "tensorflow runs the published files themselves: weights: the path of model.meta", option="engine"
+            )
         return TensorFlowGraph(Path(weights))
     given = manifest.load(weights)
     architectures.expect(weights, given.architecture, "makeup")

@@ -10,6 +10,7 @@ from pydantic import Field, validate_call
 from torch import Tensor
 
 from ganchain.checkpoints import architectures, manifest
+from ganchain.errors import OptionError
 from ganchain.nets.upscaler import Upscaler
 from ganchain.published.spandrel import Spandrel
 from ganchain.published.srgan import SRGANUpscaler
@@ -40,7 +41,9 @@ class Upscale(Stage):
     """
 
     side = None
-    enlarges = True
+    effect = "enlarge"
+    scale = 4
+    networks = ("srgan", "srresnet", "esrgan")
 
     @validate_call
     def __init__(
@@ -62,9 +65,9 @@ class Upscale(Stage):
         given = manifest.load(weights)
         architectures.expect(weights, given.architecture, "upscale")
         if given.architecture == "srresnet":
-            self.hand_over(SRGANUpscaler(given, factor=factor, scope=self.scope, strength=strength))
+            self.delegate = SRGANUpscaler(given, factor=factor, scope=self.scope, strength=strength)
         elif given.architecture == "spandrel":
-            self.hand_over(Spandrel(given.tensors, factor=factor, scope=scope, strength=strength))
+            self.delegate = Spandrel(given.tensors, factor=factor, scope=scope, strength=strength)
         else:
             self._enlarge(given.tensors, factor)
 
@@ -79,11 +82,9 @@ class Upscale(Stage):
         self.scale = max(self.net.factors) if factor is None else factor
         if self.scale not in self.net.factors:
             known = " or ".join(map(str, self.net.factors))
-            raise ValueError(f"factor: these weights enlarge {known} times, not {factor}")
+            raise OptionError(f"these weights enlarge {known} times, not {factor}", option="factor")
 
     def forward(self, faces: Tensor) -> Tensor:
-        if self.worker:
-            return self.worker.forward(faces)
         if self.strength == 1:
             return self.net(faces, self.scale)
         plain = resize(faces, (faces.shape[2] * self.scale, faces.shape[3] * self.scale))

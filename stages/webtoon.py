@@ -12,10 +12,11 @@ from pydantic import Field, validate_call
 from torch import Tensor, nn
 
 from ganchain.checkpoints import architectures, manifest
+from ganchain.errors import OptionError
 from ganchain.framing import HEAD
 from ganchain.nets.unet import UNet
 from ganchain.published.drawings import KEEP, TRUNCATION, Painted, Swapped
-from ganchain.stage import Align, Stage, refuse
+from ganchain.stage import Stage, WholePhoto, refuse
 from ganchain.tensors import resize
 
 STYLES = "stylegan2-naverwebtoon"
@@ -47,9 +48,10 @@ class Webtoon(Stage):
     side = 256
     multiple = 16
     framing = HEAD
-    restyles = True
+    effect = "replace"
     scale = 2
-    photo_side = 768
+    whole_photo = WholePhoto(768)
+    networks = ("stylegan", "stylegan2", "animegan", "animegan2", "cartoon")
 
     @validate_call
     def __init__(
@@ -73,7 +75,7 @@ class Webtoon(Stage):
         if given.architecture != "unet":
             refuse("ganchain's own weights take it", look=None if look == "colour" else look)
         if given.architecture == "swapping-autoencoder":
-            self.hand_over(self._swapped(given, style, seed, truncation, keep, style_weights))
+            self.delegate = self._swapped(given, style, seed, truncation, keep, style_weights)
             return
         refuse(
             "a Swapping AutoEncoder takes it",
@@ -86,9 +88,9 @@ class Webtoon(Stage):
         if given.architecture == "unet":
             self.net = UNet.from_tensors(given.tensors, outputs=PLANES, padding="replicate")
         elif given.architecture == "animegan2":
-            self.hand_over(Painted(given, scope=self.scope, strength=strength))
+            self.delegate = Painted(given, scope=self.scope, strength=strength)
         else:
-            raise ValueError(f"weights: {weights} only makes style pictures: give it as style_weights")
+            raise OptionError(f"{weights} only makes style pictures: give it as style_weights", option="weights")
 
     def _swapped(
         self,
@@ -101,7 +103,7 @@ class Webtoon(Stage):
     ) -> Swapped:
         """The Swapping AutoEncoder with the style picture's source."""
         if self.scope == "photo":
-            raise ValueError("scope: 'photo' is not served by these weights: they draw one aligned face")
+            raise OptionError("'photo' is not served by these weights: they draw one aligned face", option="scope")
         maker = None
         if style is not None:
             refuse("style is given already", seed=seed, truncation=truncation, style_weights=style_weights)
@@ -109,7 +111,9 @@ class Webtoon(Stage):
             maker = manifest.load(style_weights or _styles())
             self.weights = (*self.weights, maker.ref)
             if maker.architecture != "stylegan2":
-                raise ValueError(f"style_weights: {maker.ref} holds weights of {maker.architecture}, not of stylegan2")
+                raise OptionError(
+                    f"{maker.ref} holds weights of {maker.architecture}, not of stylegan2", option="style_weights"
+                )
         return Swapped(
             given,
             style=style,
@@ -120,15 +124,8 @@ class Webtoon(Stage):
             strength=self.strength,
         )
 
-    def prepare(self, align: Align) -> None:
-        """Read the style picture or make it, where the weights want one."""
-        if self.worker:
-            self.worker.prepare(align)
-
     def forward(self, faces: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, 3, 2 H, 2 W), both -1..1; H and W divisible by ``multiple``."""
-        if self.worker:
-            return self.worker.forward(faces)
         large = enlarged(faces)
         flat, ink = layers(self.net, faces, large)
         if self.scope == "face":
@@ -138,9 +135,10 @@ class Webtoon(Stage):
 
 def _styles() -> str:
     if STYLES not in manifest.entries():
-        raise ValueError(
-            "style: these weights take the style of a picture: give one's path, or have StyleGAN2 make them: "
-            f"ganchain weights fetch {STYLES}"
+        raise OptionError(
+            "these weights take the style of a picture: give one's path, or have StyleGAN2 make them: "
+            f"ganchain weights fetch {STYLES}",
+            option="style",
         )
     return STYLES
 

@@ -14,7 +14,8 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.align import Aligner
+from ganchain.faces.detect import DlibDetector
 from ganchain.framing import HEAD, TIGHT
 from ganchain.tensors import Pixels, to_pixels
 
@@ -76,7 +77,7 @@ def landscape() -> Pixels:
 def heads(astronaut: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder of one aligned head, varied in light: too few to learn from, enough to run every recipe."""
     data = tmp_path_factory.mktemp("heads")
-    face = Detector()(astronaut)[0]
+    face = DlibDetector()(astronaut)[0]
     for folder, framing in (("faces256", TIGHT), ("wide256", HEAD)):
         (data / folder).mkdir()
         rows = ["file,gender,age,race,dataset,split,person"]

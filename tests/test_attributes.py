@@ -18,7 +18,8 @@ from ganchain.checkpoints import architectures, manifest
 from ganchain.colour.filters import blur
 from ganchain.colour.hair import strands
 from ganchain.colour.lab import to_lab
-from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.align import Aligner
+from ganchain.faces.detect import DlibDetector
 from ganchain.framing import HEAD, TIGHT
 from ganchain.nets import portrait
 from ganchain.nets.age_gender import AgeGender
@@ -44,7 +45,7 @@ def judge() -> AgeGender:
 
 
 def chip(pixels: Pixels, side: int = 256) -> Tensor:
-    return Aligner(TIGHT).chip(pixels, Detector()(pixels)[0], side)
+    return Aligner(TIGHT).chip(pixels, DlibDetector()(pixels)[0], side)
 
 
 def lab(pixels: Pixels, place: Any) -> Tensor:
@@ -142,7 +143,7 @@ def test_walls_have_no_strands(astronaut: Pixels) -> None:
     assert strands(wall).max() < 0.05
     edge = torch.where(torch.arange(256) < 128, -0.8, 0.8).expand(1, 3, 256, 256)
     assert strands(edge)[..., :108].max() == 0
-    head = Aligner(HEAD).chip(astronaut, Detector()(astronaut)[0], 256)
+    head = Aligner(HEAD).chip(astronaut, DlibDetector()(astronaut)[0], 256)
     assert strands(head)[:, :, 60:75, 100:156].mean() > 0.9  # her fringe
     assert strands(resize(head, (384, 384)))[:, :, 90:112, 150:234].mean() > 0.9
 

@@ -20,7 +20,8 @@ import safetensors.torch
 from click.testing import CliRunner
 from PIL import Image
 
-from ganchain import Pipeline, chains
+import ganchain
+from ganchain import chains
 from ganchain.batch import loop, memory, run
 from ganchain.batch.journal import Journal, Record
 from ganchain.batch.names import TEMPLATE, Names
@@ -565,10 +566,9 @@ def test_a_photo_that_ran_out_of_memory_is_tried_alone(place: Path, monkeypatch:
 
 def test_a_script_without_the_guard_of_main_is_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that imports such a script comes to this call while it is still being set up."""
-    pipeline = Pipeline.from_yaml(place / "rose.yaml")
     monkeypatch.setattr(current_process(), "_inheriting", True, raising=False)
     with pytest.raises(ChainError, match="if __name__ == '__main__':"):
-        pipeline.batch([place / "photos"], place / "out")
+        ganchain.run_batch(place / "rose.yaml", [place / "photos"], place / "out")
 
 
 # worker processes

@@ -21,7 +21,8 @@ from safetensors.torch import load_file
 from ganchain.checkpoints import manifest
 from ganchain.cli.main import main
 from ganchain.errors import ChainError, PhotoError
-from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.align import Aligner
+from ganchain.faces.detect import DlibDetector
 from ganchain.framing import TIGHT
 from ganchain.tensors import Pixels, to_pixels
 from ganchain.train import data, recipes, runs
@@ -46,7 +47,7 @@ def pixels(path: Path) -> Pixels:
 def test_crops_are_what_the_stages_see(photo_file: Path, astronaut: Pixels) -> None:
     done = ganchain("align", photo_file, "-o", "faces")
     assert done.exit_code == 0 and "astronaut-face0.png" in done.output
-    seen = to_pixels(Aligner(TIGHT).chip(astronaut, Detector()(astronaut)[0], 256))[0]
+    seen = to_pixels(Aligner(TIGHT).chip(astronaut, DlibDetector()(astronaut)[0], 256))[0]
     assert (pixels(Path("faces/astronaut-face0.png")) == seen).all()
     assert ganchain("align", photo_file, "-o", "wide", "--framing", "head", "--format", "jpeg").exit_code == 0
     assert pixels(Path("wide/astronaut-face0.jpg")).shape == (256, 256, 3)
@@ -101,7 +102,7 @@ def test_wrong_use_of_align(photo_file: Path) -> None:
 def crops(folder: Path, count: int, picture: Pixels, framing: str = "tight") -> Path:
     """``count`` crops of one face, varied in light, as align would leave them."""
     folder.mkdir(parents=True)
-    chip = to_pixels(Aligner(FRAMINGS[framing]).chip(picture, Detector()(picture)[0], 256))[0].astype(float)
+    chip = to_pixels(Aligner(FRAMINGS[framing]).chip(picture, DlibDetector()(picture)[0], 256))[0].astype(float)
     for number in range(count):
         lit = (chip * (0.8 + number / 30)).clip(0, 255).astype(np.uint8)
         Image.fromarray(lit).save(folder / f"{number}-face0.png")

@@ -27,7 +27,7 @@ from tests.test_store import pin
 
 def make(name: str, key: str, **options: Any) -> Any:
     stage: Any = registry.stage(name)
-    return stage(weights=key, **options)
+    return stage(weights=key, **options).resolved()
 
 
 def spoilt(folder: Path) -> Iterator[tuple[list[Path], str]]:
@@ -64,7 +64,7 @@ def test_licence_and_side_go_with_the_file(tmp_path: Path, monkeypatch: pytest.M
     pin(monkeypatch, "animegan2-celeba-distill", path)
     entry = cache.take([path], "mine")[1]
     assert (entry.licence, entry.commercial, entry.side) == ("MIT", "yes", 256)
-    assert (make("webtoon", "mine").side, make("webtoon", str(path)).photo_side) == (256, 256)
+    assert (make("webtoon", "mine").side, make("webtoon", str(path)).whole_photo.side) == (256, 256)
     assert Pipeline([make("webtoon", "mine")], license_policy="commercial")
     pin(monkeypatch, "stargan-celeba-128", generator)
     with pytest.raises(WeightsError, match="this is not the published 'stargan-celeba-128'"):

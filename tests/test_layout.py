@@ -26,7 +26,7 @@ ORDER = [
     {"published"},
     {"stages"},
     {"pipeline"},
-    {"sheets", "batch", "train"},
+    {"sheets", "batch", "train", "testing"},
     {"evaluate", "bench", "web"},
     {"cli"},
     {"__main__"},

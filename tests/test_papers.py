@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader
 
 from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, PhotoError, WeightsError
-from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.align import Aligner
+from ganchain.faces.detect import DlibDetector
 from ganchain.framing import TIGHT
 from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.beautygan import GeneratorBranch
@@ -424,7 +425,7 @@ def test_stargan_reads_celeba_and_tables(data: Path, tmp_path: Path) -> None:
 
 
 def test_beautygan_finds_the_regions_of_a_face(astronaut: Pixels) -> None:
-    face = Aligner(TIGHT).chip(astronaut, Detector()(astronaut)[0], 256)
+    face = Aligner(TIGHT).chip(astronaut, DlibDetector()(astronaut)[0], 256)
     recipe = BeautyGAN(Path(), width=4, repeats=1, judges=4)
     shares = {name: float(where.float().mean()) for name, where in recipe.items(face).items()}
     assert 0.005 < shares["lips"] < 0.08 and 0.002 < shares["lids"] < 0.08 and 0.2 < shares["face"] < 0.8

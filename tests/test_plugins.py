@@ -36,7 +36,44 @@ class Grey(Stage):
     def forward(self, faces: Tensor) -> Tensor:
         grey = faces.mean(dim=1, keepdim=True)
         return faces + (grey - faces) * self.strength
+
+
+class GaussianThing(Grey):
+    """Take the colour out, under the name of an entry point.
+
+    Options:
+        strength: how much of it.
+    """
+
+
+class Raises(Grey):
+    """Break while it runs.
+
+    Options:
+        strength: how much of it.
+    """
+
+    def forward(self, faces: Tensor) -> Tensor:
+        return {}["x"]
+
+
+class Senseless(Grey):
+    """Have attributes that do not go together.
+
+    Options:
+        strength: how much of it.
+    """
+
+    scale = 2
 '''
+
+ENTRY_POINTS = """[ganchain.stages]
+grey = colourless:Grey
+wrong = colourless:Field
+my-blur = colourless:GaussianThing
+raises = colourless:Raises
+senseless = colourless:Senseless
+"""
 
 
 @pytest.fixture
@@ -47,7 +84,7 @@ def package(tmp_path: Path) -> Path:
     info.mkdir(parents=True)
     (site / "colourless.py").write_text(MODULE)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colourless\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[ganchain.stages]\ngrey = colourless:Grey\nwrong = colourless:Field\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
     return site
 
 
@@ -80,3 +117,33 @@ def test_it_is_listed_explained_and_checked_like_them(package: Path) -> None:
 def test_an_entry_point_that_is_no_stage_is_named(package: Path) -> None:
     done = ganchain(package, "stages", "wrong")
     assert done.returncode == 2 and "no ganchain.stage.Stage" in done.stderr
+
+
+def test_it_is_called_by_its_entry_point_s_name(package: Path, photo_file: Path) -> None:
+    (package / "chain.yaml").write_text("stages: [my-blur, my-blur: {strength: 0.5}]\n")
+    steps = package / "steps"
+    done = ganchain(package, "run", "chain.yaml", photo_file, "-o", "out.png", "--save-stages", steps)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in steps.iterdir()) == ["astronaut-1-my-blur.png", "astronaut-2-my-blur-2.png"]
+    shown = ganchain(package, "show", "out.png").stdout
+    assert "my-blur → my-blur-2" in shown and "gaussian" not in shown.lower()
+
+
+def test_it_keeps_the_contract(package: Path) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(package)!r}); import colourless;"
+        "from ganchain.testing import check_stage;"
+        "print(check_stage(colourless.Grey).name, check_stage(colourless.GaussianThing, strength=0.5).name);"
+        "check_stage(colourless.Senseless)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "grey my-blur\n", done.stderr
+    assert "senseless: effect 'change' and scale 2 do not go together" in done.stderr
+
+
+def test_what_makes_no_sense_is_refused_before_any_photo_is_read(package: Path) -> None:
+    (package / "chain.yaml").write_text("stages:\n  - grey\n  - senseless\n")
+    done = ganchain(package, "run", "chain.yaml", "there-is-no-such-photo.png")
+    assert done.returncode == 2
+    assert "chain.yaml:3: senseless: effect 'change' and scale 2 do not go together" in done.stderr
+    assert "no-such-photo" not in done.stderr and "Traceback" not in done.stderr

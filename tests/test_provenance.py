@@ -448,7 +448,7 @@ def test_a_signed_picture(suffix: str, photo: Path, signer: tuple[Path, Path], t
     images.write(Photo(pixels, xmp=MARK.onto(EDITOR)), tmp_path / f"a.{suffix}")
     out = signed(tmp_path / f"a.{suffix}", photo, signer)
     assert np.array_equal(np.asarray(Image.open(out)), np.asarray(Image.open(tmp_path / f"a.{suffix}")))
-    assert Provenance.of(images.header(out)[2]) == MARK
+    assert Provenance.of(images.header(out).xmp) == MARK
     found = credentials.read(out)
     assert found == credentials.Credentials("Valid", "signer", ("c2pa.opened", "c2pa.edited"))
     status, text = show(out)

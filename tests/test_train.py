@@ -206,8 +206,6 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_train import negative
-from ganchain.train.loop import train
-from ganchain.train.order import Order, Seeded
 recipe = negative(5)
 recipe.batch = 2
 train(recipe, Path(sys.argv[2]), every=5, threads=1, devices=2, precision="32-true")

@@ -16,7 +16,7 @@ from ganchain.chains import registry
 from ganchain.chains.document import document
 from ganchain.checkpoints.manifest import Policy
 from ganchain.errors import ChainError, GanchainError, available
-from ganchain.faces.align import FaceRule
+from ganchain.faces.detect import FaceRule
 from ganchain.photos.images import Format
 from ganchain.stage import Stage
 
@@ -68,7 +68,7 @@ class StageSpec:
         """
         try:
             stage = self.cls(**self.options)
-            stage.where = self.where
+            stage.name, stage.where = self.name, self.where
             return stage
         except (ValueError, GanchainError) as error:
             option, _, reason = str(error).partition(": ")

@@ -45,8 +45,8 @@ def chain(name: str | Path, license_policy: manifest.Policy | None = None) -> No
     for spec, stage in zip(described.stages, built, strict=True):
         licences = sorted({manifest.terms(ref)[0] for ref in stage.weights})
         side = "any" if stage.side is None else f"{stage.side} px"
-        framing = "-" if stage.scope == "photo" or stage.enlarges else f"{stage.framing.side:.2f} x"
-        kind = f"enlarges x{stage.scale}" if stage.enlarges else "replaces" if stage.restyles else "adds its change"
+        framing = "-" if stage.scope == "photo" or stage.effect == "enlarge" else f"{stage.framing.side:.2f} x"
+        kind = {"enlarge": f"enlarges x{stage.scale}", "replace": "replaces", "change": "adds its change"}[stage.effect]
         table.add_row(spec.name, stage.scope, side, kind, framing, ", ".join(stage.weights), ", ".join(licences))
     _console().print(table)
 

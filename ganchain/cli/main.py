@@ -148,7 +148,7 @@ def run(
 
 
 def _report(source: Path, result: Result, written: Iterable[Path]) -> None:
-    from ganchain.faces.align import NOT_CHOSEN
+    from ganchain.faces.detect import NOT_CHOSEN
 
     if result.status == "failed":
         reason = str(result.error or "unknown").removeprefix(f"{source}: ")
@@ -169,11 +169,11 @@ def _report(source: Path, result: Result, written: Iterable[Path]) -> None:
 def faces(photo: Path, out: Path | None, as_json: bool) -> None:
     """Find the faces of PHOTO; their numbers are what `faces: [0, 2]` in a chain means."""
     from ganchain.cli import describe
-    from ganchain.faces.align import Detector
+    from ganchain.faces.detect import DlibDetector
     from ganchain.photos import images
 
     read = images.read(photo)
-    found = Detector()(read.pixels)
+    found = DlibDetector()(read.pixels)
     describe.faces(found, as_json=as_json)
     if out is not None:
         images.write(describe.boxes(read, found), out)

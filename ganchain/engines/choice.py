@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from importlib import resources
 from io import BytesIO
 from pathlib import Path
@@ -180,12 +180,17 @@ class Choice:
 
 def probe(stage: Stage) -> Tensor:
     """The face that engines are compared on, as ``stage`` sees it: (1, 3, S, S) float32 -1..1."""
-    content = (resources.files("ganchain.engines") / "probe.jpg").read_bytes()
-    picture = tensors.to_faces(np.asarray(Image.open(BytesIO(content)).convert("RGB")))
-    x, y, side = stage.framing.within(SHOWN, picture.shape[-1])
-    window = picture[:, :, y : y + side, x : x + side]
+    picture = probe_picture()
+    window = picture[stage.framing.within(SHOWN, picture.shape[-1]).place]
     wanted = stage.side or 256 // stage.multiple * stage.multiple
     return tensors.resize(window, (wanted, wanted)).clamp(-1, 1)
+
+
+@lru_cache(maxsize=1)
+def probe_picture() -> Tensor:
+    """Read the drawn face that engines are compared on: (1, 3, H, H) float32 -1..1, in the framing ``SHOWN``."""
+    content = (resources.files("ganchain.engines") / "probe.jpg").read_bytes()
+    return tensors.to_faces(np.asarray(Image.open(BytesIO(content)).convert("RGB")))
 
 
 def processor() -> str:

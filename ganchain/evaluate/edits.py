@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
 from ganchain.errors import PhotoError
-from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.align import Aligner
+from ganchain.faces.detect import DlibDetector
 from ganchain.faces.dlib_models import Embedder
 from ganchain.faces.face import Face
 from ganchain.framing import TIGHT
@@ -99,7 +100,7 @@ class People:
         found = samples(data if plain(data) else data / folder, "test")
         if limit is not None and len(found) > limit:
             found = [found[round(i * (len(found) - 1) / max(limit - 1, 1))] for i in range(limit)]
-        self.found, self._detector = found, Detector()
+        self.found, self._detector = found, DlibDetector()
 
     @cached_property
     def all(self) -> list[Person]:

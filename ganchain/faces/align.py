@@ -1,13 +1,11 @@
-"""Faces found once, aligned once, and only their change put back.
+"""Faces aligned once, and only their change put back.
 
 Pixel centres lie at whole numbers in photos and canvases alike (dlib's and OpenCV's convention).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -16,89 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganchain import tensors
-from ganchain.errors import ChainError
-from ganchain.faces.dlib_models import FivePoints, HogDetector
 from ganchain.faces.face import Face
 from ganchain.framing import TEMPLATE, Framing
 from ganchain.tensors import Pixels
 
 Matrix = NDArray[np.float64]  # (2, 3), canvas px -> photo px
-FaceRule = Literal["all", "largest"] | list[int]
 MIN_SIDE = 16
-NOT_CHOSEN = "not chosen by faces"
-
-
-@dataclass(frozen=True)
-class Detector:
-    """Finds the faces of a photo on a copy of bounded size.
-
-    Attributes:
-        side: longest side in px of the copy the detector sees. Measured by ``benchmarks/detection.py``.
-        enlarge: small photos are enlarged up to this factor, so that faces of 40 px are found in them.
-        rim: mirrored border around the copy, as a share of its shorter side, for faces that touch the edge.
-        min_score: detections below it are left out; dlib's false faces lie mostly below 0.2.
-        min_size: faces with a box smaller than this many px are left out.
-    """
-
-    side: int = 1280
-    enlarge: float = 2.0
-    rim: float = 0.08
-    min_score: float = 0.2
-    min_size: int = 32
-
-    def __call__(self, pixels: Pixels) -> list[Face]:
-        """All detections in (H, W, 3) uint8 RGB, best first; those not to be edited say why (``left_out``)."""
-        height, width = pixels.shape[:2]
-        scale = min(self.side / max(height, width), self.enlarge)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        copy = _reduced(pixels, int(1 / scale))
-        copy = cv2.resize(copy, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR).astype(np.uint8)
-        rim = min(round(self.rim * min(size)), min(size) - 1)
-        seen = cv2.copyMakeBorder(copy, rim, rim, rim, rim, cv2.BORDER_REFLECT_101).astype(np.uint8)
-        faces = []
-        for box, score in _HOG(seen):
-            left, top, right, bottom = ((edge - rim + 0.5) / scale - 0.5 for edge in box)
-            place = (left, top, right, bottom)
-            if scale > 1:  # the landmarks are read where there are more pixels
-                points = (_POINTS(seen, box) - rim + 0.5) / scale - 0.5
-            else:
-                points = _POINTS(pixels, place)
-            faces.append(self._judged(Face(place, score, points), (width, height)))
-        return faces
-
-    def _judged(self, face: Face, size: tuple[int, int]) -> Face:
-        x, y = face.landmarks.mean(axis=0)
-        if face.score < self.min_score:
-            return replace(face, left_out=f"score {face.score:.2f} below {self.min_score:g}")
-        if face.size < self.min_size:
-            return replace(face, left_out=f"face of {face.size:.0f} px smaller than {self.min_size} px")
-        if not (0 <= x < size[0] and 0 <= y < size[1]):
-            return replace(face, left_out="outside the photo")
-        return face
-
-
-_HOG = HogDetector()
-_POINTS = FivePoints()
-
-
-def choose(faces: Sequence[Face], rule: FaceRule) -> list[Face]:
-    """Apply ``faces: all | largest | [0, 2]`` to detections; those not chosen get a reason.
-
-    Numbers count the usable faces, best first, as ``ganchain faces`` draws them.
-    """
-    usable = [face for face in faces if face.left_out is None]
-    if rule == "all":
-        return list(faces)
-    if rule == "largest":
-        chosen = sorted(usable, key=lambda face: -face.size)[:1]
-    elif isinstance(rule, list):
-        chosen = [face for number, face in enumerate(usable) if number in rule]
-    else:
-        raise ChainError(f"faces: {rule!r} is none of all, largest or a list of numbers")
-    return [
-        face if face.left_out or any(face is one for one in chosen) else replace(face, left_out=NOT_CHOSEN)
-        for face in faces
-    ]
 
 
 @dataclass(frozen=True)
@@ -186,7 +107,7 @@ class Aligner:
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         step, seen = own // side, matrix
         if step > 1:  # the warp knows no antialiasing
-            pixels, seen = _reduced(pixels, step), matrix / step
+            pixels, seen = tensors.averaged(pixels, step), matrix / step
             seen[:, 2] += 0.5 / step - 0.5
         chip = cv2.warpAffine(pixels, seen, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
         before = tensors.to_faces(chip.astype(np.uint8))
@@ -218,15 +139,6 @@ class Aligner:
         pixels = pixels.copy()
         pixels[top:bottom, left:right] = result.round().clip(0, 255).astype(np.uint8)
         return pixels
-
-
-def _reduced(pixels: Pixels, step: int) -> Pixels:
-    """(H, W, 3) uint8 averaged over squares of ``step`` px, which is quick; what is left at the edge is left out."""
-    if step <= 1 or min(pixels.shape[:2]) < step:
-        return pixels
-    height, width = (side // step * step for side in pixels.shape[:2])
-    size = (width // step, height // step)
-    return cv2.resize(pixels[:height, :width], size, interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
 def _planes(layers: Tensor) -> list[NDArray[np.float32]]:

@@ -99,7 +99,7 @@ def sign(
         GanchainError: the picture has no mark of ganchain's, a file cannot be used, or the extra is not installed.
     """
     c2pa = _library()
-    mark = Provenance.of(images.header(path)[2])
+    mark = Provenance.of(images.header(path).xmp)
     if not mark.own:
         raise PhotoError(f"{path}: has no mark of ganchain's that could be signed")
     if images.format_of(out) != images.format_of(path):
@@ -145,7 +145,7 @@ def _manifest(mark: Provenance) -> str:
 
 def _mime(path: Path) -> str:
     """The media type of the picture's content, whatever its name says."""
-    return f"image/{images.header(path)[0].lower()}"
+    return f"image/{images.header(path).format.lower()}"
 
 
 def _library() -> Any:

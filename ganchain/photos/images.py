@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,8 +71,16 @@ def size(path: str | os.PathLike[str]) -> tuple[int, int]:
         return image.size
 
 
-def header(path: str | os.PathLike[str]) -> tuple[str, tuple[int, int], bytes]:
-    """The format of the photo in a file, its width and height in px, and its XMP packet as it stands there, or b"".
+class Header(NamedTuple):
+    """What a photo file says before its pixels: Pillow's name of the format, width and height in px, XMP or b""."""
+
+    format: str
+    size: tuple[int, int]
+    xmp: bytes
+
+
+def header(path: str | os.PathLike[str]) -> Header:
+    """Read the header of a photo file; no pixel is decoded, but of a PNG, whose texts may stand behind them.
 
     Raises:
         PhotoError: as ``read``.
@@ -81,7 +89,7 @@ def header(path: str | os.PathLike[str]) -> tuple[str, tuple[int, int], bytes]:
         if image.format == "PNG":  # texts may stand behind the pixels
             image.load()
         packet = image.info.get("xmp")
-        return image.format or "", image.size, packet if isinstance(packet, bytes) else b""
+        return Header(image.format or "", image.size, packet if isinstance(packet, bytes) else b"")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ganchain.errors import OptionError
 from ganchain.framing import CHIP
 from ganchain.stage import Align, Stage
 
@@ -30,7 +31,7 @@ class MakeupTransfer(Stage):
     def __init__(self, net: Transfer, *, reference: Path | None, strength: float) -> None:
         super().__init__()
         if reference is None:
-            raise ValueError("reference: these weights take the makeup from a photo: give its path")
+            raise OptionError("these weights take the makeup from a photo: give its path", option="reference")
         self.net = net  # a submodule where it is one
         self.path, self.strength = reference, strength
         self.register_buffer("reference", torch.empty(0), persistent=False)

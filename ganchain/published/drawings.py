@@ -11,12 +11,13 @@ from torch import Tensor
 
 from ganchain.checkpoints import architectures
 from ganchain.checkpoints.manifest import Weights
+from ganchain.errors import OptionError
 from ganchain.framing import FFHQ
 from ganchain.nets.animegan2 import AnimeGAN2
 from ganchain.nets.stylegan2 import StyleGAN2
 from ganchain.nets.swapping_autoencoder import SwappingAutoEncoder
 from ganchain.photos import images
-from ganchain.stage import Align, Stage
+from ganchain.stage import Align, Scope, Stage, WholePhoto
 from ganchain.tensors import to_faces
 
 KEEP = 5  # of the blocks that take the photo's own texture: 5 keeps more of the photo, 3 less
@@ -27,13 +28,13 @@ class Painted(Stage):
     """Draw with AnimeGAN2 (bryandlee's PyTorch release); faces at the trained side, whole photos in one piece."""
 
     framing = FFHQ
-    restyles = True
-    tiles = False
+    effect = "replace"
 
-    def __init__(self, weights: Weights, *, scope: str, strength: float) -> None:
+    def __init__(self, weights: Weights, *, scope: Scope, strength: float) -> None:
         super().__init__()
         self.net = cast(AnimeGAN2, architectures.build("animegan2", weights.tensors))
-        self.side = self.photo_side = weights.side or 512
+        self.side = weights.side or 512
+        self.whole_photo = WholePhoto(self.side, tiles=False)
         self.scope, self.strength = scope, strength
 
     def forward(self, faces: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ class Swapped(Stage):
 
     side = 256
     framing = FFHQ
-    restyles = True
+    effect = "replace"
     texture: Tensor
 
     def __init__(
@@ -69,7 +70,7 @@ class Swapped(Stage):
         super().__init__()
         self.net = cast(SwappingAutoEncoder, architectures.build("swapping-autoencoder", weights.tensors))
         if keep > self.net.blocks:
-            raise ValueError(f"keep: {keep} is more than the {self.net.blocks} blocks of these weights")
+            raise OptionError(f"{keep} is more than the {self.net.blocks} blocks of these weights", option="keep")
         self.style, self.maker, self.seed, self.truncation = style, maker, seed, truncation
         self.keep, self.strength = keep, strength
         self.register_buffer("texture", torch.empty(0), persistent=False)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from ganchain.checkpoints import architectures
+from ganchain.errors import OptionError
 from ganchain.framing import FFHQ
 from ganchain.nets.spandrel import SpandrelModel
-from ganchain.stage import Stage
+from ganchain.stage import Scope, Stage
 from ganchain.tensors import resize
 
 FACE_SIDE = 512  # px; all published face restoration networks
@@ -30,7 +31,7 @@ class Spandrel(Stage):
         strength: 1 is the network's picture, 0 plain bicubic enlargement.
 
     Raises:
-        ValueError: the network enlarges by another factor.
+        OptionError: the network enlarges by another factor.
         WeightsError: spandrel cannot use these weights.
     """
 
@@ -39,7 +40,7 @@ class Spandrel(Stage):
         tensors: Mapping[str, Tensor],
         *,
         factor: int | None = None,
-        scope: str | None = None,
+        scope: Scope | None = None,
         strength: float = 1.0,
     ) -> None:
         super().__init__()
@@ -47,14 +48,14 @@ class Spandrel(Stage):
         self.scale, self.scope, self.strength = self.net.scale, scope or "photo", strength
         if factor not in (None, self.scale):
             does = f"enlarge {self.scale} times, not {factor}" if self.scale > 1 else "do not enlarge"
-            raise ValueError(f"factor: these weights {does}")
+            raise OptionError(f"these weights {does}", option="factor")
         size = self.net.descriptor.size_requirements
         self.side = None
         self.multiple = size.multiple_of
-        self.enlarges = self.scale > 1
+        self.effect = "enlarge" if self.scale > 1 else "change"
         if self.net.purpose == "FaceSR":
             if scope == "photo":
-                raise ValueError("scope: 'photo' is not served by these weights: they restore faces")
+                raise OptionError("'photo' is not served by these weights: they restore faces", option="scope")
             self.scope, self.side, self.framing = "face", size.minimum or FACE_SIDE, FFHQ
 
     def forward(self, faces: Tensor) -> Tensor:

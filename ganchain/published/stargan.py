@@ -10,6 +10,7 @@ from torch.nn.functional import one_hot
 
 from ganchain.checkpoints import architectures
 from ganchain.checkpoints.manifest import Weights
+from ganchain.errors import OptionError
 from ganchain.framing import CELEBA
 from ganchain.nets.stargan import StarGAN
 from ganchain.stage import Stage
@@ -33,21 +34,23 @@ class StarGANEditor(Stage):
         super().__init__()
         self.net = cast(StarGAN, architectures.build("stargan", weights.tensors))
         if self.net.labels != len(LABELS):
-            raise ValueError(
-                f"weights: {weights.ref} was trained on {self.net.labels} labels; {', '.join(LABELS)} wanted"
+            raise OptionError(
+                f"{weights.ref} was trained on {self.net.labels} labels; {', '.join(LABELS)} wanted", option="weights"
             )
         self.side = self.net.side or weights.side
         if self.side is None:
-            raise ValueError(
-                f"weights: {weights.ref} does not tell the side it was trained at; import it first: "
-                "ganchain weights import G.ckpt D.ckpt"
+            raise OptionError(
+                f"{weights.ref} does not tell the side it was trained at; import it first: "
+                "ganchain weights import G.ckpt D.ckpt",
+                option="weights",
             )
         kept = [name for name, value in (("hair", hair), ("gender", gender), ("age", age)) if value == KEEP]
         self.edits = len(kept) < 3
         if self.edits and kept and self.net.discriminator is None:
-            raise ValueError(
-                f"{kept[0]}: 'keep' needs StarGAN's discriminator, which tells what the source is like; import it "
-                "along with the generator, or say what hair, gender and age shall be"
+            raise OptionError(
+                "'keep' needs StarGAN's discriminator, which tells what the source is like; import it along with the "
+                "generator, or say what hair, gender and age shall be",
+                option=kept[0],
             )
         self.hair, self.gender, self.age, self.strength = hair, gender, age, strength
 

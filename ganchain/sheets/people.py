@@ -14,7 +14,8 @@ from ganchain import files
 from ganchain.chains import StageSpec
 from ganchain.chains.registry import options
 from ganchain.errors import PhotoError
-from ganchain.faces.align import NOT_CHOSEN, similarity
+from ganchain.faces.align import similarity
+from ganchain.faces.detect import NOT_CHOSEN
 from ganchain.faces.face import Face
 from ganchain.framing import HEAD
 from ganchain.photos import images
@@ -130,7 +131,7 @@ def captions(pipeline: Pipeline) -> list[str]:
     """What stands above the photo and above each of the steps that a pipeline made from a chain keeps."""
     assert pipeline.described is not None
     stages = zip(pipeline.described.stages, pipeline.stages, strict=True)
-    used = [spec for spec, stage in stages if stage.strength > 0 or stage.enlarges]
+    used = [spec for spec, stage in stages if not stage.idle]
     return ["photo", *(caption(spec.name, given(spec)) for spec in used)]
 
 

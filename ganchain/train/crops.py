@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ganchain import framing as windows
 from ganchain.errors import ChainError, PhotoError, available
-from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.align import Aligner
+from ganchain.faces.detect import DlibDetector
 from ganchain.faces.face import Face
 from ganchain.framing import Framing
 from ganchain.photos import images
@@ -47,7 +48,7 @@ class Crops:
             raise ChainError(f"no framing {framing!r}; {available(framing, FRAMINGS)}")
         self.out, self.framing, self.side, self.suffix = out, framing, side, suffix
         self.smallest = side // 3 if smallest is None else smallest
-        self.detector, self.aligner = Detector(), Aligner(FRAMINGS[framing])
+        self.detector, self.aligner = DlibDetector(), Aligner(FRAMINGS[framing])
         self.photos = self._known()
 
     def _known(self) -> dict[str, str]:

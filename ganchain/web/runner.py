@@ -113,7 +113,7 @@ def _kept(job: Job, pipeline: Pipeline) -> int:
     pixels, scale = job.upload.size[0] * job.upload.size[1] * 3, 1
     total = 0
     for stage in pipeline.stages:
-        scale *= stage.scale if stage.enlarges and stage.scope == "photo" else 1
+        scale *= stage.scale if stage.effect == "enlarge" and stage.scope == "photo" else 1
         total += pixels * scale**2
     return total
 
@@ -122,7 +122,7 @@ def _faces_of(job: Job, pipeline: Pipeline) -> int:
     """Bytes of face pictures of a side of their own, which ``memory.needed``, that knows no faces, does not count."""
     side = job.chain.output.side or 0
     for stage in pipeline.stages:
-        side *= stage.scale if stage.enlarges and stage.scope == "face" else 1
+        side *= stage.scale if stage.effect == "enlarge" and stage.scope == "face" else 1
     return sum(face.left_out is None for face in job.upload.faces) * side**2 * memory.FACE_ENLARGED
 
 

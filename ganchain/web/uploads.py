@@ -19,7 +19,7 @@ import psutil
 from PIL import Image
 
 from ganchain.errors import GanchainError, PhotoError
-from ganchain.faces.align import Detector
+from ganchain.faces.detect import DlibDetector
 from ganchain.faces.face import Face
 from ganchain.photos import images
 from ganchain.tensors import Pixels
@@ -149,7 +149,7 @@ class Uploads:
             if file.read(2) == b"\xff\xd8" and file.read().count(b"\xff\xda") > SCANS:
                 raise PhotoError(f"{path}: a JPEG of more than {SCANS} scans is not taken here")
         pixels = images.read(path).pixels
-        upload = Upload(key, path.name, path, (pixels.shape[1], pixels.shape[0]), Detector()(pixels))
+        upload = Upload(key, path.name, path, (pixels.shape[1], pixels.shape[0]), DlibDetector()(pixels))
         preview(pixels, upload.preview)
         return upload
 
