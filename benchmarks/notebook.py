@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.detection import Box
-from ganchain.checkpoints import architectures, cache, manifest
+from ganchain.checkpoints import architectures, manifest
+from ganchain.checkpoints.importing import import_files
 from ganchain.faces.dlib_models import TEACHER, dlib, model_file
 from ganchain.tensors import Pixels, to_faces, to_pixels
 from tests.formula import published
@@ -104,5 +105,5 @@ def imported(folder: Path) -> None:
     for key, model in MODELS.items():
         path = folder / f"{key}.safetensors"
         save_file({name: torch.from_numpy(array) for name, array in published(model).items()}, path)
-        cache.take([path], key, side=SIDE if model == "stargan_128" else None)
+        import_files([path], key, side=SIDE if model == "stargan_128" else None)
         path.unlink()

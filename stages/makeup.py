@@ -192,7 +192,7 @@ class Makeup(Stage):
 def _transfer(weights: str, engine: str) -> Transfer | None:
     """The network or engine that takes makeup from a reference face; None for weights of our own painter."""
     if engine == "tensorflow":
-        if weights in manifest.entries():
+        if manifest.get(weights) is not None:
             raise OptionError(
                 "tensorflow runs the published files themselves: weights: the path of model.meta", option="engine"
             )

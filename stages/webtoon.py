@@ -134,7 +134,7 @@ class Webtoon(Stage):
 
 
 def _styles() -> str:
-    if STYLES not in manifest.entries():
+    if manifest.get(STYLES) is None:
         raise OptionError(
             "these weights take the style of a picture: give one's path, or have StyleGAN2 make them: "
             f"ganchain weights fetch {STYLES}",

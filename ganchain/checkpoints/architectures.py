@@ -1,4 +1,4 @@
-"""Every network there is: how its weights are recognised, how it is built, which stages it serves."""
+"""All networks by name: how their weights are recognised, how they are built."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from ganchain.nets.upscaler import Upscaler
 
 
 class Network(Protocol):
-    """What a network's class offers to those who only hold tensors."""
+    """A network's class, as those need it who only hold tensors."""
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """This network's tensors among ``flat`` under its own names; None when the file is of another kind."""
+        """Pick this network's tensors out of ``flat``, under its own names; None when the file is of another kind."""
         ...
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> nn.Module:
-        """The network with these weights; sizes are read from the tensors."""
+        """Build the network with these weights; sizes are read from the tensors."""
         ...
 
 
@@ -64,38 +64,38 @@ ARCHITECTURES = {
 
 
 def recognise(files: Mapping[str, Mapping[str, Tensor]]) -> tuple[str, dict[str, Tensor]]:
-    """The network that stands in ``files`` (name -> tensors): its architecture, and its tensors by its own names.
+    """Recognise the network in ``files`` (name -> tensors): its architecture, and its tensors by its own names.
 
     Several files may hold one network's parts (StarGAN's generator and discriminator).
 
     Raises:
         WeightsError: a file is of no known layout, or two are of different networks.
     """
-    found: dict[str, str] = {}
+    recognised: dict[str, str] = {}
     merged: dict[str, Tensor] = {}
     for file, flat in files.items():
         for name, architecture in ARCHITECTURES.items():
             tensors = architecture.network.recognise(flat)
             if tensors:
                 if twice := merged.keys() & tensors.keys():
-                    raise WeightsError(f"{file}: {min(twice)} stands in another of these files already")
-                found[file] = name
+                    raise WeightsError(f"{min(twice)} stands in another of these files already", ref=file)
+                recognised[file] = name
                 merged |= tensors
                 break
         else:
             keys = ", ".join(sorted(flat)[:4]) or "none"
             known = ", ".join(ARCHITECTURES)
             hint = "" if find_spec("spandrel") else "; more are known with pip install 'ganchain[spandrel]'"
-            raise WeightsError(f"{file}: no known layout: {len(flat)} tensors ({keys} …); known: {known}{hint}")
-    if len(set(found.values())) != 1:
-        said = ", ".join(f"{file}: {name}" for file, name in found.items()) or "no file"
-        raise WeightsError(f"these are not the parts of one network: {said}")
+            raise WeightsError(f"no known layout: {len(flat)} tensors ({keys} …); known: {known}{hint}", ref=file)
+    if len(set(recognised.values())) != 1:
+        parts = ", ".join(f"{file}: {name}" for file, name in recognised.items()) or "no file"
+        raise WeightsError(f"these are not the parts of one network: {parts}")
     for key, tensor in merged.items():
         if not bool(tensor.isfinite().all()):
-            raise WeightsError(f"{', '.join(files)}: {key} holds numbers that are not finite")
+            raise WeightsError(f"{key} holds numbers that are not finite", ref=", ".join(files))
     # copies, since files may hold views of one storage
-    copies = {key: (one.float() if one.is_floating_point() else one).clone() for key, one in merged.items()}
-    return next(iter(found.values())), copies
+    copies = {key: (value.float() if value.is_floating_point() else value).clone() for key, value in merged.items()}
+    return next(iter(recognised.values())), copies
 
 
 def expect(ref: str, architecture: str, stage: str) -> None:
@@ -109,7 +109,7 @@ def expect(ref: str, architecture: str, stage: str) -> None:
 
 
 def build(architecture: str, tensors: Mapping[str, Tensor]) -> nn.Module:
-    """The network ``architecture`` with the weights ``tensors``, to be used, not trained.
+    """Build the network ``architecture`` with the weights ``tensors``, to be used, not trained.
 
     Raises:
         WeightsError: tensors are missing, too many, or of shapes that do not go together.

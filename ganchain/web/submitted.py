@@ -47,7 +47,7 @@ def parse(text: str, name: str, folder: Path) -> Chain:
     for spec in chain.stages:
         for option in _options(spec.cls, "weights"):
             ref = spec.options.get(option)
-            if ref is not None and ref not in manifest.entries():
+            if ref is not None and manifest.get(ref) is None:
                 raise ChainError(f"{spec.places[option]}: {Path(ref).name!r}: only weights of the list are taken here")
     return chain
 
