@@ -18,6 +18,7 @@ from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.framing import HEAD, TIGHT
 from ganchain.tensors import Pixels, to_pixels
+from tests.torture import torture
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +72,12 @@ def landscape() -> Pixels:
     sky[hill] = (60, 130, 70)
     sky[(x - 300) ** 2 + (y - 60) ** 2 < 900] = (255, 230, 120)
     return sky.astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    """Files that break decoders, by ``sound``, ``refused`` and ``damaged``."""
+    return torture(tmp_path_factory.mktemp("torture"))
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,6 @@ from tests.soak.odd import Odd, Suspicious
 
 ROSE = "stages:\n  - makeup: {look: rose}\n"
 APP = Group(commands=[command])
-TORTURE = Path(__file__).resolve().parents[2] / "shared" / "data" / "torture"
 
 
 class Here:
@@ -492,11 +491,12 @@ def test_one_batch_at_a_time(place: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
-@pytest.mark.skipif(not TORTURE.is_dir(), reason="the torture folder is not here")
-def test_torture(place: Path) -> None:
-    files = sorted(path for path in TORTURE.rglob("*") if path.is_file())[::60]
+def test_torture(place: Path, broken: dict[str, list[Path]]) -> None:
+    files = sorted(path for paths in broken.values() for path in paths)[::50]
     summary = done(place, *files)
     assert summary.counts.total() == len(files)
+    refused = {path.name for path in files if path.parent.name == "refused"}
+    assert refused <= {Path(name).name for name in summary.failed}
     assert len(records(place / "out")) == len(files) - summary.counts["skipped"]
     assert all(reason and "\n" not in reason for reason in summary.failed.values())
     assert dict(done(place, *files).counts).keys() <= {"skipped", "failed"}
