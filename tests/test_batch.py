@@ -24,9 +24,7 @@ import ganchain
 from ganchain import chains
 from ganchain.batch import loop, memory, run
 from ganchain.batch.journal import Journal, Record
-from ganchain.batch.names import TEMPLATE, Names
 from ganchain.batch.options import Options
-from ganchain.batch.plan import Globs, find, glob
 from ganchain.batch.pool import Lost, Pool
 from ganchain.batch.run import batch
 from ganchain.batch.summary import Summary
@@ -36,6 +34,8 @@ from ganchain.cli.batch import batch as command
 from ganchain.cli.main import Group
 from ganchain.errors import ChainError, GanchainError, PhotoError
 from ganchain.photos import images
+from ganchain.photos.find import Globs, expand, find, glob
+from ganchain.pipeline.names import TEMPLATE, Names
 from ganchain.tensors import Pixels
 from tests.soak.odd import Odd, Suspicious
 
@@ -264,6 +264,16 @@ def test_wrong_templates_are_said(template: str, reason: str) -> None:
     with pytest.raises(PhotoError) as raised:
         Names(template, "c", "png")
     assert reason in str(raised.value)
+
+
+def test_what_paths_without_a_batch_stand_for(tmp_path: Path) -> None:
+    folder = touched(tmp_path / "in", "b.JPG", "a.png", "notes.txt", ".hidden.jpg", "._a.jpg", "below/c.png")
+    (folder / "broken.jpg").symlink_to(folder / "nothing")
+    (folder / "folder.jpg").mkdir()
+    missing = tmp_path / "missing.jpg"  # it is named when it is read
+    assert expand([missing, folder]) == [missing, *(folder / name for name in ("a.png", "b.JPG", "broken.jpg"))]
+    with pytest.raises(PhotoError, match=r"folder\.jpg: no pictures in this folder"):
+        expand([folder / "folder.jpg"])
 
 
 # the record
@@ -549,6 +559,18 @@ def test_lines_and_summary(place: Path) -> None:
     assert "failed: broken.jpg: not a picture that can be read" in result.stderr
 
 
+def test_defaults_stand_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Options] = []
+
+    def planned(chain: str, inputs: Any, out: Path, options: Options, *_: object) -> None:
+        given.append(options)
+        raise PhotoError("enough")
+
+    monkeypatch.setattr(run, "batch", planned)
+    CliRunner().invoke(APP, ["batch", "portrait", "photos", "-o", "out"])
+    assert [replace(options, include=[], exclude=[]) for options in given] == [Options(include=[], exclude=[])]
+
+
 @pytest.mark.usefixtures("here")
 def test_a_photo_that_ran_out_of_memory_is_tried_alone(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read, refused = images.read, list[str]()
@@ -608,7 +630,7 @@ def test_workers_that_cannot_start_are_an_error() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 def test_suspects_are_tried_alone_and_then_named(tmp_path: Path) -> None:
-    from ganchain.batch.plan import Item
+    from ganchain.photos.find import Item
 
     items = [Item(tmp_path / name, name, f"{name}.png") for name in ("a", "die", "b")]
     (tmp_path / LOCK).touch()
@@ -649,8 +671,8 @@ def test_a_listener_that_is_gone_does_not_stop_the_batch(tmp_path: Path) -> None
 
 def test_no_memory_at_all_ends_in_failures(tmp_path: Path) -> None:
     """With nothing left for photos the last try is still the last."""
-    from ganchain.batch.plan import Item
     from ganchain.batch.worker import Large
+    from ganchain.photos.find import Item
 
     (tmp_path / LOCK).touch()
     item = Item(tmp_path / "a", "a", "a.png")

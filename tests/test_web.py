@@ -31,8 +31,9 @@ uvicorn = pytest.importorskip("uvicorn", reason="the extra web is not installed"
 from ganchain.web import submitted  # noqa: E402
 from ganchain.web.app import PAGE, app  # noqa: E402
 from ganchain.web.jobs import Ended, Job, Queue  # noqa: E402
+from ganchain.web.limits import Limits  # noqa: E402
 from ganchain.web.server import listen  # noqa: E402
-from ganchain.web.uploads import PREFIX, Busy, Limits, Uploads, file_name  # noqa: E402
+from ganchain.web.uploads import PREFIX, Busy, Uploads, file_name  # noqa: E402
 
 ROSE = "stages:\n  - makeup: {look: rose}\n"
 
@@ -405,6 +406,13 @@ def test_what_is_cancelled_or_too_long_ends_at_the_next_network(tmp_path: Path) 
     until(unwanted.ended.done)
     assert not unwanted.folder.exists()
     queue.close()
+
+
+def test_limits_stand_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Limits] = []
+    monkeypatch.setattr("ganchain.web.server.serve", lambda host, port, limits, **_: given.append(limits))
+    assert CliRunner().invoke(main, ["serve"]).exit_code == 0
+    assert given == [Limits()]
 
 
 def test_time_is_kept_within_a_chain(ask: Any, server: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,11 +17,11 @@ from ganchain._version import VERSION
 from ganchain.batch import memory
 from ganchain.batch.cluster import Cluster
 from ganchain.batch.journal import MARK, Journal, Record
-from ganchain.batch.plan import Item
 from ganchain.batch.pool import Lost, Pool
 from ganchain.batch.summary import Summary
 from ganchain.batch.worker import LOCK, Outcome
 from ganchain.errors import GanchainError
+from ganchain.photos.find import Item
 
 PULSE = 0.25  # seconds between looks at signals and time limits
 PROBE = 1 << 20  # bytes that the output folder must still take for a batch to go on

@@ -17,7 +17,6 @@ from ganchain import files
 from ganchain._version import VERSION
 from ganchain.batch import memory
 from ganchain.batch.journal import MARK, Record
-from ganchain.batch.plan import Item
 from ganchain.chains import Chain, Output
 from ganchain.chains.digest import photo_key
 from ganchain.checkpoints.manifest import Policy
@@ -28,6 +27,7 @@ from ganchain.faces.dlib_models import Embedder
 from ganchain.faces.face import Face
 from ganchain.framing import TIGHT
 from ganchain.photos import images
+from ganchain.photos.find import Item
 from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result, Stopwatch

@@ -111,6 +111,7 @@ def run(
     stop the others: it is named, and the exit status is 1.
     """
     from ganchain.cli import describe
+    from ganchain.photos.find import expand
     from ganchain.pipeline import outputs
     from ganchain.pipeline.pipeline import Pipeline
     from ganchain.sheets import people
@@ -124,7 +125,7 @@ def run(
     pipeline = Pipeline.from_yaml(
         chain, device=device, engine=engine, keep_steps=keep_steps, license_policy=license_policy
     )
-    sources = outputs.expand(photos)
+    sources = expand(photos)
     targets = outputs.Targets(out, Path(chain).stem, pipeline.output, alone=len(sources) == 1)
     pages = None if sheet is None else people.Pages.of(pipeline, sheet, sources)
     pipeline.prepare()

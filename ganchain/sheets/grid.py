@@ -18,8 +18,8 @@ from ganchain.errors import ChainError, GanchainError
 from ganchain.faces.detect import Detector, DlibDetector
 from ganchain.faces.face import Face
 from ganchain.photos import images
+from ganchain.photos.find import expand
 from ganchain.photos.images import Source
-from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.sheets import grid_file, grid_settings, people
 from ganchain.sheets.grid_settings import Setting
@@ -111,7 +111,7 @@ class Grid:
             raise ChainError("a grid needs something that is varied, as in vary: {attributes.hair: [black, blond]}")
         base = None if chain is None else chains.load(chain)
         rows = grid_settings.distinct(rows) or [Setting()]
-        made = cls(grid_settings.distinct(columns), rows, base, outputs.expand([Path(one) for one in photos]), **others)
+        made = cls(grid_settings.distinct(columns), rows, base, expand([Path(one) for one in photos]), **others)
         if len(made.columns) * len(made.rows) > LARGEST:
             raise ChainError(
                 f"{len(made.columns)} x {len(made.rows)} settings are too many to look at: {LARGEST} at most"

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ganchain import chains
 from ganchain.chains import Chain, StageSpec, registry
 from ganchain.errors import ChainError, available
-from ganchain.pipeline import outputs
+from ganchain.photos.find import expand
 from ganchain.sheets.people import caption, given
 
 Options = Mapping[str, Any]
@@ -89,7 +89,7 @@ def references(photos: Sequence[Path]) -> list[Setting]:
     """One setting a picture: its makeup."""
     return [
         Setting(path.name, {"makeup": {"reference": path.resolve()}}, str(path), picture=path)
-        for path in outputs.expand(photos)
+        for path in expand(photos)
     ]
 
 

@@ -19,8 +19,9 @@ from ganchain._version import VERSION
 from ganchain.errors import GanchainError
 from ganchain.web import answers, run, submitted
 from ganchain.web.guard import Guard
+from ganchain.web.limits import Limits
 from ganchain.web.service import Asked, Service
-from ganchain.web.uploads import Busy, Limits, file_name
+from ganchain.web.uploads import Busy, file_name
 
 PAGE = {  # address: file, type; nothing else is ever read for a visitor
     "/": ("web/page/index.html", "text/html; charset=utf-8"),

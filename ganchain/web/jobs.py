@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from ganchain.chains import Chain
 from ganchain.errors import GanchainError
-from ganchain.web.uploads import Busy, Limits, Upload
+from ganchain.web.limits import Limits
+from ganchain.web.uploads import Busy, Upload
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 

@@ -11,7 +11,7 @@ from ganchain.batch import memory
 from ganchain.chains import Chain
 from ganchain.errors import GanchainError, PhotoError
 from ganchain.files import sha256
-from ganchain.photos.images import suffix_of, write
+from ganchain.photos.images import write
 from ganchain.photos.photo import Photo
 from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
@@ -78,7 +78,7 @@ class Runner:
 
     def _written(self, job: Job, result: Result, pipeline: Pipeline) -> None:
         output = job.chain.output
-        base = job.folder / f"{job.upload.path.stem}-{job.name}{suffix_of(output.format)}"
+        base = job.folder / outputs.names_of(job.name, output).plain(job.upload.path.name)
         for path, photo in outputs.pictures(result, output, base):
             write(photo, path, keep_location=output.location == "keep")
             job.pictures.append(path)

@@ -23,6 +23,7 @@ from ganchain.faces.detect import DlibDetector
 from ganchain.faces.face import Face
 from ganchain.photos import images
 from ganchain.tensors import Pixels
+from ganchain.web.limits import Limits
 
 PREFIX = "ganchain-web-"
 PREVIEW = 1600  # px, of the longest side
@@ -30,29 +31,6 @@ FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 SCANS = 100  # of a JPEG: a small file of thousands takes minutes
 PATIENCE = 20.0  # seconds that a photo waits for those before it
 LONGEST_NAME = 100  # bytes: outputs add the chain's name, and file systems take 255
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one visitor may ask of the server.
-
-    Attributes:
-        upload: bytes of one request.
-        pixels: of one photo.
-        photos: that lie here at once.
-        disk: bytes of all photos and results.
-        seconds: that one job may run.
-        waiting: jobs in the queue, the running one included.
-        kept: seconds that photos and results lie there after they were last asked for.
-    """
-
-    upload: int = 40 << 20
-    pixels: int = 50_000_000
-    photos: int = 200
-    disk: int = 8 << 30
-    seconds: float = 300.0
-    waiting: int = 16
-    kept: float = 1800.0
 
 
 class Busy(GanchainError):
