@@ -228,6 +228,7 @@ def test_cells_of_a_source_are_drawn_equally_often(labelled: Path) -> None:
     assert faces.shape == (3, 112, 112) and faces.abs().max() <= 1
 
 
+@pytest.mark.slow
 def test_the_recipe_learns_its_pictures(labelled: Path) -> None:
     recipe = cast(Judge, recipes.build("age-gender", labelled, ["widths=[8, 16]", "depths=[1, 1]"]))
     net = recipe.networks["judge"].train()

@@ -40,6 +40,7 @@ def test_branches_merge_to_the_same_pictures(small: Tensor) -> None:
     assert set(merged.state_dict()) == set(Upscaler(8, 3).state_dict())
 
 
+@pytest.mark.slow
 def test_branches_begin_by_adding_nothing_and_all_of_them_learn(small: Tensor) -> None:
     torch.manual_seed(0)
     plain = Upscaler(8, 3)

@@ -196,6 +196,7 @@ def test_each_added_term_moves_the_student(batch: tuple[torch.Tensor, ...], term
     assert values[1] == pytest.approx(2 * values[0], rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_discriminator_learns_from_others_drawings_and_leaves_the_student_alone(
     batch: tuple[torch.Tensor, ...],
 ) -> None:
