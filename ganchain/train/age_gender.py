@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ganchain.nets.age_gender import SEEN, AgeGender
+from ganchain.nets.age_gender import INPUT_SIDE, AgeGender
 from ganchain.tensors import Pixels, resize, to_faces
 from ganchain.train.data import Sample, below, read, samples
 from ganchain.train.recipe import Recipe
 
-Item = tuple[Tensor, Tensor]  # face (3, SEEN, SEEN) -1..1, (male, old) 0..1 or NaN where unknown
+Item = tuple[Tensor, Tensor]  # face (3, INPUT_SIDE, INPUT_SIDE) -1..1, (male, old) 0..1 or NaN where unknown
 OLD = {"2": 0.03, "3": 0.12, "4": 0.5, "5": 0.88, "6": 0.97, "7": 0.97}  # by the first digit of the label
 SHARES = {"fairface": 0.72, "congress": 0.24, "canada": 0.04}  # of the draws; faces of other sources are one more
 
@@ -46,7 +46,7 @@ class Labelled(Dataset[Item]):
 
     def __getitem__(self, index: int) -> Item:
         sample = self.found[index]
-        return resize(to_faces(read(sample.path)), (SEEN, SEEN))[0], targets(sample)
+        return resize(to_faces(read(sample.path)), (INPUT_SIDE, INPUT_SIDE))[0], targets(sample)
 
 
 class Balanced(Labelled):
@@ -71,7 +71,7 @@ class Balanced(Labelled):
 def varied(pixels: Pixels) -> Pixels:
     """Moved (turn 8 degrees, scale 0.88-1.14, shift 4 %, mirrored), lit, blurred, noisy, compressed, partly covered.
 
-    (H, H, 3) -> (SEEN, SEEN, 3).
+    (H, H, 3) -> (INPUT_SIDE, INPUT_SIDE, 3).
     """
     side = pixels.shape[0]
     turn, size, right, down = ((torch.rand(4) * 2 - 1) * torch.tensor([8, 0.13, 0.04, 0.04])).tolist()
@@ -80,14 +80,14 @@ def varied(pixels: Pixels) -> Pixels:
     if _chance(0.5):
         matrix[0] = (0, 0, side - 1) - matrix[0]
     moved = cv2.warpAffine(pixels, matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101)
-    seen = cv2.resize(moved, (SEEN, SEEN), interpolation=cv2.INTER_AREA)
+    seen = cv2.resize(moved, (INPUT_SIDE, INPUT_SIDE), interpolation=cv2.INTER_AREA)
     gamma = float(torch.empty(()).uniform_(-0.45, 0.45).exp())
     light: NDArray[Any] = (seen / 255) ** gamma * (0.9 + 0.2 * torch.rand(3).numpy())
     if _chance(0.15):
         light = np.repeat(light.mean(axis=2, keepdims=True), 3, axis=2)
     if _chance(0.4):
-        small = int(torch.randint(48, SEEN, ()))
-        light = cv2.resize(cv2.resize(light, (small, small), interpolation=cv2.INTER_AREA), (SEEN, SEEN))
+        small = int(torch.randint(48, INPUT_SIDE, ()))
+        light = cv2.resize(cv2.resize(light, (small, small), interpolation=cv2.INTER_AREA), (INPUT_SIDE, INPUT_SIDE))
     if _chance(0.3):
         light = light + float(torch.rand(())) * 0.06 * torch.randn(light.shape).numpy()
     made = np.asarray((light * 255).clip(0, 255).round(), np.uint8)
@@ -95,7 +95,7 @@ def varied(pixels: Pixels) -> Pixels:
         _, code = cv2.imencode(".jpg", made, [cv2.IMWRITE_JPEG_QUALITY, 35 + below(60)])
         made = np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8)
     if _chance(0.35):
-        x, y, width, height = below(SEEN - 12), below(SEEN - 12), 12 + below(36), 12 + below(36)
+        x, y, width, height = below(INPUT_SIDE - 12), below(INPUT_SIDE - 12), 12 + below(36), 12 + below(36)
         made[y : y + height, x : x + width] = torch.randint(256, (3,)).numpy()
     return made
 
@@ -146,5 +146,5 @@ class Judge(Recipe):
         bars = torch.full_like(faces, -1.0)
         for picture, shares in zip(bars, said.tolist(), strict=True):
             for row, share in enumerate(shares):
-                picture[row, 24 + 40 * row : 48 + 40 * row, : round(share * SEEN)] = 1
+                picture[row, 24 + 40 * row : 48 + 40 * row, : round(share * INPUT_SIDE)] = 1
         return torch.stack([faces, bars], dim=1).flatten(0, 1)

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from ganchain import tensors
 from ganchain.faces.dlib_models import Points
 from ganchain.framing import TIGHT
-from ganchain.nets.portrait import OFFSET, SEEN, SIDE
+from ganchain.nets.portrait import INPUT_SIDE, OFFSET, SIDE
 from ganchain.nets.portrait import Portrait as Editor
 from ganchain.nets.unet import UNet
 from ganchain.tensors import Pixels, resize, to_faces
@@ -104,7 +104,7 @@ class Portrait(Recipe):
     def losses(self, player: str, batch: Item) -> Mapping[str, Tensor]:
         faces, offsets, weight, _ = batch
         guess = self._student().offsets(faces).float()
-        offsets, weight = (resize(x, (SEEN, SEEN)) for x in (offsets, weight))
+        offsets, weight = (resize(x, (INPUT_SIDE, INPUT_SIDE)) for x in (offsets, weight))
         return {"offsets": (weight * (guess - offsets).abs()).mean()}
 
     def figures(self, batch: Item) -> Mapping[str, float]:
