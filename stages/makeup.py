@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, validate_call
 from torch import Tensor
 
 from ganchain.checkpoints import architectures, manifest
-from ganchain.colour.makeup import REGIONS, Look, colour, on_skin, paint, read_look, scaled, soft_maps
+from ganchain.colour.makeup import REGIONS, Look, colour, on_skin, paint, read_look, scale_amounts, soft_maps
 from ganchain.errors import OptionError
 from ganchain.framing import TIGHT
 from ganchain.nets.unet import UNet
@@ -185,7 +185,7 @@ class Makeup(Stage):
         return soft_maps(self.net(faces))
 
     def forward(self, faces: Tensor) -> Tensor:
-        looks = scaled(self.look, self.strength).expand(len(faces), -1)
+        looks = scale_amounts(self.look, self.strength).expand(len(faces), -1)
         return paint(faces, self.regions(faces), looks)
 
 

@@ -40,7 +40,10 @@ class SpandrelModel(nn.Module):
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """Return the tensors of a network that spandrel knows, under spandrel's keys, or None; None without spandrel."""
+        """Return the tensors of a network that spandrel knows, under spandrel's keys.
+
+        None if there is none, or without spandrel.
+        """
         try:
             _import_spandrel()
         except WeightsError:
