@@ -15,7 +15,7 @@ from ganchain.checkpoints import architectures, manifest
 from ganchain.errors import OptionError
 from ganchain.framing import HEAD
 from ganchain.nets.unet import UNet
-from ganchain.published.drawings import KEEP, TRUNCATION, Painted, Swapped
+from ganchain.published.drawings import KEEP, TRUNCATION, AnimeGANPainter, TextureSwapper
 from ganchain.stage import Stage, WholePhoto, refuse
 from ganchain.tensors import resize
 
@@ -88,7 +88,7 @@ class Webtoon(Stage):
         if given.architecture == "unet":
             self.net = UNet.from_tensors(given.tensors, outputs=PLANES, padding="replicate")
         elif given.architecture == "animegan2":
-            self.delegate = Painted(given, scope=self.scope, strength=strength)
+            self.delegate = AnimeGANPainter(given, scope=self.scope, strength=strength)
         else:
             raise OptionError(f"{weights} only makes style pictures: give it as style_weights", option="weights")
 
@@ -100,7 +100,7 @@ class Webtoon(Stage):
         truncation: float | None,
         keep: int | None,
         style_weights: str | None,
-    ) -> Swapped:
+    ) -> TextureSwapper:
         """The Swapping AutoEncoder with the style picture's source."""
         if self.scope == "photo":
             raise OptionError("'photo' is not served by these weights: they draw one aligned face", option="scope")
@@ -114,7 +114,7 @@ class Webtoon(Stage):
                 raise OptionError(
                     f"{maker.ref} holds weights of {maker.architecture}, not of stylegan2", option="style_weights"
                 )
-        return Swapped(
+        return TextureSwapper(
             given,
             style=style,
             maker=maker,

@@ -24,8 +24,8 @@ KEEP = "keep"
 class StarGANEditor(Stage):
     """Set labels of CelebA on faces (Choi et al. 2018): hair one of three, Male, Young.
 
-    What is to be kept is read from the source by the discriminator's class head, since the generator wants all
-    labels of the target.
+    The generator wants all labels of the target. Those that are to be kept are read from the source by the
+    discriminator's class head.
     """
 
     framing = CELEBA
@@ -55,7 +55,7 @@ class StarGANEditor(Stage):
         self.hair, self.gender, self.age, self.strength = hair, gender, age, strength
 
     def labels(self, faces: Tensor) -> Tensor:
-        """The target's labels: (N, 3, S, S) -> (N, 5), 0 or 1."""
+        """Compute the target's labels: (N, 3, S, S) -> (N, 5), 0 or 1."""
         labels = faces.new_zeros(len(faces), len(LABELS))
         if self.net.discriminator is not None:
             logits = self.net.discriminator(faces)[1]
