@@ -25,7 +25,7 @@ from ganchain.nets import portrait
 from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.portrait import Portrait
 from ganchain.pipeline.pipeline import Pipeline
-from ganchain.stages.attributes import firm
+from ganchain.stages.attributes import clean_matte
 from ganchain.tensors import Pixels, resize
 from ganchain.train import recipes
 from ganchain.train.age_gender import SHARES, Balanced, Judge, targets
@@ -130,11 +130,11 @@ def test_the_rim_of_a_bald_head_is_no_hair() -> None:
     radius = (rows**2 + columns**2).sqrt()
     upper = rows < 0
     rim, cap = (((radius > 60) & (radius < outer) & upper).float()[None, None] for outer in (68, 90))
-    assert firm(rim).max() == 0
-    assert firm(cap).equal(cap)
-    halves = firm(0.5 * cap)
-    assert 0.4 < halves.max() < 0.6 and firm(0.15 * cap).max() == 0
-    both = firm(torch.cat([rim, cap]))
+    assert clean_matte(rim).max() == 0
+    assert clean_matte(cap).equal(cap)
+    halves = clean_matte(0.5 * cap)
+    assert 0.4 < halves.max() < 0.6 and clean_matte(0.15 * cap).max() == 0
+    both = clean_matte(torch.cat([rim, cap]))
     assert both[0].max() == 0 and both[1].equal(cap[0])
 
 

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from ganchain.colour.hair import DYES, dye, moments, ramp, strands
 from ganchain.colour.lab import to_lab
 from ganchain.nets.unet import UNet
-from ganchain.stages.attributes import firm
+from ganchain.stages.attributes import clean_matte
 from ganchain.tensors import levels
 from ganchain.train.data import samples
 from ganchain.train.datasets.hair import Heads, Item, maps
@@ -91,7 +91,7 @@ class Hair(Recipe):
         both = torch.minimum(made, hair).sum(dim=(1, 2, 3))
         iou = float((both / torch.maximum(made, hair).sum(dim=(1, 2, 3))).mean())
         targets = torch.stack([dye(faces, hair, colour) for colour in DYES.values()])
-        dyed = torch.stack([dye(faces, firm(made) * strands(faces), colour) for colour in DYES.values()])
+        dyed = torch.stack([dye(faces, clean_matte(made) * strands(faces), colour) for colour in DYES.values()])
         return {
             "score": iou,
             "iou": iou,

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ganchain.nets.unet import UNet
-from ganchain.stages.webtoon import PLANES, coloured, enlarged, layers
+from ganchain.stages.webtoon import PLANES, draw_colour, enlarge, layers
 from ganchain.train.adversary import Adversary
 from ganchain.train.data import below
 from ganchain.train.datasets import drawings
@@ -97,9 +97,11 @@ class Webtoon(Recipe):
         if player == "discriminator":
             real, fake = (self._realness(*drawing) for drawing in (others, (tones, lines)))
             return {"least squares": losses.least_squares_discriminator(real, fake)}
-        terms = self._pixel(tones - flat, lines - ink, flat - enlarged(picture), ink)
+        terms = self._pixel(tones - flat, lines - ink, flat - enlarge(picture), ink)
         if self.perceptual:
-            made, drawn = (self.frozen["features"](coloured(*layer)).float() for layer in ((tones, lines), (flat, ink)))
+            made, drawn = (
+                self.frozen["features"](draw_colour(*layer)).float() for layer in ((tones, lines), (flat, ink))
+            )
             terms["perceptual"] = self.perceptual * losses.perceptual(drawn, made)
         if self.adversarial:
             terms["adversarial"] = self.adversarial * losses.least_squares_generator(self._realness(tones, lines))
@@ -125,13 +127,13 @@ class Webtoon(Recipe):
         """PSNR in dB to the teacher, averaged to the input's side and as drawn, of its layers, and of doing nothing."""
         picture, flat, ink = batch
         tones, lines = layers(self.networks["student"], picture)
-        drawn, target = coloured(tones, lines), coloured(flat, ink)
+        drawn, target = draw_colour(tones, lines), draw_colour(flat, ink)
         reduced = F.avg_pool2d(target, SCALE)
         pairs = {
             "psnr": (F.avg_pool2d(drawn, SCALE), reduced),
             "psnr of doing nothing": (picture, reduced),
             "psnr at twice the side": (drawn, target),
-            "psnr of doing nothing at twice the side": (enlarged(picture), target),
+            "psnr of doing nothing at twice the side": (enlarge(picture), target),
             "psnr of the tones": (tones.clamp(-1, 1), flat),
             "psnr of the ink": (lines * 2 - 1, ink * 2 - 1),
         }
@@ -142,8 +144,8 @@ class Webtoon(Recipe):
         """Rows: the picture, what the student draws, what the teacher draws, the student's ink."""
         picture, flat, ink = batch
         tones, lines = layers(self.networks["student"], picture)
-        drawn = [coloured(tones, lines), coloured(flat, ink), (1 - 2 * lines).expand_as(tones)]
-        return torch.stack([enlarged(picture), *drawn], dim=1).flatten(0, 1)
+        drawn = [draw_colour(tones, lines), draw_colour(flat, ink), (1 - 2 * lines).expand_as(tones)]
+        return torch.stack([enlarge(picture), *drawn], dim=1).flatten(0, 1)
 
 
 def _differences(plane: Tensor) -> Tensor:
