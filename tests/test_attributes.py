@@ -112,10 +112,10 @@ def test_the_old_have_wrinkles_and_the_young_lose_them(astronaut: Pixels) -> Non
 def test_a_beard_is_taken_off_and_skin_is_left(astronaut: Pixels) -> None:
     skin = torch.tensor([65.0, 14.0, 18.0]).view(1, 3, 1, 1)
     face = skin.expand(1, 3, 64, 64).clone()
-    assert portrait.shaved(face, skin).abs().max() < 1e-3
+    assert portrait.beard_removal(face, skin).abs().max() < 1e-3
     face[:, 0, 32:] -= 30 + 6 * torch.rand(32, 64, generator=torch.Generator().manual_seed(0))
     face[:, 1:, 32:] = 2
-    made = face + portrait.shaved(face, skin)
+    made = face + portrait.beard_removal(face, skin)
     assert (made[:, 0, 44:] - face[:, 0, 44:]).mean() > 12
     assert made[:, 0, 44:].std() < 0.5 * face[:, 0, 44:].std()
     assert (made[:, 1:, 44:] - skin[:, 1:]).abs().mean() < 0.5 * (face[:, 1:, 44:] - skin[:, 1:]).abs().mean()

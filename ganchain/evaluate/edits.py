@@ -27,7 +27,7 @@ from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 from ganchain.tensors import Pixels, to_faces, to_pixels
 from ganchain.train.age_gender import targets
-from ganchain.train.data import Sample, plain, read, samples
+from ganchain.train.data import Sample, is_plain_folder, read, samples
 
 EMBEDDING_SIDE, JUDGED_SIDE = 150, 256  # px, in the tight framing, as dlib's network and the judge learned
 AIMS = {"young": (1, -1), "old": (1, 1), "female": (0, -1), "male": (0, 1)}  # place and sign of the judge's answer
@@ -97,7 +97,7 @@ class People:
     """
 
     def __init__(self, data: Path, folder: str, limit: int | None = None) -> None:
-        found = samples(data if plain(data) else data / folder, "test")
+        found = samples(data if is_plain_folder(data) else data / folder, "test")
         if limit is not None and len(found) > limit:
             found = [found[round(i * (len(found) - 1) / max(limit - 1, 1))] for i in range(limit)]
         self.found, self._detector = found, DlibDetector()

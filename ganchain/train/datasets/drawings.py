@@ -20,7 +20,7 @@ from ganchain.faces.dlib_models import HogDetector, Landmarks, Points
 from ganchain.framing import HEAD, TIGHT
 from ganchain.tensors import Pixels, to_faces
 from ganchain.train import landmarks
-from ganchain.train.data import Sample, below, read, samples
+from ganchain.train.data import Sample, randbelow, read, samples
 from ganchain.train.teachers.webtoon import SCALE, webtoon
 
 FACE_SIDE = 176  # tight faces are reduced to it: eyes 63 px apart, near the 56 px of the head framing at 256
@@ -136,7 +136,7 @@ class Drawings(Dataset[Drawn]):
         spare = height - self.crop, width - self.crop
         if self.fixed:
             return (spare[0] // 2, spare[1] // 2), False
-        return (below(spare[0] + 1), below(spare[1] + 1)), bool(below(2))
+        return (randbelow(spare[0] + 1), randbelow(spare[1] + 1)), bool(randbelow(2))
 
     def _drawing(self, source: Source, top: int, left: int, mirrored: bool) -> tuple[Tensor, Tensor]:
         side = self.crop * SCALE
@@ -147,7 +147,7 @@ class Drawings(Dataset[Drawn]):
         """A window, by chance, of the drawing of another picture."""
         other = source
         while other.path == source.path:
-            other = self.sources[below(len(self.sources))]
+            other = self.sources[randbelow(len(self.sources))]
         flat, _ = other.drawing()
         (top, left), mirrored = self._place(flat.shape[0] // SCALE, flat.shape[1] // SCALE)
         return self._drawing(other, top, left, mirrored)

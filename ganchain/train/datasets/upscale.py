@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from ganchain import tensors
 from ganchain.tensors import resize, to_faces
-from ganchain.train.data import Sample, below, read, read_cached
+from ganchain.train.data import Sample, randbelow, read, read_cached
 
 Pair = tuple[Tensor, Tensor]
 FACTORS = (2, 4)
@@ -35,11 +35,11 @@ class Pairs(Dataset[tuple[Pair, ...]]):
     def _pair(self, photo: tensors.Pixels, factor: int) -> Pair:
         side = self.crop * factor
         height, width = photo.shape[0] - side, photo.shape[1] - side
-        top, left = (height // 2, width // 2) if self.fixed else (below(height + 1), below(width + 1))
+        top, left = (height // 2, width // 2) if self.fixed else (randbelow(height + 1), randbelow(width + 1))
         target = photo[top : top + side, left : left + side]
         if not self.fixed:
-            target = np.rot90(target, below(4))
-            target = target[:, ::-1] if below(2) else target
+            target = np.rot90(target, randbelow(4))
+            target = target[:, ::-1] if randbelow(2) else target
         large = to_faces(target.copy())
         small = to_faces(tensors.to_pixels(resize(large, (self.crop, self.crop))))  # eight bits, as files have
         if not self.fixed and float(torch.rand(())) < self.spoilt:
@@ -54,7 +54,7 @@ def spoil(small: Tensor) -> Tensor:
     """Mild camera noise (sigma up to 6 levels) and JPEG (quality 60-95). (1, 3, H, W) -> the same."""
     sigma = float(torch.rand(())) * 6
     noisy = tensors.to_pixels(small)[0] + sigma * torch.randn(*small.shape[2:], 3).numpy()
-    quality = 60 + below(36)
+    quality = 60 + randbelow(36)
     coded = BytesIO()
     Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8)).save(coded, "JPEG", quality=quality)
     return to_faces(np.asarray(Image.open(coded)))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ganchain.tensors import resize, to_faces
-from ganchain.train.data import below, read
+from ganchain.train.data import randbelow, read
 from ganchain.train.recipe import Recipe
 
 
@@ -43,6 +43,6 @@ def picture(path: Path, load: int, side: int, fixed: bool) -> Tensor:
     height, width = (max(side, round(length * factor)) for length in whole.shape[2:])
     small = resize(whole, (height, width)).clamp(-1, 1)[0]
     down, right = height - side, width - side
-    top, left = (down // 2, right // 2) if fixed or load == side else (below(down + 1), below(right + 1))
+    top, left = (down // 2, right // 2) if fixed or load == side else (randbelow(down + 1), randbelow(right + 1))
     window = small[:, top : top + side, left : left + side]
     return window if fixed or torch.rand(()) < 0.5 else window.flip(2)

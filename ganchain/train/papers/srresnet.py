@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from ganchain.errors import PhotoError
 from ganchain.nets.srgan import FrozenBatchNorm, SRResNet
 from ganchain.tensors import resize, to_faces
-from ganchain.train.data import Sample, below, read, samples, size
+from ganchain.train.data import Sample, picture_size, randbelow, read, samples
 from ganchain.train.papers import Paper, losses
 from ganchain.train.upscale import psnr
 
@@ -37,7 +37,7 @@ class Windows(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         photo, crop = read(self.found[index].path), self.crop
         down, right = photo.shape[0] - crop, photo.shape[1] - crop
-        top, left = (down // 2, right // 2) if self.fixed else (below(down + 1), below(right + 1))
+        top, left = (down // 2, right // 2) if self.fixed else (randbelow(down + 1), randbelow(right + 1))
         large = to_faces(photo[top : top + crop, left : left + crop])
         small = (resize(large, (crop // SCALE, crop // SCALE)) + 1) / 2
         return small[0].clamp(0, 1), large[0]
@@ -80,7 +80,7 @@ class SRResNetMSE(Paper):
         self.networks: dict[str, nn.Module] = {"generator": learning(SRResNet(width, blocks, wide))}
 
     def dataset(self, split: str) -> Dataset[Any]:
-        found = [one for one in samples(self.data, split) if min(size(one.path)) >= self.crop]
+        found = [one for one in samples(self.data, split) if min(picture_size(one.path)) >= self.crop]
         if not found:
             raise PhotoError(f"no photo of {self.crop} px or more in {self.data} for {split}")
         return Windows(found, self.crop, fixed=split != "train")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ganchain.train.data import Sample, below
+from ganchain.train.data import Sample, randbelow
 from ganchain.train.papers import picture
 
 LARGER = 286 / 256  # pictures are loaded this much larger than the windows cut from them
@@ -23,7 +23,7 @@ class Unpaired(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         load = self.side if self.fixed else round(self.side * LARGER)
-        other = index % len(self.b) if self.fixed else below(len(self.b))
+        other = index % len(self.b) if self.fixed else randbelow(len(self.b))
         a, b = self.a[index % len(self.a)], self.b[other]
         return picture(a.path, load, self.side, self.fixed), picture(b.path, load, self.side, self.fixed)
 
@@ -57,8 +57,8 @@ class History(nn.Module):
             if self.filled < len(self.pictures):
                 self.pictures[self.filled] = new
                 self.filled += 1
-            elif len(self.pictures) and below(2):
-                place = below(len(self.pictures))
+            elif len(self.pictures) and randbelow(2):
+                place = randbelow(len(self.pictures))
                 shown[index], self.pictures[place] = self.pictures[place], new
         return shown
 
