@@ -206,6 +206,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_train import negative
+from ganchain.train.loop import train
 recipe = negative(5)
 recipe.batch = 2
 train(recipe, Path(sys.argv[2]), every=5, threads=1, devices=2, precision="32-true")
