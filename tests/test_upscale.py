@@ -89,8 +89,8 @@ def test_detail_belongs_to_the_bundled_weights() -> None:
 def test_luma_weighs_green_most() -> None:
     recipe = Upscale(Path())
     red, green = (torch.eye(3)[c][None, :, None, None].expand(1, 3, 4, 4) for c in (0, 1))
-    assert float(recipe.pixel(red)) == pytest.approx((1 / 3 + 0.299) / 2)
-    assert float(recipe.pixel(green)) == pytest.approx((1 / 3 + 0.587) / 2)
+    assert float(recipe.pixel_loss(red)) == pytest.approx((1 / 3 + 0.299) / 2)
+    assert float(recipe.pixel_loss(green)) == pytest.approx((1 / 3 + 0.587) / 2)
 
 
 def test_the_adversary_sees_other_windows_than_the_student(heads: Path) -> None:

@@ -18,7 +18,7 @@ from ganchain.stages.webtoon import DEPTH, LOOKS, draw_colour, draw_ink, layers
 from ganchain.stages.webtoon import Webtoon as Drawing
 from ganchain.tensors import Pixels
 from ganchain.train.adversary import Adversary
-from ganchain.train.datasets.drawings import Drawings, Source, spoilt
+from ganchain.train.datasets.drawings import Drawings, Source, degrade
 from ganchain.train.landmarks import MODEL
 from ganchain.train.teachers.webtoon import webtoon
 from ganchain.train.webtoon import Webtoon
@@ -136,7 +136,7 @@ def test_drawings_are_cached_and_cropped_together(astronaut: Pixels, tmp_path: P
 def test_spoilt_pictures_keep_shape_and_dtype(astronaut: Pixels) -> None:
     torch.manual_seed(0)
     picture = astronaut[:64, :64]
-    made = [spoilt(picture) for _ in range(100)]
+    made = [degrade(picture) for _ in range(100)]
     assert all(one.shape == picture.shape and one.dtype == np.uint8 for one in made)
     assert min(one.mean() for one in made) < 0.8 * picture.mean()
     assert min(one.std() for one in made) < 0.5 * picture.std()

@@ -1,4 +1,4 @@
-"""The recipes of the papers themselves, for those with data and a GPU; ``gan`` is the page to begin with.
+"""Recipes of the papers themselves, for those with data and a GPU; ``gan`` is the page to begin with.
 
 Each file is one paper: its data, networks, losses and schedule, with the paper's numbers as defaults. Pictures are
 (N, 3, H, W) in -1..1 throughout.
@@ -17,26 +17,27 @@ from ganchain.train.recipe import Recipe
 
 
 class Paper(Recipe):
-    """Optimised as in these papers: Adam with DCGAN's betas (Radford et al. 2016), no clipping, no averaging."""
+    """Recipe optimised as in these papers: Adam with DCGAN's betas (Radford et al. 2016), no clipping, no averaging."""
 
     betas = (0.5, 0.999)
     clip = None
     average = 0.0
 
     def schedule(self, step: int) -> float:
-        """Constant."""
+        """Keep the rate constant."""
         return 1.0
 
 
 def half_then_linear(step: int, steps: int) -> float:
-    """Constant for half of the steps, then linearly down to zero (CycleGAN, StarGAN)."""
+    """Keep the rate constant for half of the steps, then lower it linearly to zero (CycleGAN, StarGAN)."""
     return min(1.0, 2 - 2 * step / steps)
 
 
 def picture(path: Path, load: int, side: int, fixed: bool) -> Tensor:
-    """A window of a file reduced so that its shorter side is ``load`` px -> (3, side, side), -1..1.
+    """Cut a window out of a file reduced so that its shorter side is ``load`` px -> (3, side, side), -1..1.
 
-    ``fixed``: from the middle, and never mirrored. Else from anywhere, if ``load`` leaves room, half of them mirrored.
+    ``fixed``: from the middle, and never mirrored. Otherwise at random, if ``load`` leaves room, and half of them
+    mirrored.
     """
     whole = to_faces(read(path))
     factor = load / min(whole.shape[2:])
