@@ -49,11 +49,13 @@ def pinned(chain: str, folder: Path, photos: int, cores: Sequence[int]) -> float
     """The same in this process: its workers inherit the cores, and torch one thread each."""
     os.sched_setaffinity(0, cores)
     os.environ["OMP_NUM_THREADS"] = "1"
-    from ganchain.bench.throughput import of_chain
+    from ganchain.bench.throughput import chain_throughput
     from ganchain.pipeline import outputs
 
     sources = outputs.expand([folder])
-    return of_chain(chain, sources, workers=len(cores), each=photos, engine="auto", device="cpu").photos_per_second
+    return chain_throughput(
+        chain, sources, workers=len(cores), each=photos, engine="auto", device="cpu"
+    ).photos_per_second
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ SIDE = 256
 
 
 class Regions(Dataset[Item]):
-    """Items face (3, S, S) -1..1, maps (6, S, S) 0..1, a random look (15,); ``fixed``: the same every time."""
+    """Triples of face (3, S, S) -1..1, maps (6, S, S) 0..1 and a random look (15,); ``fixed``: the same every time."""
 
     def __init__(self, faces: list[Sample], maps: Maps, fixed: bool) -> None:
         self.faces, self.maps, self.fixed = faces, maps, fixed

@@ -19,7 +19,7 @@ FACTORS = (2, 4)
 
 
 class Pairs(Dataset[tuple[Pair, ...]]):
-    """Items ((small, photo) for each factor): (3, c, c) and (3, c * factor, c * factor), -1..1."""
+    """Pairs (small, photo), one for each factor: (3, c, c) and (3, c * factor, c * factor), -1..1."""
 
     def __init__(self, samples: list[Sample], crop: int, spoilt: float, fixed: bool) -> None:
         self.samples, self.crop, self.spoilt, self.fixed = samples, crop, spoilt, fixed

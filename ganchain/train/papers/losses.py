@@ -131,7 +131,7 @@ def histogram_matching(source: Tensor, reference: Tensor) -> Tensor:
     """Replace each value of ``source`` (n,) by that of ``reference`` (m,) at its quantile -> (n,): BeautyGAN's HM."""
     rank = torch.searchsorted(source.sort().values, source.contiguous(), right=True)  # of n
     values, counts = torch.unique(reference, return_counts=True)
-    ranks, rank = counts.cumsum(0) * len(source), rank * len(reference)  # both times n * m, so that they are exact
+    ranks, rank = counts.cumsum(0) * len(source), rank * len(reference)  # both out of n * m, so that they are exact
     after = torch.searchsorted(ranks, rank)
     before = (after - 1).clamp(min=0)
     share = (rank - ranks[before]) / (ranks[after] - ranks[before]).clamp(min=1)
