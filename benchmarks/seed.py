@@ -139,10 +139,10 @@ class ClockedChain:
 def _faces(chain: Path, ready: Any, answers: Any) -> None:
     """Measure on one core, while the others do the same."""
     torch.set_num_threads(1)
-    ours = ClockedChain(chain)
-    ours.face(0)
+    clocked_chain = ClockedChain(chain)
+    clocked_chain.face(0)
     ready.wait()
-    answers.put(ours.face(SPAN))
+    answers.put(clocked_chain.face(SPAN))
 
 
 def measure_at_once(chain: Path) -> tuple[float, float]:
@@ -189,7 +189,7 @@ class Comparison:
             path.write_text(CHAINS[name])
 
     def round(self, photos: Sequence[Path], few: int, out: Path) -> list[Row]:
-        """Run one photo the seed's way, then ``photos`` through the chain "compact" and ``few`` of them through "same"."""
+        """Run one photo the seed's way, ``photos`` through the chain "compact", and ``few`` of them through "same"."""
         (out / "seed").mkdir(parents=True)
         seed_seconds, boxes = self.seed(photos[0], out / "seed")
         pixels = images.read(photos[0]).pixels
@@ -255,8 +255,8 @@ def main() -> None:
             photos = make_photos(arguments.folder, size, folder / f"{size:g}mp", arguments.photos)
             rounds = []
             for number in range(arguments.rounds):
-                turned = [*photos[number:], *photos[:number]]
-                rounds.append(comparison.round(turned, arguments.few, folder / f"{size:g}mp-out" / str(number)))
+                rotated = [*photos[number:], *photos[:number]]
+                rounds.append(comparison.round(rotated, arguments.few, folder / f"{size:g}mp-out" / str(number)))
             records += medians(rounds, size)
             show(records[-len(rounds[0]) :])
     cpu = torch.device("cpu")

@@ -143,9 +143,9 @@ def _size(batch: object) -> int:
 def _table(key: str, columns: Mapping[str, Mapping[str, float]]) -> Table:
     """Lay out the figures of one key; those that miss what is wanted are red."""
     table = Table(key, *columns, "wanted")
-    wanted = WANTED.get(key, {})
+    bounds = WANTED.get(key, {})
     for name in next(iter(columns.values())):
-        sense, bound = wanted.get(name, ("", 0.0))
+        sense, bound = bounds.get(name, ("", 0.0))
         cells = []
         for values in columns.values():
             good = not sense or (values[name] >= bound if sense == ">=" else values[name] <= bound)

@@ -148,8 +148,8 @@ def _planes(layers: Tensor) -> list[NDArray[np.float32]]:
 
 def _bounds(canvas: Canvas, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Compute the photo's px that the canvas can reach: left, top, right, bottom (exclusive)."""
-    far = canvas.side - 0.5
-    corners = np.array([(-0.5, -0.5), (far, -0.5), (-0.5, far), (far, far)])
+    end = canvas.side - 0.5
+    corners = np.array([(-0.5, -0.5), (end, -0.5), (-0.5, end), (end, end)])
     x, y = canvas.matrix[:, :2] @ corners.T + canvas.matrix[:, 2:]
     left, top = max(0, int(np.floor(x.min()))), max(0, int(np.floor(y.min())))
     return left, top, min(shape[1], int(np.ceil(x.max())) + 1), min(shape[0], int(np.ceil(y.max())) + 1)

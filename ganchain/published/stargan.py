@@ -44,13 +44,13 @@ class StarGANEditor(Stage):
                 "ganchain weights import G.ckpt D.ckpt",
                 option="weights",
             )
-        kept = [name for name, value in (("hair", hair), ("gender", gender), ("age", age)) if value == KEEP]
-        self.edits = len(kept) < 3
-        if self.edits and kept and self.net.discriminator is None:
+        kept_options = [name for name, value in (("hair", hair), ("gender", gender), ("age", age)) if value == KEEP]
+        self.edits = len(kept_options) < 3
+        if self.edits and kept_options and self.net.discriminator is None:
             raise OptionError(
                 "'keep' needs StarGAN's discriminator, which tells what the source is like; import it along with the "
                 "generator, or say what hair, gender and age shall be",
-                option=kept[0],
+                option=kept_options[0],
             )
         self.hair, self.gender, self.age, self.strength = hair, gender, age, strength
 
@@ -63,8 +63,8 @@ class StarGANEditor(Stage):
             hair = logits[:, : len(HAIR)]
             labels[:, : len(HAIR)] *= one_hot(hair.argmax(dim=1), len(HAIR))  # one of the three at most
         if self.hair != KEEP:
-            wanted = torch.tensor([float(self.hair == colour) for colour in HAIR])
-            labels[:, : len(HAIR)] = wanted.to(labels)
+            hair_labels = torch.tensor([float(self.hair == colour) for colour in HAIR])
+            labels[:, : len(HAIR)] = hair_labels.to(labels)
         if self.gender != KEEP:
             labels[:, MALE] = float(self.gender == "male")
         if self.age != KEEP:

@@ -35,7 +35,7 @@ class Journal:
         self.progress = Progress(*bar, console=self.console, disable=silent or not self.console.is_terminal)
         self.task = self.progress.add_task(name, total=steps, completed=step)
         self.start, self.log = time.monotonic(), out / "log.jsonl"
-        self.before = 0.0 if silent else self._resume_log()
+        self.seconds_before = 0.0 if silent else self._resume_log()
         self.board = None if silent else _board(out, step)
 
     def _resume_log(self) -> float:
@@ -84,7 +84,7 @@ class Journal:
     def write(self, losses: Mapping[str, float], figures: Mapping[str, float], sheet: Pixels) -> None:
         """Write losses, figures and the sample sheet of this step, and say how long the run will take."""
         step, passed = self.step, time.monotonic() - self.start
-        line = {"step": step, "seconds": round(self.before + passed), "losses": losses, "figures": figures}
+        line = {"step": step, "seconds": round(self.seconds_before + passed), "losses": losses, "figures": figures}
         with self.log.open("a") as log:
             log.write(json.dumps(line) + "\n")
         Image.fromarray(sheet).save(self.out / f"sample-{step:06d}.png")

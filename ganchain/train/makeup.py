@@ -79,9 +79,9 @@ class Makeup(Recipe):
         pixels_last = faces.contiguous(memory_format=torch.channels_last)  # 1.7 times as fast on a CPU
         logits = self.networks["student"](pixels_last).float()
         weights = logits.new_tensor(WEIGHTS)[:, None, None]
-        few = slice(self.painted)
-        painted = paint(faces[few], soft_maps(logits[few]), looks[few])
-        target = paint(faces[few], maps[few], looks[few])
+        subset = slice(self.painted)
+        painted = paint(faces[subset], soft_maps(logits[subset]), looks[subset])
+        target = paint(faces[subset], maps[subset], looks[subset])
         return {
             "maps": (weights * F.binary_cross_entropy_with_logits(logits, maps, reduction="none")).mean(),
             "picture": self.picture * (painted - target).abs().mean(),
@@ -118,8 +118,8 @@ class Makeup(Recipe):
         faces, maps, looks = (part[:8] for part in batch)
         student_maps = soft_maps(self.networks["student"](faces))
         red, green, blue = student_maps[:, [0, 4]].amax(1), student_maps[:, [2, 3]].amax(1), student_maps[:, 1]
-        shown = torch.stack([red, green, blue], dim=1) * 2 - 1
-        columns = [faces, paint(faces, student_maps, looks), paint(faces, maps, looks), shown]
+        map_colours = torch.stack([red, green, blue], dim=1) * 2 - 1
+        columns = [faces, paint(faces, student_maps, looks), paint(faces, maps, looks), map_colours]
         return torch.stack(columns, dim=1).flatten(0, 1)
 
 

@@ -63,8 +63,8 @@ def _augment(pixels: Pixels, points: Points) -> tuple[Pixels, Points]:
     turn, scale, right, down, bend = ((torch.rand(5) * 2 - 1) * torch.tensor([4, 0.05, 6, 6, 0.27])).tolist()
     matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), turn, 1 + scale)
     matrix[:, 2] += right, down
-    turned = cv2.warpAffine(np.ascontiguousarray(pixels), matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101)
-    light = (turned / 255) ** np.exp(bend) * (0.94 + 0.12 * torch.rand(3).numpy()) * 255
+    warped = cv2.warpAffine(np.ascontiguousarray(pixels), matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101)
+    light = (warped / 255) ** np.exp(bend) * (0.94 + 0.12 * torch.rand(3).numpy()) * 255
     return light.clip(0, 255).round().astype(np.uint8), points @ matrix[:, :2].T + matrix[:, 2]
 
 

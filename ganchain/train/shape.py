@@ -82,8 +82,10 @@ def degrade(pixels: Pixels, rng: Generator) -> Pixels:
     x, slopes = np.linspace(-1, 1, len(pixels)), rng.normal(0, 0.25, 2)
     light = light * np.exp(slopes[0] * x + slopes[1] * x[:, None])[..., None] + rng.normal(0, 0.05)
     if rng.random() < 0.4:
-        few = max(48, round(len(pixels) * rng.uniform(0.2, 1)))  # eyes 13 px apart and more
-        light = cv2.resize(cv2.resize(light, (few, few), interpolation=cv2.INTER_AREA), pixels.shape[1::-1])
+        small_side = max(48, round(len(pixels) * rng.uniform(0.2, 1)))  # eyes 13 px apart and more
+        light = cv2.resize(
+            cv2.resize(light, (small_side, small_side), interpolation=cv2.INTER_AREA), pixels.shape[1::-1]
+        )
     noise = rng.normal(0, 1, light.shape) * rng.exponential(0.015)
     picture = ((light + noise) * 255).round().clip(0, 255).astype(np.uint8)
     if rng.random() < 0.4:

@@ -40,16 +40,16 @@ class Source:
 
     def picture(self) -> Pixels:
         """Read the picture and reduce it: (H, W, 3) uint8."""
-        whole = read(self.path)
-        factor = min(1.0, self.longest / max(whole.shape[:2]))
-        size = (round(whole.shape[1] * factor), round(whole.shape[0] * factor))
-        return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
+        photo = read(self.path)
+        factor = min(1.0, self.longest / max(photo.shape[:2]))
+        size = (round(photo.shape[1] * factor), round(photo.shape[0] * factor))
+        return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
 
     def make(self) -> None:
         """Draw the picture; the file appears whole or not at all."""
         cv2.setNumThreads(1)
-        picture, whole = self.picture(), read(self.path)
-        factor = picture.shape[1] / whole.shape[1]
+        picture, photo = self.picture(), read(self.path)
+        factor = picture.shape[1] / photo.shape[1]
         flat, ink = webtoon(picture, [(face + 0.5) * factor - 0.5 for face in self.faces])
         self.target.parent.mkdir(parents=True, exist_ok=True)
         part = self.target.with_suffix(".part")

@@ -78,9 +78,9 @@ class Heads(Dataset[Item]):
         """Put a head before a part of another training picture, sharp or blurred, or before a flat colour."""
         if _chance(0.4):
             return pixels
-        other = read(self.heads[int(torch.randint(len(self.heads), ()))].path)
+        other_head = read(self.heads[int(torch.randint(len(self.heads), ()))].path)
         side, (height, width) = int(_between(24, 128)), pixels.shape[:2]
-        part = other[:side, :side] if _chance(0.5) else other[-side:, -side:]  # wall or clothes
+        part = other_head[:side, :side] if _chance(0.5) else other_head[-side:, -side:]  # wall or clothes
         behind = np.asarray(cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
         if _chance(0.3):
             behind = np.broadcast_to(torch.randint(256, (3,)).numpy().astype(np.uint8), pixels.shape)

@@ -39,10 +39,10 @@ def picture(path: Path, load: int, side: int, fixed: bool) -> Tensor:
     ``fixed``: from the middle, and never mirrored. Otherwise at random, if ``load`` leaves room, and half of them
     mirrored.
     """
-    whole = to_faces(read(path))
-    factor = load / min(whole.shape[2:])
-    height, width = (max(side, round(length * factor)) for length in whole.shape[2:])
-    small = resize(whole, (height, width)).clamp(-1, 1)[0]
+    photo = to_faces(read(path))
+    factor = load / min(photo.shape[2:])
+    height, width = (max(side, round(length * factor)) for length in photo.shape[2:])
+    small = resize(photo, (height, width)).clamp(-1, 1)[0]
     down, right = height - side, width - side
     top, left = (down // 2, right // 2) if fixed or load == side else (randbelow(down + 1), randbelow(right + 1))
     window = small[:, top : top + side, left : left + side]

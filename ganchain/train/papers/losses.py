@@ -59,10 +59,10 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     differentiated, as in StarGAN's published training.
     """
     share = torch.rand(len(real), 1, 1, 1, device=real.device)
-    between = (share * real + (1 - share) * fake).detach().requires_grad_()
+    mixture = (share * real + (1 - share) * fake).detach().requires_grad_()
     with torch.enable_grad():
-        realness = critic(between).float()
-        (slope,) = torch.autograd.grad(realness.sum(), between, create_graph=True)
+        realness = critic(mixture).float()
+        (slope,) = torch.autograd.grad(realness.sum(), mixture, create_graph=True)
     return (slope.float().flatten(1).norm(dim=1) - 1).square().mean()
 
 

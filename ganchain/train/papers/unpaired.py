@@ -55,15 +55,15 @@ class History(nn.Module):
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        shown = pictures.clone()
+        output = pictures.clone()
         for index, new in enumerate(pictures):
             if self.filled < len(self.pictures):
                 self.pictures[self.filled] = new
                 self.filled += 1
             elif len(self.pictures) and randbelow(2):
                 place = randbelow(len(self.pictures))
-                shown[index], self.pictures[place] = self.pictures[place], new
-        return shown
+                output[index], self.pictures[place] = self.pictures[place], new
+        return output
 
 
 class Two(nn.Module):

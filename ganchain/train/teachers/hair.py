@@ -160,9 +160,9 @@ def quality_signs(alpha: Floats, missed: Mask, lab: Floats, head: Head) -> dict[
     count = max(int(hair.sum()), 1)
     contours, _ = cv2.findContours(hair.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     near = cv2.dilate(hair.astype(np.uint8), np.ones((25, 25), np.uint8)).astype(bool)
-    around = near & ~hair & ~head.face() & head.rows(0, float(head.points[30, 1]))
+    surroundings = near & ~hair & ~head.face() & head.rows(0, float(head.points[30, 1]))
     colour = lab[hair].mean(axis=0) if hair.any() else np.zeros(3)
-    skin, backdrop = (lab[sample].mean(axis=0) for sample in (head.skin_sample(), around))
+    skin, backdrop = (lab[sample].mean(axis=0) for sample in (head.skin_sample(), surroundings))
     below = head.rows(float(head.points[8, 1]), 9999)
     return {
         "area": (count / (head.width * head.height), 0.15, 2.5),

@@ -105,8 +105,8 @@ def _likelihood(lab: Plane, inside: Plane, outside: Plane) -> Plane:
     scores = []
     for colours in (inside, outside):
         covariance = np.cov(colours.T) + np.diag([16.0, 4, 4])
-        away = lab - np.median(colours, axis=0)
-        scores.append(np.einsum("hwi,ij,hwj->hw", away, np.linalg.inv(covariance), away) / 2)
+        difference = lab - np.median(colours, axis=0)
+        scores.append(np.einsum("hwi,ij,hwj->hw", difference, np.linalg.inv(covariance), difference) / 2)
     odds = (scores[1] - scores[0]).clip(-6, 6)
     return 0.15 + 0.85 * _sigmoid(odds + 1.2)
 
@@ -137,8 +137,8 @@ def _lash_line(light: Plane, lid: Points, origin: Points, axes: Points) -> float
     soft = _blur(light, 0.8)
 
     def at(rise: float) -> float:
-        where = (origin + np.stack([x, np.polyval(lid, x) + rise], axis=1) @ axes).astype(np.float32)
-        return float(np.mean(cv2.remap(soft, where[:, :1], where[:, 1:], cv2.INTER_LINEAR)))
+        points = (origin + np.stack([x, np.polyval(lid, x) + rise], axis=1) @ axes).astype(np.float32)
+        return float(np.mean(cv2.remap(soft, points[:, :1], points[:, 1:], cv2.INTER_LINEAR)))
 
     rises = np.linspace(-0.1, 0.1, 11)
     return float(max(rises, key=lambda rise: at(rise + 0.07) - at(rise - 0.03) - 300 * rise**2))
@@ -165,8 +165,8 @@ def _cheek(points: Points, side: int, shape: tuple[int, ...]) -> Plane:
     along /= np.linalg.norm(along)
     width = abs(float(np.dot(jaw - wing, along))) * 0.4
     height = float(np.linalg.norm(mouth - eye)) * 0.19
-    away = _grid(shape) - middle
-    u, v = away @ along / max(width, 1), away @ np.array([-along[1], along[0]]) / max(height, 1)
+    offset = _grid(shape) - middle
+    u, v = offset @ along / max(width, 1), offset @ np.array([-along[1], along[0]]) / max(height, 1)
     return np.asarray(np.exp(-((u**2 + v**2) ** 1.2) / 1.2), np.float32)
 
 

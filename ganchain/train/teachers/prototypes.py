@@ -141,8 +141,8 @@ def spline(sources: Points, targets: Points, step: int = 15) -> Floats:
     nodes = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     moved = _kernel(nodes, origin) @ weights[:count] + np.c_[np.ones(len(nodes)), nodes] @ weights[count:]
     coarse = moved.reshape(len(axis), len(axis), 2).astype(np.float32)
-    where = np.linspace(0, len(axis) - 1, SIDE, dtype=np.float32)
-    dense = cv2.remap(coarse, *np.meshgrid(where, where), cv2.INTER_LINEAR)
+    positions = np.linspace(0, len(axis) - 1, SIDE, dtype=np.float32)
+    dense = cv2.remap(coarse, *np.meshgrid(positions, positions), cv2.INTER_LINEAR)
     return np.asarray(dense + np.stack(np.meshgrid(*[np.arange(SIDE)] * 2), axis=-1), np.float32)
 
 

@@ -138,16 +138,16 @@ def _draw_catch_lights(lab: Plane, faces: Sequence[Points]) -> Plane:
     x, y = _grid(*lab.shape[:2])
     for eye in (face[part] for face in faces for part in EYES):
         width, opening = float(np.ptp(eye[:, 0])), float(np.ptp(eye[:, 1]))
-        within = _hull(lab.shape[:2], eye) > 0
-        if opening < 0.22 * width or not within.any():
+        inside = _hull(lab.shape[:2], eye) > 0
+        if opening < 0.22 * width or not inside.any():
             continue
-        dark, light = np.percentile(lab[..., 0][within], (10, 90))
+        dark, light = np.percentile(lab[..., 0][inside], (10, 90))
         if light - dark < 20:  # glasses hide it
             continue
-        iris = within * np.clip((dark + 0.4 * (light - dark) - lab[..., 0]) / (light - dark), 0, 1)
+        iris = inside * np.clip((dark + 0.4 * (light - dark) - lab[..., 0]) / (light - dark), 0, 1)
         iris /= iris.sum()
-        away = np.hypot(x - (iris * x).sum() + 0.06 * width, y - (iris * y).sum() + 0.07 * width)
-        spot = 1 / (1 + np.exp(((away - 0.06 * width) / 0.8).clip(-20, 20)))
+        distance = np.hypot(x - (iris * x).sum() + 0.06 * width, y - (iris * y).sum() + 0.07 * width)
+        spot = 1 / (1 + np.exp(((distance - 0.06 * width) / 0.8).clip(-20, 20)))
         drawn[..., 0] += spot * (96 - drawn[..., 0])
         drawn[..., 1:] *= 1 - spot[..., None]
     return drawn
@@ -172,8 +172,8 @@ def _smooth_along(plane: Plane, tangents: Plane, reach: int, sigma: float, strid
         x, y, step = x0, y0, side * tangents
         for distance in range(stride, reach + 1, stride):
             x, y = x + step[..., 0], y + step[..., 1]
-            here = stride * _sample(tangents, x, y, cv2.INTER_NEAREST)
-            step = here * np.sign((here * step).sum(2, keepdims=True) + 1e-9)
+            direction = stride * _sample(tangents, x, y, cv2.INTER_NEAREST)
+            step = direction * np.sign((direction * step).sum(2, keepdims=True) + 1e-9)
             weight = float(np.exp(-0.5 * (distance / sigma) ** 2))
             total += weight * _sample(plane, x, y).reshape(plane.shape)
             weights += weight
@@ -205,19 +205,19 @@ def _skin(lab: Plane, faces: Sequence[Points]) -> Plane:
     for face in faces:
         inner = lab[_region(lab.shape[:2], [face], 0.0) > 0.9]
         middle = np.median(inner, axis=0) if len(inner) else np.zeros(3)
-        away = (lab - middle) / np.array([26, 12, 12], np.float32)
-        alike = np.exp(-0.5 * np.maximum((away**2).sum(axis=2) - 1, 0))
+        difference = (lab - middle) / np.array([26, 12, 12], np.float32)
+        alike = np.exp(-0.5 * np.maximum((difference**2).sum(axis=2) - 1, 0))
         mask = np.maximum(mask, _region(lab.shape[:2], [face], 0.4) * alike)
     return _plane(cv2.GaussianBlur(mask, (0, 0), 2.0))
 
 
 def _tone_steps(light: Plane, tone: float, step: float = 15.0, down: float = 3.0, up: float = 8.0) -> Plane:
     """Turn lightness 0..100 into soft steps, the one of ``tone`` wider: a shadow and a small light on a face."""
-    away = light - tone
-    position = _plane(np.sign(away) * np.maximum(np.abs(away) - np.where(away < 0, down, up), 0) / step)
+    offset = light - tone
+    position = _plane(np.sign(offset) * np.maximum(np.abs(offset) - np.where(offset < 0, down, up), 0) / step)
     middle = np.round(position)
-    within = position - middle  # -0.5..0.5, the edge between two tones at the ends
-    soft = np.sign(within) * (0.5 - np.tanh(8.0 * (0.5 - np.abs(within))) / np.tanh(4.0) / 2)
+    fraction = position - middle  # -0.5..0.5, the edge between two tones at the ends
+    soft = np.sign(fraction) * (0.5 - np.tanh(8.0 * (0.5 - np.abs(fraction))) / np.tanh(4.0) / 2)
     return _plane(tone + (middle + soft) * step)
 
 
