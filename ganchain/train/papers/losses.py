@@ -129,7 +129,7 @@ def makeup(fake: Tensor, reference: Tensor, fake_region: Tensor, reference_regio
 @torch.no_grad()
 def histogram_matching(source: Tensor, reference: Tensor) -> Tensor:
     """Replace each value of ``source`` (n,) by that of ``reference`` (m,) at its quantile -> (n,): BeautyGAN's HM."""
-    rank = torch.searchsorted(source.sort().values, source.contiguous(), right=True)  # of n
+    rank = torch.searchsorted(source.sort().values, source.contiguous(), right=True)  # out of n
     values, counts = torch.unique(reference, return_counts=True)
     ranks, rank = counts.cumsum(0) * len(source), rank * len(reference)  # both out of n * m, so that they are exact
     after = torch.searchsorted(ranks, rank)
