@@ -300,6 +300,7 @@ def test_a_torn_line_is_dropped(tmp_path: Path) -> None:
     assert ("c", "d-c.png") in Journal(tmp_path).entries
 
 
+@pytest.mark.slow
 def test_what_cannot_be_recorded_waits(tmp_path: Path) -> None:
     code = f"""if True:
         import resource, signal
@@ -458,6 +459,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.slow
 def test_a_full_or_read_only_disk_stops_the_batch(place: Path, small_disk: Path) -> None:
     out = small_disk / "out"
     out.mkdir()
@@ -608,6 +610,7 @@ def answers(pool: Pool, *items: str) -> dict[str, str | Lost]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+@pytest.mark.slow
 def test_a_dead_or_stuck_worker_costs_only_its_work() -> None:
     with Pool(1, Odd, (), timeout=1.0, ahead=1) as pool:
         found = answers(pool, "a", "die", "b", "hang", "c", "raise", "d")
@@ -621,6 +624,7 @@ def test_a_dead_or_stuck_worker_costs_only_its_work() -> None:
         assert answers(pool, "e")["e"] not in (found["d"], None)
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_start_are_an_error() -> None:
     with pytest.raises(ChainError, match="refused"), Pool(1, Odd, ("refuses",), timeout=5) as pool:
         answers(pool, "a")
@@ -629,6 +633,7 @@ def test_workers_that_cannot_start_are_an_error() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+@pytest.mark.slow
 def test_suspects_are_tried_alone_and_then_named(tmp_path: Path) -> None:
     from ganchain.photos.find import Item
 
