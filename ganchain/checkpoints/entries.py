@@ -37,6 +37,7 @@ class Entry(BaseModel):
 
     Attributes:
         architecture: a key of ``architectures.ARCHITECTURES``.
+        stage: the stage that the weights were trained for, where several take their architecture.
         file: its name, in the folder of the entry.
         commercial: whether the licence allows commercial use.
         side: the side in px of the training faces, where the tensors cannot tell.
@@ -45,6 +46,7 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     architecture: str
+    stage: str | None = None
     file: str
     sha256: Sha256
     licence: str

@@ -68,13 +68,13 @@ def fetch(ctx: click.Context, keys: tuple[str, ...], offline: bool) -> None:
 
 
 def _report(key: str, entry: Entry) -> None:
-    from ganchain.checkpoints.architectures import stage_of
+    from ganchain.chains import registry
 
     side = f", {entry.side} px" if entry.side else ""
     licence = f"{entry.licence}; {entry.note}" if entry.note else entry.licence
     click.echo(f"{key}: {entry.architecture}{side}; licence: {licence}; commercial use: {entry.commercial}")
-    option = "style_weights" if entry.architecture == "stylegan2" else "weights"
-    click.echo(f"in a chain: {stage_of(key, entry.architecture)}: {{{option}: {key}}}")
+    for stage, option in registry.takers(entry.architecture, entry.stage):
+        click.echo(f"in a chain: {stage}: {{{option}: {key}}}")
 
 
 @weights.command("import")

@@ -18,7 +18,7 @@ from ruamel.yaml.error import YAMLError
 from ganchain import chains
 from ganchain.chains import Chain, registry
 from ganchain.chains.document import document
-from ganchain.checkpoints import architectures, manifest
+from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, available
 
 LONGEST = 16_384  # characters
@@ -153,7 +153,7 @@ def stages() -> list[dict[str, Any]]:
 
     Options from ``weights`` on, which are for those who brought other weights, are called rare.
     """
-    keys = manifest.entries()
+    entries = manifest.entries()
     found = []
     for name, cls in registry.stages().items():
         if not isinstance(cls, type):
@@ -163,7 +163,9 @@ def stages() -> list[dict[str, Any]]:
             properties[option]["description"] = text
         for option in _options(cls, "weights"):
             properties[option]["keys"] = [
-                key for key, one in keys.items() if name in architectures.stage_of(key, one.architecture).split(", ")
+                key
+                for key, entry in entries.items()
+                if option in registry.options_for(name, cls, entry.architecture, entry.stage)
             ]
         order = list(properties)
         if "weights" in order:
