@@ -35,6 +35,9 @@ class Stage(nn.Module):
         scope: "face": called with aligned faces; "photo": called with tiles of the whole photo.
         strength: 0: the stage is skipped and changes nothing.
         weights: keys of the manifest (or paths) this stage runs on, for ``--dry-run`` and licence checks.
+        order: where it stands among the stages of a grid that names no chain, the lowest first.
+        alternatives: groups of options of which only one can be given; a grid's takes the place of the chain's.
+        plain: options whose values say by themselves what they are, for captions: "old", not "age old".
         where: file and line of the chain that asked for this stage, for messages.
         worker: the stage that does the work instead, where weights of another network were asked for.
     """
@@ -50,6 +53,9 @@ class Stage(nn.Module):
     scope: str = "face"
     strength: float = 1.0
     weights: tuple[str, ...] = ()
+    order: int = 50
+    alternatives: tuple[tuple[str, ...], ...] = ()
+    plain: tuple[str, ...] = ()
     where: str = ""
     worker: Stage | None
 

@@ -42,6 +42,8 @@ class Attributes(Stage):
 
     side = 384
     framing = HEAD
+    order = 20
+    plain = ("gender", "age")
 
     @validate_call
     def __init__(

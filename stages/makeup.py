@@ -66,6 +66,8 @@ class Makeup(Stage):
 
     side = SIDE
     framing = TIGHT
+    order = 10
+    alternatives = (("reference", "look"),)
     look: Tensor
 
     @validate_call

@@ -41,6 +41,7 @@ class Upscale(Stage):
 
     side = None
     enlarges = True
+    order = 40
 
     @validate_call
     def __init__(

@@ -50,6 +50,7 @@ class Webtoon(Stage):
     restyles = True
     scale = 2
     photo_side = 768
+    order = 30
 
     @validate_call
     def __init__(

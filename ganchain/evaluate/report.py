@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, Subset
 
+from ganchain.chains.document import Place
 from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, available
 from ganchain.evaluate import edits, standard
@@ -20,7 +20,7 @@ from ganchain.evaluate.cost import cost
 from ganchain.evaluate.edits import EDITS, Edit, People
 from ganchain.sheets import sheet
 from ganchain.tensors import resize, to_faces, to_pixels
-from ganchain.train import recipes
+from ganchain.train import recipes, runs
 
 BATCH = 32
 FACTOR = 4
@@ -67,7 +67,7 @@ def run(
     for key in (*keys, *against):
         if key not in known:
             raise ChainError(f"evaluate {key}: {available(key, known)}")
-    others = {key: _resolved(ref) for key, ref in against.items()}
+    others = {key: _weights(ref) for key, ref in against.items()}
     people = {folder: People(data, folder, limit) for folder in (HEADS, FACES)}
     found: dict[str, dict[str, dict[str, float]]] = {}
     console = Console(width=None if Console().is_terminal else 120)
@@ -90,11 +90,8 @@ def _unfit(key: str, data: Path) -> str:
     return ""
 
 
-def _resolved(ref: str) -> str:
-    try:
-        return TypeAdapter(manifest.Ref).validate_python(ref)
-    except ValidationError as error:
-        raise ChainError(f"--against {ref}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+def _weights(ref: str) -> str:
+    return runs.weights_ref(ref, Place(f"--against {ref}"))
 
 
 def measured(
@@ -162,7 +159,7 @@ def contact(data: Path, keys: Sequence[str], against: Mapping[str, str], rows: i
     for key, edit in [(key, edit) for key, found in EDITS.items() if key in asked for edit in found]:
         shown.append((f"{key}: {edit.name}{' of a quarter' * (edit.stage == 'upscale')}", edit, None))
         if key in against:
-            shown.append((f"{edit.name}, {against[key]}", edit, _resolved(against[key])))
+            shown.append((f"{edit.name}, {against[key]}", edit, _weights(against[key])))
     pipelines = [(edit.stage, edit.pipeline(weights)) for _, edit, weights in shown]
     people = People(data, HEADS, rows).all
     pictures = []
