@@ -46,6 +46,8 @@ class Attributes(Stage):
     framing = HEAD
     networks = ("stargan",)
     architectures: ClassVar = {"weights": ("unet", "portrait", "stargan")}
+    order = 20
+    plain = ("gender", "age")
 
     @validate_call
     def __init__(

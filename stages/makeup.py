@@ -121,6 +121,8 @@ class Makeup(Stage):
     framing = TIGHT
     networks = ("beautygan", "psgan")
     architectures: ClassVar = {"weights": ("unet", "beautygan-tf1", "beautygan-pytorch")}
+    order = 10
+    alternatives = (("reference", "look"),)
     look: Tensor
 
     @validate_call

@@ -43,6 +43,7 @@ class Upscale(Stage):
     side = None
     effect = "enlarge"
     scale = 4
+    order = 40
     networks = ("srgan", "srresnet", "esrgan")
     architectures: ClassVar = {"weights": ("upscaler", "srresnet", "spandrel")}
 

@@ -52,6 +52,7 @@ class Webtoon(Stage):
     effect = "replace"
     scale = 2
     whole_photo = WholePhoto(768)
+    order = 30
     networks = ("stylegan", "stylegan2", "animegan", "animegan2", "cartoon")
     architectures: ClassVar = {
         "weights": ("unet", "swapping-autoencoder", "animegan2"),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ganchain.cli.group import print_failure
+
 if TYPE_CHECKING:
     from ganchain.photos.images import Format
 
@@ -53,7 +55,7 @@ def align(
     for made in track(crops.make(sources), "aligning", len(sources), disable=not sys.stderr.isatty()):
         failed += made.error is not None
         if made.error is not None:
-            click.secho(f"{made.photo}: failed: {str(made.error).removeprefix(f'{made.photo}: ')}", fg="red", err=True)
+            print_failure(made.photo, made.error)
         elif not made.crops:
             click.echo(f"{made.photo}: skipped: {'; '.join(made.left_out) or 'no face'}")
         else:

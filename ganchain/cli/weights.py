@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ganchain.errors import WeightsError
+from ganchain.cli.group import Group
+from ganchain.errors import WeightsError, text_of
 
 if TYPE_CHECKING:
     from ganchain.checkpoints.entries import Entry
 
 
-@click.group()
+@click.group(cls=Group)
 def weights() -> None:
     """Which weights there are; fetch or import published checkpoints.
 
@@ -61,7 +62,7 @@ def fetch(ctx: click.Context, keys: tuple[str, ...], offline: bool) -> None:
                 _report(key, download(key, offline=offline, progress=Bar))
         except WeightsError as error:
             failed += 1
-            click.secho(f"{error}" if error.ref == key else f"{key}: {error}", fg="red", err=True)
+            click.secho(f"{key}: {text_of(error, beside=key)}", fg="red", err=True)
     if failed:
         click.echo(f"{failed} of {len(keys)} not fetched", err=True)
         ctx.exit(1)

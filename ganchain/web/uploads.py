@@ -109,11 +109,10 @@ class Uploads:
                 upload = self._looked_at(key, path)
             finally:
                 self._one.release()
-        except PhotoError as error:
+        except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise PhotoError(str(error).replace(str(path), name)) from error
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, PhotoError):
+                error.path = name
             raise
         self._here[key] = upload
         return upload
@@ -122,10 +121,10 @@ class Uploads:
         width, height = images.size(path)
         if width * height > self.limits.pixels:
             most = f"{self.limits.pixels / 1e6:.0f} megapixels"
-            raise PhotoError(f"{path}: {width} x {height} px are more than the {most} that are taken here")
+            raise PhotoError(f"{width} x {height} px are more than the {most} that are taken here", path=path)
         with path.open("rb") as file:
             if file.read(2) == b"\xff\xd8" and file.read().count(b"\xff\xda") > SCANS:
-                raise PhotoError(f"{path}: a JPEG of more than {SCANS} scans is not taken here")
+                raise PhotoError(f"a JPEG of more than {SCANS} scans is not taken here", path=path)
         pixels = images.read(path).pixels
         upload = Upload(key, path.name, path, (pixels.shape[1], pixels.shape[0]), DlibDetector()(pixels))
         preview(pixels, upload.preview)
