@@ -21,7 +21,7 @@ from ganchain.chains import Chain, Output
 from ganchain.chains.digest import photo_key
 from ganchain.checkpoints.manifest import Policy
 from ganchain.engines.choice import probe
-from ganchain.errors import GanchainError, PhotoError
+from ganchain.errors import PhotoError, text_of, traceback_of
 from ganchain.faces.align import Aligner
 from ganchain.faces.dlib_models import Embedder
 from ganchain.faces.face import Face
@@ -184,7 +184,7 @@ class Worker:
             if not (self.settings.out / LOCK).exists():  # unmounted, say: nothing must be written in its place
                 raise PhotoError(f"the output folder {self.settings.out} is gone")
             if path.exists() and path.samefile(item.source):
-                raise PhotoError(f"{path}: would overwrite the photo itself")
+                raise PhotoError("would overwrite the photo itself", path=path)
             images.write(photo, path, keep_location=output.location == "keep", part=MARK)
             name = path.relative_to(self.settings.out).as_posix()
             written.append({"path": name, "bytes": path.stat().st_size, "sha256": files.sha256(path)})
@@ -209,16 +209,15 @@ class Worker:
         return distances
 
     def _failed(self, record: Record, error: Exception) -> Record:
-        if isinstance(error, GanchainError) and not memory.ran_out(error):
-            reason = str(error).removeprefix(f"{record.path}: ")
-        elif memory.ran_out(error):
+        record.status = "failed"
+        if memory.ran_out(error):
             size = " x ".join(map(str, record.size or ()))
-            reason = f"not enough memory for its {size} px; {memory.CURE}"
+            record.error = f"not enough memory for its {size} px; {memory.CURE}"
         elif isinstance(error, OSError):
-            reason = f"cannot be read: {error.strerror or error}"
+            record.error = f"cannot be read: {error.strerror or error}"
         else:
-            reason = f"{type(error).__name__}: {error}"
-        record.status, record.error = "failed", reason
+            record.error = text_of(error, beside=record.path)
+            record.traceback = traceback_of(error) or None
         return record
 
 

@@ -50,7 +50,7 @@ class Targets:
         if self.file is not None:
             images.format_of(self.file)
         elif out is not None and (out.is_file() or (out.suffix.lower() in images.SUFFIXES and not out.is_dir())):
-            raise PhotoError(f"{out}: several photos need a folder to be written to")
+            raise PhotoError("several photos need a folder to be written to", path=out)
 
     def write(self, source: Path, result: Result) -> list[Path]:
         """Write the photo, the faces or both, as the chain says; returns the files."""
@@ -60,7 +60,7 @@ class Targets:
         written: list[Path] = []
         for path, photo in pictures(result, self.output, base):
             if path.exists() and path.samefile(source):
-                raise PhotoError(f"{path}: would overwrite the photo itself; give another name with -o")
+                raise PhotoError("would overwrite the photo itself; give another name with -o", path=path)
             self._save(photo, path)
             written.append(path)
         return written
