@@ -71,10 +71,9 @@ def match(path: Path, *others: Path) -> str | None:
     """Find the key of the published checkpoint that these files are, by their digests; None when they are none."""
     given = [part for file in (path, *others) for part in parts(file)]
     for key, checkpoint in published().items():
-        if checkpoint.pinned and len(given) == len(checkpoint.files):
-            wanted = {file.sha256 or file.git_blob for file in checkpoint.files}
-            if all({files.sha256(file), git_blob(file)} & wanted for file in given):
-                return key
+        same_number = checkpoint.pinned and len(given) == len(checkpoint.files)
+        if same_number and all(any(file.problem(path) is None for file in checkpoint.files) for path in given):
+            return key
     return None
 
 
