@@ -33,7 +33,7 @@ class Options:
     name: str = TEMPLATE
     workers: int | None = None
     device: str = "auto"
-    engine: str | Mapping[str, str] = "auto"
+    engine: str | Mapping[str, str] = "torch"
     timeout: float = 600.0
     identity: bool = False
     redo: bool = False

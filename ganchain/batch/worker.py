@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,6 +35,8 @@ from ganchain.pipeline.result import Result, Stopwatch
 from ganchain.tensors import to_pixels
 
 LOCK = ".ganchain-batch.lock"
+log = logging.getLogger(__name__)
+
 EMBEDDING_SIDE = 150  # px
 SLACK = 512 << 20  # bytes: what is reserved and not used, and estimates that are too low
 
@@ -102,15 +105,22 @@ class Worker:
             chain, device=settings.device, engine=settings.engines, license_policy=settings.license_policy
         )
         self.pipeline.prepare()
-        with torch.inference_mode():  # what is made with the first face shall not count as a photo's time
-            for stage in self.pipeline.stages:
-                if stage.scope == "face" and stage.side is not None:
-                    stage(probe(stage).to(self.pipeline.device))
+        self._warm_up()
         self._embed = Embedder() if settings.identity else None
         if settings.confined:
             memory.confine(settings.memory + SLACK)
         self._writers = ThreadPoolExecutor(max(1, min(4, settings.threads or 1)), "write")
         self._writing = deque[tuple[Future[Outcome], int]]()  # with the bytes that each still holds
+
+    @torch.inference_mode()
+    def _warm_up(self) -> None:
+        """Run each stage once: what it makes for its first face shall not count as a photo's time."""
+        for stage in self.pipeline.stages:
+            if stage.scope == "face" and stage.side is not None:
+                try:
+                    stage(probe(stage).to(self.pipeline.device))
+                except Exception as error:  # of a plug-in; the photos will say so
+                    log.debug("stage %s failed in its trial run", stage.name, exc_info=error)
 
     def __call__(self, items: Sequence[Item]) -> list[Outcome]:
         return self.begin(items)()
