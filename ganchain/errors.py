@@ -11,13 +11,15 @@
 
 An error's text is composed here, from its fields: catch it and read ``reason``, ``path``, ``key`` …, never cut the text
 apart. The command line prints these errors as one line. Everything else, and a StageError with a cause, is a bug of
-ganchain or of a plug-in (``is_bug``): it keeps its type, its stage and its traceback (``traceback_of``).
+ganchain or of a plug-in (``is_bug``): it keeps its type, its stage and its traceback (``text_of``, ``traceback_of``),
+also on its way from one process to another.
 """
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Sequence
+from copy import copy
 from difflib import get_close_matches
 from typing import Any, Self
 
@@ -51,14 +53,23 @@ class GanchainError(Exception):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (type(self), self.reason, self.__dict__)
+        cause = self.__cause__ and "".join(traceback.format_exception(self.__cause__))
+        return _restored, (type(self), self.reason, self.__dict__, cause)
 
 
-def _restored(cls: type[GanchainError], reason: str, fields: dict[str, Any]) -> GanchainError:
+class RemoteTraceback(Exception):
+    """The cause of an error that came from another process: its text is the traceback there."""
+
+    def __str__(self) -> str:
+        return f"in another process:\n{self.args[0]}"
+
+
+def _restored(cls: type[GanchainError], reason: str, fields: dict[str, Any], cause: str | None) -> GanchainError:
     """Build an error that another process sent."""
     error = cls.__new__(cls, reason)
     error.args = (reason,)
     error.__dict__.update(fields)
+    error.__cause__ = RemoteTraceback(cause) if cause else None
     return error
 
 
@@ -166,6 +177,21 @@ class EngineError(GanchainError):
 def is_bug(error: BaseException) -> bool:
     """Say whether ``error`` is a bug of ganchain's or of a plug-in's, and nothing that a user could mend."""
     return not isinstance(error, GanchainError) or (isinstance(error, StageError) and error.__cause__ is not None)
+
+
+def text_of(error: BaseException, *, beside: object = "") -> str:
+    """Say in one line what went wrong: a GanchainError in its words, a bug by its type.
+
+    Args:
+        beside: a path or a key that the line names already; the text does not name it again.
+    """
+    if not isinstance(error, GanchainError):
+        return f"{type(error).__name__}: {error}"
+    for field in ("path", "ref"):
+        if beside != "" and getattr(error, field, None) == str(beside):
+            error = copy(error)
+            setattr(error, field, "")
+    return str(error)
 
 
 def traceback_of(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
@@ -51,6 +51,10 @@ class Stage(nn.Module):
         strength: 0: the stage is skipped and changes nothing.
         weights: keys of the manifest (or paths) this stage runs on, for ``--dry-run`` and licence checks.
         networks: names of published networks that do this work, for users who look for the paper's name.
+        architectures: of each option that takes weights, the architectures (``ganchain.checkpoints``) that it takes.
+        order: where it stands among the stages of a grid that names no chain, the lowest first.
+        alternatives: groups of options of which only one can be given; a grid's takes the place of the chain's.
+        plain: options whose values say by themselves what they are, for captions: "old", not "age old".
         name: what the stage is called in YAML; set by the registry.
         where: file and line of the chain that asked for this stage, for messages.
         delegate: the stage of a published network that is run instead of this one, where its weights were asked for.
@@ -66,6 +70,10 @@ class Stage(nn.Module):
     strength: float = 1.0
     weights: tuple[str, ...] = ()
     networks: ClassVar[tuple[str, ...]] = ()
+    architectures: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    order: ClassVar[int] = 50
+    alternatives: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    plain: ClassVar[tuple[str, ...]] = ()
     name: str = ""
     where: str = ""
     delegate: Stage | None

@@ -65,6 +65,7 @@ print(sum(map(len, alone)))
 """
 
 
+@pytest.mark.slow
 def test_threads_find_what_one_thread_finds() -> None:
     """In a process of its own: dlib's detector, used by two threads at once, ended it."""
     done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=False)

@@ -38,6 +38,7 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_stage_of_adding_a_stage(tmp_path: Path, photo_file: Path, astronaut: Pixels) -> None:
     """The page's code, from the page's kind of package, through the command line."""
     code, entry = (blocks(PAGE, language)[0] for language in ("python", "toml"))

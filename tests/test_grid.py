@@ -17,7 +17,7 @@ from ganchain.errors import ChainError, FaceError
 from ganchain.faces.detect import DlibDetector
 from ganchain.photos import images
 from ganchain.sheets import grid_file, people
-from ganchain.sheets.grid import Grid
+from ganchain.sheets.grid import LARGEST, Grid
 from ganchain.sheets.people import Window
 from ganchain.stage import Stage
 from ganchain.stages.attributes import Attributes
@@ -264,7 +264,7 @@ def test_the_plain_command_draws_the_row_of_stargan(
         (["--strengths", "0.5,x"], "--strengths 0.5,x: 'x': a strength is a number"),
         (["--by", "makeup.look=rose"], "a grid needs something that is varied"),
         (["--references", "missing", "--vary", "webtoon"], "keep vary or references"),
-        (["--vary", "makeup.eyes=" + ",".join("0" * 500)], "500 x 1 settings are too many"),
+        (["--vary", "makeup.eyes=" + ",".join("0" * (LARGEST + 1))], f"{LARGEST + 1} x 1 settings are too many"),
         (["--vary", "makeup", "--chain", "upscale"], "has no stage 'makeup'; available: upscale"),
         (["-o", "grid.gif"], "must end in .png"),
     ],

@@ -120,6 +120,7 @@ def test_without_the_extras_the_teachers_and_the_embedder_are_missing(
 
 
 @needs_teacher
+@pytest.mark.slow
 def test_recipe_learns_a_face_and_repeats_itself(
     astronaut: Pixels, box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

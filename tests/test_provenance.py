@@ -204,6 +204,7 @@ def test_stage_objects_have_neither_name_nor_hash(small_head: Pixels) -> None:
     assert [Provenance.of(step.xmp).stages for _, step in result.steps] == [("makeup",), ("makeup", "makeup-2")]
 
 
+@pytest.mark.slow
 def test_run_and_batch_mark_photos_and_faces_alike(chain: Path, photo: Path, tmp_path: Path) -> None:
     chain.write_text(chain.read_text() + "output: {write: both, location: strip}\n")
     for out in ("a", "b"):
@@ -443,6 +444,7 @@ def signed(path: Path, original: Path, signer: tuple[Path, Path]) -> Path:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.slow
 def test_a_signed_picture(suffix: str, photo: Path, signer: tuple[Path, Path], tmp_path: Path) -> None:
     pixels = images.read(photo).pixels
     images.write(Photo(pixels, xmp=MARK.onto(EDITOR)), tmp_path / f"a.{suffix}")
@@ -470,6 +472,7 @@ def altered(data: bytes) -> bytes:
     return bytes(found)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_signed(photo: Path, signer: tuple[Path, Path], tmp_path: Path) -> None:
     images.write(Photo(images.read(photo).pixels, xmp=MARK.xmp()), tmp_path / "a.jpg")
     certificate, key = signer

@@ -268,6 +268,7 @@ def test_with_a_torchvision_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -
         Spandrel({})
 
 
+@pytest.mark.slow
 def test_import_after_a_failed_import() -> None:
     code = (
         "try:\n    import spandrel\nexcept RuntimeError as error:\n    print(error)\n"

@@ -146,7 +146,10 @@ def pngs() -> Files:
     split = [(b"IDAT", pixels[at : at + 7]) for at in range(0, len(pixels), 7)]
     yield "pixels in many parts.png", PNG + b"".join(chunk(*part) for part in (header, *split, END))
     empty = (b"IDAT", b"")
-    yield "parts of nothing.png", PNG + b"".join(chunk(*part) for part in (header, empty, (b"IDAT", pixels), empty, END))
+    yield (
+        "parts of nothing.png",
+        PNG + b"".join(chunk(*part) for part in (header, empty, (b"IDAT", pixels), empty, END)),
+    )
     yield "more pixels than needed.png", png(header, pixels + b"padding")
     yield "something behind.png", whole + b"something else" * 50
     for mode in ("1", "L", "LA", "P", "RGBA", "I;16"):
@@ -216,8 +219,9 @@ def bitmaps() -> Files:
         yield f"{mode} with a wrong length.bmp", whole[:2] + bytes(4) + whole[6:]
     width, height = SIDES
     yield "top first.bmp", bmp(height=-height)
-    yield "core header.bmp", b"BM" + bytes(8) + struct.pack("<IIHHHH", 26, 12, width, height, 1, 24) + bytes(
-        width * height * 3
+    yield (
+        "core header.bmp",
+        b"BM" + bytes(8) + struct.pack("<IIHHHH", 26, 12, width, height, 1, 24) + bytes(width * height * 3),
     )
     yield "16 bits.bmp", bmp(bits=16)
     yield "16 bits of 5, 6, 5.bmp", bmp(bits=16, packing=3, masks=(0xF800, 0x7E0, 0x1F))
@@ -273,7 +277,9 @@ def tiffs() -> Files:
     yield "next page outside.tif", tiff(following=10**9)
 
 
-def tiff(tags: dict[int, int] | None = None, *, order: str = "<", following: int = 0, rest: bytes | None = None) -> bytes:
+def tiff(
+    tags: dict[int, int] | None = None, *, order: str = "<", following: int = 0, rest: bytes | None = None
+) -> bytes:
     """An 8-bit grey TIFF file whose tags need not be true."""
     width, height = SIDES
     entries = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 0, 277: 1, 278: height, 279: width * height}
@@ -326,7 +332,16 @@ def psd(channels: int, mode: int = 3, sides: tuple[int, int] = SIDES) -> bytes:
 
 def cut(sound: dict[str, bytes]) -> Files:
     """The files of the usual formats without their second half."""
-    for name in ("4-2-0.jpg", "CMYK.jpg", "RGBA.png", "kind 3 of 8 bits.png", "RGBA.bmp", "L.tif", "RGB.webp", "RGB.ppm"):
+    for name in (
+        "4-2-0.jpg",
+        "CMYK.jpg",
+        "RGBA.png",
+        "kind 3 of 8 bits.png",
+        "RGBA.bmp",
+        "L.tif",
+        "RGB.webp",
+        "RGB.ppm",
+    ):
         yield f"half of {name}", sound[name][: len(sound[name]) // 2]
     yield "half of RGB.gif", saved("GIF")[:-60]
     for name, content in {"jpg": sound["L.jpg"], "png": sound["L.png"], "webp": sound["L.webp"]}.items():
@@ -430,8 +445,15 @@ def oddities() -> Files:
     yield "no palette.png", png(*raw(3, 8)).replace(b"PLTE", b"pLTe")
     yield "filter 9.png", png(raw(2, 8)[0], zlib.compress(bytes([9]) * 2000))
     yield "animation of many.png", png(*raw(2, 8), extra=[(b"acTL", struct.pack(">II", 2**31 - 1, 0))])
-    yield "frame outside.png", png(
-        *raw(2, 8), extra=[(b"acTL", struct.pack(">II", 2, 0)), (b"fcTL", struct.pack(">IIIIIHHBB", 0, 99, 99, 9, 9, 0, 0, 0, 0))]
+    yield (
+        "frame outside.png",
+        png(
+            *raw(2, 8),
+            extra=[
+                (b"acTL", struct.pack(">II", 2, 0)),
+                (b"fcTL", struct.pack(">IIIIIHHBB", 0, 99, 99, 9, 9, 0, 0, 0, 0)),
+            ],
+        ),
     )
     yield "runs over the row.bmp", bmp(bits=8, packing=1, pixels=bytes([255, 9]) * 99 + b"\0\1")
     yield "jumps outside.bmp", bmp(bits=8, packing=1, pixels=b"\0\2\xff\xff" * 9 + b"\0\1")

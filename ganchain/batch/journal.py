@@ -37,6 +37,7 @@ class Record:
         seconds: by step.
         engines: how each stage's networks ran.
         error: why it failed.
+        traceback: where, if it failed for a bug of ganchain's or of a plug-in's.
         tries: how often it was tried, over all runs.
     """
 
@@ -54,6 +55,7 @@ class Record:
     engines: dict[str, str] = field(default_factory=dict)
     version: str = ""
     error: str | None = None
+    traceback: str | None = None
     tries: int = 1
 
     def line(self) -> bytes:
@@ -112,7 +114,7 @@ class Journal:
         try:
             self._file = self.path.open("ab", buffering=0)
         except OSError as error:
-            raise PhotoError(f"{self.path}: the record cannot be written: {error.strerror}") from error
+            raise PhotoError(f"the record cannot be written: {error.strerror}", path=self.path) from error
         if (size := self._file.tell()) > (whole := _whole_lines(self.path)):
             self._file.truncate(whole)
             self._file.seek(whole - size, os.SEEK_END)
@@ -180,7 +182,7 @@ def _records(path: Path) -> Iterator[tuple[Record, bytes]]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise PhotoError(f"{path}: the record cannot be read: {error.strerror}") from error
+        raise PhotoError(f"the record cannot be read: {error.strerror}", path=path) from error
 
 
 def _whole_lines(path: Path) -> int:

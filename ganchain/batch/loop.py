@@ -17,11 +17,11 @@ from ganchain._version import VERSION
 from ganchain.batch import memory
 from ganchain.batch.cluster import Cluster
 from ganchain.batch.journal import MARK, Journal, Record
-from ganchain.batch.plan import Item
 from ganchain.batch.pool import Lost, Pool
 from ganchain.batch.summary import Summary
 from ganchain.batch.worker import LOCK, Outcome
 from ganchain.errors import GanchainError
+from ganchain.photos.find import Item
 
 PULSE = 0.25  # seconds between looks at signals and time limits
 PROBE = 1 << 20  # bytes that the output folder must still take for a batch to go on
@@ -104,7 +104,7 @@ class Loop:
             for item in group:
                 self.lost[item.input] += 1
                 if limit is not None:
-                    self.failed(item, answer.reason)
+                    self.failed(item, answer.reason, answer.traceback)
                 else:
                     self.aside.append(item)
             return
@@ -117,8 +117,9 @@ class Loop:
             else:
                 self.aside.append(item)
 
-    def failed(self, item: Item, reason: str) -> None:
+    def failed(self, item: Item, reason: str, traceback: str | None = None) -> None:
         record = Record(item.input, str(item.source), self.chain, "failed", item.target, error=reason, version=VERSION)
+        record.traceback = traceback
         record.tries = 0 if self.lost[item.input] else 1  # those are counted
         self.ended(record)
 

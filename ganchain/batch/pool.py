@@ -20,7 +20,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from ganchain.errors import GanchainError
+from ganchain.errors import GanchainError, text_of, traceback_of
 
 STILLBORN = 3  # workers that die one after the other before they are ready, until no other one is tried
 AHEAD = 2  # groups a worker has: one to edit while the other one's pictures are written
@@ -35,9 +35,10 @@ class Work(Protocol):
 
 @dataclass(frozen=True)
 class Lost:
-    """A group without an answer, and why: its worker died, took too long or failed."""
+    """A group without an answer, and why: its worker died, took too long or failed (then with the traceback)."""
 
     reason: str
+    traceback: str | None = None
 
 
 Answer = tuple[list[Any], list[Any] | Lost]
@@ -230,10 +231,10 @@ def _begun(work: Work, items: list[Any]) -> Callable[[], list[Any]]:
     try:
         return work.begin(items)
     except Exception as error:  # a bug: it costs this group, not the batch
-        text = f"{type(error).__name__}: {error}"
+        bug = error
 
         def failing() -> list[Any]:
-            raise RuntimeError(text)
+            raise bug
 
         return failing
 
@@ -243,7 +244,7 @@ def _answer(answers: Connection, begun: queue.SimpleQueue[Callable[[], list[Any]
         try:
             answer: list[Any] | Lost = rest()
         except Exception as error:
-            answer = Lost(str(error))
+            answer = Lost(text_of(error), traceback_of(error) or None)
         answers.send(answer)
 
 

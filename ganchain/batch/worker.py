@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,23 +18,25 @@ from ganchain import files
 from ganchain._version import VERSION
 from ganchain.batch import memory
 from ganchain.batch.journal import MARK, Record
-from ganchain.batch.plan import Item
 from ganchain.chains import Chain, Output
 from ganchain.chains.digest import photo_key
 from ganchain.checkpoints.manifest import Policy
 from ganchain.engines.choice import probe
-from ganchain.errors import GanchainError, PhotoError
+from ganchain.errors import PhotoError, text_of, traceback_of
 from ganchain.faces.align import Aligner
 from ganchain.faces.dlib_models import Embedder
 from ganchain.faces.face import Face
 from ganchain.framing import TIGHT
 from ganchain.photos import images
+from ganchain.photos.find import Item
 from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result, Stopwatch
 from ganchain.tensors import to_pixels
 
 LOCK = ".ganchain-batch.lock"
+log = logging.getLogger(__name__)
+
 EMBEDDING_SIDE = 150  # px
 SLACK = 512 << 20  # bytes: what is reserved and not used, and estimates that are too low
 
@@ -102,15 +105,22 @@ class Worker:
             chain, device=settings.device, engine=settings.engines, license_policy=settings.license_policy
         )
         self.pipeline.prepare()
-        with torch.inference_mode():  # what is made with the first face shall not count as a photo's time
-            for stage in self.pipeline.stages:
-                if stage.scope == "face" and stage.side is not None:
-                    stage(probe(stage).to(self.pipeline.device))
+        self._warm_up()
         self._embed = Embedder() if settings.identity else None
         if settings.confined:
             memory.confine(settings.memory + SLACK)
         self._writers = ThreadPoolExecutor(max(1, min(4, settings.threads or 1)), "write")
         self._writing = deque[tuple[Future[Outcome], int]]()  # with the bytes that each still holds
+
+    @torch.inference_mode()
+    def _warm_up(self) -> None:
+        """Run each stage once: what it makes for its first face shall not count as a photo's time."""
+        for stage in self.pipeline.stages:
+            if stage.scope == "face" and stage.side is not None:
+                try:
+                    stage(probe(stage).to(self.pipeline.device))
+                except Exception as error:  # of a plug-in; the photos will say so
+                    log.debug("stage %s failed in its trial run", stage.name, exc_info=error)
 
     def __call__(self, items: Sequence[Item]) -> list[Outcome]:
         return self.begin(items)()
@@ -184,7 +194,7 @@ class Worker:
             if not (self.settings.out / LOCK).exists():  # unmounted, say: nothing must be written in its place
                 raise PhotoError(f"the output folder {self.settings.out} is gone")
             if path.exists() and path.samefile(item.source):
-                raise PhotoError(f"{path}: would overwrite the photo itself")
+                raise PhotoError("would overwrite the photo itself", path=path)
             images.write(photo, path, keep_location=output.location == "keep", part=MARK)
             name = path.relative_to(self.settings.out).as_posix()
             written.append({"path": name, "bytes": path.stat().st_size, "sha256": files.sha256(path)})
@@ -209,16 +219,15 @@ class Worker:
         return distances
 
     def _failed(self, record: Record, error: Exception) -> Record:
-        if isinstance(error, GanchainError) and not memory.ran_out(error):
-            reason = str(error).removeprefix(f"{record.path}: ")
-        elif memory.ran_out(error):
+        record.status = "failed"
+        if memory.ran_out(error):
             size = " x ".join(map(str, record.size or ()))
-            reason = f"not enough memory for its {size} px; {memory.CURE}"
+            record.error = f"not enough memory for its {size} px; {memory.CURE}"
         elif isinstance(error, OSError):
-            reason = f"cannot be read: {error.strerror or error}"
+            record.error = f"cannot be read: {error.strerror or error}"
         else:
-            reason = f"{type(error).__name__}: {error}"
-        record.status, record.error = "failed", reason
+            record.error = text_of(error, beside=record.path)
+            record.traceback = traceback_of(error) or None
         return record
 
 

@@ -62,8 +62,8 @@ def _by_content(value: Any) -> Any:
 
 def _weights(ref: str) -> str:
     """The digest of the weights ``ref``: of the manifest's file, or of the foreign files at that path."""
-    if ref in manifest.entries():
-        return manifest.entry(ref).sha256
+    if (entry := manifest.get(ref)) is not None:
+        return entry.sha256
     path = Path(ref)
     if (bundle := tensorflow.prefix(path)) is not None:
         parts = sorted(bundle.parent.glob(f"{bundle.name}.*"))

@@ -12,7 +12,8 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from ganchain.errors import ChainError, available
+from ganchain.checkpoints.manifest import Weights
+from ganchain.errors import ChainError, OptionError, available
 from ganchain.stage import Stage
 
 PACKAGE = GROUP = "ganchain.stages"
@@ -97,6 +98,36 @@ def stages() -> dict[str, type[Stage] | ChainError]:
         except ChainError as error:
             classes[name] = error
     return classes
+
+
+def options_for(name: str, cls: type[Stage], architecture: str, trained_for: str | None = None) -> list[str]:
+    """List the options of a stage that take weights of ``architecture``, trained for one stage or for any."""
+    if trained_for not in (None, name):
+        return []
+    return [option for option, architectures in cls.architectures.items() if architecture in architectures]
+
+
+def takers(architecture: str, trained_for: str | None = None) -> list[tuple[str, str]]:
+    """List the (stage, option) pairs that take weights of ``architecture``, trained for one stage or for any."""
+    usable = {name: cls for name, cls in stages().items() if not isinstance(cls, ChainError)}
+    return [
+        (name, option) for name, cls in usable.items() for option in options_for(name, cls, architecture, trained_for)
+    ]
+
+
+def expect(weights: Weights, cls: type[Stage]) -> None:
+    """Refuse weights of an architecture that no option of the stage ``cls`` takes.
+
+    Raises:
+        OptionError: says which stages take them, and what this one takes.
+    """
+    if not options_for("", cls, weights.architecture):
+        serve = " and ".join(sorted({stage for stage, _ in takers(weights.architecture)})) or "no stage"
+        taken = ", ".join(architecture for option in cls.architectures.values() for architecture in option)
+        raise OptionError(
+            f"{weights.ref} holds weights of {weights.architecture}, which serve {serve}; {name_of(cls)} takes {taken}",
+            option="weights",
+        )
 
 
 def options(cls: type[Stage]) -> type[BaseModel]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ganchain.cli.group import print_failure
+
 if TYPE_CHECKING:
     from ganchain.sheets.grid import Grid
     from ganchain.sheets.grid_settings import Setting
@@ -79,17 +81,18 @@ def grid(
     stop the others: it is named, and the exit status is 1.
     """
     from ganchain.errors import ChainError
-    from ganchain.pipeline import outputs
+    from ganchain.photos.find import expand
     from ganchain.sheets.grid import DEFAULT, Grid
     from ganchain.sheets.people import Pages
 
     name, photos = _grid(photos)
     options = _options(asked)
     if name and options:
-        raise ChainError(f"{name}: the grid's file says what is varied; leave --{next(iter(options))} out")
+        reason = f"the grid's file says what is varied; leave --{next(iter(options))} out"
+        raise ChainError(reason, file=name)
     limits: dict[str, Any] = {"device": device, "license_policy": license_policy}
     drawn = Grid.of(**options, **limits) if options else Grid.read(name or DEFAULT, **limits)
-    sources: Sequence[Path] = outputs.expand(photos) or drawn.photos
+    sources: Sequence[Path] = expand(photos) or drawn.photos
     if not sources:
         raise click.UsageError("Missing argument 'PHOTOS...'.")
     pages = Pages(out, drawn.captions, title=drawn.source, sources=[*sources, *drawn.references], side=side)
@@ -111,7 +114,7 @@ def _draw(grid: Grid, sources: Sequence[Path], pages: Pages) -> int:
             rows = grid.cells(source, pages.side, pages.names[source])
         except GanchainError as error:
             failed += 1
-            click.secho(f"{source}: failed: {str(error).removeprefix(f'{source}: ')}", fg="red", err=True)
+            print_failure(source, error)
             continue
         pages.add(rows)
         click.echo(f"{source}: {len(rows)} row{'s' * (len(rows) != 1)} of {len(grid.columns)} settings")
@@ -131,22 +134,25 @@ def _grid(photos: tuple[Path, ...]) -> tuple[str | None, tuple[Path, ...]]:
 
 def _options(asked: dict[str, Any]) -> dict[str, Any]:
     """Arguments of ``Grid.of``, of the options that were given."""
+    from ganchain.chains.document import Place
     from ganchain.sheets import grid_settings
 
     found = {name: value for name, value in asked.items() if value}
     for axis in ("vary", "by"):
         if axis in found:
-            found[axis] = [one for text in found[axis] for one in _settings(f"--{axis} {text}", text)]
+            found[axis] = [one for text in found[axis] for one in _settings(f"--{axis}", text)]
     if "strengths" in found:
-        place = f"--strengths {found['strengths']}"
+        place = Place(f"--strengths {found['strengths']}")
         found["strengths"] = grid_settings.strengths(place, found["strengths"].split(","))
     return found
 
 
-def _settings(place: str, text: str) -> Iterable[Setting]:
+def _settings(option: str, text: str) -> Iterable[Setting]:
+    from ganchain.chains.document import Place
     from ganchain.sheets import grid_settings
 
     key, equals, values = text.partition("=")
+    place = Place(f"{option} {text}")
     return grid_settings.settings(place, key.strip(), [_value(one) for one in values.split(",")] if equals else None)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ganchain.cli.group import print_failure
+
 if TYPE_CHECKING:
     from ganchain.photos.images import Format
 
@@ -44,16 +46,16 @@ def align(
     from rich.progress import track
 
     from ganchain.photos import images
-    from ganchain.pipeline import outputs
+    from ganchain.photos.find import expand
     from ganchain.train.crops import Crops
 
     crops = Crops(out, framing, side, images.suffix_of(format_), smallest)
-    sources = outputs.expand(photos)
+    sources = expand(photos)
     failed = 0
     for made in track(crops.make(sources), "aligning", len(sources), disable=not sys.stderr.isatty()):
         failed += made.error is not None
         if made.error is not None:
-            click.secho(f"{made.photo}: failed: {str(made.error).removeprefix(f'{made.photo}: ')}", fg="red", err=True)
+            print_failure(made.photo, made.error)
         elif not made.crops:
             click.echo(f"{made.photo}: skipped: {'; '.join(made.left_out) or 'no face'}")
         else:

@@ -94,7 +94,7 @@ def use(stages: Mapping[str, Stage], wanted: str | Mapping[str, str], device: to
             if label != "torch":
                 give(stage, engine(label, device))
         except EngineError as error:
-            raise EngineError(f"{name}: {error}") from error
+            raise error.at(stage=name) from error.__cause__
         used[name] = label
     return used
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ganchain import files
-from ganchain.checkpoints import manifest
+from ganchain.checkpoints import cache
 from ganchain.engines.seam import Function, Kernel, tensors_of, with_tensors
 from ganchain.errors import EngineError
 
@@ -76,7 +76,7 @@ def half() -> bool:
 
 def folder() -> Path:
     """Where converted networks are kept."""
-    return manifest.cache().parent / "engines"
+    return cache.folder().parent / "engines"
 
 
 class OpenVINO:

@@ -100,13 +100,13 @@ def _explained(name: str) -> Iterator[None]:
             warnings.simplefilter("ignore")  # Pillow warns of odd but readable metadata
             yield
     except FileNotFoundError:
-        raise PhotoError(f"{name}: no such file") from None
+        raise PhotoError("no such file", path=name) from None
     except UnidentifiedImageError:
-        raise PhotoError(f"{name}: not a picture that can be read") from None
+        raise PhotoError("not a picture that can be read", path=name) from None
     except Image.DecompressionBombError:
-        raise PhotoError(f"{name}: too many pixels, possibly a decompression bomb") from None
+        raise PhotoError("too many pixels, possibly a decompression bomb", path=name) from None
     except Exception as error:  # Pillow's decoders raise anything on damaged files
-        raise PhotoError(f"{name}: cannot be read: {_reason(error)}") from error
+        raise PhotoError(f"cannot be read: {_reason(error)}", path=name) from error
 
 
 def _reason(error: Exception) -> str:
@@ -182,7 +182,7 @@ def write(photo: Photo, path: Path, *, keep_location: bool = True, part: str = "
             packet = photo.xmp if keep_location else xmp.without_location(photo.xmp)
             image.save(file, format_, icc_profile=_ICC, **_metadata(format_, block, packet), **_SAVE[format_])
     except Exception as error:  # Pillow's encoders raise anything, too
-        raise PhotoError(f"{path}: cannot be written: {_reason(error)}") from error
+        raise PhotoError(f"cannot be written: {_reason(error)}", path=path) from error
 
 
 def _metadata(format_: Format, block: Image.Exif, packet: bytes) -> dict[str, Any]:
@@ -203,7 +203,7 @@ def format_of(path: Path) -> Format:
     """The format that a file name's suffix asks for."""
     name = {".jpg": "jpeg", ".tif": "tiff"}.get(path.suffix.lower(), path.suffix.lower()[1:])
     if name not in _SAVE:
-        raise PhotoError(f"{path}: cannot be written: the name must end in .png, .jpg, .webp or .tiff")
+        raise PhotoError("cannot be written: the name must end in .png, .jpg, .webp or .tiff", path=path)
     return name  # type: ignore[return-value]
 
 

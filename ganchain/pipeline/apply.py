@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganchain.errors import StageError
+from ganchain.errors import GanchainError, StageError, text_of
 from ganchain.faces.align import Canvas
 from ganchain.faces.face import Face
 from ganchain.framing import EYE_DISTANCE, Window
@@ -100,14 +100,12 @@ def run(stage: Stage, faces: Tensor) -> Tensor:
     """
     try:
         answer = stage(faces)
-    except (torch.OutOfMemoryError, MemoryError):
+    except (torch.OutOfMemoryError, MemoryError, GanchainError):
         raise
     except Exception as error:  # a plug-in may raise anything
         if CPU_FULL in str(error):
             raise MemoryError(str(error)) from error
-        if isinstance(error, StageError):
-            raise
-        raise _broken(stage, f"failed on a batch of shape {tuple(faces.shape)}: {_said(error)}") from error
+        raise _broken(stage, f"failed on a batch of shape {tuple(faces.shape)}: {text_of(error)}") from error
     expected = (*faces.shape[:2], faces.shape[2] * stage.scale, faces.shape[3] * stage.scale)
     if not isinstance(answer, Tensor) or tuple(answer.shape) != expected:
         shape = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
@@ -119,10 +117,6 @@ def run(stage: Stage, faces: Tensor) -> Tensor:
 
 def _broken(stage: Stage, reason: str) -> StageError:
     return StageError(reason, stage=stage.name, where=stage.where)
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def _resizing(stage: Stage, photo: Photo, faces: Sequence[Face]) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -69,7 +68,7 @@ class Pipeline:
             stage.check()
             with _placed(stage):
                 manifest.permit(stage.weights, license_policy)
-        self.names = numbered(stage.name for stage in stages)
+        self.names = chains.numbered(stage.name for stage in stages)
         self.device = _device(device)
         self.stages = [stage.resolved().to(self.device).eval() for stage in stages]
         self._engine, self._together = engine, batch
@@ -225,13 +224,3 @@ def _device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ChainError("device cuda: torch finds no CUDA device here; use --device cpu")
     return torch.device(name)
-
-
-def numbered(names: Iterable[str]) -> list[str]:
-    """Number names that come again: makeup, webtoon, webtoon-2 …"""
-    counts = Counter[str]()
-    labels = []
-    for name in names:
-        counts[name] += 1
-        labels.append(name if counts[name] == 1 else f"{name}-{counts[name]}")
-    return labels

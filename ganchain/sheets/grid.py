@@ -13,13 +13,14 @@ from PIL import Image
 
 from ganchain import chains
 from ganchain.chains import Chain
+from ganchain.chains.document import Place
 from ganchain.checkpoints.manifest import Policy
 from ganchain.errors import ChainError, GanchainError
 from ganchain.faces.detect import Detector, DlibDetector
 from ganchain.faces.face import Face
 from ganchain.photos import images
+from ganchain.photos.find import expand
 from ganchain.photos.images import Source
-from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.sheets import grid_file, grid_settings, people
 from ganchain.sheets.grid_settings import Setting
@@ -98,20 +99,21 @@ class Grid:
         """
         columns, rows = (_axis(name, given) for name, given in (("vary", vary), ("by", by)))
         if references and columns:
-            raise ChainError("references: they are what is varied; keep vary or references")
+            raise ChainError("they are what is varied; keep vary or references", key="references")
         columns = columns or grid_settings.references([Path(path) for path in references])
         if strengths:
             if rows:
-                raise ChainError("strengths: they are the columns then, and what is varied the rows; leave by out")
+                reason = "they are the columns then, and what is varied the rows; leave by out"
+                raise ChainError(reason, key="strengths")
             if not columns and chain is None:
-                raise ChainError("strengths: of what? Say what is varied, or which chain")
+                raise ChainError("of what? Say what is varied, or which chain", key="strengths")
             shares = [one for one in strengths if isinstance(one, Setting)]
-            columns, rows = shares or grid_settings.strengths("strengths", strengths), columns
+            columns, rows = shares or grid_settings.strengths(Place(key="strengths"), strengths), columns
         if not columns:
             raise ChainError("a grid needs something that is varied, as in vary: {attributes.hair: [black, blond]}")
         base = None if chain is None else chains.load(chain)
         rows = grid_settings.distinct(rows) or [Setting()]
-        made = cls(grid_settings.distinct(columns), rows, base, outputs.expand([Path(one) for one in photos]), **others)
+        made = cls(grid_settings.distinct(columns), rows, base, expand([Path(one) for one in photos]), **others)
         if len(made.columns) * len(made.rows) > LARGEST:
             raise ChainError(
                 f"{len(made.columns)} x {len(made.rows)} settings are too many to look at: {LARGEST} at most"
@@ -132,7 +134,7 @@ class Grid:
         try:
             return cls.of(**{**file.asked, **others})
         except ChainError as error:
-            raise file.placed(error) from error
+            raise file.add_place(error) from error.__cause__
 
     @property
     def captions(self) -> list[str]:
@@ -175,7 +177,7 @@ class Grid:
 
     def prepare(self) -> None:
         """Load all weights and read all references now, so that what is wrong is said before the first photo."""
-        assert self._pipelines
+        _ = self._pipelines
 
     def rim(self, side: int) -> list[Pixels]:
         """The heads of the references, at most ``side`` px; empty where the columns are none."""
@@ -218,5 +220,5 @@ class Grid:
 
 def _axis(name: str, given: Mapping[str, Any] | Sequence[Setting]) -> list[Setting]:
     if isinstance(given, Mapping):
-        return [one for key, values in given.items() for one in grid_settings.settings(name, key, values)]
+        return [one for key, values in given.items() for one in grid_settings.settings(Place(name), key, values)]
     return list(given)

@@ -6,21 +6,16 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
-from ganchain import chains
-from ganchain.chains import Chain, StageSpec, registry
+from ganchain.chains import Chain, StageSpec, numbered, registry
+from ganchain.chains.document import Locate, Place, dotted
 from ganchain.errors import ChainError, available
-from ganchain.pipeline import outputs
-from ganchain.sheets.people import caption, given
+from ganchain.photos.find import expand
+from ganchain.sheets.people import LOOK, caption, given
 
 Options = Mapping[str, Any]
-IN_ORDER = ("makeup", "attributes", "webtoon", "upscale")  # stages stand so where no chain says how
-INSTEAD = {("makeup", "reference"): "look", ("makeup", "look"): "reference"}  # what a setting takes the place of
 
 
 @dataclass(frozen=True)
@@ -37,13 +32,13 @@ class Setting:
 
     caption: str = ""
     changes: Mapping[str, Options] = field(default_factory=dict)
-    place: str = ""
+    place: Place = field(default_factory=Place)
     strength: float | None = None
     picture: Path | None = None
 
 
-def settings(place: str, key: str, values: Any, folder: Path = Path()) -> list[Setting]:
-    """The settings that ``key`` and ``values`` ask for.
+def settings(place: Place, key: str, values: Any, folder: Path = Path()) -> list[Setting]:
+    """Read the settings that ``key`` and ``values`` ask for.
 
     ``stage.option`` with a value or several: one setting each; ``stage`` with a mapping of options (or none): one.
 
@@ -54,19 +49,24 @@ def settings(place: str, key: str, values: Any, folder: Path = Path()) -> list[S
     if dot:
         chosen: list[dict[str, Any]] = [{option: value} for value in (values if _several(values) else [values])]
         if not chosen:
-            raise ChainError(f"{place}: no values, as in {key}: [0.5, 1]")
+            raise place.error(f"no values, as in {key}: [0.5, 1]")
     elif values is None or isinstance(values, Mapping):
         chosen = [dict(values or {})]
     else:
-        raise ChainError(f"{place}: {values!r}: which option of {stage}? As in {stage}.{_an_option(place, stage)}")
+        raise place.error(f"{values!r}: which option of {stage}? As in {stage}.{_an_option(place, stage)}")
     found = []
     for changed in chosen:
-        spec = checked(place, _stage(stage), changed, folder)
+        spec = StageSpec.check(_stage(stage), changed, _inside(place, stage), folder)
         values = {name: spec.options[name] for name in changed}
         # one option alone mostly says enough: "hair black", "old"; but "makeup: evening"
-        said = caption("" if dot and option != "look" else stage, values)
+        said = caption(spec.cls, "" if dot and option != LOOK else stage, values)
         found.append(Setting(said, {stage: values}, place, picture=values.get("reference")))
     return found
+
+
+def _inside(place: Place, stage: str) -> Locate:
+    """Say where the options of a stage were asked for: all of them at ``place``."""
+    return lambda *path: replace(place, key=dotted(stage, *path)) if path else place
 
 
 def _stage(name: str) -> str:
@@ -78,22 +78,22 @@ def _several(values: Any) -> bool:
     return isinstance(values, Sequence) and not isinstance(values, str)
 
 
-def _an_option(place: str, stage: str) -> str:
+def _an_option(place: Place, stage: str) -> str:
     try:
         return next(iter(registry.options(registry.stage(stage)).model_fields))
     except ChainError as error:
-        raise ChainError(f"{place}: {error}") from error
+        raise place.add_to(error) from error.__cause__
 
 
 def references(photos: Sequence[Path]) -> list[Setting]:
     """One setting a picture: its makeup."""
     return [
-        Setting(path.name, {"makeup": {"reference": path.resolve()}}, str(path), picture=path)
-        for path in outputs.expand(photos)
+        Setting(path.name, {"makeup": {"reference": path.resolve()}}, Place(str(path)), picture=path)
+        for path in expand(photos)
     ]
 
 
-def strengths(place: str, values: Iterable[Any]) -> list[Setting]:
+def strengths(place: Place, values: Iterable[Any]) -> list[Setting]:
     """One setting a strength, 0 to 1."""
     found = []
     for value in values:
@@ -102,7 +102,7 @@ def strengths(place: str, values: Iterable[Any]) -> list[Setting]:
         except (TypeError, ValueError):
             strength = -1
         if not 0 <= strength <= 1:
-            raise ChainError(f"{place}: {value!r}: a strength is a number from 0 to 1")
+            raise place.error(f"{value!r}: a strength is a number from 0 to 1")
         found.append(Setting(f"strength {strength:g}", place=place, strength=strength))
     return found
 
@@ -116,19 +116,8 @@ def distinct(axis: Sequence[Setting]) -> list[Setting]:
 def _in_full(one: Setting) -> str:
     if one.picture:
         return str(one.picture)
-    return ", ".join(caption(stage, dict(changed)) for stage, changed in one.changes.items())
-
-
-def checked(place: str, stage: str, chosen: Options, folder: Path = Path()) -> StageSpec:
-    """One stage with these options, as the chain's own reader checks it; messages begin with ``place``."""
-    text, plain = StringIO(), {name: str(v) if isinstance(v, Path) else v for name, v in chosen.items()}
-    YAML().dump({"stages": [{stage: plain}]}, text)
-    try:
-        (spec,) = chains.parse(text.getvalue(), place, folder).stages
-    except ChainError as error:
-        told = re.sub(rf"(?m)^{re.escape(place)}:\d+: stages\[0\]\.?(: )?", f"{place}: ", str(error))
-        raise ChainError(told) from error
-    return replace(spec, where=place, places={name: f"{place}: {stage}.{name}" for name in spec.options})
+    stages = ((registry.stage(_stage(name)), name, values) for name, values in one.changes.items())
+    return ", ".join(caption(cls, name, values) for cls, name, values in stages)
 
 
 def changed(base: Chain | None, *chosen: Setting) -> list[StageSpec]:
@@ -137,33 +126,30 @@ def changed(base: Chain | None, *chosen: Setting) -> list[StageSpec]:
     Raises:
         ChainError: the chain has no such stage, or the options do not go together.
     """
-    place = ", ".join(dict.fromkeys(one.place for one in chosen if one.place))
+    places = list(dict.fromkeys(one.place for one in chosen if one.place.where))
+    place = places[0] if len(places) == 1 else Place(", ".join(one.where for one in places))
     changes: dict[str, dict[str, Any]] = {}
     for one in chosen:
         for stage, values in one.changes.items():
             changes.setdefault(stage, {}).update(values)
-    named = _named(base, changes, place)
     strength = next((one.strength for one in chosen if one.strength is not None), None)
-    return list(_applied(named, changes, strength, place))
+    return list(_applied(_named(base, changes, place), changes, strength, place))
 
 
-def _named(base: Chain | None, changes: Mapping[str, Options], place: str) -> dict[str, StageSpec | None]:
+def _named(base: Chain | None, changes: Mapping[str, Options], place: Place) -> dict[str, StageSpec | None]:
     """The stages by the names a setting may use: makeup, webtoon, webtoon-2 ..."""
     if base is None:
-        order = sorted(changes, key=lambda stage: IN_ORDER.index(stage) if stage in IN_ORDER else len(IN_ORDER))
-        return dict.fromkeys(order)
-    named: dict[str, StageSpec | None] = {}
-    for spec in base.stages:
-        again = sum(name.split("-")[0] == spec.name for name in named)
-        named[f"{spec.name}-{again + 1}" if again else spec.name] = spec
+        return dict.fromkeys(sorted(changes, key=lambda name: registry.stage(_stage(name)).order))
+    names = numbered(spec.name for spec in base.stages)
+    named: dict[str, StageSpec | None] = dict(zip(names, base.stages, strict=True))
     for stage in changes:
         if stage not in named:
-            raise ChainError(f"{place}: {base.source} has no stage {stage!r}; {available(stage, named)}")
+            raise place.error(f"{base.source} has no stage {stage!r}; {available(stage, named)}")
     return named
 
 
 def _applied(
-    named: Mapping[str, StageSpec | None], changes: Mapping[str, Options], strength: float | None, place: str
+    named: Mapping[str, StageSpec | None], changes: Mapping[str, Options], strength: float | None, place: Place
 ) -> Iterator[StageSpec]:
     for name, spec in named.items():
         values = dict(changes.get(name, {}))
@@ -174,6 +160,7 @@ def _applied(
             continue
         stage = spec.name if spec else _stage(name)
         kept = given(spec) if spec else {}
-        for option in values:
-            kept.pop(INSTEAD.get((stage, option), ""), None)
-        yield checked(place, stage, {**kept, **values})
+        for group in registry.stage(stage).alternatives:
+            if not values.keys().isdisjoint(group):
+                kept = {option: value for option, value in kept.items() if option not in group}
+        yield StageSpec.check(stage, {**kept, **values}, _inside(place, stage))

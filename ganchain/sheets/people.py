@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from ganchain.photos.photo import Photo
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
 from ganchain.sheets import html, sheet
+from ganchain.stage import Stage
 from ganchain.tensors import Pixels
 
 SIDE, PAGE_SIDE = 288, 512  # px of a cell in a picture, and on a page, where a slider shows it large
@@ -31,7 +32,7 @@ WIDEST = 16_384  # px of a picture; more columns make smaller cells
 ROWS, PAGE_ROWS = 12, 24  # of a file
 LONGEST = 6  # cells of a line, where a single row is broken
 HEAD_ROOM = 1.1  # how much more than the stages' window of the head is shown
-PLAIN = ("look", "gender", "age")  # options whose values say what they are: evening, male, old
+LOOK = "look"  # of all stages, the option whose value needs no name beside the stage's: "makeup: evening"
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,11 @@ def given(spec: StageSpec) -> dict[str, object]:
     return {name: value for name, value in spec.options.items() if value != fields[name].default}
 
 
-def caption(stage: str, chosen: dict[str, object]) -> str:
-    """A stage and its options, short: "makeup: evening, strength 0.9"."""
-    words = [_value(value) if name in PLAIN else f"{name} {_value(value)}" for name, value in chosen.items()]
-    return ": ".join(part for part in (stage, ", ".join(words)) if part)
+def caption(cls: type[Stage], name: str, options: Mapping[str, object]) -> str:
+    """Write a stage and its options, short: "makeup: evening, strength 0.9"."""
+    plain = (LOOK, *cls.plain)
+    words = [_value(value) if option in plain else f"{option} {_value(value)}" for option, value in options.items()]
+    return ": ".join(part for part in (name, ", ".join(words)) if part)
 
 
 def _value(value: object) -> str:
@@ -132,7 +134,7 @@ def captions(pipeline: Pipeline) -> list[str]:
     assert pipeline.described is not None
     stages = zip(pipeline.described.stages, pipeline.stages, strict=True)
     used = [spec for spec, stage in stages if not stage.idle]
-    return ["photo", *(caption(spec.name, given(spec)) for spec in used)]
+    return ["photo", *(caption(spec.cls, spec.name, given(spec)) for spec in used)]
 
 
 class Pages:
@@ -163,7 +165,9 @@ class Pages:
     ) -> None:
         self.html = path.suffix.lower() in (".html", ".htm")
         if not self.html and path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"):
-            raise PhotoError(f"{path}: cannot be written: a sheet's name must end in .png, .jpg, .webp, .tiff or .html")
+            raise PhotoError(
+                "cannot be written: a sheet's name must end in .png, .jpg, .webp, .tiff or .html", path=path
+            )
         self.path, self.columns, self.title, self.rim = path, columns, title, rim
         self.side = side or (PAGE_SIDE if self.html else min(SIDE, WIDEST // len(columns)))
         count = Counter(source.name for source in sources)
@@ -203,7 +207,7 @@ class Pages:
 
     def _checked(self, path: Path) -> Path:
         if path.resolve() in self._spared:
-            raise PhotoError(f"{path}: would overwrite a photo; give the sheet another name")
+            raise PhotoError("would overwrite a photo; give the sheet another name", path=path)
         return path
 
     def _write(self) -> None:
@@ -214,7 +218,7 @@ class Pages:
             try:
                 files.write(path, text)
             except OSError as error:
-                raise PhotoError(f"{path}: cannot be written: {error.strerror or error}") from error
+                raise PhotoError(f"cannot be written: {error.strerror or error}", path=path) from error
         else:
             pixels = np.asarray(drawn(self._rows, self.columns, self.rim, self.side))
             images.write(Photo(pixels, xmp=Provenance(chain=self.title).xmp()), path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shutil
 import time
@@ -14,8 +15,11 @@ from threading import Condition, Thread
 from typing import Any, Literal
 
 from ganchain.chains import Chain
-from ganchain.errors import GanchainError
-from ganchain.web.uploads import Busy, Limits, Upload
+from ganchain.errors import GanchainError, text_of
+from ganchain.web.limits import Limits
+from ganchain.web.uploads import Busy, Upload
+
+log = logging.getLogger(__name__)
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
@@ -164,7 +168,8 @@ class Queue:
             try:
                 self._run(job)
             except Exception as error:  # one job must not cost the others
-                ended, job.error = "failed", str(error)
+                ended, job.error = "failed", text_of(error)
+                log.debug("job %s failed:", job.id[:4], exc_info=error)
             self._ended(job, ended)
 
     def _ended(self, job: Job, ended: State) -> None:

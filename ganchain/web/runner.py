@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import OrderedDict
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 from ganchain.batch import memory
 from ganchain.chains import Chain
-from ganchain.errors import GanchainError, PhotoError
+from ganchain.errors import GanchainError, PhotoError, StageError, is_bug, text_of
 from ganchain.files import sha256
-from ganchain.photos.images import suffix_of, write
+from ganchain.photos.images import write
 from ganchain.photos.photo import Photo
 from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
 from ganchain.web.jobs import Job
 from ganchain.web.uploads import preview
+
+log = logging.getLogger(__name__)
 
 LOADED = 4  # pipelines that stay in memory
 SLACK = 512 << 20  # bytes that are left to the rest of the system
@@ -39,6 +43,8 @@ class Runner:
         try:
             self._run(job)
         except Exception as error:  # whatever it is, a visitor must not see a traceback
+            if is_bug(error) and not memory.ran_out(error):
+                log.error("job %s: stage %s: %s", job.id[:4], job.stage, text_of(error), exc_info=error)
             raise GanchainError(_said(error, job)) from error
 
     def _run(self, job: Job) -> None:
@@ -78,7 +84,7 @@ class Runner:
 
     def _written(self, job: Job, result: Result, pipeline: Pipeline) -> None:
         output = job.chain.output
-        base = job.folder / f"{job.upload.path.stem}-{job.name}{suffix_of(output.format)}"
+        base = job.folder / outputs.names_of(job.name, output).plain(job.upload.path.name)
         for path, photo in outputs.pictures(result, output, base):
             write(photo, path, keep_location=output.location == "keep")
             job.pictures.append(path)
@@ -143,9 +149,15 @@ def _said(error: Exception, job: Job) -> str:
     """Why it failed, without the places where things lie on this machine."""
     if memory.ran_out(error):
         return f"not enough memory for this photo; {memory.CURE}"
+    if isinstance(error, StageError) and is_bug(error):
+        return f"the stage {error.stage!r} failed: an error of its own, not of the photo; the server's log says more"
     if not isinstance(error, GanchainError):
         return f"an error of ganchain's own: {type(error).__name__}"
-    text = str(error)
-    for path, name in ((job.upload.path, job.upload.name), (job.folder, ""), (job.upload.path.parent.parent, "")):
-        text = text.replace(f"{path}/", name).replace(str(path), name)
-    return text
+    shown = copy(error)
+    for field in ("path", "ref", "file"):
+        if Path(value := getattr(shown, field, "")).is_absolute():
+            setattr(shown, field, Path(value).name)
+    if str(job.folder.parent) in str(shown):
+        log.error("job %s: an error's reason names a path", job.id[:4], exc_info=error)
+        return "failed; the server's log says why"
+    return str(shown)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import re
 from contextlib import suppress
+from functools import reduce
 from importlib import resources
 from io import StringIO
+from operator import getitem
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -17,9 +20,12 @@ from ruamel.yaml.error import YAMLError
 
 from ganchain import chains
 from ganchain.chains import Chain, registry
-from ganchain.chains.document import document
-from ganchain.checkpoints import architectures, manifest
+from ganchain.chains.chain import EXPECTED, stage_item
+from ganchain.chains.document import Document, Key
+from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, available
+
+log = logging.getLogger(__name__)
 
 LONGEST = 16_384  # characters
 MOST = 20  # stages
@@ -34,65 +40,80 @@ def parse(text: str, name: str, folder: Path) -> Chain:
         ChainError: as ``config.parse``; or it is too long, has anchors (of which few lines make gigabytes), or names
             a path or weights that are not in the list.
     """
-    known = _read(text, name)
-    if isinstance(stages := known.get("stages"), list) and len(stages) > MOST:
-        raise ChainError(f"{name}: more than {MOST} stages are not taken here")
+    document = _read(text, name)
+    items = document.data.get("stages")
+    if isinstance(items, list):
+        if len(items) > MOST:
+            raise document.error(f"more than {MOST} stages are not taken here", "stages")
+        for index, item in enumerate(items):
+            _check_files(document, index, item, folder)
     try:
-        chain = chains.parse(text, name, folder)
-    except ChainError as error:
-        said = str(error).replace(f"{folder}/", "").replace(f"({folder})", "").replace(str(folder.parent), "")
-        raise ChainError(said) from error
+        return chains.parse(text, name, folder)
     except (OSError, ValueError, TypeError) as error:  # a name that no file can have, say
-        raise ChainError(f"{name}: not a chain: {type(error).__name__}") from error
-    for spec in chain.stages:
-        for option in _options(spec.cls, "weights"):
-            ref = spec.options.get(option)
-            if ref is not None and ref not in manifest.entries():
-                raise ChainError(f"{spec.places[option]}: {Path(ref).name!r}: only weights of the list are taken here")
-    return chain
+        log.warning("a chain could not be read", exc_info=error)
+        raise ChainError(f"not a chain: {type(error).__name__}", file=name) from error
 
 
-def _read(text: str, name: str) -> dict[str, Any]:
+def _check_files(document: Document, index: int, item: object, folder: Path) -> None:
+    """Refuse weights that are not in the list and files that were not sent, in words without places on this machine."""
+    name, given = stage_item(document, index, item)
+    cls = registry.stages().get(name)
+    if not isinstance(cls, type):  # which is said when the chain is read
+        return
+    for option in given.keys() & _options(cls, "weights"):
+        if isinstance(ref := given[option], str) and manifest.get(ref) is None:
+            reason = f"no weights {ref!r}: only weights of the list are taken here"
+            raise document.error(reason, "stages", index, name, option)
+    for option in given.keys() & _options(cls, "path"):
+        if isinstance(file := given[option], str) and not (folder / file).is_file():
+            raise document.error(f"no file {file}", "stages", index, name, option)
+
+
+def _read(text: str, name: str) -> Document:
+    """Parse YAML or JSON that holds nothing but JSON's types, and no paths."""
     if len(text) > LONGEST:
-        raise ChainError(f"{name}: a chain of more than {LONGEST} characters is not taken here")
+        raise ChainError(f"a chain of more than {LONGEST} characters is not taken here", file=name)
     with suppress(YAMLError):  # which is said better below
         for event in YAML(typ="safe", pure=True).parse(text):
             if getattr(event, "anchor", None) is not None:
-                raise ChainError(f"{name}: anchors and aliases (& and *) are not taken here")
-    known: dict[str, Any] = plain(document(text, name, "a chain is a mapping with the key 'stages'"), name)
-    return known
+                raise ChainError("anchors and aliases (& and *) are not taken here", file=name)
+    document = Document.parse(text, name, EXPECTED)
+    plain(document)
+    return document
 
 
-def plain(node: Any, name: str, key: str = "chain", line: int = 1) -> Any:
-    """What a YAML document says, in JSON's types.
+def plain(document: Document, *path: Key) -> Any:
+    """Read what stands in a YAML document at ``path``, in JSON's types.
 
     Raises:
         ChainError: it holds anything else (dates, sets, tags), or a path.
     """
-    if isinstance(node, CommentedMap | CommentedSeq):
-        lines = {inner: place[0] + 1 for inner, place in (node.lc.data or {}).items()}
-        if isinstance(node, CommentedSeq):
-            return [plain(value, name, key, lines.get(at, line)) for at, value in enumerate(node)]
-        return {
-            str(plain(inner, name, key, lines.get(inner, line))): plain(value, name, str(inner), lines.get(inner, line))
-            for inner, value in node.items()
-            if isinstance(inner, str) or _wrong(name, line, key, "keys are words")
-        }
-    if isinstance(node, str) and PATH.search(node):
-        _wrong(name, line, key, f"{node!r}: paths are not taken here; send the file, write its name")
-    if not isinstance(node, str | int | float | None):  # of which bool is one
-        _wrong(name, line, key, "only words, numbers, lists and mappings are taken here")
-    return str(node) if isinstance(node, str) else node
+    node = reduce(getitem, path, document.data)
+    if isinstance(node, CommentedSeq):
+        return [plain(document, *path, index) for index in range(len(node))]
+    if isinstance(node, CommentedMap):
+        for key in node:
+            if not isinstance(key, str):
+                raise document.error("keys are words", *path)
+            _refuse_path(document, key, *path)
+        return {str(key): plain(document, *path, key) for key in node}
+    if isinstance(node, str):
+        _refuse_path(document, node, *path)
+        return str(node)
+    if not isinstance(node, int | float | None):  # of which bool is one
+        raise document.error("only words, numbers, lists and mappings are taken here", *path)
+    return node
 
 
-def _wrong(name: str, line: int, key: str, reason: str) -> NoReturn:
-    raise ChainError(f"{name}:{line}: {key}: {reason}")
+def _refuse_path(document: Document, text: str, *path: Key) -> None:
+    if PATH.search(text):
+        raise document.error(f"{text!r}: paths are not taken here; send the file, write its name", *path)
 
 
-def _options(cls: type[Any], kind: str) -> list[str]:
+def _options(cls: type[Any], kind: str) -> set[str]:
     """The options of a stage whose schema says that format: weights, path, colour."""
     properties = registry.options(cls).model_json_schema().get("properties", {})
-    return [option for option, shape in properties.items() if f'"format": "{kind}"' in json.dumps(shape)]
+    return {option for option, shape in properties.items() if f'"format": "{kind}"' in json.dumps(shape)}
 
 
 def files(chain: Chain) -> list[str]:
@@ -106,7 +127,7 @@ def tidied(text: str) -> str:
     Raises:
         ChainError: it is no mapping of plain values.
     """
-    known = _read(text, "chain")
+    known = plain(_read(text, "chain"))
     yaml, out = YAML(), StringIO()
     yaml.width = 10_000
     whole = CommentedMap({key: _flow(known[key]) for key in HEAD if key in known})
@@ -142,7 +163,7 @@ def bundled() -> list[dict[str, Any]]:
     for name in chains.bundled():
         text = text_of(name)
         about = text.partition("\n")[0].lstrip("# ") if text.startswith("#") else ""
-        chain = plain(document(text, name, "a chain is a mapping"), name)
+        chain = plain(Document.parse(text, name, EXPECTED))
         chain["stages"] = [{one: {}} if isinstance(one, str) else one for one in chain["stages"]]
         found.append({"name": name, "about": about, "yaml": text, "chain": chain})
     return found
@@ -153,7 +174,7 @@ def stages() -> list[dict[str, Any]]:
 
     Options from ``weights`` on, which are for those who brought other weights, are called rare.
     """
-    keys = manifest.entries()
+    entries = manifest.entries()
     found = []
     for name, cls in registry.stages().items():
         if not isinstance(cls, type):
@@ -163,7 +184,9 @@ def stages() -> list[dict[str, Any]]:
             properties[option]["description"] = text
         for option in _options(cls, "weights"):
             properties[option]["keys"] = [
-                key for key, one in keys.items() if name in architectures.stage_of(key, one.architecture).split(", ")
+                key
+                for key, entry in entries.items()
+                if option in registry.options_for(name, cls, entry.architecture, entry.stage)
             ]
         order = list(properties)
         if "weights" in order:
