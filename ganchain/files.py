@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -38,6 +40,17 @@ def write(path: Path, content: bytes | str) -> None:
     """Write ``content``, texts as UTF-8, to ``path`` whole or not at all; as ``replaced``."""
     with replaced(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def read_regular(path: Path) -> bytes:
+    """Read a file that is one: a pipe or a device would keep the reader waiting for ever.
+
+    Raises:
+        OSError: there is none, it is no regular file, or it cannot be read.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return path.read_bytes()
 
 
 def sha256(path: Path) -> str:

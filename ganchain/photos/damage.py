@@ -1,8 +1,8 @@
 """Damage in photo files that decoders pass over in silence: cut, overwritten or flipped bytes in the pixels' own data.
 
 Pillow hides the warnings of its decoders, and what they could not decode comes out grey, shifted or black. Here the
-compressed data is checked itself: JPEG by libjpeg's own warnings, PNG by how many bytes its rows unpack to, WebP by runs
-of one byte that its arithmetic coder never writes. Metadata is not looked at: a photo with odd metadata is sound.
+compressed data is checked itself: JPEG by libjpeg's own warnings, PNG by how many bytes its rows unpack to, WebP by
+runs of one byte that its arithmetic coder never writes. Metadata is not looked at: a photo with odd metadata is sound.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ RUN, RUN_PER_PIXEL = 1024, 1 / 4096  # equal bytes in a WebP that are suspicious
 HEADER_SEGMENTS = {0xC4, 0xDB, 0xDD, 0xEE}  # of a JPEG: tables, restart interval, Adobe's colour transform
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the colour type of a PNG
+PNG = b"\x89PNG\r\n\x1a\n"
+LONGEST_TEXT = 1 << 18  # bytes of a text in a PNG
 BLOCK = 1 << 20  # bytes that are unpacked at once
 
 
@@ -25,13 +27,53 @@ def problem(content: bytes) -> str | None:
     try:
         if content.startswith(b"\xff\xd8"):
             return _jpeg(content)
-        if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        if content.startswith(PNG):
             return _png(content)
         if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
             return _webp(content)
     except (IndexError, KeyError, ValueError, zlib.error):  # a header that its decoder will refuse in its own words
         return None
     return None
+
+
+def completed(content: bytes) -> bytes:
+    """Mend what keeps a decoder from sound pixels: the end that a JPEG lacks, texts of a PNG that are too long."""
+    if content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content[-64:]:
+        return content + b"\xff\xd9"
+    if content.startswith(PNG):
+        return _without_long_texts(content)
+    return content
+
+
+def _without_long_texts(content: bytes) -> bytes:
+    """Leave out texts of a PNG that are longer than Pillow takes; node editors write megabytes."""
+    kept, at = [content[:8]], 8
+    while at + 8 <= len(content):
+        length, kind = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
+        body = content[at + 8 : at + 8 + length]
+        if kind not in (b"tEXt", b"zTXt", b"iTXt") or not _is_long(kind, body):
+            kept.append(content[at : at + 12 + length])
+        at += 12 + length
+    return content if sum(map(len, kept)) >= at else b"".join(kept)
+
+
+def _is_long(kind: bytes, body: bytes) -> bool:
+    if len(body) > LONGEST_TEXT or kind == b"tEXt":
+        return len(body) > LONGEST_TEXT
+    packed = body[body.find(b"\0") + 2 :] if kind == b"zTXt" else _packed_text(body)
+    try:
+        return len(zlib.decompressobj().decompress(packed, LONGEST_TEXT + 1)) > LONGEST_TEXT
+    except zlib.error:
+        return False
+
+
+def _packed_text(body: bytes) -> bytes:
+    """The packed text of an iTXt chunk; empty where it is not packed."""
+    keyword = body.find(b"\0")
+    if body[keyword + 1 : keyword + 2] != b"\1":
+        return b""
+    language = body.find(b"\0", keyword + 3)
+    return body[body.find(b"\0", language + 1) + 1 :]
 
 
 def _jpeg(content: bytes) -> str | None:

@@ -8,15 +8,17 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from threading import Lock
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, PngImagePlugin, UnidentifiedImageError
 
 from ganchain import files
 from ganchain.errors import PhotoError
-from ganchain.photos import exif, xmp
+from ganchain.photos import damage, exif, xmp
 from ganchain.photos.photo import Photo
 from ganchain.tensors import Pixels
 
@@ -33,19 +35,24 @@ _SAVE: dict[str, dict[str, object]] = {
     "tiff": {},  # compressed, Pillow cannot write the EXIF of a camera
 }
 _XMP_TAG = 700  # of a TIFF
+_PILLOW_LIMIT = Lock()
+BYTES_PER_PIXEL = 24  # of a photo that is read, edited and written
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _ICC = _SRGB.tobytes()[:24] + bytes(12) + _SRGB.tobytes()[36:]  # undated: equal photos give equal files
 
 
-def read(source: Source) -> Photo:
+def read(source: Source, *, accept_damaged: bool = False) -> Photo:
     """Read a photo: a path, a PIL image, or an (H, W, 3) uint8 RGB array.
 
     EXIF orientation is applied, an embedded ICC profile converted to sRGB; greyscale, palette, CMYK, 16-bit
     and float pictures become 8-bit RGB; alpha is kept apart. Of an animation the first frame is read. EXIF and XMP
     come along, less what holds only for the file and what may show the photo as it was.
 
+    Args:
+        accept_damaged: read a file whose pixels are damaged as far as its decoder can.
+
     Raises:
-        PhotoError: the file is missing, no picture, cut off, damaged, or a decompression bomb.
+        PhotoError: the file is missing, no picture, cut off, damaged, or has more pixels than ``most_pixels``.
     """
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or 0 in source.shape:
@@ -57,8 +64,40 @@ def read(source: Source) -> Photo:
     with _explained(name):
         if isinstance(source, Image.Image):
             return _decode(source, name)
-        with Image.open(name, formats=_FORMATS) as image:
+        content = files.read_regular(Path(name))
+        if (reason := damage.problem(content)) and not accept_damaged:
+            raise PhotoError(f"the file is damaged: {reason}; --accept-damaged reads it all the same", path=name)
+        with _open(io.BytesIO(damage.completed(content)), name) as image:
             return _decode(image, name)
+
+
+def most_pixels() -> int:
+    """The most pixels a photo may have: those that memory has room for, or ``GANCHAIN_MAX_PIXELS``."""
+    if (limit := os.environ.get("GANCHAIN_MAX_PIXELS", "")).isdigit():
+        return int(limit)
+    return int(psutil.virtual_memory().available // BYTES_PER_PIXEL)
+
+
+def _open(file: str | os.PathLike[str] | IO[bytes], name: str) -> Image.Image:
+    """Open a picture by its header, whatever its size, if memory has room for its pixels.
+
+    Pillow refuses pictures by a limit of its own, which holds for the whole process; here memory decides.
+    """
+    with _PILLOW_LIMIT:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(file, formats=_FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+    width, height = image.size
+    if width * height > (most := most_pixels()):
+        image.close()
+        raise PhotoError(
+            f"{width} x {height} px are more than the {most / 1e6:.0f} megapixels that memory has room for now; "
+            "a smaller copy can be read, or GANCHAIN_MAX_PIXELS set to a higher number of pixels",
+            path=name,
+        )
+    return image
 
 
 def size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -67,7 +106,7 @@ def size(path: str | os.PathLike[str]) -> tuple[int, int]:
     Raises:
         PhotoError: as ``read``, as far as the header tells.
     """
-    with _explained(os.fspath(path)), Image.open(path, formats=_FORMATS) as image:
+    with _explained(os.fspath(path)), _open(path, os.fspath(path)) as image:
         return image.size
 
 
@@ -85,7 +124,7 @@ def header(path: str | os.PathLike[str]) -> Header:
     Raises:
         PhotoError: as ``read``.
     """
-    with _explained(os.fspath(path)), Image.open(path, formats=_FORMATS) as image:
+    with _explained(os.fspath(path)), _open(path, os.fspath(path)) as image:
         if image.format == "PNG":  # texts may stand behind the pixels
             image.load()
         packet = image.info.get("xmp")
@@ -103,8 +142,8 @@ def _explained(name: str) -> Iterator[None]:
         raise PhotoError("no such file", path=name) from None
     except UnidentifiedImageError:
         raise PhotoError("not a picture that can be read", path=name) from None
-    except Image.DecompressionBombError:
-        raise PhotoError("too many pixels, possibly a decompression bomb", path=name) from None
+    except PhotoError:
+        raise
     except Exception as error:  # Pillow's decoders raise anything on damaged files
         raise PhotoError(f"cannot be read: {_reason(error)}", path=name) from error
 
@@ -134,8 +173,10 @@ def _decode(image: Image.Image, name: str) -> Photo:
 def _to_eight_bit(image: Image.Image) -> Image.Image:
     """16-bit and float greyscale scaled down by their format's range, not by their own minimum and maximum."""
     if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        grey = Image.fromarray((values.clip(0, 0xFFFF) >> 8).astype(np.uint8))
+        values, bits = np.asarray(image).astype(np.int64), _bits(image)
+        if bits == 32:  # Pillow reads unsigned numbers as signed ones
+            values %= 1 << 32
+        grey = Image.fromarray((values.clip(0, (1 << bits) - 1) >> (bits - 8)).astype(np.uint8))
         if "transparency" in image.info:
             grey.putalpha(Image.fromarray(values != image.info["transparency"]).convert("L"))
         return grey
@@ -144,6 +185,12 @@ def _to_eight_bit(image: Image.Image) -> Image.Image:
         values = values * 255 if values.max() <= 1 else values
         return Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
     return image
+
+
+def _bits(image: Image.Image) -> int:
+    """How many bits a grey value of the file has: 32 in TIFFs that say so, else 16."""
+    tags = getattr(image, "tag_v2", {})
+    return 32 if tuple(tags.get(258, ())) == (32,) and 2 not in tuple(tags.get(339, ())) else 16
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
