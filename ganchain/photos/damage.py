@@ -84,7 +84,7 @@ def _jpeg(content: bytes) -> str | None:
         simplejpeg.decode_jpeg(bare, "GRAY", min_height=1, min_width=1, min_factor=8, strict=True)
     except ValueError as error:
         reason = re.sub(r"^Corrupt JPEG data: ", "", str(error))
-        return f"its JPEG data is damaged ({reason})" if _about_data(reason) else None
+        return reason if _about_data(reason) else None
     return None
 
 
@@ -128,10 +128,9 @@ def _png(content: bytes) -> str | None:
     wanted = sum((1 + (w * bits + 7) // 8) * h for w, h in sizes if w > 0 and h > 0)
     unpacked, unpacker = 0, zlib.decompressobj()
     for part in _idat(content):
-        while part and not unpacker.eof:
+        while part and not unpacker.eof and unpacked < wanted:
             unpacked += len(unpacker.decompress(part, BLOCK))
             part = unpacker.unconsumed_tail
-    unpacked += len(unpacker.flush())
     if unpacked >= wanted:
         return None
     return f"its PNG data ends after {max(0, unpacked) / wanted:.0%} of the rows"

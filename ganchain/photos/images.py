@@ -65,9 +65,9 @@ def read(source: Source, *, accept_damaged: bool = False) -> Photo:
         if isinstance(source, Image.Image):
             return _decode(source, name)
         content = files.read_regular(Path(name))
-        if (reason := damage.problem(content)) and not accept_damaged:
-            raise PhotoError(f"the file is damaged: {reason}; --accept-damaged reads it all the same", path=name)
         with _open(io.BytesIO(damage.completed(content)), name) as image:
+            if not accept_damaged and (reason := damage.problem(content)):
+                raise PhotoError(f"the file is damaged: {reason}; --accept-damaged reads it all the same", path=name)
             return _decode(image, name)
 
 
@@ -93,8 +93,8 @@ def _open(file: str | os.PathLike[str] | IO[bytes], name: str) -> Image.Image:
     if width * height > (most := most_pixels()):
         image.close()
         raise PhotoError(
-            f"{width} x {height} px are more than the {most / 1e6:.0f} megapixels that memory has room for now; "
-            "a smaller copy can be read, or GANCHAIN_MAX_PIXELS set to a higher number of pixels",
+            f"{width} x {height} px: there is memory for {most / 1e6:.0f} megapixels; make it smaller, or set "
+            "GANCHAIN_MAX_PIXELS",
             path=name,
         )
     return image
