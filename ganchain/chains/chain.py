@@ -99,8 +99,7 @@ class StageSpec:
         """Construct the stage.
 
         Raises:
-            ChainError: its constructor refuses an option (OptionError); with file, line and key.
-            WeightsError: its weights are missing or of another network; with the stage and where it was asked for.
+            ChainError: its constructor refuses an option, or its weights cannot be used; with file, line and key.
             StageError: its constructor raised an exception of its own.
         """
         place = replace(self.place, key=self.name)
@@ -108,9 +107,7 @@ class StageSpec:
             stage = self.cls(**self.options)
         except OptionError as error:
             raise self.places.get(error.option, place).error(error.reason) from error
-        except GanchainError as error:
-            raise error.at(stage=self.name, where=self.where) from error.__cause__
-        except ValueError as error:
+        except (GanchainError, ValueError) as error:
             raise place.error(str(error)) from error
         except Exception as error:
             reason = f"cannot be built: {text_of(error)}"
