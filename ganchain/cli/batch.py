@@ -31,7 +31,7 @@ from ganchain.batch.options import Options
     default=Options.engine,
     show_default=True,
     metavar="ENGINE",
-    help="As of ganchain run; the same photo comes out the same, to the bit. auto: the fastest that agrees with torch.",
+    help="As of ganchain run: torch is the reference, auto takes the fastest that agrees with it.",
 )
 @click.option(
     "--timeout",
