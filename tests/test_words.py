@@ -25,7 +25,6 @@ NOT_YET = {
     "framing",
     "photos",
     "pipeline",
-    "sheets",
     "stage",
     "tensors",
     "testing",
