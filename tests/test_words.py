@@ -18,17 +18,14 @@ NOT_YET = {
     "_version",
     "batch",
     "checkpoints",
-    "cli",
     "engines",
     "errors",
     "files",
     "framing",
-    "photos",
     "pipeline",
     "stage",
     "tensors",
     "testing",
-    "web",
 }
 
 
