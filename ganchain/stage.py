@@ -55,6 +55,8 @@ class Stage(nn.Module):
         order: where it stands among the stages of a grid that names no chain, the lowest first.
         alternatives: groups of options of which only one can be given; a grid's takes the place of the chain's.
         plain: options whose values say by themselves what they are, for captions: "old", not "age old".
+        variants: options whose values are named after the stage, for captions: "makeup: rose", not "look rose".
+        reference_option: the option that takes a reference photo, which a grid shows above its column; "" for none.
         name: what the stage is called in YAML; set by the registry.
         where: file and line of the chain that asked for this stage, for messages.
         delegate: the stage of a published network that is run instead of this one, where its weights were asked for.
@@ -74,6 +76,8 @@ class Stage(nn.Module):
     order: ClassVar[int] = 50
     alternatives: ClassVar[tuple[tuple[str, ...], ...]] = ()
     plain: ClassVar[tuple[str, ...]] = ()
+    variants: ClassVar[tuple[str, ...]] = ()
+    reference_option: ClassVar[str] = ""
     name: str = ""
     where: str = ""
     delegate: Stage | None

@@ -17,20 +17,15 @@ NOT_YET = {
     "__main__",
     "_version",
     "batch",
-    "chains",
     "checkpoints",
-    "cli",
     "engines",
     "errors",
     "files",
     "framing",
-    "photos",
     "pipeline",
-    "sheets",
     "stage",
     "tensors",
     "testing",
-    "web",
 }
 
 

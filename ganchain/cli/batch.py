@@ -88,13 +88,13 @@ def batch(
     from ganchain.batch import display
     from ganchain.batch.run import batch as run
 
-    chosen = Options(**options)  # type: ignore[arg-type]
+    settings = Options(**options)  # type: ignore[arg-type]
     if dry_run:
-        _would(chain, inputs, out, chosen)
+        _print_plan(chain, inputs, out, settings)
         return
     on_terminal = sys.stdout.isatty()
     with display.bar() if on_terminal else display.lines() as show:
-        summary = run(chain, inputs, out, chosen, show)
+        summary = run(chain, inputs, out, settings, show)
     if not on_terminal:
         with suppress(OSError):
             click.echo(json.dumps({"summary": display.end(summary)}))
@@ -103,7 +103,7 @@ def batch(
     ctx.exit(summary.exit_code)
 
 
-def _would(chain: str, inputs: tuple[Path, ...], out: Path, options: Options) -> None:
+def _print_plan(chain: str, inputs: tuple[Path, ...], out: Path, options: Options) -> None:
     from ganchain.batch.display import NAMED, plain
     from ganchain.batch.journal import Journal
     from ganchain.batch.run import finished, plan

@@ -146,11 +146,11 @@ def _report(source: Path, result: Result, written: Iterable[Path]) -> None:
         print_failure(source, result.error)
         return
     edited = sum(face.left_out is None for face in result.faces)
-    found = any(face.left_out == NOT_CHOSEN for face in result.faces)
-    none = "no face chosen by faces, unchanged" if found else "no face, unchanged"
-    what = none if result.status == "no_face" else f"{edited} face{'s' * (edited != 1)}"
+    has_face = any(face.left_out == NOT_CHOSEN for face in result.faces)
+    no_face = "no face chosen by faces, unchanged" if has_face else "no face, unchanged"
+    outcome = no_face if result.status == "no_face" else f"{edited} face{'s' * (edited != 1)}"
     files = ", ".join(str(path) for path in written)
-    click.echo(f"{source}: {what}, {sum(result.seconds.values()):.1f} s -> {files}")
+    click.echo(f"{source}: {outcome}, {sum(result.seconds.values()):.1f} s -> {files}")
 
 
 @main.command()
@@ -163,11 +163,11 @@ def faces(photo: Path, out: Path | None, as_json: bool) -> None:
     from ganchain.faces.detect import DlibDetector
     from ganchain.photos import images
 
-    read = images.read(photo)
-    found = DlibDetector()(read.pixels)
-    describe.faces(found, as_json=as_json)
+    picture = images.read(photo)
+    detected = DlibDetector()(picture.pixels)
+    describe.faces(detected, as_json=as_json)
     if out is not None:
-        images.write(describe.boxes(read, found), out)
+        images.write(describe.boxes(picture, detected), out)
         click.echo(f"-> {out}", err=as_json)
 
 
