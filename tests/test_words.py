@@ -16,7 +16,6 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef
 NOT_YET = {
     "__main__",
     "_version",
-    "batch",
     "chains",
     "checkpoints",
     "cli",
