@@ -19,7 +19,6 @@ NOT_YET = {
     "chains",
     "checkpoints",
     "cli",
-    "engines",
     "errors",
     "files",
     "framing",
