@@ -17,7 +17,6 @@ NOT_YET = {
     "__main__",
     "_version",
     "chains",
-    "checkpoints",
     "cli",
     "errors",
     "files",
