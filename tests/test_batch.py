@@ -25,7 +25,8 @@ from ganchain import chains
 from ganchain.batch import loop, memory, run
 from ganchain.batch.journal import Journal, Record
 from ganchain.batch.options import Options
-from ganchain.batch.pool import Lost, Pool
+from ganchain.batch.pool import Pool
+from ganchain.batch.process import Lost
 from ganchain.batch.run import batch
 from ganchain.batch.summary import Summary
 from ganchain.batch.worker import LOCK
@@ -497,7 +498,7 @@ def test_the_memory_that_photos_need() -> None:
 
 
 def test_one_batch_at_a_time(place: Path) -> None:
-    with run._taken(place / "out"), pytest.raises(PhotoError, match="another batch is at work"):
+    with run._locked(place / "out"), pytest.raises(PhotoError, match="another batch is at work"):
         done(place)
     assert not (place / "out" / "ganchain-batch.jsonl").exists()
 
@@ -669,7 +670,7 @@ def test_a_listener_that_is_gone_does_not_stop_the_batch(tmp_path: Path) -> None
     with Journal(tmp_path) as record:
         going = loop.Loop(tmp_path, "c", record, Summary(tmp_path, record.path, 2), deaf)
         for name in ("a", "b"):
-            going.tell(Record(name, name, "c", "ok", f"{name}.png"))
+            going.report(Record(name, name, "c", "ok", f"{name}.png"))
     assert going.summary.counts["ok"] == 2
 
 
@@ -682,7 +683,7 @@ def test_no_memory_at_all_ends_in_failures(tmp_path: Path) -> None:
     item = Item(tmp_path / "a", "a", "a.png")
     with Journal(tmp_path) as record:
         going = loop.Loop(tmp_path, "c", record, Summary(tmp_path, record.path, 1))
-        going._take([item], [Large(item, 100)], None)
+        going._process([item], [Large(item, 100)], None)
         assert going.aside == [item]
-        going._take([item], [Large(item, 100)], 0)
+        going._process([item], [Large(item, 100)], 0)
     assert "needs about" in going.summary.failed["a"]

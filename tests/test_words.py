@@ -16,9 +16,6 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef
 NOT_YET = {
     "__main__",
     "_version",
-    "batch",
-    "checkpoints",
-    "engines",
     "errors",
     "files",
     "framing",

@@ -1,4 +1,4 @@
-"""All networks by name: how their weights are recognised, how they are built."""
+"""Networks by name: their weights are recognised by the names of the tensors, and the networks built from them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ganchain.nets.upscaler import Upscaler
 
 
 class Network(Protocol):
-    """A network's class, as those need it who only hold tensors."""
+    """A network's class, which recognises its own tensors and builds the network from them."""
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:

@@ -97,8 +97,8 @@ def batch(
         summary = run(chain, inputs, out, settings, show)
     if not on_terminal:
         with suppress(OSError):
-            click.echo(json.dumps({"summary": display.end(summary)}))
-    for line in display.told(summary):
+            click.echo(json.dumps({"summary": display.summary_fields(summary)}))
+    for line in display.summary_lines(summary):
         click.echo(line, err=True)
     ctx.exit(summary.exit_code)
 
