@@ -9,13 +9,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ganchain._version import VERSION as __version__
+from ganchain.errors import (
+    ChainError,
+    EngineError,
+    FaceError,
+    GanchainError,
+    OptionError,
+    PhotoError,
+    StageError,
+    WeightsError,
+)
 
 if TYPE_CHECKING:
     from ganchain.pipeline.pipeline import Pipeline
     from ganchain.pipeline.result import Result
     from ganchain.stage import Stage
 
-__all__ = ["Pipeline", "Result", "Stage", "__version__"]
+__all__ = [
+    "ChainError",
+    "EngineError",
+    "FaceError",
+    "GanchainError",
+    "OptionError",
+    "PhotoError",
+    "Pipeline",
+    "Result",
+    "Stage",
+    "StageError",
+    "WeightsError",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

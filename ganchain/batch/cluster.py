@@ -11,7 +11,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from types import TracebackType
@@ -21,7 +20,9 @@ from ganchain.batch import memory
 from ganchain.batch.pool import AHEAD, Answer, Lost
 from ganchain.batch.worker import Outcome, Settings, Worker
 from ganchain.chains import Chain
-from ganchain.errors import GanchainError
+from ganchain.errors import GanchainError, text_of
+
+log = logging.getLogger(__name__)
 
 LOCAL = "local"
 LOOK = 5.0  # seconds between looks for machines that joined
@@ -100,8 +101,10 @@ class Cluster:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for actor in self._actors:
-            with suppress(Exception):  # it may be gone already
+            try:
                 self._ray.kill(actor.handle)
+            except Exception:
+                log.debug("an actor was gone already", exc_info=True)
         if self._ours:
             self._ray.shutdown()
 
@@ -114,8 +117,9 @@ class Cluster:
             self._ray.get(done[0])
         except self._ray.exceptions.RayError as error:
             cause = getattr(error, "cause", None) or error
-            lines = str(cause).strip().splitlines() or [type(error).__name__]
-            raise GanchainError(f"the workers on the Ray cluster cannot start: {lines[-1]}") from None
+            if isinstance(cause, GanchainError):
+                raise cause from cause.__cause__
+            raise GanchainError(f"the workers on the Ray cluster cannot start: {text_of(cause)}") from error
 
     def _hire(self) -> None:
         """As many actors as the machines that are there have room for."""

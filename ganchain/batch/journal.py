@@ -35,7 +35,8 @@ class Record:
         size: width, height in px of the photo as it was read.
         seconds: by step.
         engines: how each stage's networks ran.
-        error: why it failed.
+        error: why it failed; of a bug with its type, and with the stage.
+        traceback: of a bug of ganchain's or of a plug-in's.
         tries: how often it was tried, over all runs.
     """
 
@@ -53,6 +54,7 @@ class Record:
     engines: dict[str, str] = field(default_factory=dict)
     version: str = ""
     error: str | None = None
+    traceback: str | None = None
     tries: int = 1
 
     def line(self) -> bytes:
@@ -111,7 +113,7 @@ class Journal:
         try:
             self._file = self.path.open("ab", buffering=0)
         except OSError as error:
-            raise PhotoError(f"{self.path}: the record cannot be written: {error.strerror}") from error
+            raise PhotoError(f"the record cannot be written: {error.strerror}", path=self.path) from error
         if (size := self._file.tell()) > (whole := _whole_lines(self.path)):
             self._file.truncate(whole)
             self._file.seek(whole - size, os.SEEK_END)
@@ -184,7 +186,7 @@ def _records(path: Path) -> Iterator[tuple[Record, bytes]]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise PhotoError(f"{path}: the record cannot be read: {error.strerror}") from error
+        raise PhotoError(f"the record cannot be read: {error.strerror}", path=path) from error
 
 
 def _whole_lines(path: Path) -> int:

@@ -104,7 +104,7 @@ class Loop:
             for item in group:
                 self.lost[item.input] += 1
                 if limit is not None:
-                    self.failed(item, answer.reason)
+                    self.failed(item, answer.reason, answer.traceback)
                 else:
                     self.aside.append(item)
             return
@@ -117,8 +117,9 @@ class Loop:
             else:
                 self.aside.append(item)
 
-    def failed(self, item: Item, reason: str) -> None:
+    def failed(self, item: Item, reason: str, traceback: str = "") -> None:
         record = Record(item.input, str(item.source), self.chain, "failed", item.target, error=reason, version=VERSION)
+        record.traceback = traceback or None
         record.tries = 0 if self.lost[item.input] else 1  # those are counted
         self.ended(record)
 

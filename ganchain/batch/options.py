@@ -40,9 +40,9 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
-            raise ChainError(f"workers: {self.workers}: at least one is needed")
+            raise ChainError(f"{self.workers}: at least one is needed", key="workers")
         if self.timeout <= 0:
-            raise ChainError(f"timeout: {self.timeout:g}: more than 0 seconds are needed")
+            raise ChainError(f"{self.timeout:g}: more than 0 seconds are needed", key="timeout")
         if isinstance(self.engine, str) and self.engine not in ("auto", *choice.LABELS):
             raise EngineError(f"no engine {self.engine!r}; {available(self.engine, ['auto', *choice.LABELS])}")
         if isinstance(self.include, str) or isinstance(self.exclude, str):

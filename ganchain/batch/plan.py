@@ -73,7 +73,7 @@ def glob(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(text + "(?:/.*)?", re.IGNORECASE | re.DOTALL)
     except re.error as error:
-        raise PhotoError(f"{pattern}: not a glob: {error}") from error
+        raise PhotoError(f"not a glob: {error}", path=pattern) from error
 
 
 def find(inputs: Sequence[Path], out: Path, counts: Globs | None = None, own: Iterable[Path] = ()) -> Inputs:
@@ -109,9 +109,11 @@ def _named(inputs: Sequence[Path], out: Path, found: Inputs) -> Iterator[tuple[s
     given = dict.fromkeys(_absolute(path) for path in inputs)
     for path in given:
         if not (path.is_dir() or path.is_file()):
-            raise PhotoError(f"{path}: no such file or folder")
+            raise PhotoError("no such file or folder", path=path)
         if path.is_dir() and path.resolve() == out.resolve():
-            raise PhotoError(f"{out}: is an input folder; give the outputs a folder of their own, as in -o {out}/out")
+            raise PhotoError(
+                f"is an input folder; give the outputs a folder of their own, as in -o {out}/out", path=out
+            )
     folders = [path for path in given if path.is_dir()]
     prefixes = dict[str, Path]()
     for folder in folders:

@@ -20,7 +20,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from ganchain.errors import GanchainError
+from ganchain.errors import GanchainError, text_of, traceback_of
 
 STILLBORN = 3  # workers that die one after the other before they are ready, until no other one is tried
 AHEAD = 2  # groups a worker has: one to edit while the other one's pictures are written
@@ -35,9 +35,15 @@ class Work(Protocol):
 
 @dataclass(frozen=True)
 class Lost:
-    """A group without an answer, and why: its worker died, took too long or failed."""
+    """A group without an answer, and why: its worker died, took too long or failed (then with a ``traceback``)."""
 
     reason: str
+    traceback: str = field(default="", compare=False)
+
+    @classmethod
+    def to(cls, error: Exception) -> Self:
+        """The group that a bug cost."""
+        return cls(text_of(error), traceback_of(error))
 
 
 Answer = tuple[list[Any], list[Any] | Lost]
@@ -216,7 +222,7 @@ def _work(tasks: Connection, answers: Connection, make: Callable[..., Work], arg
         return
     answers.send(None)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff and others complain there, naming no photo
-    begun: queue.SimpleQueue[Callable[[], list[Any]] | None] = queue.SimpleQueue()
+    begun: queue.SimpleQueue[Callable[[], list[Any] | Lost] | None] = queue.SimpleQueue()
     sender = Thread(target=_answer, args=(answers, begun), daemon=True)
     sender.start()
     with suppress(EOFError):  # the parent has closed its end: no more tasks
@@ -226,24 +232,20 @@ def _work(tasks: Connection, answers: Connection, make: Callable[..., Work], arg
     sender.join()
 
 
-def _begun(work: Work, items: list[Any]) -> Callable[[], list[Any]]:
+def _begun(work: Work, items: list[Any]) -> Callable[[], list[Any] | Lost]:
     try:
         return work.begin(items)
     except Exception as error:  # a bug: it costs this group, not the batch
-        text = f"{type(error).__name__}: {error}"
-
-        def failing() -> list[Any]:
-            raise RuntimeError(text)
-
-        return failing
+        lost = Lost.to(error)
+        return lambda: lost
 
 
-def _answer(answers: Connection, begun: queue.SimpleQueue[Callable[[], list[Any]] | None]) -> None:
+def _answer(answers: Connection, begun: queue.SimpleQueue[Callable[[], list[Any] | Lost] | None]) -> None:
     while (rest := begun.get()) is not None:
         try:
-            answer: list[Any] | Lost = rest()
+            answer = rest()
         except Exception as error:
-            answer = Lost(str(error))
+            answer = Lost.to(error)
         answers.send(answer)
 
 

@@ -214,9 +214,9 @@ def _taken(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise PhotoError(f"{out}: another batch is at work there") from None
+        raise PhotoError("another batch is at work there", path=out) from None
     except OSError as error:
-        raise PhotoError(f"{out}: cannot be written to: {error.strerror or error}") from error
+        raise PhotoError(f"cannot be written to: {error.strerror or error}", path=out) from error
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +22,7 @@ from ganchain.batch.plan import Item
 from ganchain.chains import Chain, Output
 from ganchain.checkpoints.manifest import Policy
 from ganchain.engines.choice import probe
-from ganchain.errors import GanchainError, PhotoError
+from ganchain.errors import PhotoError, text_of, traceback_of
 from ganchain.faces.align import Aligner
 from ganchain.faces.dlib_models import Embedder
 from ganchain.faces.face import Face
@@ -31,6 +32,8 @@ from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result, Stopwatch
 from ganchain.tensors import to_pixels
+
+log = logging.getLogger(__name__)
 
 MARK = "batch-"  # our part files: .batch-HEX.part
 LOCK = ".ganchain-batch.lock"
@@ -105,7 +108,10 @@ class Worker:
         with torch.inference_mode():  # what is made with the first face shall not count as a photo's time
             for stage in self.pipeline.stages:
                 if stage.scope == "face" and stage.side is not None:
-                    stage(probe(stage).to(self.pipeline.device))
+                    try:
+                        stage(probe(stage).to(self.pipeline.device))
+                    except Exception:  # which each photo will say again
+                        log.debug("the first run of a stage failed", exc_info=True)
         self._embed = Embedder() if settings.identity else None
         if settings.confined:
             memory.confine(settings.memory + SLACK)
@@ -135,7 +141,7 @@ class Worker:
         record.engines, record.version = dict(self.pipeline.engines), VERSION
         try:
             if not item.source.is_file():
-                raise PhotoError("no such file")
+                raise PhotoError("no such file", path=item.source)
             record.sha256 = journal.digest(item.source)
             record.key = photo_key(record.sha256, self.settings.key)
             record.size = list(images.size(item.source))
@@ -184,7 +190,7 @@ class Worker:
             if not (self.settings.out / LOCK).exists():  # unmounted, say: nothing must be written in its place
                 raise PhotoError(f"the output folder {self.settings.out} is gone")
             if path.exists() and path.samefile(item.source):
-                raise PhotoError(f"{path}: would overwrite the photo itself")
+                raise PhotoError("would overwrite the photo itself", path=path)
             images.write(photo, path, keep_location=output.location == "keep", part=MARK)
             name = path.relative_to(self.settings.out).as_posix()
             written.append({"path": name, "bytes": path.stat().st_size, "sha256": journal.digest(path)})
@@ -209,16 +215,13 @@ class Worker:
         return distances
 
     def _failed(self, record: Record, error: Exception) -> Record:
-        if isinstance(error, GanchainError) and not memory.ran_out(error):
-            reason = str(error).removeprefix(f"{record.path}: ")
-        elif memory.ran_out(error):
+        if memory.ran_out(error):
             size = " x ".join(map(str, record.size or ()))
-            reason = f"not enough memory for its {size} px; {memory.CURE}"
+            error = PhotoError(f"not enough memory for its {size} px; {memory.CURE}")
         elif isinstance(error, OSError):
-            reason = f"cannot be read: {error.strerror or error}"
-        else:
-            reason = f"{type(error).__name__}: {error}"
-        record.status, record.error = "failed", reason
+            error = PhotoError(f"cannot be read: {error.strerror or error}")
+        record.status, record.error = "failed", text_of(error, beside=record.path)
+        record.traceback = traceback_of(error) or None
         return record
 
 

@@ -94,7 +94,7 @@ def choose(faces: Sequence[Face], rule: FaceRule) -> list[Face]:
     elif isinstance(rule, list):
         chosen = [face for number, face in enumerate(usable) if number in rule]
     else:
-        raise ChainError(f"faces: {rule!r} is none of all, largest or a list of numbers")
+        raise ChainError(f"{rule!r} is none of all, largest or a list of numbers", key="faces")
     return [
         face if face.left_out or any(face is one for one in chosen) else replace(face, left_out=NOT_CHOSEN)
         for face in faces

@@ -100,11 +100,11 @@ def sign(
     c2pa = _library()
     mark = Provenance.of(images.header(path)[2])
     if not mark.own:
-        raise PhotoError(f"{path}: has no mark of ganchain's that could be signed")
+        raise PhotoError("has no mark of ganchain's that could be signed", path=path)
     if images.format_of(out) != images.format_of(path):
-        raise PhotoError(f"{out}: signing keeps the format; the name must end as that of {path.name}")
+        raise PhotoError(f"signing keeps the format; the name must end as that of {path.name}", path=out)
     if out.exists() and (out.samefile(original) or out.samefile(path)):
-        raise PhotoError(f"{out}: would be overwritten; give another name")
+        raise PhotoError("would be overwritten; give another name", path=out)
     signed = BytesIO()
     try:
         pem = certificate.read_bytes(), key.read_bytes()
@@ -117,7 +117,7 @@ def sign(
             with path.open("rb") as file:
                 builder.sign(c2pa.Signer.from_info(info), _mime(path), file, signed)
     except OSError as error:
-        raise PhotoError(f"{error.filename}: cannot be read: {error.strerror}") from error
+        raise PhotoError(f"cannot be read: {error.strerror}", path=error.filename) from error
     except c2pa.C2paError as error:
         raise GanchainError(f"{path}: cannot be signed: {' '.join(str(error).split())}") from error
     with images.replaced(out) as file:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import logging
 from typing import Any
 
 from PIL import ExifTags, Image
+
+log = logging.getLogger(__name__)
 
 _TURNS = dict(enumerate((Image.Transpose(n) for n in (0, 3, 1, 5, 4, 6, 2)), start=2))  # by EXIF orientation
 # Description, make, model, resolution, software, date, artist, computer, rating, copyright, Windows' texts.
@@ -20,7 +22,7 @@ def kept(image: Image.Image) -> tuple[bytes, Image.Transpose | None]:
     show the photo as it was (thumbnail, maker's note, layers of a TIFF).
     """
     block, turn = b"", None
-    with suppress(Exception):  # a damaged EXIF block must not cost the photo
+    try:
         found, chosen = image.getexif(), Image.Exif()
         turn = _TURNS.get(found.get(ExifTags.Base.Orientation, 1))
         chosen.update((tag, _verbatim(found[tag])) for tag in _KEPT & found.keys())
@@ -28,6 +30,8 @@ def kept(image: Image.Image) -> tuple[bytes, Image.Transpose | None]:
             if tags := {t: v for t, v in found.get_ifd(part).items() if t not in _LEFT_OUT}:
                 chosen[part] = tags
         block = chosen.tobytes() if chosen else b""
+    except Exception:  # a damaged EXIF block must not cost the photo
+        log.debug("an EXIF block is damaged and was left out", exc_info=True)
     return block if len(block) < 2**16 - 8 else b"", turn  # JPEG takes no more
 
 

@@ -92,13 +92,13 @@ def _explained(name: str) -> Iterator[None]:
             warnings.simplefilter("ignore")  # Pillow warns of odd but readable metadata
             yield
     except FileNotFoundError:
-        raise PhotoError(f"{name}: no such file") from None
+        raise PhotoError("no such file", path=name) from None
     except UnidentifiedImageError:
-        raise PhotoError(f"{name}: not a picture that can be read") from None
+        raise PhotoError("not a picture that can be read", path=name) from None
     except Image.DecompressionBombError:
-        raise PhotoError(f"{name}: too many pixels, possibly a decompression bomb") from None
+        raise PhotoError("too many pixels, possibly a decompression bomb", path=name) from None
     except Exception as error:  # Pillow's decoders raise anything on damaged files
-        raise PhotoError(f"{name}: cannot be read: {_reason(error)}") from error
+        raise PhotoError(f"cannot be read: {_reason(error)}", path=name) from error
 
 
 def _reason(error: Exception) -> str:
@@ -187,7 +187,7 @@ def replaced(path: Path, part: str = "") -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())  # else a power cut can leave a file of the right name and size without content
         unfinished.replace(path)
     except Exception as error:  # Pillow's encoders raise anything, too
-        raise PhotoError(f"{path}: cannot be written: {_reason(error)}") from error
+        raise PhotoError(f"cannot be written: {_reason(error)}", path=path) from error
     finally:
         with suppress(OSError):
             unfinished.unlink()
@@ -211,7 +211,7 @@ def format_of(path: Path) -> Format:
     """The format that a file name's suffix asks for."""
     name = {".jpg": "jpeg", ".tif": "tiff"}.get(path.suffix.lower(), path.suffix.lower()[1:])
     if name not in _SAVE:
-        raise PhotoError(f"{path}: cannot be written: the name must end in .png, .jpg, .webp or .tiff")
+        raise PhotoError("cannot be written: the name must end in .png, .jpg, .webp or .tiff", path=path)
     return name  # type: ignore[return-value]
 
 
