@@ -2,10 +2,12 @@
 
 >>> import ganchain
 >>> ganchain.Pipeline.from_yaml("portrait")("photo.jpg").save("character.png")
+>>> ganchain.run_batch("portrait", ["photos/"], "characters/")
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ganchain._version import VERSION as __version__
@@ -21,6 +23,7 @@ from ganchain.errors import (
 )
 
 if TYPE_CHECKING:
+    from ganchain.batch import run_batch
     from ganchain.pipeline.pipeline import Pipeline
     from ganchain.pipeline.result import Result
     from ganchain.stage import Stage
@@ -38,21 +41,19 @@ __all__ = [
     "StageError",
     "WeightsError",
     "__version__",
+    "run_batch",
 ]
+
+_LATE = {  # torch takes a second, and ``ganchain --help`` does not need it
+    "Pipeline": "ganchain.pipeline.pipeline",
+    "Result": "ganchain.pipeline.result",
+    "Stage": "ganchain.stage",
+    "run_batch": "ganchain.batch",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import late: torch takes a second, and ``ganchain --help`` does not need it."""
-    if name == "Pipeline":
-        from ganchain.pipeline.pipeline import Pipeline
-
-        return Pipeline
-    if name == "Result":
-        from ganchain.pipeline.result import Result
-
-        return Result
-    if name == "Stage":
-        from ganchain.stage import Stage
-
-        return Stage
+    """Import a public name when it is first used."""
+    if name in _LATE:
+        return getattr(import_module(_LATE[name]), name)
     raise AttributeError(f"module 'ganchain' has no attribute {name!r}")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import EllipsisType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,19 @@ TEMPLATE: NDArray[np.float64] = np.array(
 )
 EYES_X, EYES_Y = TEMPLATE[:4].mean(axis=0)
 EYE_DISTANCE = float(np.linalg.norm(TEMPLATE[:2].mean(axis=0) - TEMPLATE[2:4].mean(axis=0)))
+
+
+class Window(NamedTuple):
+    """A square of a picture: its left and upper edge and its side, in whole px."""
+
+    x: int
+    y: int
+    side: int
+
+    @property
+    def place(self) -> tuple[EllipsisType, slice, slice]:
+        """What picks the square out of (..., H, W)."""
+        return ..., slice(self.y, self.y + self.side), slice(self.x, self.x + self.side)
 
 
 @dataclass(frozen=True)
@@ -56,13 +71,13 @@ class Framing:
         side = max(right - left, bottom - top)
         return cls((left + right - side) / 2, (top + bottom - side) / 2, side)
 
-    def within(self, outer: Framing, outer_side: int) -> tuple[int, int, int]:
-        """This window in pixels of ``outer`` drawn ``outer_side`` px wide: (x, y, side), whole pixels inside it."""
+    def within(self, outer: Framing, outer_side: int) -> Window:
+        """Place this framing in ``outer`` drawn ``outer_side`` px wide, in whole pixels inside it."""
         unit = outer_side / outer.side
         side = min(max(1, round(self.side * unit)), outer_side)
         x = min(max(0, round((self.left - outer.left) * unit)), outer_side - side)
         y = min(max(0, round((self.top - outer.top) * unit)), outer_side - side)
-        return x, y, side
+        return Window(x, y, side)
 
 
 TIGHT = Framing.chip(0.25)  # forehead to chin: eye line 0.31, eyes 0.36 of the side apart

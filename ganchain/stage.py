@@ -1,76 +1,89 @@
-"""The stage contract: all that a contributor writes."""
+"""The stage contract: everything that a contributor writes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Literal, get_args
 
 from torch import Tensor, nn
 
+from ganchain.errors import ChainError, OptionError
 from ganchain.framing import TIGHT, Framing
 
 Align = Callable[[Path, Framing, int], Tensor]
+Effect = Literal["change", "replace", "enlarge"]
+Scope = Literal["face", "photo"]
+
+
+@dataclass(frozen=True)
+class WholePhoto:
+    """How a stage that keeps the photo's size is run over a whole photo (``scope = "photo"``).
+
+    Attributes:
+        side: None: at the photo's own size. A number: on a copy in which the largest face has the size that the stage
+            was trained on; a photo without a face is reduced so that its longest side is at most ``side`` px.
+        tiles: False for a network that must see the whole photo at once (it normalises over all of it).
+    """
+
+    side: int | None = None
+    tiles: bool = True
 
 
 class Stage(nn.Module):
     """One step of a chain: a batch of aligned faces in, the edited batch out.
 
-    A subclass is a stage: the class's name in lower case is its name in YAML, its docstring is what
-    ``ganchain stages NAME`` prints, and its constructor's annotated keyword arguments are its options
-    (pydantic types and bounds apply). Everything else happens outside: detection, alignment, batching, device,
-    resizing, range checks, the way back into the photo.
+    A subclass is a stage. The name of its file (or of its entry point) is its name in YAML, its docstring is what
+    ``ganchain stages NAME`` prints, and its constructor's annotated keyword arguments are its options (pydantic types
+    and bounds apply; what else is wrong with an option is an ``OptionError``). Everything else happens outside:
+    detection, alignment, batching, device, resizing, range checks, the way back into the photo.
 
     Attributes:
         side: the side in px that ``forward`` is called at; None for any multiple of ``multiple``.
         framing: where the face sits in that window (the framing of the training data).
-        restyles: False: what the stage changed (out - in) is added at the photo's own resolution;
-            True: its pixels replace the window's.
-        scale: output side / input side.
-        enlarges: True: a ``scale`` above 1 enlarges the picture; False: it only carries finer pixels of
-            the same picture (a restyling stage that draws at twice the side).
-        photo_side: set for a restyling stage that must see faces at the size it was trained on: with scope
-            "photo" it works on a copy of the photo where the largest face has that size (without a face, where
-            the longest side is at most ``photo_side`` px), and its drawing is brought to the photo's size.
-        tiles: False for a network that must see a whole photo at once (it normalises over all of it).
+        effect: "change": what the stage changed (out - in) is added at the photo's own resolution;
+            "replace": its pixels replace the window's; "enlarge": the picture grows ``scale`` times.
+        scale: output side / input side. With "replace" the finer pixels show the same window (a stage that draws at
+            twice the side); with "change" it is 1, with "enlarge" at least 2.
         scope: "face": called with aligned faces; "photo": called with tiles of the whole photo.
+        whole_photo: how scope "photo" is run.
         strength: 0: the stage is skipped and changes nothing.
         weights: keys of the manifest (or paths) this stage runs on, for ``--dry-run`` and licence checks.
+        networks: names of published networks that do this work, for users who look for the paper's name.
+        architectures: of each option that takes weights, the architectures (``ganchain.checkpoints``) that it takes.
         order: where it stands among the stages of a grid that names no chain, the lowest first.
         alternatives: groups of options of which only one can be given; a grid's takes the place of the chain's.
         plain: options whose values say by themselves what they are, for captions: "old", not "age old".
+        name: what the stage is called in YAML; set by the registry.
         where: file and line of the chain that asked for this stage, for messages.
-        worker: the stage that does the work instead, where weights of another network were asked for.
+        delegate: the stage of a published network that is run instead of this one, where its weights were asked for.
     """
 
     side: int | None = 256
     multiple: int = 1
     framing: Framing = TIGHT
-    restyles: bool = False
-    enlarges: bool = False
-    photo_side: int | None = None
-    tiles: bool = True
+    effect: Effect = "change"
     scale: int = 1
-    scope: str = "face"
+    scope: Scope = "face"
+    whole_photo: WholePhoto = WholePhoto()
     strength: float = 1.0
     weights: tuple[str, ...] = ()
-    order: int = 50
-    alternatives: tuple[tuple[str, ...], ...] = ()
-    plain: tuple[str, ...] = ()
+    networks: ClassVar[tuple[str, ...]] = ()
+    architectures: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    order: ClassVar[int] = 50
+    alternatives: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    plain: ClassVar[tuple[str, ...]] = ()
+    name: str = ""
     where: str = ""
-    worker: Stage | None
+    delegate: Stage | None
 
     def __init__(self) -> None:
         super().__init__()
-        self.worker = None
-
-    def hand_over(self, worker: Stage) -> None:
-        """Work at the side, in the framing and at the scale of ``worker``; ``forward`` passes the faces on to it."""
-        for name in ("side", "multiple", "framing", "restyles", "enlarges", "photo_side", "tiles", "scale", "scope"):
-            setattr(self, name, getattr(worker, name))
-        self.worker = worker
+        self.delegate = None
 
     def prepare(self, align: Align) -> None:
-        """Called once before the first photo, on the final device. Override to read reference pictures.
+        """Read reference pictures; called once before the first photo, on the final device.
 
         Args:
             align: ``align(path, framing, side)`` -> (1, 3, side, side) float32 -1..1, the best face of that
@@ -84,9 +97,58 @@ class Stage(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward(faces)")
 
+    @property
+    def idle(self) -> bool:
+        """Whether the stage leaves every photo as it is, and need not run."""
+        return self.strength == 0 and self.effect != "enlarge"
+
+    def resolved(self) -> Stage:
+        """Return the stage to run: the delegate under this stage's name, place and weights, or this stage itself."""
+        if self.delegate is None:
+            return self
+        for field in ("name", "where", "weights"):
+            setattr(self.delegate, field, getattr(self, field))
+        return self.delegate
+
+    def check(self) -> None:
+        """Refuse attributes that make no sense, alone or together.
+
+        Raises:
+            ChainError: names the stage, the attribute and the cure.
+        """
+        for reason in _contradictions(self):
+            raise ChainError(reason, where=self.where, stage=self.name)
+
+
+def _contradictions(stage: Stage) -> Iterator[str]:
+    """Say what is wrong with the attributes of a stage."""
+    for name, kinds in (("effect", get_args(Effect)), ("scope", get_args(Scope))):
+        if getattr(stage, name) not in kinds:
+            choices = ", ".join(map(repr, kinds))
+            yield f"its {name} is {getattr(stage, name)!r}; it must be one of {choices}"
+    if not isinstance(stage.scale, int) or stage.scale < 1:
+        yield f"its scale is {stage.scale!r}; it must be a whole number, at least 1"
+    elif stage.effect == "change" and stage.scale != 1:
+        yield (
+            f"effect 'change' and scale {stage.scale} do not go together: a change is added to the same pixels; "
+            "set effect = 'replace' (finer pixels of the same window) or 'enlarge' (a larger picture)"
+        )
+    elif stage.effect == "enlarge" and stage.scale == 1:
+        yield "effect 'enlarge' and scale 1 do not go together: set scale to 2 or more, or another effect"
+    if not isinstance(stage.multiple, int) or stage.multiple < 1:
+        yield f"its multiple is {stage.multiple!r}; it must be a whole number, at least 1"
+    elif stage.side is not None and (stage.side < 1 or stage.side % stage.multiple):
+        yield f"its side, {stage.side} px, is no multiple of {stage.multiple} px, its multiple"
+    if not isinstance(stage.framing, Framing):
+        yield f"its framing is {stage.framing!r}; it must be a ganchain.framing.Framing"
+    if not isinstance(stage.strength, int | float) or not 0 <= stage.strength <= 1:
+        yield f"its strength is {stage.strength!r}; it must be a number from 0 to 1"
+    if type(stage).forward is Stage.forward and stage.delegate is None:
+        yield f"the class {type(stage).__name__} defines no forward(faces)"
+
 
 def refuse(reason: str, **options: object) -> None:
-    """Raise a ValueError that names the first of ``options`` that was given (is not None), and why it cannot be."""
+    """Raise an OptionError about the first of ``options`` that was given (is not None), with the reason."""
     for name, value in options.items():
         if value is not None:
-            raise ValueError(f"{name}: {str(value)!r} is not served by these weights: {reason}")
+            raise OptionError(f"{str(value)!r} is not served by these weights: {reason}", option=name)

@@ -56,3 +56,12 @@ def bicubic(images: Tensor, factor: int) -> Tensor:
     planes = images.float().reshape(-1, height, width).numpy()
     enlarged = [torch.from_numpy(cv2.resize(plane, size, interpolation=cv2.INTER_CUBIC)) for plane in planes]
     return torch.stack(enlarged).reshape(n, channels, size[1], size[0]).to(images)
+
+
+def averaged(pixels: Pixels, step: int) -> Pixels:
+    """Average (H, W, 3) uint8 over squares of ``step`` px, which is quick; the rest at the edge is left out."""
+    if step <= 1 or min(pixels.shape[:2]) < step:
+        return pixels
+    height, width = (side // step * step for side in pixels.shape[:2])
+    size = (width // step, height // step)
+    return cv2.resize(pixels[:height, :width], size, interpolation=cv2.INTER_AREA).astype(np.uint8)

@@ -1,17 +1,19 @@
-"""Makeup: a named look, the look of a reference photo, or plain colours, painted on each face."""
+"""Stage ``makeup``: a named look, the look of a reference photo, or plain colours, painted on each face."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, ClassVar, Literal, cast
 
 import torch
 from pydantic import AfterValidator, Field, WithJsonSchema, validate_call
 from torch import Tensor
 
+from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
-from ganchain.colour.makeup import REGIONS, Look, colour, on_skin, paint, read_look, scaled, soft_maps
+from ganchain.colour.makeup import REGIONS, Look, colour, on_skin, paint, read_look, scale_amounts, soft_maps
+from ganchain.errors import OptionError
 from ganchain.framing import TIGHT
 from ganchain.nets.unet import UNet
 from ganchain.published.beautygan import MakeupTransfer, Transfer
@@ -21,12 +23,13 @@ from ganchain.stage import Align, Stage, refuse
 SIDE = 256  # of the training faces
 
 
-def _checked(given: float | str) -> float | str:
-    if isinstance(given, str):
-        colour(given)
-    elif not 0 <= given <= 1:
+def _checked(value: float | str) -> float | str:
+    """Refuse text that is no colour, and an amount outside 0..1."""
+    if isinstance(value, str):
+        colour(value)
+    elif not 0 <= value <= 1:
         raise ValueError("an amount is 0 to 1")
-    return given
+    return value
 
 
 AMOUNT = {"type": "number", "minimum": 0, "maximum": 1}
@@ -36,29 +39,79 @@ Region = Annotated[
 ]
 
 LOOKS = {
-    "natural": Look(colour("#b05c66"), 0.5, on_skin("#a87f68"), 0.5, on_skin("#de8f80"), 0.35, 0.4, 0.2, 0.4),
-    "rose": Look(colour("#c03a66"), 0.75, on_skin("#a8687a"), 0.5, on_skin("#df858c"), 0.4, 0.5, 0.25, 0.5),
-    "coral": Look(colour("#d8543f"), 0.75, on_skin("#b87c58"), 0.55, on_skin("#e48a6c"), 0.4, 0.45, 0.25, 0.5),
-    "evening": Look(colour("#9c1030"), 0.9, on_skin("#744a3c"), 0.75, on_skin("#d07c6c"), 0.4, 0.8, 0.4, 0.55),
-    "smoky": Look(colour("#a8646a"), 0.7, on_skin("#5a453a"), 0.85, on_skin("#cc8472"), 0.35, 1.0, 0.45, 0.55),
-}  # lips, lids, cheeks: colour and amount; liner, brows, evenness
+    "natural": Look(
+        lips=colour("#b05c66"),
+        lips_amount=0.5,
+        lids=on_skin("#a87f68"),
+        lids_amount=0.5,
+        cheeks=on_skin("#de8f80"),
+        cheeks_amount=0.35,
+        liner=0.4,
+        brows=0.2,
+        evenness=0.4,
+    ),
+    "rose": Look(
+        lips=colour("#c03a66"),
+        lips_amount=0.75,
+        lids=on_skin("#a8687a"),
+        lids_amount=0.5,
+        cheeks=on_skin("#df858c"),
+        cheeks_amount=0.4,
+        liner=0.5,
+        brows=0.25,
+        evenness=0.5,
+    ),
+    "coral": Look(
+        lips=colour("#d8543f"),
+        lips_amount=0.75,
+        lids=on_skin("#b87c58"),
+        lids_amount=0.55,
+        cheeks=on_skin("#e48a6c"),
+        cheeks_amount=0.4,
+        liner=0.45,
+        brows=0.25,
+        evenness=0.5,
+    ),
+    "evening": Look(
+        lips=colour("#9c1030"),
+        lips_amount=0.9,
+        lids=on_skin("#744a3c"),
+        lids_amount=0.75,
+        cheeks=on_skin("#d07c6c"),
+        cheeks_amount=0.4,
+        liner=0.8,
+        brows=0.4,
+        evenness=0.55,
+    ),
+    "smoky": Look(
+        lips=colour("#a8646a"),
+        lips_amount=0.7,
+        lids=on_skin("#5a453a"),
+        lids_amount=0.85,
+        cheeks=on_skin("#cc8472"),
+        cheeks_amount=0.35,
+        liner=1.0,
+        brows=0.45,
+        evenness=0.55,
+    ),
+}
 
 
 class Makeup(Stage):
     """Paint makeup on lips, lids, lash lines, brows and cheeks, and even the skin.
 
-    A network reads the regions off the face; the painter changes their colours in Lab, as a look says. A
-    reference photo is read by the same network: its lips as they are, its lids and cheeks against its skin,
-    so that a look fits every skin colour (after BeautyGAN, Li et al. 2018, with moments for histograms).
+    A network finds these regions on the face; the painter changes their colours in Lab, as a look says. The look of a
+    reference photo is read with the same network: its lips as they are, its lids and cheeks relative to its skin, so
+    that a look fits every skin colour (after BeautyGAN, Li et al. 2018, with moments for histograms).
 
     Options:
         reference: a photo whose makeup is transferred; instead of a look.
-        look: natural (when nothing is given), rose, coral, evening or smoky.
+        look: natural (the default), rose, coral, evening or smoky.
         lips: how much of the look's lips, 0 to 1; or a colour instead, "#a02030" (in quotes) or a name such as crimson.
         eyes: the same for lids and lash lines.
         cheeks: the same for the cheeks.
         brows: how much of the look's brows, 0 to 1.
-        skin: how much the skin is evened, 0 to 1 of what the look asks.
+        skin: how much the skin is evened, 0 to 1 of the look's own amount.
         weights: other weights than the bundled ones; BeautyGAN's take all makeup from the reference.
         engine: torch; tensorflow runs the published graph itself (weights: the path of its model.meta).
         strength: 1 is the whole look, 0 none of it.
@@ -66,6 +119,8 @@ class Makeup(Stage):
 
     side = SIDE
     framing = TIGHT
+    networks = ("beautygan", "psgan")
+    architectures: ClassVar = {"weights": ("unet", "beautygan-tf1", "beautygan-pytorch")}
     order = 10
     alternatives = (("reference", "look"),)
     look: Tensor
@@ -87,33 +142,34 @@ class Makeup(Stage):
     ) -> None:
         super().__init__()
         if reference and look:
-            raise ValueError(f"look: {look!r} stands beside a reference; keep one of them")
+            raise OptionError(f"{look!r} stands beside a reference; keep one of them", option="look")
         self.reference, self.strength = reference, strength
         self.lips, self.eyes, self.cheeks, self.brows, self.skin = lips, eyes, cheeks, brows, skin
         self.weights = (weights,)
-        if net := _transfer(weights, engine):
+        if net := _load_transfer(weights, engine):
             regions = {"lips": lips, "eyes": eyes, "cheeks": cheeks, "brows": brows, "skin": skin}
             refuse("they take all makeup from the reference", look=look, **regions)
-            self.hand_over(MakeupTransfer(net, reference=reference, strength=strength))
+            self.delegate = MakeupTransfer(net, reference=reference, strength=strength)
             return
         self.net = UNet.from_tensors(manifest.load(weights).tensors, outputs=len(REGIONS))
-        named = Look() if reference else LOOKS[look or "natural"]
-        self.register_buffer("look", self._asked(named).tensor()[None], persistent=False)
+        look_before_options = Look() if reference else LOOKS[look or "natural"]
+        self.register_buffer("look", self._adjusted(look_before_options).tensor()[None], persistent=False)
 
     def prepare(self, align: Align) -> None:
         """Read the look of the reference photo, where there is one."""
-        if self.worker:
-            self.worker.prepare(align)
-        elif self.reference:
+        if self.reference:
             face = align(self.reference, self.framing, SIDE).to(self.look.device)
             with torch.no_grad():
-                read = Look.from_tensor(read_look(face, self.regions(face))[0])
-            self.look = self._asked(read).tensor()[None].to(face.device)
+                reference_look = Look.from_tensor(read_look(face, self.regions(face))[0])
+            self.look = self._adjusted(reference_look).tensor()[None].to(face.device)
 
-    def _asked(self, look: Look) -> Look:
-        """``look`` in the amounts that were asked for, and in the colours, strong enough to be seen."""
+    def _adjusted(self, look: Look) -> Look:
+        """Apply the options to ``look``.
+
+        Amounts are scaled; a region with a colour of its own gets an amount that is strong enough to be seen.
+        """
         lips, eyes, cheeks = (
-            1.0 if isinstance(one, str | None) else one for one in (self.lips, self.eyes, self.cheeks)
+            1.0 if isinstance(amount, str | None) else amount for amount in (self.lips, self.eyes, self.cheeks)
         )
         look = replace(
             look,
@@ -133,24 +189,24 @@ class Makeup(Stage):
         return look
 
     def regions(self, faces: Tensor) -> Tensor:
-        """(N, 3, 256, 256) -1..1 -> (N, 6, 256, 256) soft maps 0..1, in the order of ``REGIONS``."""
+        """Find the regions of ``REGIONS`` on faces: (N, 3, 256, 256) -1..1 -> soft maps (N, 6, 256, 256) 0..1."""
         return soft_maps(self.net(faces))
 
     def forward(self, faces: Tensor) -> Tensor:
-        if self.worker:
-            return self.worker.forward(faces)
-        looks = scaled(self.look, self.strength).expand(len(faces), -1)
+        looks = scale_amounts(self.look, self.strength).expand(len(faces), -1)
         return paint(faces, self.regions(faces), looks)
 
 
-def _transfer(weights: str, engine: str) -> Transfer | None:
-    """The network or engine that takes makeup from a reference face; None for weights of our own painter."""
+def _load_transfer(weights: str, engine: str) -> Transfer | None:
+    """Load the network or engine that takes makeup from a reference face; None for weights of our own painter."""
     if engine == "tensorflow":
-        if weights in manifest.entries():
-            raise ValueError("engine: tensorflow runs the published files themselves: weights: the path of model.meta")
+        if manifest.get(weights) is not None:
+            raise OptionError(
+                "tensorflow runs the published files themselves: weights: the path of model.meta", option="engine"
+            )
         return TensorFlowGraph(Path(weights))
-    given = manifest.load(weights)
-    architectures.expect(weights, given.architecture, "makeup")
-    if given.architecture == "unet":
+    loaded = manifest.load(weights)
+    registry.expect(loaded, Makeup)
+    if loaded.architecture == "unet":
         return None
-    return cast(Transfer, architectures.build(given.architecture, given.tensors))
+    return cast(Transfer, architectures.build(loaded.architecture, loaded.tensors))

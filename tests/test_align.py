@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from ganchain.errors import ChainError
-from ganchain.faces.align import Aligner, Canvas, Detector, choose, similarity
+from ganchain.faces.align import Aligner, Canvas, similarity
+from ganchain.faces.detect import DlibDetector, choose
 from ganchain.faces.face import Face
 from ganchain.framing import HEAD, TEMPLATE, TIGHT, Framing
 from ganchain.tensors import Pixels, to_faces, to_pixels
@@ -30,7 +31,7 @@ def eyes(face: Face) -> np.ndarray:
 
 
 def test_astronaut_has_one_face_and_the_false_one_says_why(astronaut: Pixels) -> None:
-    faces = Detector()(astronaut)
+    faces = DlibDetector()(astronaut)
     assert len(usable(faces)) == 1
     left, top, right, bottom = faces[0].box
     assert left < 225 < right and top < 130 < bottom
@@ -39,7 +40,7 @@ def test_astronaut_has_one_face_and_the_false_one_says_why(astronaut: Pixels) ->
 
 
 def test_landmarks_of_small_photos_are_finer_than_their_pixels(astronaut: Pixels) -> None:
-    assert (Detector()(astronaut)[0].landmarks % 1 != 0).any()
+    assert (DlibDetector()(astronaut)[0].landmarks % 1 != 0).any()
 
 
 def test_an_enlarged_face_keeps_its_pixel_centres() -> None:
@@ -51,12 +52,12 @@ def test_an_enlarged_face_keeps_its_pixel_centres() -> None:
 THREADS = """
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np, skimage.data
-from ganchain.faces.align import Detector
+from ganchain.faces.detect import DlibDetector
 
 astronaut = np.asarray(skimage.data.astronaut())
 photos = [np.ascontiguousarray(astronaut[: 260 + 12 * n, 4 * n : 400 + 8 * n]) for n in range(10)] * 3
 def found(pixels):
-    return [(face.box, face.score, face.landmarks.tolist()) for face in Detector()(pixels)]
+    return [(face.box, face.score, face.landmarks.tolist()) for face in DlibDetector()(pixels)]
 alone = [found(pixels) for pixels in photos[:10]] * 3
 with ThreadPoolExecutor(4) as threads:
     assert list(threads.map(found, photos)) == alone
@@ -64,6 +65,7 @@ print(sum(map(len, alone)))
 """
 
 
+@pytest.mark.slow
 def test_threads_find_what_one_thread_finds() -> None:
     """In a process of its own: dlib's detector, used by two threads at once, ended it."""
     done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=False)
@@ -72,14 +74,14 @@ def test_threads_find_what_one_thread_finds() -> None:
 
 
 def test_small_faces_are_left_out_with_their_size(astronaut: Pixels) -> None:
-    faces = Detector(min_size=300)(astronaut)
+    faces = DlibDetector(min_size=300)(astronaut)
     assert "smaller than 300 px" in (faces[0].left_out or "")
 
 
 def test_landmarks_do_not_depend_on_the_size_of_the_photo(astronaut: Pixels) -> None:
     """The copy the detector sees is bounded; the geometry must come back to the photo's own px."""
     large = cv2.resize(astronaut, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
-    small_face, large_face = Detector()(astronaut)[0], Detector()(large.astype(np.uint8))[0]
+    small_face, large_face = DlibDetector()(astronaut)[0], DlibDetector()(large.astype(np.uint8))[0]
     expected = (small_face.landmarks + 0.5) * 4 - 0.5
     assert np.abs(expected - large_face.landmarks).max() < 6  # px of the large photo, whose eyes are 170 px apart
 
@@ -88,9 +90,9 @@ def test_landmarks_do_not_depend_on_the_size_of_the_photo(astronaut: Pixels) -> 
 def test_rotated_face_is_found_and_stands_upright_on_its_canvas(astronaut: Pixels, angle: float) -> None:
     turn = cv2.getRotationMatrix2D((225, 130), angle, 1)
     rotated = cv2.warpAffine(astronaut, turn, (512, 512), borderMode=cv2.BORDER_REFLECT).astype(np.uint8)
-    face = usable(Detector()(rotated))[0]
+    face = usable(DlibDetector()(rotated))[0]
     canvas = Aligner(TIGHT).canvas(rotated, face)
-    plain = Aligner(TIGHT).canvas(astronaut, Detector()(astronaut)[0])
+    plain = Aligner(TIGHT).canvas(astronaut, DlibDetector()(astronaut)[0])
     assert abs(np.degrees(np.arctan2(*canvas.matrix[:, 0][::-1]))) > 18
     a, b = (
         to_pixels(torch.nn.functional.interpolate(c.before, size=(64, 64)))[0].astype(float) for c in (canvas, plain)
@@ -100,25 +102,25 @@ def test_rotated_face_is_found_and_stands_upright_on_its_canvas(astronaut: Pixel
 
 def test_face_that_touches_the_edge_is_found(astronaut: Pixels) -> None:
     cut = np.ascontiguousarray(astronaut[78:, :])  # the picture ends at the forehead
-    face = usable(Detector()(cut))[0]
-    assert np.abs(eyes(face) - (eyes(Detector()(astronaut)[0]) - (0, 78))).max() < 6
+    face = usable(DlibDetector()(cut))[0]
+    assert np.abs(eyes(face) - (eyes(DlibDetector()(astronaut)[0]) - (0, 78))).max() < 6
 
 
 def test_several_faces_are_found_best_first(astronaut: Pixels) -> None:
     three = np.hstack([astronaut[:300, 60:380]] * 3)
-    faces = usable(Detector()(three))
+    faces = usable(DlibDetector()(three))
     assert len(faces) == 3
     assert [face.score for face in faces] == sorted((face.score for face in faces), reverse=True)
     assert sorted(round(face.box[0] / 320) for face in faces) == [0, 1, 2]
 
 
 def test_no_face_in_a_landscape(landscape: Pixels) -> None:
-    assert not usable(Detector()(landscape))
+    assert not usable(DlibDetector()(landscape))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 700), (700, 1), (3, 3)])
 def test_tiny_photos_have_no_face_and_do_not_crash(shape: tuple[int, int]) -> None:
-    assert Detector()(np.zeros((*shape, 3), np.uint8)) == []
+    assert DlibDetector()(np.zeros((*shape, 3), np.uint8)) == []
 
 
 def faces_of_sizes(*sizes: float) -> list[Face]:
@@ -139,7 +141,7 @@ def test_choose() -> None:
 def test_canvas_agrees_with_dlib(large_face: Pixels) -> None:
     """The canvas in dlib's framing is dlib's chip, but for interpolation (dlib reduces through a pyramid)."""
     photo = cv2.resize(cv2.GaussianBlur(large_face, (0, 0), 4), None, fx=0.25, fy=0.25).astype(np.uint8)
-    face = usable(Detector()(photo))[0]
+    face = usable(DlibDetector()(photo))[0]
     parts = dlib.points([dlib.point(int(x), int(y)) for x, y in face.landmarks.round()])
     whole = Face(face.box, face.score, face.landmarks.round())
     canvas = Aligner(Framing.chip(0.35)).canvas(photo, whole)
@@ -174,7 +176,7 @@ def test_framings_are_where_they_say() -> None:
 
 
 def test_paste_adds_only_the_change(astronaut: Pixels) -> None:
-    canvas = Aligner(TIGHT).canvas(astronaut, Detector()(astronaut)[0])
+    canvas = Aligner(TIGHT).canvas(astronaut, DlibDetector()(astronaut)[0])
     assert (Aligner.paste(astronaut, canvas) == astronaut).all()
     after = canvas.before.clone()
     after[:, :, 40:60, 40:60] += 0.2
@@ -185,7 +187,7 @@ def test_paste_adds_only_the_change(astronaut: Pixels) -> None:
 
 
 def test_pasting_a_replacement_brings_its_pixels(astronaut: Pixels) -> None:
-    canvas = Aligner(TIGHT).canvas(astronaut, Detector()(astronaut)[0])
+    canvas = Aligner(TIGHT).canvas(astronaut, DlibDetector()(astronaut)[0])
     flat = to_faces(np.full((canvas.side, canvas.side, 3), (30, 200, 90), np.uint8))
     cover = torch.ones_like(canvas.cover)
     pasted = Aligner.paste(astronaut, Canvas(canvas.before, flat, cover, canvas.matrix, canvas.framing))

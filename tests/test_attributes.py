@@ -15,15 +15,17 @@ from torch import Tensor
 
 from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
+from ganchain.colour.filters import blur
 from ganchain.colour.hair import strands
 from ganchain.colour.lab import to_lab
-from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.align import Aligner
+from ganchain.faces.detect import DlibDetector
 from ganchain.framing import HEAD, TIGHT
 from ganchain.nets import portrait
 from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.portrait import Portrait
 from ganchain.pipeline.pipeline import Pipeline
-from ganchain.stages.attributes import firm
+from ganchain.stages.attributes import clean_matte
 from ganchain.tensors import Pixels, resize
 from ganchain.train import recipes
 from ganchain.train.age_gender import SHARES, Balanced, Judge, targets
@@ -43,7 +45,7 @@ def judge() -> AgeGender:
 
 
 def chip(pixels: Pixels, side: int = 256) -> Tensor:
-    return Aligner(TIGHT).chip(pixels, Detector()(pixels)[0], side)
+    return Aligner(TIGHT).chip(pixels, DlibDetector()(pixels)[0], side)
 
 
 def lab(pixels: Pixels, place: Any) -> Tensor:
@@ -100,7 +102,7 @@ def test_grey_hair_of_the_young_turns_brown_and_no_other(astronaut: Pixels) -> N
 def test_the_old_have_wrinkles_and_the_young_lose_them(astronaut: Pixels) -> None:
     def detail(pixels: Pixels) -> float:
         light = to_lab(chip(pixels))[:, :1]
-        return float((light - portrait.blur(light, 2.0)).abs()[..., 95:125, 60:110].mean())  # under an eye
+        return float((light - blur(light, 2.0)).abs()[..., 95:125, 60:110].mean())  # under an eye
 
     own = detail(astronaut)
     assert detail(edited(astronaut, age="old")) > 1.3 * own
@@ -110,10 +112,10 @@ def test_the_old_have_wrinkles_and_the_young_lose_them(astronaut: Pixels) -> Non
 def test_a_beard_is_taken_off_and_skin_is_left(astronaut: Pixels) -> None:
     skin = torch.tensor([65.0, 14.0, 18.0]).view(1, 3, 1, 1)
     face = skin.expand(1, 3, 64, 64).clone()
-    assert portrait.shaved(face, skin).abs().max() < 1e-3
+    assert portrait.beard_removal(face, skin).abs().max() < 1e-3
     face[:, 0, 32:] -= 30 + 6 * torch.rand(32, 64, generator=torch.Generator().manual_seed(0))
     face[:, 1:, 32:] = 2
-    made = face + portrait.shaved(face, skin)
+    made = face + portrait.beard_removal(face, skin)
     assert (made[:, 0, 44:] - face[:, 0, 44:]).mean() > 12
     assert made[:, 0, 44:].std() < 0.5 * face[:, 0, 44:].std()
     assert (made[:, 1:, 44:] - skin[:, 1:]).abs().mean() < 0.5 * (face[:, 1:, 44:] - skin[:, 1:]).abs().mean()
@@ -128,11 +130,11 @@ def test_the_rim_of_a_bald_head_is_no_hair() -> None:
     radius = (rows**2 + columns**2).sqrt()
     upper = rows < 0
     rim, cap = (((radius > 60) & (radius < outer) & upper).float()[None, None] for outer in (68, 90))
-    assert firm(rim).max() == 0
-    assert firm(cap).equal(cap)
-    halves = firm(0.5 * cap)
-    assert 0.4 < halves.max() < 0.6 and firm(0.15 * cap).max() == 0
-    both = firm(torch.cat([rim, cap]))
+    assert clean_matte(rim).max() == 0
+    assert clean_matte(cap).equal(cap)
+    halves = clean_matte(0.5 * cap)
+    assert 0.4 < halves.max() < 0.6 and clean_matte(0.15 * cap).max() == 0
+    both = clean_matte(torch.cat([rim, cap]))
     assert both[0].max() == 0 and both[1].equal(cap[0])
 
 
@@ -141,7 +143,7 @@ def test_walls_have_no_strands(astronaut: Pixels) -> None:
     assert strands(wall).max() < 0.05
     edge = torch.where(torch.arange(256) < 128, -0.8, 0.8).expand(1, 3, 256, 256)
     assert strands(edge)[..., :108].max() == 0
-    head = Aligner(HEAD).chip(astronaut, Detector()(astronaut)[0], 256)
+    head = Aligner(HEAD).chip(astronaut, DlibDetector()(astronaut)[0], 256)
     assert strands(head)[:, :, 60:75, 100:156].mean() > 0.9  # her fringe
     assert strands(resize(head, (384, 384)))[:, :, 90:112, 150:234].mean() > 0.9
 
@@ -226,6 +228,7 @@ def test_cells_of_a_source_are_drawn_equally_often(labelled: Path) -> None:
     assert faces.shape == (3, 112, 112) and faces.abs().max() <= 1
 
 
+@pytest.mark.slow
 def test_the_recipe_learns_its_pictures(labelled: Path) -> None:
     recipe = cast(Judge, recipes.build("age-gender", labelled, ["widths=[8, 16]", "depths=[1, 1]"]))
     net = recipe.networks["judge"].train()

@@ -20,12 +20,11 @@ import safetensors.torch
 from click.testing import CliRunner
 from PIL import Image
 
-from ganchain import Pipeline, chains
+import ganchain
+from ganchain import chains
 from ganchain.batch import loop, memory, run
 from ganchain.batch.journal import Journal, Record
-from ganchain.batch.names import TEMPLATE, Names
 from ganchain.batch.options import Options
-from ganchain.batch.plan import Globs, find, glob
 from ganchain.batch.pool import Lost, Pool
 from ganchain.batch.run import batch
 from ganchain.batch.summary import Summary
@@ -35,12 +34,13 @@ from ganchain.cli.batch import batch as command
 from ganchain.cli.main import Group
 from ganchain.errors import ChainError, GanchainError, PhotoError
 from ganchain.photos import images
+from ganchain.photos.find import Globs, expand, find, glob
+from ganchain.pipeline.names import TEMPLATE, Names
 from ganchain.tensors import Pixels
 from tests.soak.odd import Odd, Suspicious
 
 ROSE = "stages:\n  - makeup: {look: rose}\n"
 APP = Group(commands=[command])
-TORTURE = Path(__file__).resolve().parents[2] / "shared" / "data" / "torture"
 
 
 class Here:
@@ -266,6 +266,16 @@ def test_wrong_templates_are_said(template: str, reason: str) -> None:
     assert reason in str(raised.value)
 
 
+def test_what_paths_without_a_batch_stand_for(tmp_path: Path) -> None:
+    folder = touched(tmp_path / "in", "b.JPG", "a.png", "notes.txt", ".hidden.jpg", "._a.jpg", "below/c.png")
+    (folder / "broken.jpg").symlink_to(folder / "nothing")
+    (folder / "folder.jpg").mkdir()
+    missing = tmp_path / "missing.jpg"  # it is named when it is read
+    assert expand([missing, folder]) == [missing, *(folder / name for name in ("a.png", "b.JPG", "broken.jpg"))]
+    with pytest.raises(PhotoError, match=r"folder\.jpg: no pictures in this folder"):
+        expand([folder / "folder.jpg"])
+
+
 # the record
 
 
@@ -290,6 +300,7 @@ def test_a_torn_line_is_dropped(tmp_path: Path) -> None:
     assert ("c", "d-c.png") in Journal(tmp_path).entries
 
 
+@pytest.mark.slow
 def test_what_cannot_be_recorded_waits(tmp_path: Path) -> None:
     code = f"""if True:
         import resource, signal
@@ -374,7 +385,7 @@ def test_the_key_is_what_outputs_depend_on(place: Path, small_head: Pixels, monk
     monkeypatch.setitem(bundled, "makeup", bundled["makeup"].model_copy(update={"sha256": "0" * 64}))
     monkeypatch.setattr(manifest, "verified", lambda key, found, digest: safetensors.torch.load(found))
     others.add(key(ROSE))  # other weights under the same key
-    monkeypatch.setattr("ganchain.photos.marks.VERSION", "0.0.1")
+    monkeypatch.setattr("ganchain.chains.digest.VERSION", "0.0.1")
     others.add(key(ROSE))
     assert len(others | {first}) == 9
 
@@ -448,6 +459,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.slow
 def test_a_full_or_read_only_disk_stops_the_batch(place: Path, small_disk: Path) -> None:
     out = small_disk / "out"
     out.mkdir()
@@ -491,11 +503,12 @@ def test_one_batch_at_a_time(place: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
-@pytest.mark.skipif(not TORTURE.is_dir(), reason="the torture folder is not here")
-def test_torture(place: Path) -> None:
-    files = sorted(path for path in TORTURE.rglob("*") if path.is_file())[::60]
+def test_torture(place: Path, broken: dict[str, list[Path]]) -> None:
+    files = sorted(path for paths in broken.values() for path in paths)[::50]
     summary = done(place, *files)
     assert summary.counts.total() == len(files)
+    refused = {path.name for path in files if path.parent.name == "refused"}
+    assert refused <= {Path(name).name for name in summary.failed}
     assert len(records(place / "out")) == len(files) - summary.counts["skipped"]
     assert all(reason and "\n" not in reason for reason in summary.failed.values())
     assert dict(done(place, *files).counts).keys() <= {"skipped", "failed"}
@@ -548,6 +561,18 @@ def test_lines_and_summary(place: Path) -> None:
     assert "failed: broken.jpg: not a picture that can be read" in result.stderr
 
 
+def test_defaults_stand_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Options] = []
+
+    def planned(chain: str, inputs: Any, out: Path, options: Options, *_: object) -> None:
+        given.append(options)
+        raise PhotoError("enough")
+
+    monkeypatch.setattr(run, "batch", planned)
+    CliRunner().invoke(APP, ["batch", "portrait", "photos", "-o", "out"])
+    assert [replace(options, include=[], exclude=[]) for options in given] == [Options(include=[], exclude=[])]
+
+
 @pytest.mark.usefixtures("here")
 def test_a_photo_that_ran_out_of_memory_is_tried_alone(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read, refused = images.read, list[str]()
@@ -565,10 +590,9 @@ def test_a_photo_that_ran_out_of_memory_is_tried_alone(place: Path, monkeypatch:
 
 def test_a_script_without_the_guard_of_main_is_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that imports such a script comes to this call while it is still being set up."""
-    pipeline = Pipeline.from_yaml(place / "rose.yaml")
     monkeypatch.setattr(current_process(), "_inheriting", True, raising=False)
     with pytest.raises(ChainError, match="if __name__ == '__main__':"):
-        pipeline.batch([place / "photos"], place / "out")
+        ganchain.run_batch(place / "rose.yaml", [place / "photos"], place / "out")
 
 
 # worker processes
@@ -586,12 +610,14 @@ def answers(pool: Pool, *items: str) -> dict[str, str | Lost]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+@pytest.mark.slow
 def test_a_dead_or_stuck_worker_costs_only_its_work() -> None:
     with Pool(1, Odd, (), timeout=1.0, ahead=1) as pool:
         found = answers(pool, "a", "die", "b", "hang", "c", "raise", "d")
         assert found["die"] == Lost("killed the worker (signal 9, out of memory?)")
         assert found["hang"] == Lost("took longer than 1 s")
-        assert found["raise"] == Lost("ValueError: a bug")
+        assert isinstance(bug := found["raise"], Lost) and bug.reason == "ValueError: a bug"
+        assert "odd.py" in (bug.traceback or "") and "Traceback" in (bug.traceback or "")
         assert len({found[name] for name in ("a", "b", "c")}) == 3
         assert found["c"] == found["d"]
         os.kill(int(str(found["d"])), signal.SIGKILL)  # an idle one
@@ -599,6 +625,7 @@ def test_a_dead_or_stuck_worker_costs_only_its_work() -> None:
         assert answers(pool, "e")["e"] not in (found["d"], None)
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_start_are_an_error() -> None:
     with pytest.raises(ChainError, match="refused"), Pool(1, Odd, ("refuses",), timeout=5) as pool:
         answers(pool, "a")
@@ -607,8 +634,9 @@ def test_workers_that_cannot_start_are_an_error() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+@pytest.mark.slow
 def test_suspects_are_tried_alone_and_then_named(tmp_path: Path) -> None:
-    from ganchain.batch.plan import Item
+    from ganchain.photos.find import Item
 
     items = [Item(tmp_path / name, name, f"{name}.png") for name in ("a", "die", "b")]
     (tmp_path / LOCK).touch()
@@ -649,8 +677,8 @@ def test_a_listener_that_is_gone_does_not_stop_the_batch(tmp_path: Path) -> None
 
 def test_no_memory_at_all_ends_in_failures(tmp_path: Path) -> None:
     """With nothing left for photos the last try is still the last."""
-    from ganchain.batch.plan import Item
     from ganchain.batch.worker import Large
+    from ganchain.photos.find import Item
 
     (tmp_path / LOCK).touch()
     item = Item(tmp_path / "a", "a", "a.png")

@@ -29,6 +29,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, small_head: Pixels) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_kills_and_an_interrupt_cost_nothing(place: Path) -> None:
     chain, photos, out = place / "rose.yaml", place / "photos", place / "out"
     chance, undisturbed = random.Random(5), killing.contents(place / "undisturbed")

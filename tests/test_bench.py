@@ -51,6 +51,7 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(group, ["bench", *map(str, arguments)], env={"COLUMNS": "200"})
 
 
+@pytest.mark.slow
 def test_figures(report: Report) -> None:
     assert (report.photos, report.faces) == (2, 1)
     assert report.megapixels == pytest.approx((220 * 240 + 100 * 80) / 2e6)
@@ -63,6 +64,7 @@ def test_figures(report: Report) -> None:
     assert 1 < report.products["float32"] < 1e6
 
 
+@pytest.mark.slow
 def test_stages_cost_what_evaluate_says(report: Report) -> None:
     assert report.stages["makeup"].gmac == pytest.approx(cost("makeup")["GMAC"])
     assert report.stages["makeup"].side == 256 == report.stages["upscale"].side
@@ -81,6 +83,7 @@ def test_multiply_accumulates_are_counted() -> None:
     assert multiply_accumulates(Makeup(), torch.zeros(1, 3, 256, 256)) > 1e8
 
 
+@pytest.mark.slow
 def test_the_batch_is_measured(report: Report, folder: Path, tmp_path: Path) -> None:
     assert report.batch is not None
     assert (report.batch.workers, report.batch.photos) == (1, reports.PER_WORKER)
@@ -93,6 +96,7 @@ def test_the_batch_is_measured(report: Report, folder: Path, tmp_path: Path) -> 
         throughput(folder / "small.yaml", copies, tmp_path / "out", workers=1, warm=1, engine="torch")
 
 
+@pytest.mark.slow
 def test_table_and_json_agree(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
     show(report)
     shown = capsys.readouterr().out
@@ -138,6 +142,7 @@ def test_wrong_use(folder: Path, tmp_path: Path) -> None:
         assert done.exit_code == 2 and said in done.output, done.output
 
 
+@pytest.mark.slow
 def test_the_command(folder: Path, tmp_path: Path, report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(reports, "measure", lambda *given, **options: asked.append((given, options)) or report)

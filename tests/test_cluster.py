@@ -21,7 +21,7 @@ from ganchain.errors import GanchainError
 from ganchain.tensors import Pixels
 
 pytest.importorskip("ray", reason="ray is not installed: make test-ray")
-pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]  # Ray's own
 
 PHOTOS = 14
 

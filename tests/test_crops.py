@@ -21,7 +21,8 @@ from safetensors.torch import load_file
 from ganchain.checkpoints import manifest
 from ganchain.cli.main import main
 from ganchain.errors import ChainError, PhotoError
-from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.align import Aligner
+from ganchain.faces.detect import DlibDetector
 from ganchain.framing import TIGHT
 from ganchain.tensors import Pixels, to_pixels
 from ganchain.train import data, recipes, runs
@@ -46,11 +47,11 @@ def pixels(path: Path) -> Pixels:
 def test_crops_are_what_the_stages_see(photo_file: Path, astronaut: Pixels) -> None:
     done = ganchain("align", photo_file, "-o", "faces")
     assert done.exit_code == 0 and "astronaut-face0.png" in done.output
-    seen = to_pixels(Aligner(TIGHT).chip(astronaut, Detector()(astronaut)[0], 256))[0]
+    seen = to_pixels(Aligner(TIGHT).chip(astronaut, DlibDetector()(astronaut)[0], 256))[0]
     assert (pixels(Path("faces/astronaut-face0.png")) == seen).all()
     assert ganchain("align", photo_file, "-o", "wide", "--framing", "head", "--format", "jpeg").exit_code == 0
     assert pixels(Path("wide/astronaut-face0.jpg")).shape == (256, 256, 3)
-    assert data.framing(Path("faces")) == "tight" and data.framing(Path("wide")) == "head"
+    assert data.crops_framing(Path("faces")) == "tight" and data.crops_framing(Path("wide")) == "head"
     assert {"tight", "head", "celeba", "ffhq"} <= set(FRAMINGS)
 
 
@@ -101,7 +102,7 @@ def test_wrong_use_of_align(photo_file: Path) -> None:
 def crops(folder: Path, count: int, picture: Pixels, framing: str = "tight") -> Path:
     """``count`` crops of one face, varied in light, as align would leave them."""
     folder.mkdir(parents=True)
-    chip = to_pixels(Aligner(FRAMINGS[framing]).chip(picture, Detector()(picture)[0], 256))[0].astype(float)
+    chip = to_pixels(Aligner(FRAMINGS[framing]).chip(picture, DlibDetector()(picture)[0], 256))[0].astype(float)
     for number in range(count):
         lit = (chip * (0.8 + number / 30)).clip(0, 255).astype(np.uint8)
         Image.fromarray(lit).save(folder / f"{number}-face0.png")
@@ -137,6 +138,7 @@ def test_a_plain_folder_stands_for_the_folder_of_its_framing(astronaut: Pixels, 
 
 @pytest.mark.usefixtures("dlib_models")
 @pytest.mark.parametrize(("name", "framing"), [("upscale", "tight"), ("webtoon", "head")])
+@pytest.mark.slow
 def test_a_stage_is_retrained_on_own_crops_and_used(name: str, framing: str, astronaut: Pixels, tmp_path: Path) -> None:
     crops(tmp_path / "faces", 6, astronaut, framing)
     Path("own.yaml").write_text(f"recipe: {name}\ndata: faces/\noptions: {{steps: 2, batch: 2}}\nout: runs/own\n")
@@ -229,6 +231,7 @@ class Grey(Recipe):
 '''
 
 
+@pytest.mark.slow
 def test_a_recipe_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "grey_recipe.py").write_text(OWN)
@@ -254,6 +257,7 @@ def test_what_is_given_stands_above_the_yaml(tmp_path: Path) -> None:
         runs.plan("upscale", {})
 
 
+@pytest.mark.slow
 def test_a_run_begins_from_other_weights(astronaut: Pixels, tmp_path: Path) -> None:
     crops(tmp_path / "faces", 4, astronaut)
     run = ("train", "upscale", "--data", "faces", "--set", "steps=1", "--set", "batch=2", "--set", "rate=0")
@@ -282,6 +286,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "training.md"
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason="the documents are only in a checkout")
+@pytest.mark.slow
 def test_the_recipe_of_the_training_page(astronaut: Pixels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page's code and its command, for two steps; the page's YAML; its commands exist."""
     monkeypatch.setattr("sys.path", list(sys.path))

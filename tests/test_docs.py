@@ -16,7 +16,7 @@ from ganchain import chains
 from ganchain.chains import registry
 from ganchain.checkpoints.architectures import ARCHITECTURES
 from ganchain.checkpoints.catalogue import published
-from ganchain.faces.align import Detector
+from ganchain.faces.detect import DlibDetector
 from ganchain.sheets import grid_file
 from ganchain.tensors import Pixels
 
@@ -38,6 +38,7 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_stage_of_adding_a_stage(tmp_path: Path, photo_file: Path, astronaut: Pixels) -> None:
     """The page's code, from the page's kind of package, through the command line."""
     code, entry = (blocks(PAGE, language)[0] for language in ("python", "toml"))
@@ -55,7 +56,7 @@ def test_the_stage_of_adding_a_stage(tmp_path: Path, photo_file: Path, astronaut
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     made = np.asarray(Image.open(tmp_path / "out.png"))
-    assert not [face for face in Detector()(made) if face.left_out is None], "the face is still found"
+    assert not [face for face in DlibDetector()(made) if face.left_out is None], "the face is still found"
     assert (made[350:] == astronaut[350:]).all()
 
 

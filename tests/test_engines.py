@@ -59,6 +59,7 @@ MODELS = ("stargan_128", "webtoon_swapae", "beautygan_tf1", "beautygan_pytorch",
 
 @needs_openvino
 @pytest.mark.parametrize("model", MODELS)
+@pytest.mark.slow
 def test_openvino_gives_what_torch_gives(model: str) -> None:
     kernel, given = called(model)
     with torch.no_grad():
@@ -82,6 +83,7 @@ def test_half_precision_is_near_and_comes_back_as_float32(model: str) -> None:
 
 
 @needs_openvino
+@pytest.mark.slow
 def test_no_answer_depends_on_its_neighbours() -> None:
     stage = Webtoon().eval()
     kernel = next(kernels(stage))
@@ -103,6 +105,7 @@ def test_kernels_are_found_in_every_stage() -> None:
 
 
 @needs_openvino
+@pytest.mark.slow
 def test_plain_torch_comes_back(astronaut: Pixels) -> None:
     stage = Makeup(look="evening").eval()
     face = probe(stage)
@@ -117,6 +120,7 @@ def test_plain_torch_comes_back(astronaut: Pixels) -> None:
 
 
 @needs_openvino
+@pytest.mark.slow
 def test_whole_chains_agree(astronaut: Pixels) -> None:
     def chain() -> list[Stage]:
         return [Makeup(look="evening"), Attributes(hair="brown", age="young"), Webtoon(), Upscale(factor=2)]
@@ -189,6 +193,7 @@ def test_what_is_measured_is_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @needs_openvino
+@pytest.mark.slow
 def test_converted_networks_are_kept_and_made_again_when_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = next(kernels(Webtoon()))
     expected = openvino.OpenVINO(half=False)(kernel)(FACES)
@@ -204,6 +209,7 @@ def test_converted_networks_are_kept_and_made_again_when_damaged(monkeypatch: py
 
 
 @needs_openvino
+@pytest.mark.slow
 def test_nothing_is_reported_to_anybody() -> None:
     code = (
         "import socket, sys; calls = []\n"
@@ -230,6 +236,7 @@ def test_what_cannot_be_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @needs_openvino
+@pytest.mark.slow
 def test_a_network_that_cannot_be_converted_is_named() -> None:
     class Odd(nn.Module):
         accelerable = ("forward",)

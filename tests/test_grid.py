@@ -14,10 +14,10 @@ from ganchain import Pipeline, chains
 from ganchain.checkpoints import manifest
 from ganchain.cli.main import main
 from ganchain.errors import ChainError, FaceError
-from ganchain.faces.align import Detector
+from ganchain.faces.detect import DlibDetector
 from ganchain.photos import images
 from ganchain.sheets import grid_file, people
-from ganchain.sheets.grid import Grid
+from ganchain.sheets.grid import LARGEST, Grid
 from ganchain.sheets.people import Window
 from ganchain.stage import Stage
 from ganchain.stages.attributes import Attributes
@@ -108,7 +108,7 @@ def test_references_stand_on_one_rim_and_photos_on_the_other(
     (row,) = grid.cells(photo_file, SIDE)
     assert same(row.pictures[1], alone(photo_file, Makeup(reference=painted / "evening.png")))
     reference = images.read(painted / "rose.png")
-    window = Window.head(Detector()(reference.pixels)[0], reference.size)
+    window = Window.head(DlibDetector()(reference.pixels)[0], reference.size)
     assert same(grid.rim(SIDE)[1], window.shown(reference, SIDE))
     image = np.asarray(grid.draw(side=SIDE))
     gap = round(0.03 * SIDE)
@@ -129,9 +129,9 @@ def test_a_reference_takes_the_place_of_the_look(photo_file: Path, painted: Path
 
 def test_faces_are_found_once_and_weights_are_read_once(photo_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked, loaded = [], []
-    found, load = Detector.__call__, manifest.load
+    found, load = DlibDetector.__call__, manifest.load
 
-    def count(self: Detector, pixels: Pixels) -> Any:
+    def count(self: DlibDetector, pixels: Pixels) -> Any:
         looked.append(pixels.shape)
         return found(self, pixels)
 
@@ -139,7 +139,7 @@ def test_faces_are_found_once_and_weights_are_read_once(photo_file: Path, monkey
         loaded.append(ref)
         return load(ref)
 
-    monkeypatch.setattr(Detector, "__call__", count)
+    monkeypatch.setattr(DlibDetector, "__call__", count)
     monkeypatch.setattr(manifest, "load", read)
     grid = Grid.of(vary={"webtoon.look": ["colour", "ink"]}, by={"attributes.hair": ["black", "blond"]})
     grid.cells(photo_file, SIDE)
@@ -264,7 +264,7 @@ def test_the_plain_command_draws_the_row_of_stargan(
         (["--strengths", "0.5,x"], "--strengths 0.5,x: 'x': a strength is a number"),
         (["--by", "makeup.look=rose"], "a grid needs something that is varied"),
         (["--references", "missing", "--vary", "webtoon"], "keep vary or references"),
-        (["--vary", "makeup.eyes=" + ",".join("0" * 500)], "500 x 1 settings are too many"),
+        (["--vary", "makeup.eyes=" + ",".join("0" * (LARGEST + 1))], f"{LARGEST + 1} x 1 settings are too many"),
         (["--vary", "makeup", "--chain", "upscale"], "has no stage 'makeup'; available: upscale"),
         (["-o", "grid.gif"], "must end in .png"),
     ],

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from ganchain import chains
 from ganchain.errors import StageError
+from ganchain.faces.align import Canvas
 from ganchain.pipeline import apply
 from ganchain.pipeline.pipeline import Pipeline
-from ganchain.stage import Stage
+from ganchain.stage import Scope, Stage
 from ganchain.stages.attributes import Attributes
 from ganchain.stages.makeup import Makeup
 from ganchain.stages.upscale import Upscale
@@ -24,7 +25,7 @@ from ganchain.tensors import Pixels, resize, to_faces, to_pixels
 class Tint(Stage):
     """Reddens; refuses batches with a very dark face, and remembers the sizes of the batches it saw."""
 
-    def __init__(self, scope: str = "face", refuses: bool = False) -> None:
+    def __init__(self, scope: Scope = "face", refuses: bool = False) -> None:
         super().__init__()
         self.scope, self.refuses, self.sizes = scope, refuses, list[int]()
 
@@ -65,15 +66,17 @@ def test_on_the_cpu_no_bit_depends_on_the_neighbours(photos: list[Pixels]) -> No
         assert (np.asarray(together[number].image) == np.asarray(other(photos[number]).image)).all()
 
 
-def test_one_bad_photo_costs_the_others_nothing(photos: list[Pixels]) -> None:
+def test_one_bad_photo_costs_the_others_nothing(photos: list[Pixels], caplog: pytest.LogCaptureFixture) -> None:
     dark = (photos[0] * 0.05).astype(np.uint8)
     broken = np.zeros((4, 4), np.uint8)
     detect = Pipeline([Tint()]).detector(photos[0])
-    pipeline = Pipeline([Tint(refuses=True)], batch=8, detector=lambda pixels: detect)  # type: ignore[arg-type]
+    pipeline = Pipeline([Tint(refuses=True)], batch=8, detector=lambda pixels: detect)
     results = pipeline.group([photos[0], dark, broken, photos[3]])
     assert [result.status for result in results] == ["ok", "failed", "failed", "ok"]
     assert isinstance(results[1].error, StageError) and "too dark" in str(results[1].error)
+    assert isinstance(results[1].error.__cause__, ValueError)
     assert "uint8 RGB" in str(results[2].error)
+    assert "stage tint failed on 3 photos at once; running them one by one" in caplog.text
     alone = Pipeline([Tint()], detector=pipeline.detector)(photos[3])
     assert (np.asarray(results[3].image) == np.asarray(alone.image)).all()
 
@@ -86,34 +89,41 @@ def test_steps_and_pictures_belong_to_their_photos(photos: list[Pixels]) -> None
     assert [len(result.pictures) for result in results] == [1, 2]
 
 
-@pytest.mark.parametrize("error", [MemoryError("full"), torch.OutOfMemoryError("full")])
+class Greedy(Stage):
+    """Doubles what it sees; runs out of memory at more than ``most`` faces."""
+
+    side = 32
+
+    def __init__(self, error: Exception, most: int = 2) -> None:
+        super().__init__()
+        self.error, self.most, self.sizes = error, most, list[int]()
+
+    def forward(self, faces: Tensor) -> Tensor:
+        self.sizes.append(len(faces))
+        if len(faces) > self.most:
+            raise self.error
+        return faces * 2
+
+
+def canvases(count: int) -> list[Canvas]:
+    """Canvases of 32 px, each of one grey of its own."""
+    matrix, framing = np.eye(2, 3), Stage.framing
+    faces = [torch.full((1, 3, 32, 32), value / 20) for value in range(count)]
+    return [Canvas(face, face.clone(), torch.zeros(1, 1, 32, 32), matrix, framing) for face in faces]
+
+
+FULL = [MemoryError("full"), torch.OutOfMemoryError("full"), RuntimeError(f"{apply.CPU_FULL}: full")]
+
+
+@pytest.mark.parametrize("error", FULL)
 def test_batches_are_halved_when_memory_runs_out(error: Exception) -> None:
-    sizes: list[int] = []
-
-    def run(batch: Tensor) -> Tensor:
-        sizes.append(len(batch))
-        if len(batch) > 2:
-            raise error
-        return batch * 2
-
-    faces = [torch.full((1, 3, 2, 2), float(value)) for value in range(7)]
-    answers = list(apply.batched(run, faces, torch.device("cpu"), 16))
-    assert sizes == [7, 4, 2, 2, 2, 1]
-    assert [float(answer.mean()) for answer in answers] == [0, 2, 4, 6, 8, 10, 12]
-    with pytest.raises(type(error)):
-        list(apply.batched(lambda batch: (_ for _ in ()).throw(error), faces, torch.device("cpu"), 4))
-
-
-def test_torch_s_own_word_for_a_full_memory_is_known() -> None:
-    class Hungry(Stage):
-        def forward(self, faces: Tensor) -> Tensor:
-            return torch.empty(2**60) if len(faces) > 1 else faces
-
-    with pytest.raises(MemoryError):
-        apply.checked(Hungry(), "hungry", torch.zeros(2, 3, 4, 4))
-    given = [torch.zeros(1, 3, 4, 4)] * 3
-    answers = apply.batched(lambda batch: apply.checked(Hungry(), "hungry", batch), given, torch.device("cpu"), 3)
-    assert len(list(answers)) == 3
+    stage = Greedy(error)
+    edited = apply.to_canvases(stage, canvases(7), torch.device("cpu"), 16)
+    assert stage.sizes == [7, 4, 2, 2, 2, 1]
+    middles = [float(canvas.after[0, 0, 16, 16]) for canvas in edited]
+    assert middles == pytest.approx([value / 10 for value in range(7)], abs=1e-6)
+    with pytest.raises((MemoryError, torch.OutOfMemoryError)):
+        apply.to_canvases(Greedy(error, most=0), canvases(3), torch.device("cpu"), 4)
 
 
 @pytest.mark.parametrize("enlargement", [1, 7])
@@ -126,7 +136,7 @@ def test_faces_of_one_side_whatever_the_photo_s(astronaut: Pixels, enlargement: 
     text = "stages:\n  - makeup: {strength: 0}\noutput: {write: faces, side: 128}\n"
     pipeline = Pipeline.from_chain(chains.parse(text, "chain", Path()))
     face = pipeline.detector(large)[0]
-    pipeline.detector = lambda pixels: [face]  # type: ignore[assignment]
+    pipeline.detector = lambda pixels: [face]
     (picture,) = pipeline((large + grain).clip(0, 255).astype(np.uint8)).pictures
     expected = Pipeline([Makeup(strength=0)], detector=pipeline.detector)(large).pictures[0]
     assert picture.shape == (128, 128, 3)

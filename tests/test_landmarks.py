@@ -12,7 +12,8 @@ from PIL import Image
 
 from ganchain.errors import WeightsError
 from ganchain.faces import dlib_models
-from ganchain.faces.align import Aligner, Detector, similarity
+from ganchain.faces.align import Aligner, similarity
+from ganchain.faces.detect import DlibDetector
 from ganchain.faces.dlib_models import (
     BUNDLED,
     CHIP_SIDE,
@@ -35,7 +36,7 @@ needs_teacher = pytest.mark.usefixtures("dlib_models")
 
 @pytest.fixture(scope="session")
 def box(astronaut: Pixels) -> Box:
-    return Detector()(astronaut)[0].box
+    return DlibDetector()(astronaut)[0].box
 
 
 def apart(a: np.ndarray, b: np.ndarray) -> float:
@@ -119,6 +120,7 @@ def test_without_the_extras_the_teachers_and_the_embedder_are_missing(
 
 
 @needs_teacher
+@pytest.mark.slow
 def test_recipe_learns_a_face_and_repeats_itself(
     astronaut: Pixels, box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ PACKAGE = Path(ganchain.__file__).parent
 
 # imports point upwards only; rooms of one line do not import each other
 ORDER = [
-    {"_version", "errors", "tensors", "framing"},
+    {"_version", "errors", "files", "tensors", "framing"},
     {"stage", "colour", "faces", "photos"},
     {"nets"},
     {"checkpoints"},
@@ -26,7 +26,7 @@ ORDER = [
     {"published"},
     {"stages"},
     {"pipeline"},
-    {"sheets", "batch", "train"},
+    {"sheets", "batch", "train", "testing"},
     {"evaluate", "bench", "web"},
     {"cli"},
     {"__main__"},
@@ -89,12 +89,14 @@ def test_setup_lists_every_package() -> None:
     assert (ROOT / "ganchain" / "stages").resolve() == ROOT / "stages"
 
 
+@pytest.mark.slow
 def test_no_stray_top_level_package() -> None:
     code = "import importlib.util as u; print([n for n in ('stages', 'weights', 'configs') if u.find_spec(n)])"
     done = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_help_does_not_import_torch() -> None:
     code = (
         "import sys; from click.testing import CliRunner; from ganchain.cli.main import main;"

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.makeup import REGIONS, Look, paint, read_look
-from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.align import Aligner
+from ganchain.faces.detect import DlibDetector
 from ganchain.framing import TIGHT
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stages.makeup import LOOKS, Makeup
@@ -22,7 +23,7 @@ from ganchain.tensors import Pixels
 
 @pytest.fixture(scope="module")
 def face(astronaut: Pixels) -> Tensor:
-    return Aligner(TIGHT).chip(astronaut, Detector()(astronaut)[0], 256)
+    return Aligner(TIGHT).chip(astronaut, DlibDetector()(astronaut)[0], 256)
 
 
 def change(face: Tensor, **options: object) -> dict[str, float]:

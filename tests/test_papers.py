@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader
 
 from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, PhotoError, WeightsError
-from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.align import Aligner
+from ganchain.faces.detect import DlibDetector
 from ganchain.framing import TIGHT
 from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.beautygan import GeneratorBranch
@@ -33,7 +34,7 @@ from ganchain.train.papers.cyclegan import CycleGAN, generator
 from ganchain.train.papers.features import DEVIATION, MEAN, VGG, FaceFeatures, perceptual_features
 from ganchain.train.papers.gan import GAN, Maxout
 from ganchain.train.papers.srgan import SRGAN, discriminator
-from ganchain.train.papers.srresnet import SRResNetMSE, learning
+from ganchain.train.papers.srresnet import SRResNetMSE, unfreeze_norm
 from ganchain.train.papers.stargan import StarGAN
 from ganchain.train.papers.unpaired import History, patch_gan
 from ganchain.train.training import Training
@@ -160,6 +161,7 @@ def mean(rows: list[dict[str, float]], name: str) -> float:
 
 
 @pytest.mark.parametrize("make", RECIPES, ids=named)
+@pytest.mark.slow
 def test_all_parameters_move_and_all_terms_are_finite(make: Make, data: Path) -> None:
     training, batch = begun(make, data)
     networks, rows = training.recipe.networks, list[dict[str, float]]()
@@ -178,6 +180,7 @@ def test_all_parameters_move_and_all_terms_are_finite(make: Make, data: Path) ->
 
 
 @pytest.mark.parametrize("make", RECIPES, ids=named)
+@pytest.mark.slow
 def test_half_the_precision_is_enough(make: Make, data: Path) -> None:
     full, half = (played(*begun(make, data, precision), 1)[0] for precision in ("32-true", "bf16-mixed"))
     for name, value in full.items():
@@ -185,6 +188,7 @@ def test_half_the_precision_is_enough(make: Make, data: Path) -> None:
 
 
 @pytest.mark.parametrize("make", RECIPES, ids=named)
+@pytest.mark.slow
 def test_a_player_changes_nobody_else(make: Make, data: Path) -> None:
     training, batch = begun(make, data)
     played(training, batch, 2)
@@ -199,6 +203,7 @@ def test_a_player_changes_nobody_else(make: Make, data: Path) -> None:
 
 
 @pytest.mark.parametrize("make", ADVERSARIES, ids=named)
+@pytest.mark.slow
 def test_the_adversaries_answer_each_other(make: Make, data: Path) -> None:
     """Alone, the discriminator learns to tell; then, alone, the generator learns to be taken for real."""
     training, batch = begun(make, data)
@@ -228,6 +233,7 @@ def test_the_adversaries_answer_each_other(make: Make, data: Path) -> None:
         (srgan, 60, {"generator/content": 0.3}),
     ],
 )
+@pytest.mark.slow
 def test_a_few_pictures_are_learned_by_heart(make: Make, steps: int, terms: Mapping[str, float], data: Path) -> None:
     training, batch = begun(make, data)
     rows = played(training, batch, steps)
@@ -235,6 +241,7 @@ def test_a_few_pictures_are_learned_by_heart(make: Make, steps: int, terms: Mapp
         assert mean(rows[-6:], name) < left * mean(rows[:3], name), (name, mean(rows[:3], name), mean(rows[-6:], name))
 
 
+@pytest.mark.slow
 def test_the_gan_learns_colours_and_how_they_vary(data: Path) -> None:
     training, batch = begun(gan, data)
     recipe = training.recipe
@@ -261,6 +268,7 @@ def test_figures_and_samples(make: Make, data: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [cyclegan, srgan], ids=named)
+@pytest.mark.slow
 def test_a_checkpoint_holds_all_that_matters(make: Make, data: Path, tmp_path: Path) -> None:
     """The history of made pictures and batch statistics included."""
     straight, batch = begun(make, data)
@@ -271,6 +279,7 @@ def test_a_checkpoint_holds_all_that_matters(make: Make, data: Path, tmp_path: P
     assert played(straight, batch, 2) == played(resumed, batch, 2)
 
 
+@pytest.mark.slow
 def test_what_is_exported_loads_as_the_stages_networks(data: Path, tmp_path: Path) -> None:
     for make, network in ((stargan, StarGANNet), (beautygan, GeneratorBranch), (srresnet, SRResNet), (srgan, SRResNet)):
         training, batch = begun(make, data)
@@ -424,7 +433,7 @@ def test_stargan_reads_celeba_and_tables(data: Path, tmp_path: Path) -> None:
 
 
 def test_beautygan_finds_the_regions_of_a_face(astronaut: Pixels) -> None:
-    face = Aligner(TIGHT).chip(astronaut, Detector()(astronaut)[0], 256)
+    face = Aligner(TIGHT).chip(astronaut, DlibDetector()(astronaut)[0], 256)
     recipe = BeautyGAN(Path(), width=4, repeats=1, judges=4)
     shares = {name: float(where.float().mean()) for name, where in recipe.items(face).items()}
     assert 0.005 < shares["lips"] < 0.08 and 0.002 < shares["lids"] < 0.08 and 0.2 < shares["face"] < 0.8
@@ -442,7 +451,7 @@ def test_beautygan_finds_the_regions_of_a_face(astronaut: Pixels) -> None:
 
 def test_normalisation_learns_as_batches_and_serves_as_stored() -> None:
     torch.manual_seed(0)
-    small, net = torch.rand(4, 3, 8, 8), learning(SRResNet(4, 1, 4))
+    small, net = torch.rand(4, 3, 8, 8), unfreeze_norm(SRResNet(4, 1, 4))
     with torch.no_grad():
         net(small)
     assert all(float(value.sum()) == 0 for name, value in net.state_dict().items() if name.endswith("running_mean"))
@@ -455,6 +464,7 @@ def test_normalisation_learns_as_batches_and_serves_as_stored() -> None:
         assert torch.equal(net.eval()(small), stored(small))
 
 
+@pytest.mark.slow
 def test_srgan_starts_where_srresnet_ended(data: Path, tmp_path: Path) -> None:
     training, batch = begun(srresnet, data)
     played(training, batch, 3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,15 @@ from torch import Tensor
 
 import ganchain
 from ganchain.errors import ChainError, PhotoError, StageError
-from ganchain.faces.align import Aligner, Detector
+from ganchain.faces.align import Aligner
+from ganchain.faces.detect import DlibDetector
 from ganchain.framing import HEAD, TIGHT, Framing
 from ganchain.photos import images
 from ganchain.pipeline.pipeline import Pipeline
-from ganchain.stage import Stage
+from ganchain.stage import Scope, Stage
 from ganchain.tensors import Pixels
+
+PACKAGE = Path(ganchain.__file__).parent
 
 
 class Same(Stage):
@@ -45,10 +50,10 @@ class Flat(Stage):
     """Paints its window in one colour."""
 
     framing = HEAD
-    restyles = True
+    effect = "replace"
     scale = 2
 
-    def __init__(self, colour: tuple[float, float, float] = (1.0, -1.0, -1.0), scope: str = "face") -> None:
+    def __init__(self, colour: tuple[float, float, float] = (1.0, -1.0, -1.0), scope: Scope = "face") -> None:
         super().__init__()
         self.colour, self.scope = colour, scope
 
@@ -61,10 +66,10 @@ class Double(Stage):
     """Enlarges by repetition, which moves nothing."""
 
     side = None
-    enlarges = True
+    effect = "enlarge"
     scale = 2
 
-    def __init__(self, scope: str = "photo") -> None:
+    def __init__(self, scope: Scope = "photo") -> None:
         super().__init__()
         self.scope = scope
 
@@ -84,12 +89,12 @@ class Broken(Stage):
             return faces * float("nan")
         if self.how == "type":
             return "faces"  # type: ignore[return-value]
-        raise RuntimeError("no such thing")
+        raise KeyError("no such thing")
 
 
 def window_of(pixels: Pixels, framing: Framing, grow: float = 1.0) -> np.ndarray:
     """Mask of the photo's px inside the face's window."""
-    face = Detector()(pixels)[0]
+    face = DlibDetector()(pixels)[0]
     canvas = Aligner(framing).canvas(pixels, face)
     corners = (np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) - 0.5) * grow * canvas.side + canvas.side / 2 - 0.5
     quad = corners @ canvas.matrix[:, :2].T + canvas.matrix[:, 2]
@@ -125,7 +130,7 @@ def test_red_stays_red(astronaut: Pixels, name: str) -> None:
     channel = ["red", "green", "blue"].index(name)
     colour = tuple(1.0 if c == channel else -1.0 for c in range(3))
     edited = np.asarray(Pipeline([Flat(colour)])(astronaut).image)  # type: ignore[arg-type]
-    x, y = Detector()(astronaut)[0].landmarks.mean(axis=0).round().astype(int)
+    x, y = DlibDetector()(astronaut)[0].landmarks.mean(axis=0).round().astype(int)
     assert edited[y, x].tolist() == [255 if c == channel else 0 for c in range(3)]
 
 
@@ -143,7 +148,7 @@ class Poster(Stage):
     """Five levels a channel: a crude restyling."""
 
     framing = HEAD
-    restyles = True
+    effect = "replace"
 
     def forward(self, faces: Tensor) -> Tensor:
         return (faces * 2).round() / 2
@@ -168,7 +173,7 @@ def test_seam_figure_sees_a_hard_edge(astronaut: Pixels) -> None:
 
 def test_a_large_face_keeps_its_detail(large_face: Pixels) -> None:
     """A stage at 256 px must not blur a face of 1,000 px."""
-    assert Detector()(large_face)[0].size > 1000
+    assert DlibDetector()(large_face)[0].size > 1000
     edited = np.asarray(Pipeline([Lighter(0.1)])(large_face).image)
     inner = window_of(large_face, TIGHT, grow=0.7) & (large_face.max(axis=2) < 235)
 
@@ -185,7 +190,7 @@ def test_enlarging_scales_photo_alpha_and_later_faces(astronaut: Pixels) -> None
     result = Pipeline([Double(), Flat()])(image)
     assert result.image.size == (1024, 1024) and result.image.mode == "RGBA"
     assert np.asarray(result.image)[:190, :, 3].max() == 0
-    x, y = ((Detector()(astronaut)[0].landmarks.mean(axis=0) + 0.5) * 2 - 0.5).round().astype(int)
+    x, y = ((DlibDetector()(astronaut)[0].landmarks.mean(axis=0) + 0.5) * 2 - 0.5).round().astype(int)
     assert np.asarray(result.image)[y, x, :3].tolist() == [255, 0, 0]
     outside = ~window_of(astronaut, HEAD, grow=1.1)
     doubled = astronaut.repeat(2, 0).repeat(2, 1)
@@ -265,6 +270,71 @@ def test_run_never_raises_and_goes_on(photo_file: Path, tmp_path: Path) -> None:
 def test_a_stage_that_breaks_its_contract_is_named(astronaut: Pixels, how: str, said: str) -> None:
     with pytest.raises(StageError, match=f"'broken'.*{said}"):
         Pipeline([Broken(how)])(astronaut)
+
+
+def test_a_stage_s_own_exception_is_kept(astronaut: Pixels) -> None:
+    with pytest.raises(
+        StageError, match=r"stage 'broken' failed on a batch of shape .*: KeyError: 'no such thing'"
+    ) as told:
+        Pipeline([Broken("raise")])(astronaut)
+    assert isinstance(told.value.__cause__, KeyError) and told.value.stage == "broken"
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "reason"),
+    [
+        ("scope", "faces", "its scope is 'faces'; it must be one of 'face', 'photo'"),
+        ("effect", "paint", "its effect is 'paint'; it must be one of 'change', 'replace', 'enlarge'"),
+        ("scale", 2, "effect 'change' and scale 2 do not go together"),
+        ("scale", 0, "its scale is 0"),
+        ("effect", "enlarge", "effect 'enlarge' and scale 1 do not go together"),
+        ("multiple", 100, "its side, 256 px, is no multiple of 100 px"),
+        ("framing", "tight", "its framing is 'tight'"),
+        ("strength", 2, "its strength is 2; it must be a number from 0 to 1"),
+    ],
+)
+def test_attributes_that_make_no_sense_are_refused(attribute: str, value: Any, reason: str) -> None:
+    stage = Same()
+    setattr(stage, attribute, value)
+    with pytest.raises(ChainError, match=f"^same: {re.escape(reason)}"):
+        Pipeline([stage])
+
+
+def test_a_stage_without_forward_is_refused() -> None:
+    class Empty(Stage): ...
+
+    with pytest.raises(ChainError, match=r"empty: the class Empty defines no forward\(faces\)"):
+        Pipeline([Empty()])
+
+
+def test_few_frames_stand_between_the_pipeline_and_a_stage(astronaut: Pixels) -> None:
+    """A traceback of a plug-in is short: group, run, to_canvases, run."""
+    frames: list[str] = []
+
+    class Seen(Stage):
+        def forward(self, faces: Tensor) -> Tensor:
+            own = [frame for frame in inspect.stack() if Path(frame.filename).is_relative_to(PACKAGE)]
+            frames.extend(frame.function for frame in own)
+            return faces
+
+    Pipeline([Seen()])(astronaut)
+    assert frames == ["run", "to_canvases", "run", "group", "__call__"]
+
+
+def test_names_are_numbered_by_place() -> None:
+    class OilPaint(Same): ...
+
+    pipeline = Pipeline([OilPaint(), Same(), OilPaint()])
+    assert pipeline.names == ["oil_paint", "same", "oil_paint-2"]
+
+
+def test_a_delegate_runs_under_the_name_of_its_stage(astronaut: Pixels) -> None:
+    stage = Same()
+    stage.delegate, stage.weights = Broken("nan"), ("upscale",)
+    pipeline = Pipeline([stage])
+    assert pipeline.stages == [stage.delegate] and stage.delegate.weights == ("upscale",)
+    with pytest.raises(StageError, match="stage 'same' returned values that are not finite"):
+        pipeline(astronaut)
 
 
 def test_strength_zero_skips_the_stage(astronaut: Pixels) -> None:

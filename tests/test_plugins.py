@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
 from ganchain.tensors import Pixels
+
+pytestmark = pytest.mark.slow
 
 MODULE = '''
 """Grey: the face loses its colour."""
@@ -36,7 +41,44 @@ class Grey(Stage):
     def forward(self, faces: Tensor) -> Tensor:
         grey = faces.mean(dim=1, keepdim=True)
         return faces + (grey - faces) * self.strength
+
+
+class GaussianThing(Grey):
+    """Take the colour out, under the name of an entry point.
+
+    Options:
+        strength: how much of it.
+    """
+
+
+class Raises(Grey):
+    """Break while it runs.
+
+    Options:
+        strength: how much of it.
+    """
+
+    def forward(self, faces: Tensor) -> Tensor:
+        return {}["x"]
+
+
+class Senseless(Grey):
+    """Have attributes that do not go together.
+
+    Options:
+        strength: how much of it.
+    """
+
+    scale = 2
 '''
+
+ENTRY_POINTS = """[ganchain.stages]
+grey = colourless:Grey
+wrong = colourless:Field
+my-blur = colourless:GaussianThing
+raises = colourless:Raises
+senseless = colourless:Senseless
+"""
 
 
 @pytest.fixture
@@ -47,14 +89,15 @@ def package(tmp_path: Path) -> Path:
     info.mkdir(parents=True)
     (site / "colourless.py").write_text(MODULE)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colourless\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[ganchain.stages]\ngrey = colourless:Grey\nwrong = colourless:Field\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
     return site
 
 
 def ganchain(package: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     code = f"import sys; sys.path.insert(0, {str(package)!r}); from ganchain.cli.main import main; main()"
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=package)
+    environment = {**os.environ, "PYTHONPATH": f"{package}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=package, env=environment)
 
 
 def test_it_runs_by_its_name_next_to_the_built_in_ones(package: Path, photo_file: Path, astronaut: Pixels) -> None:
@@ -80,3 +123,63 @@ def test_it_is_listed_explained_and_checked_like_them(package: Path) -> None:
 def test_an_entry_point_that_is_no_stage_is_named(package: Path) -> None:
     done = ganchain(package, "stages", "wrong")
     assert done.returncode == 2 and "no ganchain.stage.Stage" in done.stderr
+
+
+def test_it_is_called_by_its_entry_point_s_name(package: Path, photo_file: Path) -> None:
+    (package / "chain.yaml").write_text("stages: [my-blur, my-blur: {strength: 0.5}]\n")
+    steps = package / "steps"
+    done = ganchain(package, "run", "chain.yaml", photo_file, "-o", "out.png", "--save-stages", steps)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in steps.iterdir()) == ["astronaut-1-my-blur.png", "astronaut-2-my-blur-2.png"]
+    shown = ganchain(package, "show", "out.png").stdout
+    assert "my-blur → my-blur-2" in shown and "gaussian" not in shown.lower()
+
+
+def test_it_keeps_the_contract(package: Path) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(package)!r}); import colourless;"
+        "from ganchain.testing import check_stage;"
+        "print(check_stage(colourless.Grey).name, check_stage(colourless.GaussianThing, strength=0.5).name);"
+        "check_stage(colourless.Senseless)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "grey my-blur\n", done.stderr
+    assert "senseless: effect 'change' and scale 2 do not go together" in done.stderr
+
+
+def test_what_makes_no_sense_is_refused_before_any_photo_is_read(package: Path) -> None:
+    (package / "chain.yaml").write_text("stages:\n  - grey\n  - senseless\n")
+    done = ganchain(package, "run", "chain.yaml", "there-is-no-such-photo.png")
+    assert done.returncode == 2
+    assert "chain.yaml:3: senseless: effect 'change' and scale 2 do not go together" in done.stderr
+    assert "no-such-photo" not in done.stderr and "Traceback" not in done.stderr
+
+
+def test_what_it_raises_is_named_with_type_and_traceback_by_run_and_batch(package: Path, photo_file: Path) -> None:
+    (package / "chain.yaml").write_text("stages:\n  - raises\n")
+    reason = "chain.yaml:2: stage 'raises' failed on a batch of shape (1, 3, 256, 256): KeyError: 'x'"
+    done = ganchain(package, "run", "chain.yaml", photo_file, "-o", "out.png")
+    assert done.returncode == 1
+    assert f"{photo_file}: failed: {reason}\nTraceback" in done.stderr
+    assert 'colourless.py", line' in done.stderr and done.stderr.count("Traceback") == 2  # the cause, then the error
+    ganchain(package, "batch", "chain.yaml", photo_file, "-o", "out", "--workers", "1")
+    record = json.loads((package / "out" / "ganchain-batch.jsonl").read_text())
+    assert record["status"] == "failed" and record["error"] == reason
+    assert "Traceback" in record["traceback"] and 'colourless.py", line' in record["traceback"]
+
+
+def test_what_it_raises_is_a_plain_sentence_to_visitors_and_a_traceback_in_the_log(
+    package: Path, astronaut: Pixels, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tests.test_web import Limits, Server, png
+
+    monkeypatch.syspath_prepend(package)
+    with Server(Limits()) as server, httpx.Client(base_url=server.address, timeout=60) as client:
+        photo = {"photo": ("a.png", png(astronaut))}
+        answer = client.post("/run", data={"chain": "stages: [raises]"}, files=photo)
+    sys.modules.pop("colourless")
+    assert answer.status_code == 422
+    assert answer.json()["error"] == (
+        "the stage 'raises' failed: an error of its own, not of the photo; the server's log says more"
+    )
+    assert "KeyError: 'x'" in caplog.text and "Traceback" in caplog.text and "raises" in caplog.text

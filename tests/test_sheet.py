@@ -16,10 +16,10 @@ from PIL import Image
 
 from ganchain.cli.main import main
 from ganchain.errors import PhotoError
-from ganchain.faces.align import Detector
-from ganchain.faces.face import Photo
+from ganchain.faces.detect import DlibDetector
 from ganchain.photos import images
 from ganchain.photos.marks import Provenance
+from ganchain.photos.photo import Photo
 from ganchain.sheets import html, people, sheet, text
 from ganchain.sheets.people import Pages, Row, Window
 from ganchain.tensors import Pixels
@@ -131,7 +131,7 @@ def test_rims_and_labels_stand_apart(astronaut: Pixels) -> None:
 
 
 def test_a_window_lies_in_its_photo_and_shows_the_same_when_it_is_enlarged(astronaut: Pixels) -> None:
-    face = Detector()(astronaut)[0]
+    face = DlibDetector()(astronaut)[0]
     window = Window.head(face, (512, 512))
     left, top, right, bottom = face.box
     assert window.left < left < right < window.left + window.width
@@ -145,7 +145,7 @@ def test_a_window_lies_in_its_photo_and_shows_the_same_when_it_is_enlarged(astro
 
 def test_a_face_at_the_edge_is_neither_stretched_nor_mirrored(astronaut: Pixels) -> None:
     cut = np.ascontiguousarray(astronaut[:, 190:])
-    face = Detector()(astronaut)[0]
+    face = DlibDetector()(astronaut)[0]
     moved = replace(face, landmarks=face.landmarks - [190, 0], box=(0.0, 0.0, 1.0, 1.0))
     window = Window.head(moved, (322, 512))
     assert window.left == 0
@@ -252,7 +252,7 @@ def test_run_draws_a_row_a_face(
     assert captions == ["photo", "attributes: hair black", "upscale: factor 2"] * 2 + ["photo"]
 
     photo = images.read(photos / "a-two.png")
-    window = Window.head(Detector()(photo.pixels)[0], photo.size)
+    window = Window.head(DlibDetector()(photo.pixels)[0], photo.size)
     files = ("photos/a-two.png", "steps/a-two-1-attributes.png", "out/a-two-two.png")
     for picture, file in zip(pictures[:3], files, strict=True):
         expected = window.shown(images.read(file), people.PAGE_SIDE).astype(int)
@@ -268,7 +268,7 @@ def test_run_draws_pictures_by_their_suffix(photo_file: Path, tmp_path: Path, mo
         with Image.open(name) as image:
             assert image.format == kind
             assert image.width > 3 * people.SIDE > image.height
-        said = Provenance.of(images.header(Path(name))[2])
+        said = Provenance.of(images.header(Path(name)).xmp)
         assert said.marked and said.chain == "rose"
     done = CliRunner().invoke(main, ["run", "rose.yaml", str(photo_file), "--sheet", str(photo_file)])
     assert done.exit_code == 2

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from ganchain.checkpoints import foreign
 from ganchain.errors import WeightsError
-from ganchain.faces.face import Photo
 from ganchain.nets import spandrel as network
 from ganchain.nets.spandrel import SpandrelModel, _import_spandrel
 from ganchain.nets.upscaler import Upscaler
+from ganchain.photos.photo import Photo
 from ganchain.pipeline import apply
 from ganchain.published.spandrel import FFHQ, Spandrel
 from ganchain.tensors import Pixels, resize, to_faces
@@ -124,7 +124,12 @@ def test_answers_as_the_architecture(
     wanted = expected(original, faces)
     assert (stage(faces) - wanted).abs().max() <= 1e-6
     assert wanted.shape[2:] == (37 * scale, 53 * scale) and wanted.std() > 0.1
-    assert (stage.scale, stage.enlarges, stage.side, stage.scope) == (scale, scale > 1, None, "face")
+    assert (stage.scale, stage.effect, stage.side, stage.scope) == (
+        scale,
+        "enlarge" if scale > 1 else "change",
+        None,
+        "face",
+    )
 
 
 def test_wrappers_are_taken_in_the_order_of_the_field(tmp_path: Path) -> None:
@@ -180,7 +185,7 @@ def test_factor_must_be_the_network_s() -> None:
 def test_whole_photos(upscale: int, side: int, landscape: Pixels) -> None:
     net = compact(upscale)
     photo = Photo(landscape[:, 50:350].copy(), None)
-    edited, _ = apply.whole(Spandrel(net.state_dict()), "upscale", photo, [], torch.device("cpu"))
+    edited, _ = apply.to_photo(Spandrel(net.state_dict()), photo, [], torch.device("cpu"))
     assert edited.pixels.shape == (side, side, 3)
     wanted = expected(net, to_faces(photo.pixels))
     assert (to_faces(edited.pixels) - wanted).abs().max() < 0.02
@@ -191,7 +196,7 @@ def test_face_restoration_works_on_aligned_faces_only() -> None:
     with pytest.raises(ValueError, match="scope: 'photo' is not served"):
         Spandrel(net.state_dict(), scope="photo")
     stage = Spandrel(net.state_dict())
-    assert (stage.scope, stage.side, stage.scale, stage.enlarges, stage.restyles) == ("face", 512, 1, False, False)
+    assert (stage.scope, stage.side, stage.scale, stage.effect) == ("face", 512, 1, "change")
     assert stage.framing == FFHQ
     faces = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     wanted = torch.cat(
@@ -263,6 +268,7 @@ def test_with_a_torchvision_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -
         Spandrel({})
 
 
+@pytest.mark.slow
 def test_import_after_a_failed_import() -> None:
     code = (
         "try:\n    import spandrel\nexcept RuntimeError as error:\n    print(error)\n"

@@ -29,6 +29,7 @@ from tests.bundles import with_training, write_bundle  # noqa: E402
 from tests.formula import published  # noqa: E402
 
 GOLDEN = Path(os.environ.get("GANCHAIN_GOLDEN", Path(__file__).parent.parent.parent / "shared" / "golden"))
+pytestmark = pytest.mark.tensorflow
 v1: Any = tf.compat.v1
 
 

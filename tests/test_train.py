@@ -26,7 +26,7 @@ from ganchain.nets.unet import UNet
 from ganchain.nets.upscaler import Upscaler
 from ganchain.train import recipes
 from ganchain.train.data import samples
-from ganchain.train.depthwise import quick
+from ganchain.train.depthwise import use_fast_depthwise
 from ganchain.train.loop import train
 from ganchain.train.order import Order, Seeded
 from ganchain.train.recipe import Recipe
@@ -73,6 +73,7 @@ def negative(steps: int) -> Negative:
     return Negative(steps)
 
 
+@pytest.mark.slow
 def test_the_loop_learns_moves_every_parameter_and_leaves_its_files(tmp_path: Path) -> None:
     recipe = negative(200)
     before = {name: p.clone() for net in recipe.networks.values() for name, p in net.named_parameters()}
@@ -142,6 +143,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 @pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.slow
 def test_a_resumed_run_gives_the_numbers_of_one_that_was_not_stopped(every: int, tmp_path: Path) -> None:
     train(restless(), tmp_path / "straight", every=every, threads=1)
     with pytest.raises(KeyboardInterrupt):
@@ -155,6 +157,7 @@ def test_a_resumed_run_gives_the_numbers_of_one_that_was_not_stopped(every: int,
     assert train(restless(), tmp_path / "stopped", threads=1, resume=True) == {}  # it was finished
 
 
+@pytest.mark.slow
 def test_what_is_drawn_depends_on_neither_workers_nor_processes() -> None:
     inline, forked = (
         DataLoader(Seeded(Restlessly(), 5), batch_sampler=Order(7, 4, 5), num_workers=workers) for workers in (0, 2)
@@ -170,6 +173,7 @@ def test_what_is_drawn_depends_on_neither_workers_nor_processes() -> None:
     assert whole == halves[0] + halves[1] == places[12:16]
 
 
+@pytest.mark.slow
 def test_resuming_asks_for_a_checkpoint_of_the_same_networks_and_nothing_is_lost(tmp_path: Path) -> None:
     with pytest.raises(ChainError, match="nothing to resume"):
         train(negative(2), tmp_path, threads=1, resume=True)
@@ -186,6 +190,7 @@ def test_resuming_asks_for_a_checkpoint_of_the_same_networks_and_nothing_is_lost
         train(negative(2), tmp_path / "gpu", device="cuda", devices=99)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint(tmp_path: Path) -> None:
     recipe = negative(4)
     good = recipe.losses
@@ -207,13 +212,13 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_train import negative
 from ganchain.train.loop import train
-from ganchain.train.order import Order, Seeded
 recipe = negative(5)
 recipe.batch = 2
 train(recipe, Path(sys.argv[2]), every=5, threads=1, devices=2, precision="32-true")
 """
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns_from_both_their_batches(tmp_path: Path) -> None:
     script = tmp_path / "two.py"
     script.write_text(TWO_PROCESSES)
@@ -226,6 +231,7 @@ def test_two_processes_learn_what_one_learns_from_both_their_batches(tmp_path: P
         torch.testing.assert_close(two[key], one[key], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     for name in ("a", "b"):
         train(negative(10), tmp_path / name, every=10, threads=1)
@@ -253,6 +259,7 @@ def drawn(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 def test_the_upscaler_beats_bicubic_on_drawn_discs(drawn: Path, tmp_path: Path) -> None:
     recipe = recipes.build("upscale", drawn, ["steps=500", "batch=8", "crop=24", "width=16", "depth=2", "rate=0.004"])
     assert isinstance(recipe, Upscale)
@@ -309,7 +316,7 @@ def test_figures() -> None:
 def test_quick_depthwise_convolutions_have_the_same_gradients(padding: Any) -> None:
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Conv2d(6, 6, 5, padding=2, groups=6, padding_mode=padding)).double()
-    fast = quick(copy.deepcopy(plain))
+    fast = use_fast_depthwise(copy.deepcopy(plain))
     picture = torch.randn(2, 6, 9, 11, dtype=torch.double)
     gradients = []
     for net in (plain, fast):
@@ -323,6 +330,7 @@ def test_quick_depthwise_convolutions_have_the_same_gradients(padding: Any) -> N
 
 @pytest.mark.usefixtures("dlib_models")
 @pytest.mark.parametrize("name", recipes.BUNDLED)
+@pytest.mark.slow
 def test_every_recipe_runs(name: str, heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Teacher, pairs, losses, figures, samples and export, for two steps."""
     monkeypatch.chdir(tmp_path)  # caches lie in the current folder

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import stat
+import sys
 import threading
 import time
 import zipfile
@@ -31,8 +32,9 @@ uvicorn = pytest.importorskip("uvicorn", reason="the extra web is not installed"
 from ganchain.web import submitted  # noqa: E402
 from ganchain.web.app import PAGE, app  # noqa: E402
 from ganchain.web.jobs import Ended, Job, Queue  # noqa: E402
+from ganchain.web.limits import Limits  # noqa: E402
 from ganchain.web.server import listen  # noqa: E402
-from ganchain.web.uploads import PREFIX, Busy, Limits, Uploads, file_name  # noqa: E402
+from ganchain.web.uploads import PREFIX, Busy, Uploads, file_name  # noqa: E402
 
 ROSE = "stages:\n  - makeup: {look: rose}\n"
 
@@ -216,7 +218,7 @@ def test_no_face_is_said_and_the_photo_comes_back(ask: Any) -> None:
         ("stages: [makeup: {look: 2026-13-41}]", "not valid YAML"),
         ("stages: !!set {makeup}", "only words, numbers"),
         ("? [a, b]\n: c\nstages: [makeup]", "keys are words"),
-        ("stages: " + "[" * 3000, "not valid YAML"),
+        ("stages: " + "[" * sys.getrecursionlimit(), "not valid YAML"),
         ("stages: [makeup: {strength: " + "9" * 5000 + "}]", "not valid YAML"),
         ("stages: 3", "a list of stages"),
     ],
@@ -405,6 +407,13 @@ def test_what_is_cancelled_or_too_long_ends_at_the_next_network(tmp_path: Path) 
     until(unwanted.ended.done)
     assert not unwanted.folder.exists()
     queue.close()
+
+
+def test_limits_stand_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Limits] = []
+    monkeypatch.setattr("ganchain.web.server.serve", lambda host, port, limits, **_: given.append(limits))
+    assert CliRunner().invoke(main, ["serve"]).exit_code == 0
+    assert given == [Limits()]
 
 
 def test_time_is_kept_within_a_chain(ask: Any, server: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

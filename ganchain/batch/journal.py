@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
-from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self
 
+from ganchain import files
 from ganchain.errors import GanchainError, PhotoError
 
 Status = Literal["ok", "no_face", "skipped", "failed"]
 NAME = "ganchain-batch.jsonl"
+MARK = "batch-"  # unfinished files of a batch are called .batch-HEX.part
 
 
 @dataclass
@@ -35,8 +36,8 @@ class Record:
         size: width, height in px of the photo as it was read.
         seconds: by step.
         engines: how each stage's networks ran.
-        error: why it failed; of a bug with its type, and with the stage.
-        traceback: of a bug of ganchain's or of a plug-in's.
+        error: why it failed.
+        traceback: where, if it failed for a bug of ganchain's or of a plug-in's.
         tries: how often it was tried, over all runs.
     """
 
@@ -158,19 +159,14 @@ class Journal:
 
     def compact(self) -> None:
         """One line an output, the newest; the file is replaced whole or not at all. Not while it is open."""
-        part = self.path.with_name(f".{self.path.name}.part")
-        try:
+        if not self.path.exists():  # nor must its folder be made anew
+            return
+        with suppress(OSError, GanchainError):  # the longer record is as good
             newest = {(record.chain, record.target): number for number, (record, _) in enumerate(_records(self.path))}
-            with part.open("wb") as file:
+            with files.replaced(self.path, MARK) as file:
                 for number, (record, line) in enumerate(_records(self.path)):
                     if newest[record.chain, record.target] == number:
                         file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self.path)
-        except (OSError, GanchainError):  # the longer record is as good
-            with suppress(OSError):
-                part.unlink()
 
 
 def _records(path: Path) -> Iterator[tuple[Record, bytes]]:
@@ -201,17 +197,3 @@ def _whole_lines(path: Path) -> int:
                 return start + last + 1
             end = start
     return 0
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    found = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
-
-
-def combined(parts: Iterable[str]) -> str:
-    """One SHA-256 of several texts."""
-    return sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()

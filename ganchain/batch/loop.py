@@ -16,12 +16,12 @@ from types import FrameType
 from ganchain._version import VERSION
 from ganchain.batch import memory
 from ganchain.batch.cluster import Cluster
-from ganchain.batch.journal import Journal, Record
-from ganchain.batch.plan import Item
+from ganchain.batch.journal import MARK, Journal, Record
 from ganchain.batch.pool import Lost, Pool
 from ganchain.batch.summary import Summary
-from ganchain.batch.worker import LOCK, MARK, Outcome
+from ganchain.batch.worker import LOCK, Outcome
 from ganchain.errors import GanchainError
+from ganchain.photos.find import Item
 
 PULSE = 0.25  # seconds between looks at signals and time limits
 PROBE = 1 << 20  # bytes that the output folder must still take for a batch to go on
@@ -117,9 +117,9 @@ class Loop:
             else:
                 self.aside.append(item)
 
-    def failed(self, item: Item, reason: str, traceback: str = "") -> None:
+    def failed(self, item: Item, reason: str, traceback: str | None = None) -> None:
         record = Record(item.input, str(item.source), self.chain, "failed", item.target, error=reason, version=VERSION)
-        record.traceback = traceback or None
+        record.traceback = traceback
         record.tries = 0 if self.lost[item.input] else 1  # those are counted
         self.ended(record)
 

@@ -50,10 +50,10 @@ def needed(width: int, height: int, stages: Sequence[Stage], *, faces: bool = Tr
     scale = 1
     for stage in stages:
         if stage.scope == "photo":
-            scale *= stage.scale if stage.enlarges else 1
-            tiles = width * scale * tiling.TILE * stage.scale * STRIP if stage.enlarges else 0
-            at_once += [pixels * scale**2 * ENLARGED + tiles if stage.enlarges else pixels * scale**2 * COPY]
-        elif faces and stage.enlarges:
+            scale *= stage.scale if stage.effect == "enlarge" else 1
+            tiles = width * scale * tiling.TILE * stage.scale * STRIP if stage.effect == "enlarge" else 0
+            at_once += [pixels * scale**2 * ENLARGED + tiles if stage.effect == "enlarge" else pixels * scale**2 * COPY]
+        elif faces and stage.effect == "enlarge":
             at_once.append(pixels * FACE_SHARE * stage.scale**2 * FACE_ENLARGED)
         elif faces:
             at_once.append(pixels * scale**2 * CANVASES)

@@ -35,15 +35,10 @@ class Work(Protocol):
 
 @dataclass(frozen=True)
 class Lost:
-    """A group without an answer, and why: its worker died, took too long or failed (then with a ``traceback``)."""
+    """A group without an answer, and why: its worker died, took too long or failed (then with the traceback)."""
 
     reason: str
-    traceback: str = field(default="", compare=False)
-
-    @classmethod
-    def to(cls, error: Exception) -> Self:
-        """The group that a bug cost."""
-        return cls(text_of(error), traceback_of(error))
+    traceback: str | None = None
 
 
 Answer = tuple[list[Any], list[Any] | Lost]
@@ -236,8 +231,12 @@ def _begun(work: Work, items: list[Any]) -> Callable[[], list[Any] | Lost]:
     try:
         return work.begin(items)
     except Exception as error:  # a bug: it costs this group, not the batch
-        lost = Lost.to(error)
-        return lambda: lost
+        bug = error
+
+        def failing() -> list[Any]:
+            raise bug
+
+        return failing
 
 
 def _answer(answers: Connection, begun: queue.SimpleQueue[Callable[[], list[Any] | Lost] | None]) -> None:
@@ -245,7 +244,7 @@ def _answer(answers: Connection, begun: queue.SimpleQueue[Callable[[], list[Any]
         try:
             answer = rest()
         except Exception as error:
-            answer = Lost.to(error)
+            answer = Lost(text_of(error), traceback_of(error) or None)
         answers.send(answer)
 
 

@@ -15,21 +15,22 @@ import psutil
 import torch
 from filelock import FileLock, Timeout
 
-from ganchain import chains
-from ganchain.batch import journal, memory
+from ganchain import chains, files
+from ganchain.batch import memory
 from ganchain.batch.cluster import Cluster
-from ganchain.batch.journal import Journal, Record
-from ganchain.batch.key import chain_key, photo_key
+from ganchain.batch.journal import MARK, Journal, Record
 from ganchain.batch.loop import Loop, OnRecord
-from ganchain.batch.names import Names
 from ganchain.batch.options import Options
-from ganchain.batch.plan import Globs, Inputs, Item, find
 from ganchain.batch.pool import Pool
 from ganchain.batch.summary import Summary
-from ganchain.batch.worker import LOCK, MARK, Settings, Worker
+from ganchain.batch.worker import LOCK, Settings, Worker
 from ganchain.chains import Chain
+from ganchain.chains.digest import chain_key, photo_key
 from ganchain.errors import PhotoError
 from ganchain.photos import images
+from ganchain.photos.find import Globs, Inputs, Item, find
+from ganchain.pipeline.names import Names
+from ganchain.pipeline.outputs import names_of
 from ganchain.pipeline.pipeline import Pipeline
 
 PART = re.compile(rf"\.{MARK}[0-9a-f]{{32}}\.part")
@@ -63,8 +64,7 @@ def plan(chain: str | Path | Chain, inputs: Sequence[Path], out: Path, record: J
         GanchainError: the chain, an input, a glob or the name is wrong, or there are no photos.
     """
     described = chain if isinstance(chain, Chain) else chains.load(chain)
-    suffix = images.suffix_of(described.output.format)[1:]
-    names = Names(options.name, Path(described.source).stem, suffix, described.output.write != "photo")
+    names = names_of(Path(described.source).stem, described.output, options.name)
     entries = record.entries.values()
     own = (out / path for entry in entries for path, _ in entry.outputs)
     found = find(inputs, out, Globs(options.include, options.exclude), own)
@@ -186,7 +186,7 @@ def _undone(planned: Plan, options: Options, loop: Loop) -> Iterator[Item]:
 
 def _digest(path: Path) -> str | None:
     with suppress(OSError):
-        return journal.digest(path)
+        return files.sha256(path)
     return None
 
 

@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 import torch
 
+from ganchain import files
 from ganchain._version import VERSION
-from ganchain.batch import journal, memory
-from ganchain.batch.journal import Record
-from ganchain.batch.key import photo_key
-from ganchain.batch.plan import Item
+from ganchain.batch import memory
+from ganchain.batch.journal import MARK, Record
 from ganchain.chains import Chain, Output
+from ganchain.chains.digest import photo_key
 from ganchain.checkpoints.manifest import Policy
 from ganchain.engines.choice import probe
 from ganchain.errors import PhotoError, text_of, traceback_of
@@ -28,15 +28,15 @@ from ganchain.faces.dlib_models import Embedder
 from ganchain.faces.face import Face
 from ganchain.framing import TIGHT
 from ganchain.photos import images
+from ganchain.photos.find import Item
 from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result, Stopwatch
 from ganchain.tensors import to_pixels
 
+LOCK = ".ganchain-batch.lock"
 log = logging.getLogger(__name__)
 
-MARK = "batch-"  # our part files: .batch-HEX.part
-LOCK = ".ganchain-batch.lock"
 EMBEDDING_SIDE = 150  # px
 SLACK = 512 << 20  # bytes: what is reserved and not used, and estimates that are too low
 
@@ -105,18 +105,22 @@ class Worker:
             chain, device=settings.device, engine=settings.engines, license_policy=settings.license_policy
         )
         self.pipeline.prepare()
-        with torch.inference_mode():  # what is made with the first face shall not count as a photo's time
-            for stage in self.pipeline.stages:
-                if stage.scope == "face" and stage.side is not None:
-                    try:
-                        stage(probe(stage).to(self.pipeline.device))
-                    except Exception:  # which each photo will say again
-                        log.debug("the first run of a stage failed", exc_info=True)
+        self._warm_up()
         self._embed = Embedder() if settings.identity else None
         if settings.confined:
             memory.confine(settings.memory + SLACK)
         self._writers = ThreadPoolExecutor(max(1, min(4, settings.threads or 1)), "write")
         self._writing = deque[tuple[Future[Outcome], int]]()  # with the bytes that each still holds
+
+    @torch.inference_mode()
+    def _warm_up(self) -> None:
+        """Run each stage once: what it makes for its first face shall not count as a photo's time."""
+        for stage in self.pipeline.stages:
+            if stage.scope == "face" and stage.side is not None:
+                try:
+                    stage(probe(stage).to(self.pipeline.device))
+                except Exception as error:  # of a plug-in; the photos will say so
+                    log.debug("stage %s failed in its trial run", stage.name, exc_info=error)
 
     def __call__(self, items: Sequence[Item]) -> list[Outcome]:
         return self.begin(items)()
@@ -141,8 +145,8 @@ class Worker:
         record.engines, record.version = dict(self.pipeline.engines), VERSION
         try:
             if not item.source.is_file():
-                raise PhotoError("no such file", path=item.source)
-            record.sha256 = journal.digest(item.source)
+                raise PhotoError("no such file")
+            record.sha256 = files.sha256(item.source)
             record.key = photo_key(record.sha256, self.settings.key)
             record.size = list(images.size(item.source))
             faces = not self.settings.alone  # the last try, and nobody suffers from it
@@ -193,7 +197,7 @@ class Worker:
                 raise PhotoError("would overwrite the photo itself", path=path)
             images.write(photo, path, keep_location=output.location == "keep", part=MARK)
             name = path.relative_to(self.settings.out).as_posix()
-            written.append({"path": name, "bytes": path.stat().st_size, "sha256": journal.digest(path)})
+            written.append({"path": name, "bytes": path.stat().st_size, "sha256": files.sha256(path)})
         return written
 
     def _distances(self, source: Path, result: Result, embed: Embedder) -> dict[int, float]:
@@ -215,13 +219,15 @@ class Worker:
         return distances
 
     def _failed(self, record: Record, error: Exception) -> Record:
+        record.status = "failed"
         if memory.ran_out(error):
             size = " x ".join(map(str, record.size or ()))
-            error = PhotoError(f"not enough memory for its {size} px; {memory.CURE}")
+            record.error = f"not enough memory for its {size} px; {memory.CURE}"
         elif isinstance(error, OSError):
-            error = PhotoError(f"cannot be read: {error.strerror or error}")
-        record.status, record.error = "failed", text_of(error, beside=record.path)
-        record.traceback = traceback_of(error) or None
+            record.error = f"cannot be read: {error.strerror or error}"
+        else:
+            record.error = text_of(error, beside=record.path)
+            record.traceback = traceback_of(error) or None
         return record
 
 

@@ -16,7 +16,7 @@ from ganchain.chains import registry
 from ganchain.chains.document import Document, Key, Locate, Place, colour_hint, validated
 from ganchain.checkpoints.manifest import Policy
 from ganchain.errors import ChainError, GanchainError, OptionError, StageError, available, text_of
-from ganchain.faces.align import FaceRule
+from ganchain.faces.detect import FaceRule
 from ganchain.photos.images import Format
 from ganchain.stage import Stage
 
@@ -115,7 +115,7 @@ class StageSpec:
         except Exception as error:
             reason = f"cannot be built: {text_of(error)}"
             raise StageError(reason, stage=self.name, where=self.where) from error
-        stage.where = self.where
+        stage.name, stage.where = self.name, self.where
         return stage
 
 

@@ -1,80 +1,137 @@
-"""Which stages there are: the files of ``ganchain.stages`` and the entry points ``ganchain.stages``."""
+"""The stages that exist: the files of ``ganchain.stages``, and other packages' entry points of that name."""
 
 from __future__ import annotations
 
 import inspect
 import pkgutil
+import re
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-import ganchain.stages
-from ganchain.errors import ChainError, available
+from ganchain.checkpoints.manifest import Weights
+from ganchain.errors import ChainError, OptionError, available
 from ganchain.stage import Stage
 
-GROUP = "ganchain.stages"
+PACKAGE = GROUP = "ganchain.stages"
 
-# published networks by the stage that does their work, for users who look for the paper's name
-NETWORKS = {
-    "beautygan": "makeup",
-    "psgan": "makeup",
-    "stargan": "attributes",
-    "stylegan": "webtoon",
-    "stylegan2": "webtoon",
-    "animegan": "webtoon",
-    "animegan2": "webtoon",
-    "cartoon": "webtoon",
-    "srgan": "upscale",
-    "srresnet": "upscale",
-    "esrgan": "upscale",
-}
+
+def built_in() -> list[str]:
+    """List the names of the stages that are files of ``ganchain.stages``."""
+    spec = find_spec(PACKAGE)
+    return sorted(module.name for module in pkgutil.iter_modules(spec.submodule_search_locations if spec else None))
 
 
 def names() -> list[str]:
-    """All stage names, built-in ones and those of installed packages."""
-    built_in = {module.name for module in pkgutil.iter_modules(ganchain.stages.__path__)}
-    return sorted(built_in | {point.name for point in entry_points(group=GROUP)})
+    """List the names of all stages, built-in ones and those of installed packages."""
+    return sorted({*built_in(), *(point.name for point in entry_points(group=GROUP))})
 
 
 def stage(name: str) -> type[Stage]:
-    """The stage class called ``name`` in YAML.
+    """Import the stage class called ``name`` in YAML.
 
     Raises:
-        ChainError: there is none, or what the entry point names is no stage.
+        ChainError: there is none, it cannot be imported, or it is no stage.
     """
-    if name not in names():
-        if name.lower() in NETWORKS:
-            raise ChainError(f"{name!r} is a network; the stage is called {NETWORKS[name.lower()]!r}")
-        raise ChainError(f"no stage {name!r}; {available(name, names())}")
     for point in entry_points(group=GROUP):
         if point.name == name:
-            try:
-                found = point.load()
-            except Exception as error:  # another package's module may fail in any way
-                raise ChainError(f"the entry point {name!r} ({point.value}) cannot be imported: {error}") from error
-            if not (isinstance(found, type) and issubclass(found, Stage)):
-                raise ChainError(f"the entry point {name!r} ({point.value}) is no ganchain.stage.Stage")
-            return found
-    module = import_module(f"ganchain.stages.{name}")
-    classes = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, Stage)]
-    return next(c for c in classes if c.__module__ == module.__name__ and c.__name__.lower() == name)
+            return _from_entry_point(point)
+    if name in built_in():
+        return _from_file(name)
+    for other, cls in stages().items():
+        if not isinstance(cls, ChainError) and name.lower() in cls.networks:
+            raise ChainError(f"{name!r} is a network; the stage is called {other!r}")
+    raise ChainError(f"no stage {name!r}; {available(name, names())}")
+
+
+def _from_entry_point(point: EntryPoint) -> type[Stage]:
+    try:
+        cls = point.load()
+    except Exception as error:  # another package's module may fail in any way
+        reason = f"{type(error).__name__}: {error}"
+        raise ChainError(f"the entry point {point.name!r} ({point.value}) cannot be imported: {reason}") from error
+    if not (isinstance(cls, type) and issubclass(cls, Stage)):
+        raise ChainError(f"the entry point {point.name!r} ({point.value}) is no ganchain.stage.Stage")
+    return cls
+
+
+def _from_file(name: str) -> type[Stage]:
+    try:
+        module = import_module(f"{PACKAGE}.{name}")
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ChainError(f"the file of the stage {name!r} cannot be imported: {reason}") from error
+    classes = [
+        cls
+        for cls in vars(module).values()
+        if isinstance(cls, type) and issubclass(cls, Stage) and cls.__module__ == module.__name__
+    ]
+    if len(classes) != 1:
+        defined = ", ".join(cls.__name__ for cls in classes) or "none"
+        raise ChainError(f"the file of the stage {name!r} must define exactly one Stage subclass; it defines {defined}")
+    return classes[0]
+
+
+def name_of(cls: type[Stage]) -> str:
+    """Look up what a stage class is called in YAML; a class that is not registered is called by its own name.
+
+    ``OilPaint``, of a script, is called ``oil_paint``.
+    """
+    package, _, module = cls.__module__.rpartition(".")
+    if package == PACKAGE:
+        return module
+    for point in entry_points(group=GROUP):
+        if point.value == f"{cls.__module__}:{cls.__qualname__}":
+            return point.name
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
 
 
 def stages() -> dict[str, type[Stage] | ChainError]:
-    """Every stage by name; one of another package that cannot be used gives the error instead."""
-    found: dict[str, type[Stage] | ChainError] = {}
+    """Import every stage, by name; one that cannot be used gives its error instead."""
+    classes: dict[str, type[Stage] | ChainError] = {}
     for name in names():
         try:
-            found[name] = stage(name)
+            classes[name] = stage(name)
         except ChainError as error:
-            found[name] = error
-    return found
+            classes[name] = error
+    return classes
+
+
+def options_for(name: str, cls: type[Stage], architecture: str, trained_for: str | None = None) -> list[str]:
+    """List the options of a stage that take weights of ``architecture``, trained for one stage or for any."""
+    if trained_for not in (None, name):
+        return []
+    return [option for option, architectures in cls.architectures.items() if architecture in architectures]
+
+
+def takers(architecture: str, trained_for: str | None = None) -> list[tuple[str, str]]:
+    """List the (stage, option) pairs that take weights of ``architecture``, trained for one stage or for any."""
+    usable = {name: cls for name, cls in stages().items() if not isinstance(cls, ChainError)}
+    return [
+        (name, option) for name, cls in usable.items() for option in options_for(name, cls, architecture, trained_for)
+    ]
+
+
+def expect(weights: Weights, cls: type[Stage]) -> None:
+    """Refuse weights of an architecture that no option of the stage ``cls`` takes.
+
+    Raises:
+        OptionError: says which stages take them, and what this one takes.
+    """
+    if not options_for("", cls, weights.architecture):
+        serve = " and ".join(sorted({stage for stage, _ in takers(weights.architecture)})) or "no stage"
+        taken = ", ".join(architecture for option in cls.architectures.values() for architecture in option)
+        raise OptionError(
+            f"{weights.ref} holds weights of {weights.architecture}, which serve {serve}; {name_of(cls)} takes {taken}",
+            option="weights",
+        )
 
 
 def options(cls: type[Stage]) -> type[BaseModel]:
-    """The options of a stage as a pydantic model, read from its constructor's signature."""
+    """Read the options of a stage from its constructor's signature, as a pydantic model."""
     hints = get_type_hints(cls.__init__, include_extras=True)
     fields: dict[str, Any] = {}
     for parameter in inspect.signature(cls).parameters.values():
@@ -84,9 +141,9 @@ def options(cls: type[Stage]) -> type[BaseModel]:
 
 
 def descriptions(cls: type[Stage]) -> dict[str, str]:
-    """What the ``Options:`` section of a stage's docstring says of each option."""
+    """Read what the ``Options:`` section of a stage's docstring says of each option."""
     section = (inspect.getdoc(cls) or "").partition("Options:\n")[2]
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     last = ""
     for line in section.splitlines():
         if not line.strip():
@@ -94,7 +151,7 @@ def descriptions(cls: type[Stage]) -> dict[str, str]:
         name, colon, text = line.strip().partition(": ")
         if colon and name in inspect.signature(cls).parameters:
             last = name
-            found[name] = text
+            texts[name] = text
         elif last:
-            found[last] += " " + line.strip()
-    return found
+            texts[last] += " " + line.strip()
+    return texts

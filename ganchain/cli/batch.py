@@ -5,12 +5,10 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from ganchain.batch.options import Options
+from ganchain.batch.options import Options
 
 
 @click.command()
@@ -21,24 +19,24 @@ if TYPE_CHECKING:
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No photos, or folders, that match; repeatable.")
 @click.option(
     "--name",
-    default="{stem}-{chain}.{ext}",
+    default=Options.name,
     show_default=True,
     metavar="TEMPLATE",
     help="Names of the outputs: {stem}, {name} (with suffix), {parent} (folder), {chain}, {ext}; / makes folders.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes  [default: one a core, as memory allows]")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default=Options.device, show_default=True)
 @click.option(
     "--engine",
-    default="auto",
+    default=Options.engine,
     show_default=True,
     metavar="ENGINE",
-    help="What runs the networks: torch, openvino, or auto: the fastest that agrees with torch.",
+    help="As of ganchain run; the same photo comes out the same, to the bit. auto: the fastest that agrees with torch.",
 )
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
-    default=600.0,
+    default=Options.timeout,
     show_default=True,
     metavar="SECONDS",
     help="A photo that takes longer is given up.",
@@ -88,7 +86,6 @@ def batch(
     import json
 
     from ganchain.batch import display
-    from ganchain.batch.options import Options
     from ganchain.batch.run import batch as run
 
     chosen = Options(**options)  # type: ignore[arg-type]

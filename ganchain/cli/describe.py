@@ -18,11 +18,11 @@ from ruamel.yaml import YAML
 
 from ganchain import chains
 from ganchain.chains import registry
-from ganchain.checkpoints import cache, manifest
-from ganchain.checkpoints.architectures import stage_of
+from ganchain.checkpoints import manifest
 from ganchain.checkpoints.catalogue import Published, published
-from ganchain.checkpoints.manifest import Entry
-from ganchain.faces.face import Face, Photo
+from ganchain.checkpoints.entries import Entry
+from ganchain.faces.face import Face
+from ganchain.photos.photo import Photo
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 
@@ -44,8 +44,8 @@ def chain(name: str | Path, license_policy: manifest.Policy | None = None) -> No
     for spec, stage in zip(described.stages, built, strict=True):
         licences = sorted({manifest.terms(ref)[0] for ref in stage.weights})
         side = "any" if stage.side is None else f"{stage.side} px"
-        framing = "-" if stage.scope == "photo" or stage.enlarges else f"{stage.framing.side:.2f} x"
-        kind = f"enlarges x{stage.scale}" if stage.enlarges else "replaces" if stage.restyles else "adds its change"
+        framing = "-" if stage.scope == "photo" or stage.effect == "enlarge" else f"{stage.framing.side:.2f} x"
+        kind = {"enlarge": f"enlarges x{stage.scale}", "replace": "replaces", "change": "adds its change"}[stage.effect]
         table.add_row(spec.name, stage.scope, side, kind, framing, ", ".join(stage.weights), ", ".join(licences))
     _console().print(table)
 
@@ -158,8 +158,9 @@ def weights() -> None:
     for key, one in listed.items():
         state = "bundled" if key in bundled else "imported" if key in here else "to be fetched"
         licence = f"{one.licence}; {one.note}" if one.note else one.licence
-        row = (key, one.architecture, stage_of(key, one.architecture), state, one.commercial, licence)
-        table.add_row(*row, style="" if key in here else "dim")
-    for key in sorted(set(cache.keys()) - here.keys()):
+        takers = registry.takers(one.architecture, one.stage if isinstance(one, Entry) else None)
+        stages = ", ".join(dict.fromkeys(stage for stage, _ in takers))
+        table.add_row(key, one.architecture, stages, state, one.commercial, licence, style="" if key in here else "dim")
+    for key in sorted(set(manifest.all_keys()) - here.keys()):
         table.add_row(key, "-", "-", "broken", "-", "import it again", style="red")
     _console().print(table)

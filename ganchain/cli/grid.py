@@ -81,7 +81,7 @@ def grid(
     stop the others: it is named, and the exit status is 1.
     """
     from ganchain.errors import ChainError
-    from ganchain.pipeline import outputs
+    from ganchain.photos.find import expand
     from ganchain.sheets.grid import DEFAULT, Grid
     from ganchain.sheets.people import Pages
 
@@ -92,7 +92,7 @@ def grid(
         raise ChainError(reason, file=name)
     limits: dict[str, Any] = {"device": device, "license_policy": license_policy}
     drawn = Grid.of(**options, **limits) if options else Grid.read(name or DEFAULT, **limits)
-    sources: Sequence[Path] = outputs.expand(photos) or drawn.photos
+    sources: Sequence[Path] = expand(photos) or drawn.photos
     if not sources:
         raise click.UsageError("Missing argument 'PHOTOS...'.")
     pages = Pages(out, drawn.captions, title=drawn.source, sources=[*sources, *drawn.references], side=side)

@@ -62,7 +62,8 @@ def main() -> None:
     "--engine",
     default="torch",
     show_default=True,
-    help="How networks are run: torch, torch-half, torch-graph (CUDA), openvino, openvino-half (CPU); auto measures.",
+    help="How networks are run: torch (the reference), torch-half, torch-graph (CUDA), openvino, openvino-half (CPU); "
+    "auto measures and takes the fastest that agrees with torch.",
 )
 @click.option(
     "--save-stages",
@@ -100,6 +101,7 @@ def run(
     stop the others: it is named, and the exit status is 1.
     """
     from ganchain.cli import describe
+    from ganchain.photos.find import expand
     from ganchain.pipeline import outputs
     from ganchain.pipeline.pipeline import Pipeline
     from ganchain.sheets import people
@@ -113,7 +115,7 @@ def run(
     pipeline = Pipeline.from_yaml(
         chain, device=device, engine=engine, keep_steps=keep_steps, license_policy=license_policy
     )
-    sources = outputs.expand(photos)
+    sources = expand(photos)
     targets = outputs.Targets(out, Path(chain).stem, pipeline.output, alone=len(sources) == 1)
     pages = None if sheet is None else people.Pages.of(pipeline, sheet, sources)
     pipeline.prepare()
@@ -137,7 +139,7 @@ def run(
 
 
 def _report(source: Path, result: Result, written: Iterable[Path]) -> None:
-    from ganchain.faces.align import NOT_CHOSEN
+    from ganchain.faces.detect import NOT_CHOSEN
 
     if result.status == "failed":
         assert result.error is not None
@@ -158,11 +160,11 @@ def _report(source: Path, result: Result, written: Iterable[Path]) -> None:
 def faces(photo: Path, out: Path | None, as_json: bool) -> None:
     """Find the faces of PHOTO; their numbers are what `faces: [0, 2]` in a chain means."""
     from ganchain.cli import describe
-    from ganchain.faces.align import Detector
+    from ganchain.faces.detect import DlibDetector
     from ganchain.photos import images
 
     read = images.read(photo)
-    found = Detector()(read.pixels)
+    found = DlibDetector()(read.pixels)
     describe.faces(found, as_json=as_json)
     if out is not None:
         images.write(describe.boxes(read, found), out)

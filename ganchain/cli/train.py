@@ -46,11 +46,11 @@ def align(
     from rich.progress import track
 
     from ganchain.photos import images
-    from ganchain.pipeline import outputs
+    from ganchain.photos.find import expand
     from ganchain.train.crops import Crops
 
     crops = Crops(out, framing, side, images.suffix_of(format_), smallest)
-    sources = outputs.expand(photos)
+    sources = expand(photos)
     failed = 0
     for made in track(crops.make(sources), "aligning", len(sources), disable=not sys.stderr.isatty()):
         failed += made.error is not None

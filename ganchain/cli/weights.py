@@ -11,7 +11,7 @@ from ganchain.cli.group import Group
 from ganchain.errors import WeightsError, text_of
 
 if TYPE_CHECKING:
-    from ganchain.checkpoints.manifest import Entry
+    from ganchain.checkpoints.entries import Entry
 
 
 @click.group(cls=Group)
@@ -69,13 +69,13 @@ def fetch(ctx: click.Context, keys: tuple[str, ...], offline: bool) -> None:
 
 
 def _report(key: str, entry: Entry) -> None:
-    from ganchain.checkpoints.architectures import stage_of
+    from ganchain.chains import registry
 
     side = f", {entry.side} px" if entry.side else ""
     licence = f"{entry.licence}; {entry.note}" if entry.note else entry.licence
     click.echo(f"{key}: {entry.architecture}{side}; licence: {licence}; commercial use: {entry.commercial}")
-    option = "style_weights" if entry.architecture == "stylegan2" else "weights"
-    click.echo(f"in a chain: {stage_of(key, entry.architecture)}: {{{option}: {key}}}")
+    for stage, option in registry.takers(entry.architecture, entry.stage):
+        click.echo(f"in a chain: {stage}: {{{option}: {key}}}")
 
 
 @weights.command("import")
@@ -89,9 +89,9 @@ def import_files(files: tuple[Path, ...], key: str | None, side: int | None) -> 
     No code in a file is run; a file that asks for it is refused. With --as KEY of a published checkpoint, the
     file must have its digest, where one is published.
     """
-    from ganchain.checkpoints import cache
+    from ganchain.checkpoints import importing
 
-    _report(*cache.take(files, key, side))
+    _report(*importing.import_files(files, key, side))
 
 
 @weights.command()
@@ -99,9 +99,9 @@ def import_files(files: tuple[Path, ...], key: str | None, side: int | None) -> 
 @click.pass_context
 def verify(ctx: click.Context, keys: tuple[str, ...]) -> None:
     """Check that all weights (or KEY...) are what they were when they came; exit status 1 when one is not."""
-    from ganchain.checkpoints import cache
+    from ganchain.checkpoints import manifest
 
-    problems = {key: cache.problem(key) for key in keys or cache.keys()}
+    problems = {key: manifest.problem(key) for key in keys or manifest.all_keys()}
     for key, problem in problems.items():
         click.echo(f"{key}: {problem or 'ok'}")
     if any(problems.values()):
@@ -112,10 +112,10 @@ def verify(ctx: click.Context, keys: tuple[str, ...]) -> None:
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
 def remove(keys: tuple[str, ...]) -> None:
     """Delete the imported weights KEY... from the cache."""
-    from ganchain.checkpoints import cache
+    from ganchain.checkpoints import importing
 
     for key in keys:
-        cache.remove(key)
+        importing.remove(key)
         click.echo(f"{key}: removed")
 
 

@@ -9,19 +9,17 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
-from hashlib import sha256
+from functools import cached_property, lru_cache, partial
 from importlib import resources
 from io import BytesIO
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from ganchain import tensors
+from ganchain import files, tensors
 from ganchain._version import VERSION
 from ganchain.engines import openvino
 from ganchain.engines.half import Half, dtype
@@ -98,11 +96,8 @@ def use(stages: Mapping[str, Stage], wanted: str | Mapping[str, str], device: to
                 label = Choice(stage, device).label
             if label != "torch":
                 give(stage, engine(label, device))
-        except GanchainError as error:
+        except EngineError as error:
             raise error.at(stage=name) from error.__cause__
-        except Exception as error:
-            reason = f"cannot be run by engine {label!r}: {text_of(error)}"
-            raise StageError(reason, stage=name, where=stage.where) from error
         used[name] = label
     return used
 
@@ -175,7 +170,7 @@ class Choice:
         chip = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else processor()
         said = [VERSION, torch.__version__, openvino.installed(), chip, torch.get_num_threads(), self.stage.scale]
         said += [type(self.stage).__qualname__, self.stage.side, *(kernel.digest() for kernel in kernels(self.stage))]
-        return openvino.folder() / f"{sha256(json.dumps(said).encode()).hexdigest()[:32]}.json"
+        return openvino.folder() / f"{files.sha256_of_texts(json.dumps(said))[:32]}.json"
 
     def _kept(self) -> dict[str, Measured] | None:
         with suppress(OSError, ValueError, TypeError, AttributeError):  # nothing kept, or damaged
@@ -184,21 +179,23 @@ class Choice:
         return None
 
     def _keep(self, found: Mapping[str, Measured]) -> None:
-        part = self._file.with_name(f".{uuid4().hex}")
         with suppress(OSError):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps({label: asdict(one) for label, one in found.items()}), encoding="utf-8")
-            part.replace(self._file)
+            files.write(self._file, json.dumps({label: asdict(one) for label, one in found.items()}))
 
 
 def probe(stage: Stage) -> Tensor:
     """The face that engines are compared on, as ``stage`` sees it: (1, 3, S, S) float32 -1..1."""
-    content = (resources.files("ganchain.engines") / "probe.jpg").read_bytes()
-    picture = tensors.to_faces(np.asarray(Image.open(BytesIO(content)).convert("RGB")))
-    x, y, side = stage.framing.within(SHOWN, picture.shape[-1])
-    window = picture[:, :, y : y + side, x : x + side]
+    picture = probe_picture()
+    window = picture[stage.framing.within(SHOWN, picture.shape[-1]).place]
     wanted = stage.side or 256 // stage.multiple * stage.multiple
     return tensors.resize(window, (wanted, wanted)).clamp(-1, 1)
+
+
+@lru_cache(maxsize=1)
+def probe_picture() -> Tensor:
+    """Read the drawn face that engines are compared on: (1, 3, H, H) float32 -1..1, in the framing ``SHOWN``."""
+    content = (resources.files("ganchain.engines") / "probe.jpg").read_bytes()
+    return tensors.to_faces(np.asarray(Image.open(BytesIO(content)).convert("RGB")))
 
 
 def processor() -> str:

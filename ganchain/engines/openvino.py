@@ -9,18 +9,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganchain.checkpoints import manifest
+from ganchain import files
+from ganchain.checkpoints import cache
 from ganchain.engines.seam import Function, Kernel, tensors_of, with_tensors
 from ganchain.errors import EngineError
 
@@ -77,7 +76,7 @@ def half() -> bool:
 
 def folder() -> Path:
     """Where converted networks are kept."""
-    return manifest.cache().parent / "engines"
+    return cache.folder().parent / "engines"
 
 
 class OpenVINO:
@@ -129,7 +128,7 @@ class OpenVINO:
 
     def _compiled(self, kernel: Kernel, arguments: Any, name: str) -> Callable[..., list[Tensor]]:
         """The kernel for one sample of these shapes; converted, or read from the cache."""
-        path = folder() / f"{sha256(f'{name} {installed()} {torch.__version__}'.encode()).hexdigest()[:32]}.xml"
+        path = folder() / f"{files.sha256_of_texts(f'{name} {installed()} {torch.__version__}')[:32]}.xml"
         model = self._read(path)
         if model is None:
             with TemporaryDirectory(ignore_cleanup_errors=True) as made:
@@ -185,16 +184,12 @@ def _converted(kernel: Kernel, arguments: Any) -> Any:
 
 def _kept(made: Path, path: Path) -> Path:
     """Where a converted network is read: ``path`` in the cache, where it appears whole or not at all, else ``made``."""
-    part = path.with_name(f".{uuid4().hex}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         for suffix in (".bin", ".xml"):
-            shutil.copyfile(made.with_suffix(suffix), part)
-            part.replace(path.with_suffix(suffix))
+            with made.with_suffix(suffix).open("rb") as source, files.replaced(path.with_suffix(suffix)) as target:
+                shutil.copyfileobj(source, target)
         return path
     except OSError:
-        with suppress(OSError):
-            part.unlink()
         return made
 
 

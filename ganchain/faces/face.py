@@ -1,4 +1,4 @@
-"""Photo and Face: what flows through a pipeline."""
+"""Face: one detected person."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ganchain.tensors import Pixels
-
 
 @dataclass(frozen=True)
 class Face:
-    """One detected person.
+    """Face of one detected person.
 
     Attributes:
         box: left, top, right, bottom in px of the photo.
@@ -37,30 +35,6 @@ class Face:
         return float(np.linalg.norm(self.landmarks[:2].mean(axis=0) - self.landmarks[2:4].mean(axis=0)))
 
     def enlarged(self, factor: int) -> Face:
-        """The same face in the photo enlarged ``factor`` times (pixel centres at whole numbers)."""
+        """Return this face in the photo enlarged ``factor`` times (pixel centres at whole numbers)."""
         left, top, right, bottom = ((edge + 0.5) * factor - 0.5 for edge in self.box)
         return replace(self, box=(left, top, right, bottom), landmarks=(self.landmarks + 0.5) * factor - 0.5)
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A whole picture, upright and in sRGB.
-
-    Attributes:
-        pixels: (H, W, 3) uint8 RGB.
-        alpha: (H, W) uint8, or None for an opaque photo.
-        exif: the EXIF block to write back (no orientation), or b"".
-        xmp: the XMP packet to write back, or b"".
-        name: where it came from, for messages.
-    """
-
-    pixels: Pixels
-    alpha: NDArray[np.uint8] | None = None
-    exif: bytes = b""
-    name: str = "photo"
-    xmp: bytes = b""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width, height in px."""
-        return self.pixels.shape[1], self.pixels.shape[0]

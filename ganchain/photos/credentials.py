@@ -13,6 +13,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Literal
 
+from ganchain import files
 from ganchain._version import VERSION
 from ganchain.errors import GanchainError, PhotoError
 from ganchain.photos import images
@@ -98,7 +99,7 @@ def sign(
         GanchainError: the picture has no mark of ganchain's, a file cannot be used, or the extra is not installed.
     """
     c2pa = _library()
-    mark = Provenance.of(images.header(path)[2])
+    mark = Provenance.of(images.header(path).xmp)
     if not mark.own:
         raise PhotoError("has no mark of ganchain's that could be signed", path=path)
     if images.format_of(out) != images.format_of(path):
@@ -119,9 +120,11 @@ def sign(
     except OSError as error:
         raise PhotoError(f"cannot be read: {error.strerror}", path=error.filename) from error
     except c2pa.C2paError as error:
-        raise GanchainError(f"{path}: cannot be signed: {' '.join(str(error).split())}") from error
-    with images.replaced(out) as file:
-        file.write(signed.getbuffer())
+        raise PhotoError(f"cannot be signed: {' '.join(str(error).split())}", path=path) from error
+    try:
+        files.write(out, signed.getvalue())
+    except OSError as error:
+        raise PhotoError(f"cannot be written: {error.strerror or error}", path=out) from error
 
 
 def _manifest(mark: Provenance) -> str:
@@ -142,7 +145,7 @@ def _manifest(mark: Provenance) -> str:
 
 def _mime(path: Path) -> str:
     """The media type of the picture's content, whatever its name says."""
-    return f"image/{images.header(path)[0].lower()}"
+    return f"image/{images.header(path).format.lower()}"
 
 
 def _library() -> Any:

@@ -8,16 +8,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Literal
-from uuid import uuid4
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, PngImagePlugin, UnidentifiedImageError
 
+from ganchain import files
 from ganchain.errors import PhotoError
-from ganchain.faces.face import Photo
 from ganchain.photos import exif, xmp
+from ganchain.photos.photo import Photo
 from ganchain.tensors import Pixels
 
 Format = Literal["png", "jpeg", "webp", "tiff"]
@@ -71,8 +71,16 @@ def size(path: str | os.PathLike[str]) -> tuple[int, int]:
         return image.size
 
 
-def header(path: str | os.PathLike[str]) -> tuple[str, tuple[int, int], bytes]:
-    """The format of the photo in a file, its width and height in px, and its XMP packet as it stands there, or b"".
+class Header(NamedTuple):
+    """What a photo file says before its pixels: Pillow's name of the format, width and height in px, XMP or b""."""
+
+    format: str
+    size: tuple[int, int]
+    xmp: bytes
+
+
+def header(path: str | os.PathLike[str]) -> Header:
+    """Read the header of a photo file; no pixel is decoded, but of a PNG, whose texts may stand behind them.
 
     Raises:
         PhotoError: as ``read``.
@@ -81,7 +89,7 @@ def header(path: str | os.PathLike[str]) -> tuple[str, tuple[int, int], bytes]:
         if image.format == "PNG":  # texts may stand behind the pixels
             image.load()
         packet = image.info.get("xmp")
-        return image.format or "", image.size, packet if isinstance(packet, bytes) else b""
+        return Header(image.format or "", image.size, packet if isinstance(packet, bytes) else b"")
 
 
 @contextmanager
@@ -159,8 +167,7 @@ def to_image(photo: Photo) -> Image.Image:
 def write(photo: Photo, path: Path, *, keep_location: bool = True, part: str = "") -> None:
     """Write ``photo`` in the format of the suffix; the file appears whole or not at all.
 
-    JPEG knows no alpha: transparent photos are laid on white there. Until it is whole, the file is called
-    ``.PARTHEX.part``; by this ``part`` a caller knows its own when a crash left one.
+    JPEG knows no alpha: transparent photos are laid on white there. ``part`` is the prefix of ``files.replaced``.
 
     Raises:
         PhotoError: the suffix is unknown or the file cannot be written.
@@ -169,28 +176,13 @@ def write(photo: Photo, path: Path, *, keep_location: bool = True, part: str = "
     image = to_image(photo)
     if format_ == "jpeg" and photo.alpha is not None:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    with replaced(path, part) as file:
-        block = exif.loaded(photo.exif if keep_location else exif.without_location(photo.exif))
-        packet = photo.xmp if keep_location else xmp.without_location(photo.xmp)
-        image.save(file, format_, icc_profile=_ICC, **_metadata(format_, block, packet), **_SAVE[format_])
-
-
-@contextmanager
-def replaced(path: Path, part: str = "") -> Iterator[IO[bytes]]:
-    """A file that appears at ``path`` once all is written to it, and else not at all; as in ``write``."""
-    unfinished = path.with_name(f".{part}{uuid4().hex}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut can leave a file of the right name and size without content
-        unfinished.replace(path)
+        with files.replaced(path, part) as file:
+            block = exif.loaded(photo.exif if keep_location else exif.without_location(photo.exif))
+            packet = photo.xmp if keep_location else xmp.without_location(photo.xmp)
+            image.save(file, format_, icc_profile=_ICC, **_metadata(format_, block, packet), **_SAVE[format_])
     except Exception as error:  # Pillow's encoders raise anything, too
         raise PhotoError(f"cannot be written: {_reason(error)}", path=path) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
 
 
 def _metadata(format_: Format, block: Image.Exif, packet: bytes) -> dict[str, Any]:

@@ -5,26 +5,15 @@ The words are those of the IPTC Photo Metadata Standard and of IPTC's vocabulary
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from pydantic import TypeAdapter
 
 from ganchain._version import VERSION
-from ganchain.checkpoints import catalogue, manifest, tensorflow
 from ganchain.photos import xmp
-
-if TYPE_CHECKING:
-    from ganchain.chains import Chain
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 EDITED, GENERATED = "compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia"
 SAYS_SO = (EDITED, GENERATED, "compositeSynthetic")  # source types that say that a trained network took part
-_JSON = TypeAdapter(Any)
 _SOURCE_TYPE, _TOOL, _CHAIN, _HASH, _STAGES = map(
     xmp.name,
     ("Iptc4xmpExt:DigitalSourceType", "xmp:CreatorTool", "ganchain:chain", "ganchain:chainHash", "ganchain:stages"),
@@ -40,7 +29,7 @@ class Provenance:
     Attributes:
         stages: names of the stages that edited it, in order.
         chain: the chain's name.
-        chain_hash: of ``chain_hash``: equal hashes, equal edits.
+        chain_hash: of ``ganchain.chains.digest``: equal hashes, equal edits.
         software: name and version.
         source_type: IPTC's, without the vocabulary's address.
     """
@@ -50,13 +39,6 @@ class Provenance:
     chain_hash: str = ""
     software: str = f"ganchain {VERSION}"
     source_type: str = EDITED
-
-    @classmethod
-    def made_by(cls, stages: Iterable[str], weights: Iterable[str], chain: Chain | None) -> Provenance:
-        """Of what ``stages`` edit; without a ``chain`` there is neither name nor hash."""
-        if chain is None:
-            return cls(tuple(stages))
-        return cls(tuple(stages), Path(chain.source).stem, chain_hash(chain, weights))
 
     @classmethod
     def of(cls, packet: bytes | str) -> Provenance:
@@ -114,48 +96,3 @@ def _still_true(packet: bytes) -> xmp.Properties:
 def plain(text: str) -> str:
     """Without what XML cannot hold, which names of files can, and what terminals obey."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def chain_hash(chain: Chain, weights: Iterable[str]) -> str:
-    """SHA-256 of a chain with all its defaults, the content of its files and weights, and ganchain's version.
-
-    Args:
-        weights: of all its stages, as ``Stage.weights`` names them.
-    """
-    stages = [
-        [spec.name, f"{spec.cls.__module__}.{spec.cls.__qualname__}", _by_content(spec.options)]
-        for spec in chain.stages
-    ]
-    described = {
-        "stages": stages,
-        "faces": chain.faces,
-        "output": chain.output.model_dump(),
-        "weights": [_weights(ref) for ref in weights],
-        "version": VERSION,
-    }
-    return sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-
-
-def _by_content(value: Any) -> Any:
-    """Options as JSON, files as the digest of what is in them."""
-    if isinstance(value, Path):
-        return f"file {catalogue.digest(value)}"
-    if isinstance(value, dict):
-        return {str(key): _by_content(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_by_content(one) for one in value]
-    if isinstance(value, str) and Path(value).is_absolute() and Path(value).exists():
-        return _weights(value)
-    return _JSON.dump_python(value, mode="json", fallback=repr)
-
-
-def _weights(ref: str) -> str:
-    """The digest of the weights ``ref``: of the manifest's file, or of the foreign files at that path."""
-    if ref in manifest.entries():
-        return manifest.entry(ref).sha256
-    path = Path(ref)
-    if (bundle := tensorflow.prefix(path)) is not None:
-        files = sorted(bundle.parent.glob(f"{bundle.name}.*"))
-    else:
-        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    return sha256("\n".join(map(catalogue.digest, files)).encode()).hexdigest()

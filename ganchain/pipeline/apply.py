@@ -1,10 +1,11 @@
-"""A stage applied: its window cut, its answer checked, its change brought to the photo's own resolution."""
+"""Run one stage: cut its windows, check its answers, bring its change to the photo's own resolution."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from math import ceil
 
 import cv2
@@ -12,148 +13,156 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganchain.errors import StageError
+from ganchain.errors import GanchainError, StageError, text_of
 from ganchain.faces.align import Canvas
-from ganchain.faces.face import Face, Photo
-from ganchain.framing import EYE_DISTANCE
+from ganchain.faces.face import Face
+from ganchain.framing import EYE_DISTANCE, Window
 from ganchain.photos import images
+from ganchain.photos.photo import Photo
 from ganchain.pipeline import tiles
 from ganchain.stage import Stage
 from ganchain.tensors import Pixels, bicubic, resize, to_faces, to_pixels
+
+log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 64  # faces
 CPU_FULL = "DefaultCPUAllocator"  # how torch says that the CPU's memory is full
 LARGEST_STEP = 2.0
 WHOLE = 1536  # px: the longest side of a photo that is not tiled
 RIM = 0.12  # share of a window's half side over which a change fades out at its rim
-RESTYLED_RIM = 0.25  # the same for pixels that were replaced: all of the window differs, not only the face
+REPLACED_RIM = 0.25  # the same for pixels that were replaced: all of the window differs, not only the face
 
 
-def faces(
-    stage: Stage, name: str, canvases: Sequence[Canvas], device: torch.device, batch: int | None = None
+def to_canvases(
+    stage: Stage, canvases: Sequence[Canvas], device: torch.device, batch: int | None = None
 ) -> list[Canvas]:
-    """Run a face stage over canvases, windows of the same side in batches of at most ``batch``."""
-    if stage.enlarges:
-        return [_enlarged(stage, name, canvas, device) for canvas in canvases]
+    """Run a stage of scope "face" over canvases.
+
+    Windows of the same side share network batches of at most ``batch`` faces (by default what the device is good at);
+    a batch is halved whenever memory runs out.
+
+    Raises:
+        StageError: the stage raised an exception, or its answer breaks the contract.
+    """
+    if stage.effect == "enlarge":
+        return [_enlarged(stage, canvas, device) for canvas in canvases]
     windows = [stage.framing.within(canvas.framing, canvas.side) for canvas in canvases]
-    sides = [stage.side or ceil(side / stage.multiple) * stage.multiple for _, _, side in windows]
+    sides = [stage.side or ceil(window.side / stage.multiple) * stage.multiple for window in windows]
     edited = list(canvases)
     for side in sorted(set(sides)):
-        same = [index for index, one in enumerate(sides) if one == side]
-        given = [_window(canvases[i], windows[i], side) for i in same]
-        answers = batched(partial(checked, stage, name), given, device, batch)
-        for i, window, answer in zip(same, given, answers, strict=True):
-            edited[i] = _applied(stage, canvases[i], windows[i], window, answer)
+        left = [index for index, own in enumerate(sides) if own == side]
+        size = batch or (LARGEST_BATCH if device.type == "cuda" else 1)
+        while left:
+            now = left[:size]
+            given = torch.cat([_cut(canvases[index], windows[index], side) for index in now])
+            try:
+                answers = run(stage, given.to(device)).cpu()
+            except (MemoryError, torch.OutOfMemoryError):
+                if len(now) == 1:
+                    raise
+                size = (len(now) + 1) // 2
+                log.info("stage %s: memory ran out, now %d faces at once", stage.name, size)
+                continue
+            for index, face, answer in zip(now, torch.split(given, 1), torch.split(answers, 1), strict=True):
+                edited[index] = _onto(stage, canvases[index], windows[index], face, answer)
+            del left[: len(now)]
     return edited
 
 
-def batched(
-    run: Callable[[Tensor], Tensor], given: Sequence[Tensor], device: torch.device, largest: int | None = None
-) -> Iterator[Tensor]:
-    """Run ``run`` over faces, each (1, 3, S, S), several at once; the answers one by one, on the CPU.
-
-    ``largest`` faces at once, else what the device is good at; half as many whenever memory runs out.
-    """
-    size = largest or (LARGEST_BATCH if device.type == "cuda" else 1)
-    start = 0
-    while start < len(given):
-        try:
-            answers = run(torch.cat(list(given[start : start + size])).to(device)).cpu()
-        except (MemoryError, torch.OutOfMemoryError):
-            if size == 1:
-                raise
-            size = (min(size, len(given) - start) + 1) // 2
-            continue
-        yield from torch.split(answers, 1)
-        start += size
-
-
-def whole(stage: Stage, name: str, photo: Photo, chosen: list[Face], device: torch.device) -> tuple[Photo, list[Face]]:
-    """Run a stage over the whole photo in tiles; geometry and alpha follow when it enlarges."""
-    pixels = photo.pixels
-    if not stage.enlarges and (step := _step(stage, photo, chosen)) != 1:
-        kind = cv2.INTER_AREA if step < 1 else cv2.INTER_CUBIC
-        pixels = cv2.resize(pixels, None, fx=step, fy=step, interpolation=kind).astype(np.uint8)
-    pixels = _tiled(stage, name, pixels, device)
-    if not stage.enlarges:
-        width, height = photo.size
-        if pixels.shape[:2] != (height, width):
-            pixels = to_pixels(resize(to_faces(pixels), (height, width)))[0]
-        return replace(photo, pixels=pixels), chosen
-    alpha = None if photo.alpha is None else images.alpha_enlarged(photo.alpha, stage.scale)
-    return replace(photo, pixels=pixels, alpha=alpha), [face.enlarged(stage.scale) for face in chosen]
-
-
-def _step(stage: Stage, photo: Photo, chosen: Sequence[Face]) -> float:
-    """How much the photo is resized so that its largest face has the size the stage was trained on."""
-    if stage.photo_side is None or stage.side is None:
-        return 1.0
-    if not chosen:
-        return min(1.0, stage.photo_side / max(photo.size))
-    trained = stage.side * EYE_DISTANCE / stage.framing.side
-    step = min(LARGEST_STEP, trained / max(face.eye_distance for face in chosen))
-    return step if stage.tiles else min(step, WHOLE / max(photo.size))
-
-
-def checked(stage: Stage, name: str, batch: Tensor) -> Tensor:
-    """``stage(batch)``, its shape and finiteness checked, clamped to -1..1.
+def to_photo(stage: Stage, photo: Photo, faces: list[Face], device: torch.device) -> tuple[Photo, list[Face]]:
+    """Run a stage of scope "photo" in tiles; returns the photo, and its faces where they lie in it then.
 
     Raises:
-        StageError: it raised, or what it returned breaks the contract.
+        StageError: as ``to_canvases``.
+    """
+    if stage.effect == "enlarge":
+        pixels = _tiled(stage, photo.pixels, device)
+        alpha = None if photo.alpha is None else images.alpha_enlarged(photo.alpha, stage.scale)
+        return replace(photo, pixels=pixels, alpha=alpha), [face.enlarged(stage.scale) for face in faces]
+    pixels, step = photo.pixels, _resizing(stage, photo, faces)
+    if step != 1:
+        kind = cv2.INTER_AREA if step < 1 else cv2.INTER_CUBIC
+        pixels = cv2.resize(pixels, None, fx=step, fy=step, interpolation=kind).astype(np.uint8)
+    pixels = _tiled(stage, pixels, device)
+    width, height = photo.size
+    if pixels.shape[:2] != (height, width):
+        pixels = to_pixels(resize(to_faces(pixels), (height, width)))[0]
+    return replace(photo, pixels=pixels), faces
+
+
+def run(stage: Stage, faces: Tensor) -> Tensor:
+    """Call ``stage`` on (N, 3, H, W) float32 -1..1; returns (N, 3, H * scale, W * scale), clamped to -1..1.
+
+    Raises:
+        StageError: the stage raised an exception (which is the cause), or its answer has another shape or is not
+            finite.
+        MemoryError, torch.OutOfMemoryError: there was not enough memory.
     """
     try:
-        out = stage(batch)
-    except torch.OutOfMemoryError:
+        answer = stage(faces)
+    except (torch.OutOfMemoryError, MemoryError, GanchainError):
         raise
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except Exception as error:  # a plug-in may raise anything
         if CPU_FULL in str(error):
             raise MemoryError(str(error)) from error
-        raise StageError(f"stage {name!r} failed on a batch of shape {tuple(batch.shape)}: {error}") from error
-    expected = (*batch.shape[:2], batch.shape[2] * stage.scale, batch.shape[3] * stage.scale)
-    if not isinstance(out, Tensor) or tuple(out.shape) != expected:
-        found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        raise StageError(f"stage {name!r} must return shape {expected} for {tuple(batch.shape)}, not {found}")
-    if not (bool(out.sum().isfinite()) or bool(out.isfinite().all())):  # of what is finite, a sum can still overflow
-        raise StageError(f"stage {name!r} returned values that are not finite")
-    return out.float().clamp(-1, 1)
+        raise _broken(stage, f"failed on a batch of shape {tuple(faces.shape)}: {text_of(error)}") from error
+    expected = (*faces.shape[:2], faces.shape[2] * stage.scale, faces.shape[3] * stage.scale)
+    if not isinstance(answer, Tensor) or tuple(answer.shape) != expected:
+        shape = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+        raise _broken(stage, f"must return shape {expected} for {tuple(faces.shape)}, not {shape}")
+    if not (bool(answer.sum().isfinite()) or bool(answer.isfinite().all())):  # a sum of finite values can overflow
+        raise _broken(stage, "returned values that are not finite")
+    return answer.float().clamp(-1, 1)
 
 
-def _window(canvas: Canvas, window: tuple[int, int, int], side: int) -> Tensor:
-    x, y, size = window
-    return resize(canvas.after[:, :, y : y + size, x : x + size], (side, side)).clamp(-1, 1)
+def _broken(stage: Stage, reason: str) -> StageError:
+    return StageError(reason, stage=stage.name, where=stage.where)
 
 
-def _applied(stage: Stage, canvas: Canvas, window: tuple[int, int, int], given: Tensor, out: Tensor) -> Canvas:
+def _resizing(stage: Stage, photo: Photo, faces: Sequence[Face]) -> float:
+    """How much the photo is resized so that its largest face has the size the stage was trained on."""
+    whole = stage.whole_photo
+    if whole.side is None or stage.side is None:
+        return 1.0
+    if not faces:
+        return min(1.0, whole.side / max(photo.size))
+    trained = stage.side * EYE_DISTANCE / stage.framing.side
+    step = min(LARGEST_STEP, trained / max(face.eye_distance for face in faces))
+    return step if whole.tiles else min(step, WHOLE / max(photo.size))
+
+
+def _cut(canvas: Canvas, window: Window, side: int) -> Tensor:
+    return resize(canvas.after[window.place], (side, side)).clamp(-1, 1)
+
+
+def _onto(stage: Stage, canvas: Canvas, window: Window, given: Tensor, answer: Tensor) -> Canvas:
     """Bring the stage's answer onto the canvas: as a replacement, or as the change of what it was given."""
-    x, y, size = window
-    place = (..., slice(y, y + size), slice(x, x + size))
-    mask = rim(size, RESTYLED_RIM if stage.restyles else RIM)
+    place, size = window.place, window.side
+    replaces = stage.effect == "replace"
+    mask = rim(size, REPLACED_RIM if replaces else RIM)
     after, cover = canvas.after.clone(), canvas.cover
-    if stage.restyles:
-        after[place] = torch.lerp(after[place], resize(out, (size, size)), mask)
+    if replaces:
+        after[place] = torch.lerp(after[place], resize(answer, (size, size)), mask)
         cover = cover.clone()
         cover[place] = torch.maximum(cover[place], mask)
     else:
-        after[place] += resize(out - given, (size, size)) * mask
+        after[place] += resize(answer - given, (size, size)) * mask
     return replace(canvas, after=after.clamp(-1, 1), cover=cover)
 
 
-def _enlarged(stage: Stage, name: str, canvas: Canvas, device: torch.device) -> Canvas:
-    """The whole canvas enlarged; at its rim bicubically, so that pasted into the photo it has no border."""
+def _enlarged(stage: Stage, canvas: Canvas, device: torch.device) -> Canvas:
+    """Enlarge the whole canvas; at its rim bicubically, so that it has no border when it is pasted into the photo."""
     if canvas.side <= tiles.TILE and canvas.side % stage.multiple == 0:
-        out = checked(stage, name, canvas.after.to(device)).cpu()
+        answer = run(stage, canvas.after.to(device)).cpu()
     else:
-        out = to_faces(_tiled(stage, name, to_pixels(canvas.after)[0], device))
+        answer = to_faces(_tiled(stage, to_pixels(canvas.after)[0], device))
     plain = bicubic(canvas.after, stage.scale).clamp(-1, 1)
-    return canvas.resampled(torch.lerp(plain, out, rim(out.shape[-1], RIM)))
+    return canvas.resampled(torch.lerp(plain, answer, rim(answer.shape[-1], RIM)))
 
 
-def _tiled(stage: Stage, name: str, pixels: Pixels, device: torch.device) -> Pixels:
-    def run(tile: Tensor) -> Tensor:
-        return checked(stage, name, tile.to(device))
-
-    tile = tiles.TILE if stage.tiles else max(pixels.shape)
-    return tiles.tiled(run, pixels, stage.scale, stage.multiple, tile)
+def _tiled(stage: Stage, pixels: Pixels, device: torch.device) -> Pixels:
+    tile = tiles.TILE if stage.whole_photo.tiles else max(pixels.shape)
+    return tiles.tiled(lambda part: run(stage, part.to(device)), pixels, stage.scale, stage.multiple, tile)
 
 
 @lru_cache(maxsize=32)

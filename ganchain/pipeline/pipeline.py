@@ -5,28 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from multiprocessing import current_process
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from ganchain import chains
+from ganchain.chains import Chain, Output, registry
+from ganchain.chains.digest import chain_hash
 from ganchain.checkpoints import manifest
 from ganchain.engines import choice
 from ganchain.errors import ChainError, FaceError, PhotoError, WeightsError
-from ganchain.faces.align import Aligner, Detector, FaceRule, choose
+from ganchain.faces.align import Aligner
+from ganchain.faces.detect import Detector, DlibDetector, FaceRule, choose
 from ganchain.framing import HEAD, Framing
 from ganchain.photos import images
 from ganchain.photos.images import Source
 from ganchain.photos.marks import Provenance
-from ganchain.pipeline.group import Walk, Work
+from ganchain.pipeline.group import Group, Passage
 from ganchain.pipeline.result import Result
 from ganchain.stage import Stage
-
-if TYPE_CHECKING:
-    from ganchain.batch.summary import Summary
-    from ganchain.chains import Chain, Output
 
 
 class Pipeline:
@@ -65,16 +63,18 @@ class Pipeline:
     ) -> None:
         if not isinstance(stages, Sequence) or not all(isinstance(stage, Stage) for stage in stages):
             raise ChainError(f"stages must be a list of stage objects, as in Pipeline([Makeup()]), not {stages!r}")
-        self.names = _names(stages)
-        for name, stage in zip(self.names, stages, strict=True):
-            with _placed(name, stage):
+        for stage in stages:
+            stage.name = stage.name or registry.name_of(type(stage))
+            stage.check()
+            with _placed(stage):
                 manifest.permit(stage.weights, license_policy)
+        self.names = chains.numbered(stage.name for stage in stages)
         self.device = _device(device)
-        self.stages = [stage.to(self.device).eval() for stage in stages]
+        self.stages = [stage.resolved().to(self.device).eval() for stage in stages]
         self._engine, self._together = engine, batch
         self.faces: FaceRule = faces
         self.keep_steps, self.output = keep_steps, output
-        self.detector = detector or Detector()
+        self.detector = detector or DlibDetector()
         self.described: Chain | None = None
         self.license_policy: manifest.Policy = license_policy
 
@@ -92,8 +92,6 @@ class Pipeline:
 
         ``license_policy`` stands above the one in the file.
         """
-        from ganchain import chains
-
         described = chains.load(chain)
         return cls.from_chain(
             described, device=device, engine=engine, keep_steps=keep_steps, license_policy=license_policy
@@ -124,14 +122,14 @@ class Pipeline:
 
     @cached_property
     def _aligner(self) -> Aligner:
-        framings = [stage.framing for stage in self.stages if stage.scope == "face" and not stage.enlarges]
+        framings = [stage.framing for stage in self.stages if stage.scope == "face" and stage.effect != "enlarge"]
         return Aligner(Framing.around(framings or [HEAD]), side=self.output.side if self.output else None)
 
     @cached_property
     def _ready(self) -> bool:
         with torch.inference_mode():
-            for name, stage in zip(self.names, self.stages, strict=True):
-                with _placed(name, stage):
+            for stage in self.stages:
+                with _placed(stage):
                     stage.prepare(self._align)
         return True
 
@@ -145,8 +143,9 @@ class Pipeline:
         """What the pictures that it edits say of themselves; None where they shall say nothing."""
         if self.output is not None and not self.output.mark:
             return None
+        names, chain = tuple(self.names), self.described
         weights = [ref for stage in self.stages for ref in stage.weights]
-        return Provenance.made_by(self.names, weights, self.described)
+        return Provenance(names, Path(chain.source).stem, chain_hash(chain, weights)) if chain else Provenance(names)
 
     def prepare(self) -> None:
         """Read what the stages need (reference pictures) and choose engines now instead of with the first photo."""
@@ -156,7 +155,7 @@ class Pipeline:
         photo = images.read(path)
         usable = [face for face in self.detector(photo.pixels) if face.left_out is None]
         if not usable:
-            raise FaceError(f"{path}: no face found in the reference picture")
+            raise FaceError("no face found in the reference picture", path=path)
         return Aligner(framing).chip(photo.pixels, usable[0], side).to(self.device)
 
     def __call__(self, photo: Source) -> Result:
@@ -182,62 +181,39 @@ class Pipeline:
         photos; one that fails gives a "failed" result and costs the others nothing.
         """
         self.prepare()
-        works = [self._begun(photo) for photo in photos]
-        walk = Walk(self._aligner, self.device, self._together, self.mark)
+        passages = [self._read(photo) for photo in photos]
+        group = Group(passages, self._aligner, self.device, self._together, self.mark)
         for name, stage in zip(self.names, self.stages, strict=True):
-            if stage.strength > 0 or stage.enlarges:
-                walk.step(stage, name, works)
+            if not stage.idle:
+                group.run(stage, name)
                 if self.keep_steps:
-                    walk.keep(name, works)
+                    group.keep_step(name)
         write = self.output.write if self.output else "both"
-        walk.end(works, whole=write != "faces", pictures=write != "photo")
-        return [work.result for work in works]
+        return group.finish(whole=write != "faces", pictures=write != "photo")
 
-    def batch(self, inputs: Sequence[str | Path], out: str | Path, **options: Any) -> Summary:
-        """Run files and folders into the folder ``out`` as ``ganchain batch`` does: in processes, resumed where it was.
-
-        A script that calls it needs ``if __name__ == "__main__":``, since the workers import it.
-
-        Args:
-            options: fields of ``ganchain.batch.options.Options``; device and engine are the pipeline's own by default.
-
-        Raises:
-            GanchainError: nothing was begun: an input, an option or ``out`` is wrong, or the pipeline was not made
-                from a chain, of which the workers make theirs.
-        """
-        from ganchain.batch.options import Options
-        from ganchain.batch.run import batch
-
-        if getattr(current_process(), "_inheriting", False):  # a worker that is only just being set up
-            raise ChainError("batch starts workers, which import this script: call it below if __name__ == '__main__':")
-        if self.described is None or self.detector != Detector():
-            raise ChainError("batch needs a pipeline made from a chain (Pipeline.from_yaml) with the usual detector")
-        own = {"device": self.device.type, "engine": self._engine, "license_policy": self.license_policy}
-        return batch(self.described, [Path(path) for path in inputs], Path(out), Options(**{**own, **options}))
-
-    def _begun(self, source: Source) -> Work:
-        """Read, find, choose."""
+    def _read(self, source: Source) -> Passage:
+        """Read a photo, find its faces, choose among them."""
         name = str(source) if isinstance(source, str | Path) else type(source).__name__
-        work = Work(Result(name, "ok"))
-        with work.guarded():
-            with work.watch("read"):
+        passage = Passage(Result(name, "ok"))
+        with passage.guarded():
+            with passage.watch("read"):
                 photo = images.read(source)
-            with work.watch("detect"):
+            with passage.watch("detect"):
                 faces = choose(self.detector(photo.pixels), self.faces)
-            work.photo, work.chosen = photo, [face for face in faces if face.left_out is None]
-            work.result = Result(photo.name, "ok", photo, faces, seconds=work.watch.seconds)
-            if not work.chosen and any(stage.scope == "face" for stage in self.stages):
-                work.result.status = "no_face"
-        return work
+            passage.photo, passage.faces = photo, [face for face in faces if face.left_out is None]
+            passage.result = Result(photo.name, "ok", photo, faces, seconds=passage.watch.seconds)
+            if not passage.faces and any(stage.scope == "face" for stage in self.stages):
+                passage.result.status = "no_face"
+        return passage
 
 
 @contextmanager
-def _placed(name: str, stage: Stage) -> Iterator[None]:
-    """Messages about a stage say which one, and where it stands in its chain."""
+def _placed(stage: Stage) -> Iterator[None]:
+    """Add to an error which stage it is about, and where that stands in its chain."""
     try:
         yield
     except (PhotoError, FaceError, WeightsError) as error:
-        raise type(error)(f"{stage.where}: {name}: {error}".removeprefix(": ")) from error
+        raise error.at(stage=stage.name, where=stage.where) from error.__cause__
 
 
 def _device(name: str) -> torch.device:
@@ -248,13 +224,3 @@ def _device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ChainError("device cuda: torch finds no CUDA device here; use --device cpu")
     return torch.device(name)
-
-
-def _names(stages: Sequence[Stage]) -> list[str]:
-    """makeup, webtoon, webtoon-2 ...: the stages' names, numbered where one stands again."""
-    names: list[str] = []
-    for stage in stages:
-        name = type(stage).__name__.lower()
-        again = sum(other.split("-")[0] == name for other in names)
-        names.append(f"{name}-{again + 1}" if again else name)
-    return names

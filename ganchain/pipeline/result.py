@@ -12,8 +12,9 @@ from typing import Literal
 from PIL import Image
 
 from ganchain.errors import GanchainError
-from ganchain.faces.face import Face, Photo
+from ganchain.faces.face import Face
 from ganchain.photos import images
+from ganchain.photos.photo import Photo
 from ganchain.tensors import Pixels
 
 Status = Literal["ok", "no_face", "failed"]

@@ -1,4 +1,4 @@
-"""BeautyGAN in the place of the bundled painter: the makeup of a reference photo."""
+"""BeautyGAN in the place of the bundled painter, for the makeup of a reference photo."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ganchain.errors import OptionError
 from ganchain.framing import CHIP
 from ganchain.stage import Align, Stage
 
 
 class Transfer(Protocol):
-    """A network, or a foreign engine that runs one."""
+    """Network, or foreign engine that runs one, that takes makeup from a reference face."""
 
     def transfer(self, source: Tensor, reference: Tensor) -> Tensor:
-        """(N, 3, 256, 256) and (N or 1, 3, 256, 256), both -1..1 -> the sources with the references' makeup."""
+        """Give each source the makeup of its reference.
+
+        (N, 3, 256, 256) and (N or 1, 3, 256, 256), both -1..1 -> (N, 3, 256, 256) -1..1.
+        """
         ...
 
 
@@ -30,12 +34,13 @@ class MakeupTransfer(Stage):
     def __init__(self, net: Transfer, *, reference: Path | None, strength: float) -> None:
         super().__init__()
         if reference is None:
-            raise ValueError("reference: these weights take the makeup from a photo: give its path")
+            raise OptionError("these weights take the makeup from a photo: give its path", option="reference")
         self.net = net  # a submodule where it is one
         self.path, self.strength = reference, strength
         self.register_buffer("reference", torch.empty(0), persistent=False)
 
     def prepare(self, align: Align) -> None:
+        """Read the reference face."""
         self.reference = align(self.path, self.framing, 256)
 
     def forward(self, faces: Tensor) -> Tensor:

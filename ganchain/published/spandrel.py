@@ -1,4 +1,4 @@
-"""Networks that spandrel knows in the place of the bundled upscaler."""
+"""Networks that spandrel knows, in the place of the bundled upscaler."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import torch
 from torch import Tensor
 
 from ganchain.checkpoints import architectures
+from ganchain.errors import OptionError
 from ganchain.framing import FFHQ
 from ganchain.nets.spandrel import SpandrelModel
-from ganchain.stage import Stage
+from ganchain.stage import Scope, Stage
 from ganchain.tensors import resize
 
 FACE_SIDE = 512  # px; all published face restoration networks
 
 
 class Spandrel(Stage):
-    """What the stage ``upscale`` does with weights that spandrel knows.
+    """Do the work of the stage ``upscale`` with weights that spandrel knows.
 
-    Super-resolution and restoration work on what ``scope`` says. Face restoration works on faces: aligned as FFHQ, at
-    512 px, its change added at the photo's own resolution.
+    Super-resolution and restoration work on the faces or the photo, by ``scope``. Face restoration works on faces:
+    aligned as FFHQ, at 512 px, its change added at the photo's own resolution.
 
     Args:
         tensors: the weights.
@@ -30,7 +31,7 @@ class Spandrel(Stage):
         strength: 1 is the network's picture, 0 plain bicubic enlargement.
 
     Raises:
-        ValueError: the network enlarges by another factor.
+        OptionError: the network enlarges by another factor.
         WeightsError: spandrel cannot use these weights.
     """
 
@@ -39,26 +40,26 @@ class Spandrel(Stage):
         tensors: Mapping[str, Tensor],
         *,
         factor: int | None = None,
-        scope: str | None = None,
+        scope: Scope | None = None,
         strength: float = 1.0,
     ) -> None:
         super().__init__()
         self.net = cast(SpandrelModel, architectures.build("spandrel", tensors))
         self.scale, self.scope, self.strength = self.net.scale, scope or "photo", strength
         if factor not in (None, self.scale):
-            does = f"enlarge {self.scale} times, not {factor}" if self.scale > 1 else "do not enlarge"
-            raise ValueError(f"factor: these weights {does}")
+            ability = f"enlarge {self.scale} times, not {factor}" if self.scale > 1 else "do not enlarge"
+            raise OptionError(f"these weights {ability}", option="factor")
         size = self.net.descriptor.size_requirements
         self.side = None
         self.multiple = size.multiple_of
-        self.enlarges = self.scale > 1
+        self.effect = "enlarge" if self.scale > 1 else "change"
         if self.net.purpose == "FaceSR":
             if scope == "photo":
-                raise ValueError("scope: 'photo' is not served by these weights: they restore faces")
+                raise OptionError("'photo' is not served by these weights: they restore faces", option="scope")
             self.scope, self.side, self.framing = "face", size.minimum or FACE_SIDE, FFHQ
 
     def forward(self, faces: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, 3, H * scale, W * scale), both -1..1."""
+        """Enlarge or restore: (N, 3, H, W) -> (N, 3, H * scale, W * scale), both -1..1."""
         plain = resize(faces, (faces.shape[2] * self.scale, faces.shape[3] * self.scale))
         if self.strength == 0:
             return plain

@@ -9,22 +9,23 @@ from torch import Tensor
 
 from ganchain.checkpoints import architectures
 from ganchain.checkpoints.manifest import Weights
+from ganchain.errors import OptionError
 from ganchain.nets.srgan import SRResNet
-from ganchain.stage import Stage
+from ganchain.stage import Scope, Stage
 from ganchain.tensors import resize
 
 
 class SRGANUpscaler(Stage):
-    """Enlarge by SRResNet (Ledig et al. 2017); trained on sharp pictures reduced by bicubic interpolation."""
+    """Enlarge by SRResNet (Ledig et al. 2017), trained on sharp pictures reduced by bicubic interpolation."""
 
     side = None
-    enlarges = True
+    effect = "enlarge"
 
-    def __init__(self, weights: Weights, *, factor: int | None, scope: str, strength: float) -> None:
+    def __init__(self, weights: Weights, *, factor: int | None, scope: Scope, strength: float) -> None:
         super().__init__()
         self.net = cast(SRResNet, architectures.build("srresnet", weights.tensors))
         if factor not in (None, self.net.scale):
-            raise ValueError(f"factor: these weights enlarge {self.net.scale} times, not {factor}")
+            raise OptionError(f"these weights enlarge {self.net.scale} times, not {factor}", option="factor")
         self.scale, self.scope, self.strength = self.net.scale, scope, strength
 
     def forward(self, faces: Tensor) -> Tensor:

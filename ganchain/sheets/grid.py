@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -16,11 +16,11 @@ from ganchain.chains import Chain
 from ganchain.chains.document import Place
 from ganchain.checkpoints.manifest import Policy
 from ganchain.errors import ChainError, GanchainError
-from ganchain.faces.align import Detector
+from ganchain.faces.detect import Detector, DlibDetector
 from ganchain.faces.face import Face
 from ganchain.photos import images
+from ganchain.photos.find import expand
 from ganchain.photos.images import Source
-from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.sheets import grid_file, grid_settings, people
 from ganchain.sheets.grid_settings import Setting
@@ -32,17 +32,18 @@ DEFAULT = "overview"
 LARGEST = 400  # cells a face
 
 
-@dataclass(frozen=True)
-class Seen(Detector):
+class CachedDetector:
     """A detector that looks at each picture once."""
 
-    found: dict[bytes, list[Face]] = field(default_factory=dict, compare=False)
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+        self._faces: dict[bytes, list[Face]] = {}
 
     def __call__(self, pixels: Pixels) -> list[Face]:
         key = blake2b(pixels.tobytes(), digest_size=16).digest() + bytes(str(pixels.shape), "ascii")
-        if key not in self.found:
-            self.found[key] = super().__call__(pixels)
-        return self.found[key]
+        if key not in self._faces:
+            self._faces[key] = self.detector(pixels)
+        return self._faces[key]
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Grid:
             raise ChainError("a grid needs something that is varied, as in vary: {attributes.hair: [black, blond]}")
         base = None if chain is None else chains.load(chain)
         rows = grid_settings.distinct(rows) or [Setting()]
-        made = cls(grid_settings.distinct(columns), rows, base, outputs.expand([Path(one) for one in photos]), **others)
+        made = cls(grid_settings.distinct(columns), rows, base, expand([Path(one) for one in photos]), **others)
         if len(made.columns) * len(made.rows) > LARGEST:
             raise ChainError(
                 f"{len(made.columns)} x {len(made.rows)} settings are too many to look at: {LARGEST} at most"
@@ -141,8 +142,8 @@ class Grid:
         return ["photo", *(column.caption for column in self.columns)]
 
     @cached_property
-    def _detector(self) -> Seen:
-        return Seen()
+    def _detector(self) -> CachedDetector:
+        return CachedDetector(DlibDetector())
 
     @cached_property
     def _pipelines(self) -> list[list[Pipeline]]:

@@ -12,7 +12,7 @@ from typing import Any
 from ganchain.chains import Chain, StageSpec, numbered, registry
 from ganchain.chains.document import Locate, Place, dotted
 from ganchain.errors import ChainError, available
-from ganchain.pipeline import outputs
+from ganchain.photos.find import expand
 from ganchain.sheets.people import LOOK, caption, given
 
 Options = Mapping[str, Any]
@@ -89,7 +89,7 @@ def references(photos: Sequence[Path]) -> list[Setting]:
     """One setting a picture: its makeup."""
     return [
         Setting(path.name, {"makeup": {"reference": path.resolve()}}, Place(str(path)), picture=path)
-        for path in outputs.expand(photos)
+        for path in expand(photos)
     ]
 
 

@@ -10,14 +10,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ganchain import files
 from ganchain.chains import StageSpec
 from ganchain.chains.registry import options
 from ganchain.errors import PhotoError
-from ganchain.faces.align import NOT_CHOSEN, similarity
-from ganchain.faces.face import Face, Photo
+from ganchain.faces.align import similarity
+from ganchain.faces.detect import NOT_CHOSEN
+from ganchain.faces.face import Face
 from ganchain.framing import HEAD
 from ganchain.photos import images
 from ganchain.photos.marks import Provenance
+from ganchain.photos.photo import Photo
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
 from ganchain.sheets import html, sheet
@@ -130,7 +133,7 @@ def captions(pipeline: Pipeline) -> list[str]:
     """What stands above the photo and above each of the steps that a pipeline made from a chain keeps."""
     assert pipeline.described is not None
     stages = zip(pipeline.described.stages, pipeline.stages, strict=True)
-    used = [spec for spec, stage in stages if stage.strength > 0 or stage.enlarges]
+    used = [spec for spec, stage in stages if not stage.idle]
     return ["photo", *(caption(spec.cls, spec.name, given(spec)) for spec in used)]
 
 
@@ -167,8 +170,8 @@ class Pages:
             )
         self.path, self.columns, self.title, self.rim = path, columns, title, rim
         self.side = side or (PAGE_SIDE if self.html else min(SIDE, WIDEST // len(columns)))
-        files = Counter(source.name for source in sources)
-        self.names = {source: source.name if files[source.name] == 1 else str(source) for source in sources}
+        count = Counter(source.name for source in sources)
+        self.names = {source: source.name if count[source.name] == 1 else str(source) for source in sources}
         self._spared = {source.resolve() for source in sources}
         self._checked(path)
         self.written: list[Path] = []
@@ -213,8 +216,7 @@ class Pages:
         if self.html:
             text = html.page(self.title, self.columns, [(row.heading, row.pictures) for row in self._rows], self.rim)
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+                files.write(path, text)
             except OSError as error:
                 raise PhotoError(f"cannot be written: {error.strerror or error}", path=path) from error
         else:

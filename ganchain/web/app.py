@@ -16,11 +16,12 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from ganchain._version import VERSION
-from ganchain.errors import GanchainError
+from ganchain.errors import GanchainError, text_of
 from ganchain.web import answers, run, submitted
 from ganchain.web.guard import Guard
+from ganchain.web.limits import Limits
 from ganchain.web.service import Asked, Service
-from ganchain.web.uploads import Busy, Limits, file_name
+from ganchain.web.uploads import Busy, file_name
 
 PAGE = {  # address: file, type; nothing else is ever read for a visitor
     "/": ("web/page/index.html", "text/html; charset=utf-8"),
@@ -60,7 +61,7 @@ def app(limits: Limits | None = None, *, device: str = "auto", engine: str = "to
     async def refused(_: Request, error: GanchainError) -> Response:
         status = 503 if isinstance(error, Busy) else 422
         headers = {"Retry-After": "60"} if status == 503 else None
-        return JSONResponse({"error": str(error)}, status, headers)
+        return JSONResponse({"error": text_of(error)}, status, headers)
 
     @api.exception_handler(StarletteHTTPException)
     async def wrong(_: Request, error: StarletteHTTPException) -> Response:

@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 from ganchain.chains import Chain
 from ganchain.errors import GanchainError, text_of
-from ganchain.web.uploads import Busy, Limits, Upload
+from ganchain.web.limits import Limits
+from ganchain.web.uploads import Busy, Upload
 
 log = logging.getLogger(__name__)
 

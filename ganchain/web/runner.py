@@ -6,15 +6,15 @@ import json
 import logging
 from collections import OrderedDict
 from copy import copy
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from ganchain.batch import memory
 from ganchain.chains import Chain
 from ganchain.errors import GanchainError, PhotoError, StageError, is_bug, text_of
-from ganchain.faces.face import Photo
-from ganchain.photos.images import suffix_of, write
+from ganchain.files import sha256
+from ganchain.photos.images import write
+from ganchain.photos.photo import Photo
 from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
@@ -84,7 +84,7 @@ class Runner:
 
     def _written(self, job: Job, result: Result, pipeline: Pipeline) -> None:
         output = job.chain.output
-        base = job.folder / f"{job.upload.path.stem}-{job.name}{suffix_of(output.format)}"
+        base = job.folder / outputs.names_of(job.name, output).plain(job.upload.path.name)
         for path, photo in outputs.pictures(result, output, base):
             write(photo, path, keep_location=output.location == "keep")
             job.pictures.append(path)
@@ -102,8 +102,7 @@ class Runner:
             "seconds": {name: round(seconds, 3) for name, seconds in result.seconds.items()},
             "engines": pipeline.engines,
             "pictures": [
-                {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path.read_bytes()).hexdigest()}
-                for path in job.pictures
+                {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)} for path in job.pictures
             ],
         }
 
@@ -120,7 +119,7 @@ def _kept(job: Job, pipeline: Pipeline) -> int:
     pixels, scale = job.upload.size[0] * job.upload.size[1] * 3, 1
     total = 0
     for stage in pipeline.stages:
-        scale *= stage.scale if stage.enlarges and stage.scope == "photo" else 1
+        scale *= stage.scale if stage.effect == "enlarge" and stage.scope == "photo" else 1
         total += pixels * scale**2
     return total
 
@@ -129,7 +128,7 @@ def _faces_of(job: Job, pipeline: Pipeline) -> int:
     """Bytes of face pictures of a side of their own, which ``memory.needed``, that knows no faces, does not count."""
     side = job.chain.output.side or 0
     for stage in pipeline.stages:
-        side *= stage.scale if stage.enlarges and stage.scope == "face" else 1
+        side *= stage.scale if stage.effect == "enlarge" and stage.scope == "face" else 1
     return sum(face.left_out is None for face in job.upload.faces) * side**2 * memory.FACE_ENLARGED
 
 
@@ -143,7 +142,7 @@ def _key(chain: Chain) -> str:
 
 
 def _content(value: Any) -> Any:
-    return sha256(value.read_bytes()).hexdigest() if isinstance(value, Path) else value
+    return sha256(value) if isinstance(value, Path) else value
 
 
 def _said(error: Exception, job: Job) -> str:

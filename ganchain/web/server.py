@@ -13,7 +13,7 @@ import uvicorn
 
 from ganchain.errors import GanchainError
 from ganchain.web.app import app
-from ganchain.web.uploads import Limits
+from ganchain.web.limits import Limits
 
 
 def serve(

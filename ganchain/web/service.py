@@ -19,8 +19,9 @@ from ganchain import chains
 from ganchain.errors import GanchainError
 from ganchain.web import submitted
 from ganchain.web.jobs import Job, Queue
+from ganchain.web.limits import Limits
 from ganchain.web.runner import Runner
-from ganchain.web.uploads import Busy, Limits, Upload, Uploads, file_name
+from ganchain.web.uploads import Busy, Upload, Uploads, file_name
 
 SWEEP = 60.0  # seconds
 FILES = 16  # that a chain may name

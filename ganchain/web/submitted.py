@@ -22,7 +22,7 @@ from ganchain import chains
 from ganchain.chains import Chain, registry
 from ganchain.chains.chain import EXPECTED, stage_item
 from ganchain.chains.document import Document, Key
-from ganchain.checkpoints import architectures, manifest
+from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, available
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def _check_files(document: Document, index: int, item: object, folder: Path) -> 
     if not isinstance(cls, type):  # which is said when the chain is read
         return
     for option in given.keys() & _options(cls, "weights"):
-        if isinstance(ref := given[option], str) and ref not in manifest.entries():
+        if isinstance(ref := given[option], str) and manifest.get(ref) is None:
             reason = f"no weights {ref!r}: only weights of the list are taken here"
             raise document.error(reason, "stages", index, name, option)
     for option in given.keys() & _options(cls, "path"):
@@ -174,7 +174,7 @@ def stages() -> list[dict[str, Any]]:
 
     Options from ``weights`` on, which are for those who brought other weights, are called rare.
     """
-    keys = manifest.entries()
+    entries = manifest.entries()
     found = []
     for name, cls in registry.stages().items():
         if not isinstance(cls, type):
@@ -184,7 +184,9 @@ def stages() -> list[dict[str, Any]]:
             properties[option]["description"] = text
         for option in _options(cls, "weights"):
             properties[option]["keys"] = [
-                key for key, one in keys.items() if name in architectures.stage_of(key, one.architecture).split(", ")
+                key
+                for key, entry in entries.items()
+                if option in registry.options_for(name, cls, entry.architecture, entry.stage)
             ]
         order = list(properties)
         if "weights" in order:

@@ -19,10 +19,11 @@ import psutil
 from PIL import Image
 
 from ganchain.errors import GanchainError, PhotoError
-from ganchain.faces.align import Detector
+from ganchain.faces.detect import DlibDetector
 from ganchain.faces.face import Face
 from ganchain.photos import images
 from ganchain.tensors import Pixels
+from ganchain.web.limits import Limits
 
 PREFIX = "ganchain-web-"
 PREVIEW = 1600  # px, of the longest side
@@ -30,29 +31,6 @@ FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 SCANS = 100  # of a JPEG: a small file of thousands takes minutes
 PATIENCE = 20.0  # seconds that a photo waits for those before it
 LONGEST_NAME = 100  # bytes: outputs add the chain's name, and file systems take 255
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one visitor may ask of the server.
-
-    Attributes:
-        upload: bytes of one request.
-        pixels: of one photo.
-        photos: that lie here at once.
-        disk: bytes of all photos and results.
-        seconds: that one job may run.
-        waiting: jobs in the queue, the running one included.
-        kept: seconds that photos and results lie there after they were last asked for.
-    """
-
-    upload: int = 40 << 20
-    pixels: int = 50_000_000
-    photos: int = 200
-    disk: int = 8 << 30
-    seconds: float = 300.0
-    waiting: int = 16
-    kept: float = 1800.0
 
 
 class Busy(GanchainError):
@@ -148,7 +126,7 @@ class Uploads:
             if file.read(2) == b"\xff\xd8" and file.read().count(b"\xff\xda") > SCANS:
                 raise PhotoError(f"a JPEG of more than {SCANS} scans is not taken here", path=path)
         pixels = images.read(path).pixels
-        upload = Upload(key, path.name, path, (pixels.shape[1], pixels.shape[0]), Detector()(pixels))
+        upload = Upload(key, path.name, path, (pixels.shape[1], pixels.shape[0]), DlibDetector()(pixels))
         preview(pixels, upload.preview)
         return upload
 

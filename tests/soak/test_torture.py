@@ -1,4 +1,4 @@
-"""Every file of the torture folder as input: no crash, no hang, one reason each."""
+"""Every file that breaks decoders as input: no crash, no hang, one reason each."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ import pytest
 from ganchain.batch.options import Options
 from ganchain.batch.run import batch
 from tests.soak import killing
+from tests.torture import torture
 
 TORTURE = Path(__file__).resolve().parents[3] / "shared" / "data" / "torture"
 
 
-@pytest.mark.skipif(not TORTURE.is_dir(), reason="the torture folder is not here")
-def test_torture(tmp_path: Path) -> None:
-    (tmp_path / "rose.yaml").write_text(killing.CHAIN)
-    files = sorted(path for path in TORTURE.rglob("*") if path.is_file())
+def through_a_batch(files: list[Path], place: Path) -> None:
+    (place / "rose.yaml").write_text(killing.CHAIN)
     options = Options(engine="torch", workers=2, timeout=120)
-    summary = batch(tmp_path / "rose.yaml", files, tmp_path / "out", options)
-    records = killing.recorded(tmp_path / "out")
+    summary = batch(place / "rose.yaml", files, place / "out", options)
+    records = killing.recorded(place / "out")
     print(f"{len(files)} files: {dict(summary.counts)} in {summary.seconds:.0f} s")
     assert summary.counts.total() == len(files) > 1000
     assert summary.left == 0
@@ -29,3 +28,13 @@ def test_torture(tmp_path: Path) -> None:
     }
     reasons = [str(record["error"]) for record in records if record["status"] == "failed"]
     assert all(reason and "\n" not in reason and "killed" not in reason for reason in reasons)
+
+
+def test_torture(tmp_path: Path) -> None:
+    drawn = torture(tmp_path / "torture", flips=4)
+    through_a_batch(sorted(path for paths in drawn.values() for path in paths), tmp_path)
+
+
+@pytest.mark.skipif(not TORTURE.is_dir(), reason="Pillow's and libpng's own broken files are not here")
+def test_torture_by_the_files_of_others(tmp_path: Path) -> None:
+    through_a_batch(sorted(path for path in TORTURE.rglob("*") if path.is_file()), tmp_path)

@@ -18,6 +18,7 @@ from PIL import Image
 
 playwright = pytest.importorskip("playwright.sync_api", reason="make test-web installs playwright")
 
+pytestmark = pytest.mark.web
 COMMAND = [sys.executable, "-m", "ganchain"]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}

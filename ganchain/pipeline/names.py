@@ -1,4 +1,4 @@
-"""What outputs are called: by a template, the same at every rerun, and never as another photo's output."""
+"""Names of outputs: by a template, the same at every rerun, and never that of another photo's output."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path, PurePosixPath
 from string import Formatter
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ganchain.batch.plan import Item
 from ganchain.errors import PhotoError, available
+
+if TYPE_CHECKING:
+    from ganchain.photos.find import Item
 
 TEMPLATE = "{stem}-{chain}.{ext}"
 FIELDS = ("stem", "name", "parent", "chain", "ext")
@@ -21,7 +23,7 @@ REMEMBERED = 1000  # candidates for a name among which an earlier batch's choice
 
 
 class Owner(Protocol):
-    """Whose output a name is: what is needed of a record."""
+    """The record of an output, as far as it decides on names."""
 
     input: str
     path: str
@@ -69,8 +71,12 @@ class Names:
         if PurePosixPath(self.template).is_absolute() or {"..", ""} & set(self.template.split("/")):
             raise PhotoError(f"name {self.template!r}: must stay below the output folder")
 
+    def plain(self, input_: str) -> str:
+        """Name the output of ``input_`` as the template says: a-chain.png."""
+        return next(self.candidates(input_))
+
     def candidates(self, input_: str) -> Iterator[str]:
-        """Paths for the output of ``input_``: a-chain.png, a.jpg-chain.png, a.jpg-2-chain.png ..."""
+        """Propose paths for the output of ``input_``: a-chain.png, a.jpg-chain.png, a.jpg-2-chain.png ..."""
         path = PurePosixPath(input_)
         yield self._filled(path, path.stem, path.name)
         yield self._filled(path, path.name, path.name)
@@ -83,7 +89,7 @@ class Names:
         return (path.parent / text.lstrip("/")).as_posix()
 
     def claim(self, target: str) -> str:
-        """What two targets share that could overwrite each other's files, on any file system."""
+        """Reduce a target to what it shares with all that could overwrite its files, on any file system."""
         path = PurePosixPath(target)
         stem = re.sub(r"-face\d+$", "", path.stem) if self.faces else path.stem
         return unicodedata.normalize("NFC", str(path.with_name(stem + path.suffix))).casefold()
@@ -91,7 +97,7 @@ class Names:
     def assign(
         self, items: Sequence[Item], owners: Iterable[Owner], digest: Callable[[Path], str | None], out: Path
     ) -> list[Item]:
-        """The items with their targets.
+        """Give the items their targets.
 
         A photo keeps the name it had (its record tells: the same input of the same path, or of the same content). A new
         photo gets the plain name if no other input could have it too and no record holds it.
@@ -107,7 +113,7 @@ class Names:
             if owner.chain == self.chain:
                 former.setdefault(owner.input, []).append(owner)
         mine = {item.input: self._former(item, former.get(item.input, ()), digest) for item in items}
-        wished = Counter(self.claim(next(self.candidates(item.input))) for item in items)
+        wished = Counter(self.claim(self.plain(item.input)) for item in items)
         taken = {self.claim(owner.target) for owner in owners}
         taken |= {self.claim(inside) for inside in _below(out, items)}
         assigned = []
@@ -119,7 +125,7 @@ class Names:
         return assigned
 
     def _former(self, item: Item, owners: Iterable[Owner], digest: Callable[[Path], str | None]) -> Owner | None:
-        """The record whose name this photo goes on with."""
+        """Find the record whose name this photo goes on with."""
         possible = set(islice(self.candidates(item.input), REMEMBERED))
         fitting = [owner for owner in owners if owner.target in possible]
         same = [owner for owner in fitting if owner.path == str(item.source)]
@@ -129,10 +135,15 @@ class Names:
         return same[0] if same else None
 
     def _free(self, input_: str, taken: set[str], wished: Counter[str]) -> str:
-        plain, *_ = islice(self.candidates(input_), 1)
+        plain = self.plain(input_)
         if wished[self.claim(plain)] == 1 and self.claim(plain) not in taken:
             return plain
         return next(name for name in islice(self.candidates(input_), 1, None) if self.claim(name) not in taken)
+
+
+def of_face(path: Path, number: int) -> Path:
+    """Name the picture of a face beside the output ``path`` of its photo: a-chain-face0.png."""
+    return path.with_name(f"{path.stem}-face{number}{path.suffix}")
 
 
 def _below(out: Path, items: Iterable[Item]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a batch reads: files, and the photos in folders and all folders below them."""
+"""Find photos: files, those in a folder, and those in all folders below it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganchain.photos import images
 
 @dataclass(frozen=True)
 class Item:
-    """One photo to do.
+    """One photo of a batch.
 
     Attributes:
         source: its absolute path.
@@ -29,7 +29,7 @@ class Item:
 
 @dataclass
 class Inputs:
-    """What was found.
+    """The photos of a batch.
 
     Attributes:
         items: the photos, by name.
@@ -44,18 +44,18 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Globs:
-    """Which paths count; globs as ``glob`` reads them. Without ``include`` all do that ``exclude`` does not name."""
+    """A choice of paths by globs, as ``glob`` reads them; without ``include`` all but those that ``exclude`` names."""
 
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
 
     def __call__(self, path: str) -> bool:
-        wanted = not self.include or any(glob(one).fullmatch(path) for one in self.include)
-        return wanted and not any(glob(one).fullmatch(path) for one in self.exclude)
+        wanted = not self.include or any(glob(pattern).fullmatch(path) for pattern in self.include)
+        return wanted and not any(glob(pattern).fullmatch(path) for pattern in self.exclude)
 
 
 def glob(pattern: str) -> re.Pattern[str]:
-    """A glob as a regular expression for paths with "/", in upper or lower case.
+    """Translate a glob to a regular expression for paths with "/", in upper or lower case.
 
     ``*`` and ``?`` stay within one part of the path, ``**`` does not. A pattern without "/" matches at any depth; one
     that matches a folder holds for all that is in it.
@@ -76,8 +76,29 @@ def glob(pattern: str) -> re.Pattern[str]:
         raise PhotoError(f"not a glob: {error}", path=pattern) from error
 
 
+def is_photo(path: Path) -> bool:
+    """Say whether a path in a folder is that of a photo: a file, not hidden, with the suffix of a picture's format."""
+    named = path.suffix.lower() in images.SUFFIXES and not path.name.startswith(".")
+    return named and (path.is_file() or (path.is_symlink() and not path.is_dir()))  # a broken link fails when read
+
+
+def expand(paths: Sequence[Path]) -> list[Path]:
+    """Replace each folder by the photos in it, by name; keep files as they are, whether they exist or not.
+
+    Raises:
+        PhotoError: there are no photos in a folder.
+    """
+    photos: list[Path] = []
+    for path in paths:
+        inside = sorted(filter(is_photo, path.iterdir())) if path.is_dir() else [path]
+        if not inside:
+            raise PhotoError("no pictures in this folder", path=path)
+        photos += inside
+    return photos
+
+
 def find(inputs: Sequence[Path], out: Path, counts: Globs | None = None, own: Iterable[Path] = ()) -> Inputs:
-    """The photos that ``inputs``, files and folders, name.
+    """Find the photos of a batch in ``inputs``, files and folders.
 
     Folders are walked in the order of their names, links to folders followed once. Hidden files, files without a
     photo's suffix, ``out`` and ``own`` (outputs of earlier batches) are no inputs. Inputs are called by their path
@@ -86,26 +107,26 @@ def find(inputs: Sequence[Path], out: Path, counts: Globs | None = None, own: It
     Raises:
         PhotoError: an input does not exist, or ``out`` is one.
     """
-    counts, ours, found = counts or Globs(), {str(_absolute(path)) for path in own}, Inputs()
+    counts, former, photos = counts or Globs(), {str(_absolute(path)) for path in own}, Inputs()
     places = dict[str, Path]()
-    for inner, label, path in _named(inputs, out, found):
+    for inner, label, path in _named(inputs, out, photos):
         while places.get(label, path) != path:  # another one of that name
             label = _other(label, path)
-        if counts(inner) and str(path) not in ours:
+        if counts(inner) and str(path) not in former:
             places[label] = path
     first: dict[Path, str] = {}
     for label, path in sorted(places.items(), key=lambda item: (item[1].is_symlink(), item[0])):
         same = first.setdefault(Path(os.path.realpath(path)), label)
         if same == label:
-            found.items.append(Item(path, label))
+            photos.items.append(Item(path, label))
         else:
-            found.twice[label] = same
-    found.items.sort(key=lambda item: item.input)
-    return found
+            photos.twice[label] = same
+    photos.items.sort(key=lambda item: item.input)
+    return photos
 
 
-def _named(inputs: Sequence[Path], out: Path, found: Inputs) -> Iterator[tuple[str, str, Path]]:
-    """(path below its input, what it is called, absolute path) of all that lies in ``inputs``."""
+def _named(inputs: Sequence[Path], out: Path, photos: Inputs) -> Iterator[tuple[str, str, Path]]:
+    """Name all photos in ``inputs``: (path below its input, label, absolute path)."""
     given = dict.fromkeys(_absolute(path) for path in inputs)
     for path in given:
         if not (path.is_dir() or path.is_file()):
@@ -122,7 +143,7 @@ def _named(inputs: Sequence[Path], out: Path, found: Inputs) -> Iterator[tuple[s
             prefix = _other(prefix[:-1], folder) + "/"
         prefixes[prefix] = folder
         visited = {_identity(out)} if out.exists() else set()
-        for path in _walk(folder, visited, found):
+        for path in _walk(folder, visited, photos):
             inner = path.relative_to(folder).as_posix()
             yield inner, prefix + inner, path
     for path in given:
@@ -131,7 +152,7 @@ def _named(inputs: Sequence[Path], out: Path, found: Inputs) -> Iterator[tuple[s
 
 
 def _other(label: str, path: Path) -> str:
-    """Another name for ``path`` when ``label`` is taken: with one folder more, else with a number."""
+    """Make another name for ``path`` when ``label`` is taken: with one folder more, else with a number."""
     depth = label.count("/") + 1
     if len(path.parts) > depth + 1:
         return "/".join(path.parts[-depth - 1 :])
@@ -141,22 +162,23 @@ def _other(label: str, path: Path) -> str:
     return f"{folder}/{name}" if folder else name
 
 
-def _walk(folder: Path, visited: set[tuple[int, int]], found: Inputs) -> Iterator[Path]:
+def _walk(folder: Path, visited: set[tuple[int, int]], photos: Inputs) -> Iterator[Path]:
+    """Find the photos in a folder and in those below it, by name; links to folders that were visited lead nowhere."""
     try:
         if (identity := _identity(folder)) in visited:
             return
         visited.add(identity)
         inside = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        found.unreadable[str(folder)] = f"the folder cannot be read: {error.strerror}"
+        photos.unreadable[str(folder)] = f"the folder cannot be read: {error.strerror}"
         return
     for entry in inside:
         path = Path(entry.path)
         if entry.name.startswith("."):
             continue
         if path.is_dir():  # False of a link that leads in a circle, where os.DirEntry's raises
-            yield from _walk(path, visited, found)
-        elif path.suffix.lower() in images.SUFFIXES and (entry.is_symlink() or path.is_file()):
+            yield from _walk(path, visited, photos)
+        elif is_photo(path):
             yield path
 
 
@@ -166,5 +188,5 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _absolute(path: Path) -> Path:
-    """Without ``..``, so that names made of it stay below the output folder; links stay what they are."""
+    """Make a path absolute, without ``..``: names of outputs must stay below their folder. Links stay what they are."""
     return Path(os.path.normpath(path.absolute()))

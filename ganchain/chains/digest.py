@@ -1,0 +1,72 @@
+"""Digests of chains: what an output depends on, as one SHA-256; equal digests, equal outputs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from ganchain import files
+from ganchain._version import VERSION
+from ganchain.chains.chain import Chain
+from ganchain.checkpoints import manifest, tensorflow
+
+_JSON = TypeAdapter(Any)
+
+
+def chain_hash(chain: Chain, weights: Iterable[str]) -> str:
+    """Compute the SHA-256 of a chain with all its defaults, the content of its files and weights, and our version.
+
+    Args:
+        weights: of all its stages, as ``Stage.weights`` names them.
+    """
+    stages = [
+        [spec.name, f"{spec.cls.__module__}.{spec.cls.__qualname__}", _by_content(spec.options)]
+        for spec in chain.stages
+    ]
+    described = {
+        "stages": stages,
+        "faces": chain.faces,
+        "output": chain.output.model_dump(),
+        "weights": [_weights(ref) for ref in weights],
+        "version": VERSION,
+    }
+    return files.sha256_of_texts(json.dumps(described, sort_keys=True))
+
+
+def chain_key(chain: Chain, weights: Iterable[str], template: str) -> str:
+    """Compute the key of a chain in a batch, of its hash and the ``template`` of the outputs' names."""
+    return files.sha256_of_texts(chain_hash(chain, weights), template)
+
+
+def photo_key(photo: str, chain: str) -> str:
+    """Compute the key of an output, of the SHA-256 of its ``photo`` and the key of its ``chain``."""
+    return files.sha256_of_texts(photo, chain)
+
+
+def _by_content(value: Any) -> Any:
+    """Options as JSON, files as the digest of what is in them."""
+    if isinstance(value, Path):
+        return f"file {files.sha256(value)}"
+    if isinstance(value, dict):
+        return {str(key): _by_content(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_by_content(item) for item in value]
+    if isinstance(value, str) and Path(value).is_absolute() and Path(value).exists():
+        return _weights(value)
+    return _JSON.dump_python(value, mode="json", fallback=repr)
+
+
+def _weights(ref: str) -> str:
+    """The digest of the weights ``ref``: of the manifest's file, or of the foreign files at that path."""
+    if (entry := manifest.get(ref)) is not None:
+        return entry.sha256
+    path = Path(ref)
+    if (bundle := tensorflow.prefix(path)) is not None:
+        parts = sorted(bundle.parent.glob(f"{bundle.name}.*"))
+    else:
+        parts = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    return files.sha256_of_texts(*map(files.sha256, parts))

@@ -1,0 +1,106 @@
+"""Detection of faces in a photo, and the choice among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+import cv2
+import numpy as np
+
+from ganchain.errors import ChainError
+from ganchain.faces.dlib_models import Box, FivePoints, HogDetector, Points
+from ganchain.faces.face import Face
+from ganchain.tensors import Pixels, averaged
+
+FaceRule = Literal["all", "largest"] | list[int]
+NOT_CHOSEN = "not chosen by faces"
+
+
+class Detector(Protocol):
+    """Interface of a detector of faces; ``ganchain.testing.FakeDetector`` is one for tests."""
+
+    def __call__(self, pixels: Pixels) -> list[Face]:
+        """Find all faces in (H, W, 3) uint8 RGB, best first; those not to be edited have a reason (``left_out``)."""
+        ...
+
+
+@dataclass(frozen=True)
+class DlibDetector:
+    """Detector of frontal faces by dlib's HOG model, on a copy of bounded size, with five landmarks of each.
+
+    Safe among threads: they take turns at the model.
+
+    Attributes:
+        side: longest side in px of the copy that is searched. Measured by ``benchmarks/detection.py``.
+        enlarge: small photos are enlarged up to this factor, so that faces of 40 px are found in them.
+        rim: mirrored border around the copy, as a share of its shorter side, for faces that touch the edge.
+        min_score: detections below it are left out; dlib's false faces lie mostly below 0.2.
+        min_size: faces with a box smaller than this many px are left out.
+        hog, landmarks: the models.
+    """
+
+    side: int = 1280
+    enlarge: float = 2.0
+    rim: float = 0.08
+    min_score: float = 0.2
+    min_size: int = 32
+    hog: Callable[[Pixels], list[tuple[Box, float]]] = field(default_factory=HogDetector, repr=False, compare=False)
+    landmarks: Callable[[Pixels, Box], Points] = field(default_factory=FivePoints, repr=False, compare=False)
+
+    def __call__(self, pixels: Pixels) -> list[Face]:
+        """Find all faces in (H, W, 3) uint8 RGB, best first; those not to be edited have a reason (``left_out``)."""
+        height, width = pixels.shape[:2]
+        scale = min(self.side / max(height, width), self.enlarge)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        copy = averaged(pixels, int(1 / scale))
+        copy = cv2.resize(copy, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR).astype(np.uint8)
+        rim = min(round(self.rim * min(size)), min(size) - 1)
+        searched = cv2.copyMakeBorder(copy, rim, rim, rim, rim, cv2.BORDER_REFLECT_101).astype(np.uint8)
+        faces = []
+        for box, score in self.hog(searched):
+            left, top, right, bottom = ((edge - rim + 0.5) / scale - 0.5 for edge in box)
+            photo_box = (left, top, right, bottom)
+            if scale > 1:  # the landmarks are read where there are more pixels
+                points = (self.landmarks(searched, box) - rim + 0.5) / scale - 0.5
+            else:
+                points = self.landmarks(pixels, photo_box)
+            faces.append(self._checked(Face(photo_box, score, points), (width, height)))
+        return faces
+
+    def _checked(self, face: Face, size: tuple[int, int]) -> Face:
+        """Give ``face`` a reason to be left out, if there is one."""
+        x, y = face.landmarks.mean(axis=0)
+        if face.score < self.min_score:
+            return replace(face, left_out=f"score {face.score:.2f} below {self.min_score:g}")
+        if face.size < self.min_size:
+            return replace(face, left_out=f"face of {face.size:.0f} px smaller than {self.min_size} px")
+        if not (0 <= x < size[0] and 0 <= y < size[1]):
+            return replace(face, left_out="outside the photo")
+        return face
+
+
+def choose(faces: Sequence[Face], rule: FaceRule) -> list[Face]:
+    """Apply ``faces: all | largest | [0, 2]`` to detections; those that are not chosen get a reason.
+
+    Numbers count the usable faces, best first, as ``ganchain faces`` draws them.
+
+    Raises:
+        ChainError: ``rule`` is none of these.
+    """
+    usable = [face for face in faces if face.left_out is None]
+    if rule == "all":
+        return list(faces)
+    if rule == "largest":
+        chosen = sorted(usable, key=lambda face: -face.size)[:1]
+    elif isinstance(rule, list):
+        chosen = [face for number, face in enumerate(usable) if number in rule]
+    else:
+        raise ChainError(f"faces: {rule!r} is none of all, largest or a list of numbers")
+    return [
+        face
+        if face.left_out or any(face is chosen_face for chosen_face in chosen)
+        else replace(face, left_out=NOT_CHOSEN)
+        for face in faces
+    ]

@@ -1,0 +1,61 @@
+"""Files that are written whole or not at all, and the SHA-256 of files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import IO
+from uuid import uuid4
+
+
+@contextmanager
+def replaced(path: Path, prefix: str = "") -> Iterator[IO[bytes]]:
+    """Open a file that appears at ``path``, its folder with it, once the block has ended; if that fails, not at all.
+
+    Until then it is called ``.PREFIXHEX.part``: by its ``prefix`` a caller knows what a crash of its own left behind.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    unfinished = path.with_name(f".{prefix}{uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut can leave a file of the right name and size without content
+        unfinished.replace(path)
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write ``content``, texts as UTF-8, to ``path`` whole or not at all; as ``replaced``."""
+    with replaced(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def sha256(path: Path) -> str:
+    """Compute the SHA-256 of a file, as hexadecimal digits; one that has not changed is not read again.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    status = path.stat()
+    return _sha256(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: Path, *_: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_texts(*texts: str) -> str:
+    """Compute one SHA-256 of ``texts``, as hexadecimal digits."""
+    return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()

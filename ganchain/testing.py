@@ -1,0 +1,137 @@
+"""For the tests of stages: one contract that every stage must meet, and a detector that needs no photo of a person.
+
+>>> from ganchain.testing import check_stage
+>>> check_stage(MyStage, colour="red")
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganchain import tensors
+from ganchain.chains import registry
+from ganchain.engines.choice import SHOWN, probe, probe_picture
+from ganchain.faces.face import Face
+from ganchain.framing import TEMPLATE, Framing
+from ganchain.pipeline.pipeline import Pipeline
+from ganchain.stage import Stage
+from ganchain.tensors import Pixels
+
+ROUNDING = 2e-3  # how far a face may move, in -1..1, with what else is in its batch
+OVERSHOOT = 0.6  # how far an answer may leave -1..1 before it is clamped
+
+
+class FakeDetector:
+    """A detector that gives the same faces for every photo, and so needs no person in it.
+
+    Args:
+        faces: what it finds; by default one face, that of ``portrait``.
+    """
+
+    def __init__(self, faces: Sequence[Face] | None = None) -> None:
+        self.faces = list(faces) if faces is not None else [_face()]
+
+    def __call__(self, pixels: Pixels) -> list[Face]:
+        """Give the faces, whatever is in (H, W, 3) uint8 ``pixels``."""
+        return list(self.faces)
+
+
+def portrait() -> Pixels:
+    """The drawn face that ganchain compares engines on: (H, W, 3) uint8 RGB."""
+    return tensors.to_pixels(probe_picture())[0]
+
+
+def _face() -> Face:
+    """The face of ``portrait``, which is aligned to the template already."""
+    side = probe_picture().shape[-1]
+    points = (TEMPLATE - (SHOWN.left, SHOWN.top)) * (side / SHOWN.side) - 0.5
+    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+    return Face((float(left), float(top), float(right), float(bottom)), 1.0, points)
+
+
+def check_stage(cls: type[Stage], **options: Any) -> Stage:
+    """Check that a stage keeps the contract of ``ganchain.stage.Stage``; returns the stage, made with ``options``.
+
+    It is made, prepared and run: alone, on batches, in a pipeline with a photo of a face and in one without.
+
+    Args:
+        options: a value for each option that has no default, and for those that make the stage edit.
+
+    Raises:
+        AssertionError: says which part of the contract is broken.
+        GanchainError: the stage cannot be made or run.
+    """
+    _check_documentation(cls)
+    stage = cls(**options)
+    stage.name = registry.name_of(cls)
+    stage.check()
+    stage = stage.resolved().eval()
+    with torch.inference_mode():
+        stage.prepare(_align)
+        _check_answers(stage)
+    _check_pipeline(stage)
+    if "strength" in registry.options(cls).model_fields:
+        _check_strength(cls, options)
+    return stage
+
+
+def _check_documentation(cls: type[Stage]) -> None:
+    """Each option must be explained: the docstring is what users see."""
+    assert (inspect.getdoc(cls) or "") != inspect.getdoc(Stage), f"{cls.__name__} needs a docstring of its own"
+    missing = registry.options(cls).model_fields.keys() - registry.descriptions(cls).keys()
+    assert not missing, f"the docstring's section 'Options:' says nothing of {', '.join(sorted(missing))}"
+
+
+def _check_answers(stage: Stage) -> None:
+    """Shape, type, range; the input untouched; the same answer again, and beside other faces."""
+    face = probe(stage)
+    before = face.clone()
+    answer = stage(face)
+    assert isinstance(answer, Tensor), f"forward must return a tensor, not {type(answer).__name__}"
+    side = face.shape[-1] * stage.scale
+    expected = (1, 3, side, side)
+    assert tuple(answer.shape) == expected, f"forward must return {expected} for {tuple(face.shape)}"
+    assert answer.dtype == torch.float32, f"forward must return float32, not {answer.dtype}"
+    assert bool(answer.isfinite().all()), "forward returned values that are not finite"
+    assert float(answer.abs().max()) <= 1 + OVERSHOOT, f"forward must answer in -1..1, not {float(answer.abs().max())}"
+    assert torch.equal(face, before), "forward wrote to its input; work on a copy"
+    assert torch.equal(stage(face), answer), "the same face gave another answer; draw nothing at random in forward"
+    two = stage(torch.cat([face, face.flip(3)]))
+    apart = float((two[:1] - answer).abs().max())
+    assert apart <= ROUNDING, f"a face's answer depends on its neighbours in the batch (by {apart:.3f} of 2)"
+
+
+def _check_pipeline(stage: Stage) -> None:
+    """In a chain: the size of the photo, and what happens to one without a face."""
+    photo = portrait()[:-1, :-2].copy()  # odd sides
+    height, width = photo.shape[:2]
+    grows = stage.scale if stage.effect == "enlarge" and stage.scope == "photo" else 1
+    result = Pipeline([stage], detector=FakeDetector())(photo)
+    size = np.asarray(result.image).shape
+    assert size == (height * grows, width * grows, 3), f"a photo of {width} x {height} px came back as {size}"
+    unseen = Pipeline([stage], detector=FakeDetector([]))(photo)
+    assert unseen.status == ("no_face" if stage.scope == "face" else "ok")
+    if stage.scope == "face":
+        assert (np.asarray(unseen.image) == photo).all(), "a photo without a face must stay as it is"
+
+
+def _check_strength(cls: type[Stage], options: dict[str, Any]) -> None:
+    """Strength 0 must leave the photo as it is."""
+    stage = cls(**{**options, "strength": 0})
+    photo = portrait()
+    result = np.asarray(Pipeline([stage], detector=FakeDetector())(photo).image)
+    if stage.resolved().effect != "enlarge":
+        assert (result == photo).all(), "strength 0 must leave the photo as it is; set self.strength = strength"
+
+
+def _align(path: Path, framing: Framing, side: int) -> Tensor:
+    """Stand in for the pipeline's aligner: the drawn face, whatever picture is asked for."""
+    window = probe_picture()[framing.within(SHOWN, probe_picture().shape[-1]).place]
+    return tensors.resize(window, (side, side)).clamp(-1, 1)
