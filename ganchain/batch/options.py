@@ -44,7 +44,7 @@ class Options:
         if self.workers is not None and self.workers < 1:
             raise ChainError(f"{self.workers}: at least one is needed", key="workers")
         if self.timeout <= 0:
-            raise ChainError(f"timeout: {self.timeout:g}: more than 0 seconds are needed")
+            raise ChainError(f"{self.timeout:g}: more than 0 seconds are needed", key="timeout")
         if isinstance(self.engine, str) and self.engine != "auto":
             from ganchain.engines.choice import LABELS
 

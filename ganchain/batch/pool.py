@@ -217,7 +217,7 @@ def _work(tasks: Connection, answers: Connection, make: Callable[..., Work], arg
         return
     answers.send(None)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff and others complain there, naming no photo
-    begun: queue.SimpleQueue[Callable[[], list[Any] | Lost] | None] = queue.SimpleQueue()
+    begun: queue.SimpleQueue[Callable[[], list[Any]] | None] = queue.SimpleQueue()
     sender = Thread(target=_answer, args=(answers, begun), daemon=True)
     sender.start()
     with suppress(EOFError):  # the parent has closed its end: no more tasks
@@ -227,7 +227,7 @@ def _work(tasks: Connection, answers: Connection, make: Callable[..., Work], arg
     sender.join()
 
 
-def _begun(work: Work, items: list[Any]) -> Callable[[], list[Any] | Lost]:
+def _begun(work: Work, items: list[Any]) -> Callable[[], list[Any]]:
     try:
         return work.begin(items)
     except Exception as error:  # a bug: it costs this group, not the batch
@@ -239,10 +239,10 @@ def _begun(work: Work, items: list[Any]) -> Callable[[], list[Any] | Lost]:
         return failing
 
 
-def _answer(answers: Connection, begun: queue.SimpleQueue[Callable[[], list[Any] | Lost] | None]) -> None:
+def _answer(answers: Connection, begun: queue.SimpleQueue[Callable[[], list[Any]] | None]) -> None:
     while (rest := begun.get()) is not None:
         try:
-            answer = rest()
+            answer: list[Any] | Lost = rest()
         except Exception as error:
             answer = Lost(text_of(error), traceback_of(error) or None)
         answers.send(answer)

@@ -96,8 +96,11 @@ def use(stages: Mapping[str, Stage], wanted: str | Mapping[str, str], device: to
                 label = Choice(stage, device).label
             if label != "torch":
                 give(stage, engine(label, device))
-        except EngineError as error:
+        except GanchainError as error:
             raise error.at(stage=name) from error.__cause__
+        except Exception as error:
+            reason = f"cannot be run by engine {label!r}: {text_of(error)}"
+            raise StageError(reason, stage=name, where=stage.where) from error
         used[name] = label
     return used
 
