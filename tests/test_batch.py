@@ -37,7 +37,7 @@ from ganchain.photos import images
 from ganchain.photos.find import Globs, expand, find, glob
 from ganchain.pipeline.names import TEMPLATE, Names
 from ganchain.tensors import Pixels
-from tests.soak.odd import Odd, Suspicious
+from tests.soak.odd import Light, Odd, Suspicious
 
 ROSE = "stages:\n  - makeup: {look: rose}\n"
 APP = Group(commands=[command])
@@ -636,9 +636,7 @@ def test_workers_that_cannot_start_are_an_error() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 @pytest.mark.slow
 def test_suspects_are_tried_alone_and_then_named(tmp_path: Path) -> None:
-    from ganchain.photos.find import Item
-
-    items = [Item(tmp_path / name, name, f"{name}.png") for name in ("a", "die", "b")]
+    items: list[Any] = [Light(tmp_path / name, name, f"{name}.png") for name in ("a", "die", "b")]
     (tmp_path / LOCK).touch()
     with Journal(tmp_path) as record:
         going = loop.Loop(tmp_path, "c", record, Summary(tmp_path, record.path, 3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 
 from ganchain.bench import report as reports
 from ganchain.bench.costs import multiply_accumulates
-from ganchain.bench.machine import Peak, matrix_products
+from ganchain.bench.machine import SIDES, Peak, matrix_products
 from ganchain.bench.report import Report, measure
 from ganchain.bench.table import show
 from ganchain.bench.throughput import repeated, throughput
@@ -39,6 +40,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory, small_head: Pixels) -> Path
     Image.fromarray(np.full((100, 80, 3), 90, np.uint8)).save(folder / "photos" / "wall.png")
     (folder / "small.yaml").write_text(CHAIN)
     return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_products() -> Iterator[None]:
+    """Matrices of 512 x 512: what they cost is measured here, but not to be told to anybody."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SIDES, "cpu", 512)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,14 @@ from ganchain.tensors import Pixels
 SIDE = 160
 
 
+@pytest.fixture
+def photo_file(small_head: Pixels, tmp_path: Path) -> Path:
+    """The head alone: most of these tests draw many pictures of it."""
+    path = tmp_path / "astronaut.png"
+    Image.fromarray(small_head).save(path)
+    return path
+
+
 def alone(photo: Path, *stages: Stage) -> Pixels:
     """What a run of these stages shows of the best face."""
     result = Pipeline(list(stages))(photo)
