@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -172,7 +173,7 @@ def _converted(kernel: Kernel, arguments: Any) -> Any:
     """OpenVINO's model of the kernel for inputs of these very shapes."""
     inputs = tensors_of(arguments)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), _kept_logging(), torch.no_grad():
             warnings.simplefilter("ignore")  # of tracing: what is no tensor is a constant, as is meant here
             module = _Flat(kernel, arguments).eval()
             model = silent().convert_model(module, example_input=tuple(inputs))
@@ -180,6 +181,18 @@ def _converted(kernel: Kernel, arguments: Any) -> Any:
             return model
     except Exception as error:  # the frontend raises anything on what it does not know
         raise EngineError(f"openvino cannot convert {type(kernel.network).__name__}: {_line(error)}") from error
+
+
+@contextmanager
+def _kept_logging() -> Iterator[None]:
+    """Leave the root logger as it is: the converter sets its level, and does not set it back when it fails."""
+    root = logging.getLogger()
+    level, filters, handlers = root.level, root.filters[:], root.handlers[:]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters[:], root.handlers[:] = filters, handlers
 
 
 def _kept(made: Path, path: Path) -> Path:
