@@ -161,7 +161,7 @@ class Refusing(Stage):
         (OptionError("too many", option="other"), ChainError, "c.yaml:2: odd: too many"),
         (ValueError("too many"), ChainError, "c.yaml:2: odd: too many"),
         (WeightsError("cut", ref="srgan"), ChainError, "c.yaml:2: odd: srgan: cut"),
-        (PhotoError("cut", path="a.jpg"), PhotoError, "c.yaml:2: odd: a.jpg: cut"),
+        (PhotoError("cut", path="a.jpg"), ChainError, "c.yaml:2: odd: a.jpg: cut"),
         (KeyError("x"), StageError, "c.yaml:2: stage 'odd' cannot be built: KeyError: 'x'"),
     ],
 )

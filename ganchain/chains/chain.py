@@ -15,7 +15,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ganchain.chains import registry
 from ganchain.chains.document import Document, Key, Locate, Place, colour_hint, validated
 from ganchain.checkpoints.manifest import Policy
-from ganchain.errors import ChainError, GanchainError, OptionError, StageError, WeightsError, available, text_of
+from ganchain.errors import ChainError, GanchainError, OptionError, StageError, available, text_of
 from ganchain.faces.detect import FaceRule
 from ganchain.photos.images import Format
 from ganchain.stage import Stage
@@ -99,8 +99,7 @@ class StageSpec:
         """Construct the stage.
 
         Raises:
-            ChainError: its constructor refuses an option (OptionError), or its weights are missing or of another
-                network (WeightsError, which is the cause); with file, line and key.
+            ChainError: its constructor refuses an option, or its weights cannot be used; with file, line and key.
             StageError: its constructor raised an exception of its own.
         """
         place = replace(self.place, key=self.name)
@@ -108,10 +107,8 @@ class StageSpec:
             stage = self.cls(**self.options)
         except OptionError as error:
             raise self.places.get(error.option, place).error(error.reason) from error
-        except (WeightsError, ValueError) as error:
+        except (GanchainError, ValueError) as error:
             raise place.error(str(error)) from error
-        except GanchainError as error:
-            raise error.at(stage=self.name, where=self.where) from error.__cause__
         except Exception as error:
             reason = f"cannot be built: {text_of(error)}"
             raise StageError(reason, stage=self.name, where=self.where) from error
