@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -264,6 +265,7 @@ def test_a_network_that_cannot_be_converted_is_named() -> None:
 
     with pytest.raises(EngineError, match="openvino cannot convert Odd"):
         openvino.OpenVINO(half=False)(Kernel(Odd(), "forward"))(torch.rand(1, 1, 4, 4))
+    assert logging.getLogger().level == logging.WARNING  # which the converter sets
 
 
 @needs_half

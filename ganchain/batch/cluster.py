@@ -11,7 +11,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from types import TracebackType
@@ -22,7 +21,9 @@ from ganchain.batch.pool import AHEAD, Answer
 from ganchain.batch.process import Lost
 from ganchain.batch.worker import Outcome, Settings, Worker
 from ganchain.chains import Chain
-from ganchain.errors import GanchainError
+from ganchain.errors import GanchainError, text_of
+
+log = logging.getLogger(__name__)
 
 LOCAL = "local"
 SCAN_INTERVAL = 5.0  # seconds between scans for machines that joined
@@ -116,8 +117,10 @@ class Cluster:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Kill the workers, and end the session with Ray if it was begun here."""
         for actor in self._actors:
-            with suppress(Exception):  # it may be gone already
+            try:
                 self._ray.kill(actor.handle)
+            except Exception:
+                log.debug("an actor was gone already", exc_info=True)
         if self._owns_session:
             self._ray.shutdown()
 
@@ -134,8 +137,9 @@ class Cluster:
             self._ray.get(done[0])
         except self._ray.exceptions.RayError as error:
             cause = getattr(error, "cause", None) or error
-            lines = str(cause).strip().splitlines() or [type(error).__name__]
-            raise GanchainError(f"the workers on the Ray cluster cannot start: {lines[-1]}") from None
+            if isinstance(cause, GanchainError):
+                raise cause from cause.__cause__
+            raise GanchainError(f"the workers on the Ray cluster cannot start: {text_of(cause)}") from error
 
     def _start_actors(self) -> None:
         """Start as many actors as the cluster's machines have cores for, less those that run already."""

@@ -47,9 +47,9 @@ class Options:
             ChainError, EngineError: with the option's name and the reason.
         """
         if self.workers is not None and self.workers < 1:
-            raise ChainError(f"workers: {self.workers}: at least one is needed")
+            raise ChainError(f"{self.workers}: at least one is needed", key="workers")
         if self.timeout <= 0:
-            raise ChainError(f"timeout: {self.timeout:g}: more than 0 seconds are needed")
+            raise ChainError(f"{self.timeout:g}: more than 0 seconds are needed", key="timeout")
         if isinstance(self.engine, str) and self.engine != "auto":
             from ganchain.engines.choice import LABELS
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 import time
 from collections.abc import Mapping
@@ -23,9 +24,11 @@ from ganchain._version import VERSION
 from ganchain.engines import openvino
 from ganchain.engines.half import Half, dtype
 from ganchain.engines.kernels import Engine, kernels_of, set_engine
-from ganchain.errors import EngineError, available
+from ganchain.errors import EngineError, GanchainError, StageError, available, text_of
 from ganchain.framing import CELEBA, FFHQ, HEAD, Framing
 from ganchain.stage import Stage
+
+log = logging.getLogger(__name__)
 
 TOLERANCE = 0.5  # levels of 255: the mean difference from float32 torch that is allowed
 SAME_SPEED = 1.1  # times within this ratio count as the same, since machines have other work
@@ -93,13 +96,16 @@ def use(stages: Mapping[str, Stage], wanted: str | Mapping[str, str], device: to
         label = wanted if isinstance(wanted, str) else wanted.get(name, "torch")
         if not any(True for _ in kernels_of(stage)):
             label = "torch"
-        elif label == "auto":
-            label = Choice(stage, device).label
         try:
+            if label == "auto":
+                label = Choice(stage, device).label
             if label != "torch":
                 set_engine(stage, engine(label, device))
-        except EngineError as error:
+        except GanchainError as error:
             raise error.at(stage=name) from error.__cause__
+        except Exception as error:
+            reason = f"cannot be run by engine {label!r}: {text_of(error)}"
+            raise StageError(reason, stage=name, where=stage.where) from error
         chosen[name] = label
     return chosen
 
@@ -145,6 +151,8 @@ class Choice:
             except Exception as error:  # another engine will run the network
                 if label == "torch":
                     raise
+                log.info("engine %s fails at a network: %s", label, text_of(error))
+                log.debug("the failure:", exc_info=True)
                 measurements[label] = Measurement(None, reason=f"{type(error).__name__}: {error}")
                 continue
             finally:

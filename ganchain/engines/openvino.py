@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -177,7 +178,7 @@ def _converted(kernel: Kernel, arguments: Any) -> Any:
     """Convert the kernel to OpenVINO's model, for inputs of these very shapes."""
     inputs = tensors_of(arguments)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), _kept_logging(), torch.no_grad():
             warnings.simplefilter("ignore")  # tracing warns that all but tensors become constants, as they shall
             module = _TensorModule(kernel, arguments).eval()
             model = silent().convert_model(module, example_input=tuple(inputs))
@@ -185,6 +186,18 @@ def _converted(kernel: Kernel, arguments: Any) -> Any:
             return model
     except Exception as error:  # the frontend raises anything on operators that it does not know
         raise EngineError(f"openvino cannot convert {type(kernel.network).__name__}: {_one_line(error)}") from error
+
+
+@contextmanager
+def _kept_logging() -> Iterator[None]:
+    """Leave the root logger as it is: the converter sets its level, and does not set it back when it fails."""
+    root = logging.getLogger()
+    level, filters, handlers = root.level, root.filters[:], root.handlers[:]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters[:], root.handlers[:] = filters, handlers
 
 
 def _move_to_cache(converted: Path, path: Path) -> Path:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import logging
 from typing import Any, NamedTuple
 
 from PIL import ExifTags, Image
+
+log = logging.getLogger(__name__)
 
 _TURNS = dict(enumerate((Image.Transpose(n) for n in (0, 3, 1, 5, 4, 6, 2)), start=2))  # by EXIF orientation
 # Description, make, model, resolution, software, date, artist, computer, rating, copyright, Windows' texts.
@@ -27,7 +29,7 @@ def read(image: Image.Image) -> Exif:
     may show the photo before the edit (thumbnail, maker's note, layers of a TIFF).
     """
     block, turn = b"", None
-    with suppress(Exception):  # a damaged EXIF block must not cost the photo
+    try:
         original, copy = image.getexif(), Image.Exif()
         turn = _TURNS.get(original.get(ExifTags.Base.Orientation, 1))
         copy.update((tag, _verbatim(original[tag])) for tag in _KEPT & original.keys())
@@ -35,6 +37,8 @@ def read(image: Image.Image) -> Exif:
             if tags := {t: v for t, v in original.get_ifd(part).items() if t not in _LEFT_OUT}:
                 copy[part] = tags
         block = copy.tobytes() if copy else b""
+    except Exception:  # a damaged EXIF block must not cost the photo
+        log.debug("an EXIF block is damaged and was left out", exc_info=True)
     return Exif(block if len(block) < 2**16 - 8 else b"", turn)  # JPEG takes no more
 
 
