@@ -19,7 +19,8 @@ PACKAGE = Path(ganchain.__file__).parent
 
 # imports point upwards only; rooms of one line do not import each other
 ORDER = [
-    {"_version", "errors", "files", "tensors", "framing"},
+    {"_version", "errors"},
+    {"files", "tensors", "framing"},
     {"stage", "colour", "faces", "photos"},
     {"nets"},
     {"checkpoints"},
