@@ -153,11 +153,8 @@ class Cluster:
 
     def _free_actor(self) -> _Actor | None:
         """Find the actor with the fewest groups that can take one more; None when there is none."""
-        free = [
-            actor
-            for actor in self._actors
-            if actor.starting is None and len(actor.in_flight) < self.ahead and not actor.timed_out
-        ]
+        ready = [actor for actor in self._actors if actor.starting is None and not actor.timed_out]
+        free = [actor for actor in ready if len(actor.in_flight) < self.ahead]
         return min(free, key=lambda actor: len(actor.in_flight), default=None)
 
     @property
