@@ -22,7 +22,6 @@ NOT_YET = {
     "files",
     "framing",
     "photos",
-    "pipeline",
     "sheets",
     "stage",
     "tensors",
