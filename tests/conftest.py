@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Generator, Iterator
-from functools import cache
 from importlib.util import find_spec
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from threading import Lock
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import NoReturn
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # before torch: many threads on a busy machine wait for each other
 
@@ -29,6 +27,7 @@ from ganchain.faces.dlib_models import dlib
 from ganchain.framing import HEAD, TIGHT
 from ganchain.tensors import Pixels, to_pixels
 from ganchain.train.datasets import drawings, hair, makeup
+from tests import dlib_once
 from tests.pools import InThisProcess
 from tests.torture import torture
 
@@ -52,36 +51,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
-@cache
-def _detector() -> SharedDetector:
-    return SharedDetector()
-
-
-class SharedDetector:
-    """dlib's face detector, unpacked once: that takes 0.2 s, and hundreds of tests need it. Threads take turns."""
-
-    def __init__(self, make: Any = dlib.get_frontal_face_detector) -> None:
-        self.detector, self.lock = make(), Lock()
-
-    def run(self, *arguments: Any) -> Any:
-        with self.lock:
-            return self.detector.run(*arguments)
-
-
-@cache
-def _predictor(file: str, size: int, time: int, make: Any = dlib.shape_predictor) -> Any:
-    return make(file)
-
-
 @pytest.fixture(autouse=True, scope="session")
-def _dlib_reads_its_models_once() -> Generator[None]:
-    def predictor(file: str) -> Any:
-        state = Path(file).stat()
-        return _predictor(file, state.st_size, state.st_mtime_ns)
-
+def _dlib_once() -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dlib, "get_frontal_face_detector", _detector)
-        patch.setattr(dlib, "shape_predictor", predictor)
+        patch.setattr(dlib, "get_frontal_face_detector", dlib_once.detector)
+        patch.setattr(dlib, "shape_predictor", dlib_once.predictor)
         yield
 
 

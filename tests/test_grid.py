@@ -17,7 +17,7 @@ from ganchain.errors import ChainError, FaceError
 from ganchain.faces.detect import DlibDetector
 from ganchain.photos import images
 from ganchain.sheets import grid_file, people
-from ganchain.sheets.grid import LARGEST, Grid
+from ganchain.sheets.grid import Grid
 from ganchain.sheets.people import Window
 from ganchain.stage import Stage
 from ganchain.stages.attributes import Attributes
@@ -272,7 +272,7 @@ def test_the_plain_command_draws_the_row_of_stargan(
         (["--strengths", "0.5,x"], "--strengths 0.5,x: 'x': a strength is a number"),
         (["--by", "makeup.look=rose"], "a grid needs something that is varied"),
         (["--references", "missing", "--vary", "webtoon"], "keep vary or references"),
-        (["--vary", "makeup.eyes=" + ",".join("0" * (LARGEST + 1))], f"{LARGEST + 1} x 1 settings are too many"),
+        (["--vary", "makeup.eyes=" + ",".join("0" * 41)], "41 x 1 settings are too many to look at: 40 at most"),
         (["--vary", "makeup", "--chain", "upscale"], "has no stage 'makeup'; available: upscale"),
         (["-o", "grid.gif"], "must end in .png"),
     ],
@@ -281,6 +281,7 @@ def test_wrong_options_are_named(
     asked: list[str], said: str, photo_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(photo_file.parent)
+    monkeypatch.setattr("ganchain.sheets.grid.LARGEST", 40)
     done = CliRunner().invoke(main, ["grid", str(photo_file), *asked])
     assert done.exit_code == 2, done.output
     assert said in done.output

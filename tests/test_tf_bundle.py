@@ -115,7 +115,7 @@ def test_the_real_generator_is_read_in_few_steps(tmp_path: Path) -> None:
 def refused(path: Path, match: str, wanted: Callable[[str], bool] | None = None) -> None:
     tracemalloc.start()
     try:
-        with at_most(3_000_000), pytest.raises(WeightsError, match=match):
+        with at_most(600_000), pytest.raises(WeightsError, match=match):
             tensorflow.read(path, wanted)
         assert tracemalloc.get_traced_memory()[1] < 50e6
     finally:
@@ -145,7 +145,7 @@ HOSTILE: dict[str, tuple[str, Mapping[str, bytes]]] = {
     "nothing": ("shape", {"": header(), "a": entry((0, 2**30), 0, 0, TWO_CRC)}),
     "many dimensions": ("shape", {"": header(), "a": entry((2, *[1] * 5000), 0, 8, TWO_CRC)}),
     "overlapping": ("over another", {"": header(), "a": two(), "b": entry((1,), 4, 4, TWO_CRC)}),
-    "all in one place": ("over another", {"": header(), **{f"a{i:05d}": two() for i in range(9999)}}),
+    "all in one place": ("over another", {"": header(), **{f"a{i:05d}": two() for i in range(2000)}}),
     "in slices": ("whole float32", {"": header(), "a": two() + field(7, b"")}),
     "wrong checksum": ("checksum", {"": header(), "a": two(crc=1)}),
     "names out of order": ("order", {"": header(), "b": two(), "a": two()}),

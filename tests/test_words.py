@@ -14,7 +14,7 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef
 
 
 def first_words() -> Iterator[tuple[str, ast.AST, str]]:
-    """Yield place, node and first word of every docstring ."""
+    """Yield place, node and first word of every docstring."""
     for _, path in modules():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, Documented) and (text := ast.get_docstring(node)):
