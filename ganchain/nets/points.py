@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganchain.errors import WeightsError
-from ganchain.mesh import EYE, LIPS, MIRROR, MOUTH, POINTS, RIGHT_EYE
+from ganchain.faces.mesh import EYE, LIPS, MIRROR, MOUTH, POINTS, RIGHT_EYE
 
 SIDE = 256  # px of the picture that is read
 PLACE, LOOK, EYES, LIP = 64, 128, 56, 64  # px that the passes see: all, the upright face, an eye, the mouth
@@ -105,7 +105,7 @@ class Reader(nn.Module):
 
 
 class Points(nn.Module):
-    """The points of faces in the framing ``ganchain.mesh.WINDOW``.
+    """The points of faces in the framing ``ganchain.faces.mesh.WINDOW``.
 
     Shapes: (N, 3, SIDE, SIDE) -1..1 -> (N, 2 * POINTS + 1): x, y of each point in -1..1 of the picture (beyond it
     where the face is), then the logit of there being a face.

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ganchain.errors import PhotoError
-from ganchain.mesh import EYE, IRISES, LEFT_EYE, LIPS, MIRROR, MOUTH, POINTS, RIGHT_EYE
+from ganchain.faces.mesh import EYE, IRISES, LEFT_EYE, LIPS, MIRROR, MOUTH, POINTS, RIGHT_EYE
 from ganchain.nets import points as net
 from ganchain.train.data import Sample, read, samples
 from ganchain.train.datasets.points import PLACES, Item, Seen, framed, openings, vary

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganchain.framing import HEAD, TIGHT, Framing
-from ganchain.mesh import LEFT_EYE, LEFT_IRIS, LIPS, MIRROR, RIGHT_EYE, RIGHT_IRIS, WINDOW
+from ganchain.faces.mesh import LEFT_EYE, LEFT_IRIS, LIPS, MIRROR, RIGHT_EYE, RIGHT_IRIS, WINDOW
 from ganchain.nets.points import SIDE
 
 TURN, SCALE, SHIFT = 25.0, 0.15, 0.08  # degrees, share, share of the tight framing's side; the detector's errors
