@@ -54,7 +54,7 @@ class Bottleneck(nn.Module):
 
 
 class PartsNet(nn.Module):
-    """Head to the logits of its parts.
+    """Network from a head to the logits of its parts.
 
     Args:
         widths: channels of each level, finest first; level k works at 1/2**(k+1) of the side.
@@ -91,7 +91,7 @@ class PartsNet(nn.Module):
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """``flat`` where it is this network's own state dict."""
+        """Pick ``flat`` where it is this network's own state dict."""
         wanted = {"stem.conv.weight", "encode.0.0.reduce.conv.weight", "decode.0.0.expand.conv.weight", "head.weight"}
         return dict(flat) if wanted <= set(flat) else None
 
@@ -130,7 +130,7 @@ class PartsNet(nn.Module):
 
 
 def folded(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict of the same network without normalisation: each is taken into the convolution before it."""
+    """Return the state dict of the same network without normalisation: each is taken into the convolution before it."""
     plain: dict[str, Tensor] = {}
     for key, tensor in tensors.items():
         name, _, leaf = key.rpartition(".")
@@ -148,6 +148,6 @@ def folded(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def shares(logits: Tensor) -> Tensor:
-    """The mattes of logits: (N, 6, H, W) 0..1, the four of ``BASE`` adding up to 1."""
+    """Turn logits into mattes: (N, 6, H, W) 0..1, the four of ``BASE`` adding up to 1."""
     base = torch.softmax(logits[:, : len(BASE)], dim=1)
     return torch.cat([base, torch.sigmoid(logits[:, len(BASE) :])], dim=1)

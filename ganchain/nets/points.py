@@ -1,4 +1,4 @@
-"""Reads the 478 points of a face (MediaPipe's topology) in three passes that share nothing but their result.
+"""The network of the points: the 478 of a face in MediaPipe's topology, in three passes that share only their result.
 
 The first pass places the face: nine points on a small picture. The second sees the face turned upright and at its own
 size and finds all points at once, with how sure it is that there is a face at all. The third finds the points of each
@@ -27,7 +27,7 @@ EYE_REACH, MOUTH_REACH = 0.45, 0.65  # half the sides of the windows of an eye a
 
 
 def convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1, norm: bool = False) -> nn.Sequential:
-    """A convolution; with ``norm`` followed by batch normalisation, which ``folded`` takes away again."""
+    """Build a convolution; with ``norm`` followed by batch normalisation, which ``folded`` takes away again."""
     plain = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=not norm)
     return nn.Sequential(plain, nn.BatchNorm2d(outputs)) if norm else nn.Sequential(plain)
 
@@ -47,7 +47,7 @@ class Residual(nn.Module):
 
 
 class Reader(nn.Module):
-    """A picture to points: convolutions down to a small map that is flattened, so that layout is kept.
+    """Network from a picture to points: convolutions down to a small map that is flattened, so that layout is kept.
 
     Args:
         side: of the pictures, px.
@@ -91,7 +91,7 @@ class Reader(nn.Module):
         return self.answer(self.features(pictures))
 
     def features(self, pictures: Tensor) -> Tensor:
-        """The flattened map; half precision does here."""
+        """Compute the flattened map; half precision does here."""
         x = self.levels[0](F.silu(self.stem(pictures)))
         for down, level in zip(self.down, self.levels[1:], strict=True):  # type: ignore[arg-type]
             x = level(F.silu(down(x)))
@@ -99,13 +99,13 @@ class Reader(nn.Module):
         return flat
 
     def answer(self, flat: Tensor) -> Tensor:
-        """The points of a flattened map; half precision would round them."""
+        """Compute the points of a flattened map; half precision would round them."""
         read: Tensor = self.points(self.shape(flat))
         return read if self.sure is None else torch.cat([read, self.sure(flat)], dim=1)
 
 
 class Points(nn.Module):
-    """The points of faces in the framing ``ganchain.faces.mesh.WINDOW``.
+    """Network that reads the points of faces in the framing ``ganchain.faces.mesh.WINDOW``.
 
     Shapes: (N, 3, SIDE, SIDE) -1..1 -> (N, 2 * POINTS + 1): x, y of each point in -1..1 of the picture (beyond it
     where the face is), then the logit of there being a face.
@@ -126,7 +126,7 @@ class Points(nn.Module):
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """``flat`` where it is such a network's own state dict."""
+        """Pick ``flat`` where it is such a network's own state dict."""
         wanted = {"mean"} | {f"{name}.points.weight" for name in READERS}
         return dict(flat) if wanted <= set(flat) else None
 
@@ -134,9 +134,9 @@ class Points(nn.Module):
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Points:
         """Build the network whose (folded) state dict ``tensors`` is; sizes are read from the shapes."""
         for name, (_, points) in READERS.items():
-            found = tensors[f"{name}.points.bias"].numel() // 2
-            if found != points:
-                raise WeightsError(f"these weights read {found} points where {points} are wanted: another topology")
+            count = tensors[f"{name}.points.bias"].numel() // 2
+            if count != points:
+                raise WeightsError(f"these weights read {count} points where {points} are wanted: another topology")
         net = cls({name: _sizes(tensors, name) for name in READERS})
         net.load_state_dict(dict(tensors))
         return net
@@ -148,26 +148,26 @@ class Points(nn.Module):
         return torch.cat([self.refined(faces, points).flatten(1), sure], dim=1)
 
     def placed(self, quarter: Tensor) -> Tensor:
-        """The first pass: (N, 3, PLACE, PLACE) -> (N, 2, 3), mean face -> picture."""
+        """Run the first pass: (N, 3, PLACE, PLACE) -> (N, 2, 3), mean face -> picture."""
         return similarity(self.mean[list(KEYS)], self.place(quarter).unflatten(1, (-1, 2)))
 
     def looked(self, half: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
-        """The second pass: (N, 3, LOOK, LOOK) and frames (N, 2, 3) -> points (N, POINTS, 2), logits (N, 1)."""
+        """Run the second pass: (N, 3, LOOK, LOOK) and frames (N, 2, 3) -> points (N, POINTS, 2), logits (N, 1)."""
         read = self.look(window(half, upright(frame), LOOK))
         return moved(read[:, :-1].unflatten(1, (-1, 2)), frame), read[:, -1:]
 
     def refined(self, faces: Tensor, points: Tensor) -> Tensor:
-        """The third pass: (N, 3, SIDE, SIDE) and points (N, POINTS, 2) -> the same, eyes and mouth read anew."""
-        right, left, mouth = parts(points, similarity(self.mean[list(KEYS)], points[:, list(KEYS)]))
+        """Run the third pass: (N, 3, SIDE, SIDE) and points (N, POINTS, 2) -> the same, eyes and mouth read anew."""
+        right, left, mouth = close_ups(points, similarity(self.mean[list(KEYS)], points[:, list(KEYS)]))
         eyes = self.eye(torch.cat([window(faces, right, EYES), window(faces, left, EYES)])).unflatten(1, (-1, 2))
         lips = self.mouth(window(faces, mouth, LIP)).unflatten(1, (-1, 2))
         n = len(faces)
         places = [*EYE, *(MIRROR[point] for point in EYE), *MOUTH]
-        found = torch.cat([moved(eyes[:n], right), moved(eyes[n:], left), moved(lips, mouth)], dim=1)
+        refined = torch.cat([moved(eyes[:n], right), moved(eyes[n:], left), moved(lips, mouth)], dim=1)
         source = list(range(POINTS))
         for number, place in enumerate(places):
             source[place] = POINTS + number
-        return torch.cat([points, found], dim=1)[:, source]
+        return torch.cat([points, refined], dim=1)[:, source]
 
 
 # what each reader sees (px) and reads; the order is that of the passes
@@ -175,7 +175,7 @@ READERS = {"place": (PLACE, len(KEYS)), "look": (LOOK, POINTS), "eye": (EYES, le
 
 
 def similarity(source: Tensor, target: Tensor) -> Tensor:
-    """The least-squares similarities (N, 2, 3) from points (K, 2) or (N, K, 2) to points (N, K, 2)."""
+    """Fit the least-squares similarities (N, 2, 3) from points (K, 2) or (N, K, 2) to points (N, K, 2)."""
     a, b = source - source.mean(dim=-2, keepdim=True), target - target.mean(dim=-2, keepdim=True)
     norm = (a * a).sum(dim=(-2, -1))
     cos = (a * b).sum(dim=(-2, -1)) / norm
@@ -186,23 +186,23 @@ def similarity(source: Tensor, target: Tensor) -> Tensor:
 
 
 def moved(points: Tensor, matrix: Tensor) -> Tensor:
-    """Points (N, K, 2) through (N, 2, 3)."""
+    """Map points (N, K, 2) by (N, 2, 3)."""
     return points @ matrix[:, :, :2].transpose(1, 2) + matrix[:, None, :, 2]
 
 
 def within(matrix: Tensor, x: float, y: float, reach: float) -> Tensor:
-    """The square of half side ``reach`` around (x, y) of the plane that (N, 2, 3) maps to a picture, as (N, 2, 3)."""
+    """Place the square of half side ``reach`` around (x, y) of the plane that (N, 2, 3) maps to a picture: (N, 2, 3)."""
     shift = matrix[:, :, 2] + matrix[:, :, 0] * x + matrix[:, :, 1] * y
     return torch.cat([matrix[:, :, :2] * reach, shift[:, :, None]], dim=2)
 
 
 def upright(frame: Tensor) -> Tensor:
-    """The window of the second pass: (N, 2, 3), window -> picture."""
+    """Place the window of the second pass: (N, 2, 3), window -> picture."""
     return within(frame, 0.0, CENTRE, REACH)
 
 
-def parts(points: Tensor, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The windows of the right eye, the left eye (mirrored) and the mouth: each (N, 2, 3), window -> picture.
+def close_ups(points: Tensor, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Place the windows of the right eye, the left eye (mirrored) and the mouth: each (N, 2, 3), window -> picture.
 
     Args:
         points: (N, POINTS, 2) in the picture.
@@ -210,21 +210,21 @@ def parts(points: Tensor, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     left_eye = [MIRROR[point] for point in RIGHT_EYE]
     flip = torch.tensor([-1.0, 1.0]).to(frame)
-    found = []
+    windows = []
     for ring, reach in ((list(RIGHT_EYE), EYE_REACH), (left_eye, EYE_REACH * flip), (list(LIPS), MOUTH_REACH)):
         centre = points[:, ring].mean(dim=1)
-        found.append(torch.cat([frame[:, :, :2] * reach, centre[:, :, None]], dim=2))
-    return found[0], found[1], found[2]
+        windows.append(torch.cat([frame[:, :, :2] * reach, centre[:, :, None]], dim=2))
+    return windows[0], windows[1], windows[2]
 
 
 def window(pictures: Tensor, matrix: Tensor, side: int) -> Tensor:
-    """What windows (N, 2, 3), window -> picture, show of (N, 3, H, W): (N, 3, side, side)."""
+    """Cut windows (N, 2, 3), window -> picture, out of (N, 3, H, W): (N, 3, side, side)."""
     grid = F.affine_grid(matrix, [len(pictures), 3, side, side], align_corners=False)
     return F.grid_sample(pictures, grid.to(pictures.dtype), padding_mode="border", align_corners=False)
 
 
 def folded(net: nn.Module) -> dict[str, Tensor]:
-    """The state dict of ``net`` with each batch normalisation made part of the convolution before it."""
+    """Return the state dict of ``net`` with each batch normalisation made part of the convolution before it."""
     state = {key: value.detach().float() for key, value in net.state_dict().items()}
     for name, module in net.named_modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -238,7 +238,7 @@ def folded(net: nn.Module) -> dict[str, Tensor]:
 
 
 def _sizes(tensors: Mapping[str, Tensor], reader: str) -> tuple[list[int], list[int], int, int]:
-    """Widths, depths, channels and rank of a reader."""
+    """Read widths, depths, channels and rank of a reader."""
     levels = 1 + len({key.split(".")[2] for key in tensors if key.startswith(f"{reader}.down.")})
     keys = [key for key in tensors if key.startswith(f"{reader}.levels.") and key.endswith(".first.0.weight")]
     depths = [sum(key.startswith(f"{reader}.levels.{level}.") for key in keys) for level in range(levels)]

@@ -1,8 +1,4 @@
-"""Recipe of the points: the mean of a teacher's readings is learnt on faces that are varied on the device itself.
-
-Each pass learns by itself, in the windows that the passes before it give: the true ones, a little wrong, at first; half
-of them the network's own later. Loss: the mean distance of the points in iris distances, which is also the figure.
-"""
+"""Recipe of the points: the mean of a teacher's readings is learnt on faces that are varied on the device itself."""
 
 from __future__ import annotations
 
@@ -10,199 +6,95 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ganchain.errors import PhotoError
-from ganchain.faces.mesh import EYE, IRISES, LEFT_EYE, LIPS, MIRROR, MOUTH, POINTS, RIGHT_EYE
 from ganchain.nets import points as net
-from ganchain.train.data import Sample, read, samples
-from ganchain.train.datasets.points import PLACES, Item, Seen, framed, openings, vary
+from ganchain.train.datasets.labels import Labelled
+from ganchain.train.datasets.points import Item, Seen, framed, vary
+from ganchain.train.passes import begin, errors, means, passes
 from ganchain.train.recipe import Recipe
 
+# widths, depths, channels of the flattened map and rank of each pass
 SIZES: Mapping[str, tuple[tuple[int, ...], tuple[int, ...], int, int]] = {
     "place": ((16, 24, 48), (0, 1, 1), 8, 24),
     "look": ((16, 40, 72, 112), (0, 1, 1, 1), 24, 64),
     "eye": ((16, 32, 56), (0, 2, 1), 12, 40),
     "mouth": ((16, 32, 56), (0, 1, 1), 12, 40),
 }
-FOLDERS = {"faces256": "tight", "wide256": "head"}
-NOISE = 4.0  # per cent of the iris distance; of faces above it the teacher's readings do not agree
-KEYS, LEFT = list(net.KEYS), [MIRROR[point] for point in EYE]
-EYES, GAPS = [*RIGHT_EYE, *LEFT_EYE], ((159, 145), (158, 153), (160, 144), (386, 374), (385, 380), (387, 373), (13, 14))
+START = 1500  # faces that the mean face is made of
 
 
 class Points(Recipe):
-    """Train the 478 points on ``data``/faces256 and wide256; ``labels`` holds points-<folder>.npz of the teacher."""
+    """Train the 478 points on ``data``/faces256 and wide256 and the teacher's labels beside them."""
 
     key = "points"
+    betas = (0.9, 0.98)
+    clip = 3.0
+    average = 0.9995
+    decay = 0.03
 
-    def __init__(
-        self, data: Path, steps: int = 15000, batch: int = 384, rate: float = 2e-3, labels: Path = Path("runs/cache")
-    ) -> None:
-        self.data, self.steps, self.batch, self.rate, self.labels = data, steps, batch, rate, labels
-        self.networks: dict[str, nn.Module] = {"net": net.Points(SIZES, norm=True)}
-        self.own = 0.0  # share of windows that are the network's own
+    def __init__(self, data: Path, steps: int = 3400, batch: int = 384, rate: float = 2.5e-3) -> None:
+        self.data, self.steps, self.batch, self.rate = data, steps, batch, rate
+        self.own = 0.0  # share of windows that the network's own earlier passes place
+        network = net.Points(SIZES, norm=True)
+        faces = Labelled(data, "train").items[:START]
+        if faces:
+            begin(network, torch.stack([points for _, points, _ in faces]))
+        self.networks: dict[str, nn.Module] = {"net": network}
 
     def dataset(self, split: str) -> Dataset[Any]:
-        return Labelled(self.data, self.labels, split)
+        """Return faces with points; see ``Labelled``."""
+        return Labelled(self.data, split)
+
+    def schedule(self, step: int) -> float:
+        """Return the factor of ``rate``; also let the network place its own windows after a twentieth of the run."""
+        self.own = 0.0 if step < 0.05 * self.steps else 0.5
+        return super().schedule(step)
 
     def losses(self, player: str, batch: Item) -> Mapping[str, Tensor]:
-        self.own = min(0.5, self.own + 2e-4)
-        return passes(self.networks["net"], vary(batch), self.own)  # type: ignore[arg-type]
+        """Compute the losses of the three passes, in full precision but for the convolutions on a GPU."""
+        network = self.networks["net"]
+        assert isinstance(network, net.Points)
+        with torch.autocast(batch.points.device.type, enabled=False):
+            return passes(network, vary(batch), self.own)
 
     def figures(self, batch: Item) -> Mapping[str, float]:
-        """Mean distances in per cent of the iris distance, of faces as the aligner cuts them."""
+        """Measure mean distances in per cent of the iris distance, of faces as the aligner cuts them."""
+        seen, read = self._read(batch)
+        distances = means(errors(read, seen.points))
+        return {"score": -distances["mean"], **distances}
+
+    def sample(self, batch: Item) -> Tensor:
+        """Draw rows of face, points read, and the teacher's."""
+        seen, read = self._read(batch)
+        faces = seen.faces[:6]
+        rows = [faces, dotted(faces, read[:6]), dotted(faces, seen.points[:6])]
+        return torch.stack(rows, dim=1).flatten(0, 1)
+
+    def _read(self, batch: Item) -> tuple[Seen, Tensor]:
+        """Cut faces upright, and read their points (N, 478, 2)."""
         still = torch.zeros(len(batch.points), device=batch.points.device)
         seen = framed(batch, still, still + 1, torch.stack([still, still], dim=1))
-        read = self.networks["net"](seen.faces)
-        found = errors(read[:, :-1].unflatten(1, (-1, 2)), seen.points)
-        return {"score": -float(found.mean())} | parts(found)
+        return seen, self.networks["net"](seen.faces)[:, :-1].unflatten(1, (-1, 2))
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Go on from exported weights; they have no batch normalisation any more."""
+        self.networks["net"] = net.Points.from_tensors(weights)
+
+    def exported(self, network: nn.Module) -> Mapping[str, Tensor]:
+        """Return the tensors with each batch normalisation made part of a convolution."""
+        return net.folded(network)
 
 
-def begin(network: net.Points, points: Tensor) -> None:
-    """Let every reader start from mean places; ``points`` (N, 478, 2) of upright faces, all in one scale."""
-    eyes = points[:, [468, 473]]
-    level = torch.tensor([[-0.5, 0.0], [0.5, 0.0]]).to(points)
-    mean = net.moved(points, net.similarity(eyes, level.expand_as(eyes))).mean(dim=0)
-    mean = (mean + mean[list(MIRROR)] * torch.tensor([-1.0, 1.0]).to(mean)) / 2
-    still = torch.eye(2, 3).to(mean)[None]
-    right, _, mouth = net.parts(mean[None], still)
-    places = {
-        "place": mean[KEYS] * 0.6 + torch.tensor([0.0, -0.3]).to(mean),
-        "look": mean,
-        "eye": (mean[list(EYE)] - right[0, :, 2]) / net.EYE_REACH,
-        "mouth": (mean[list(MOUTH)] - mouth[0, :, 2]) / net.MOUTH_REACH,
-    }
-    with torch.no_grad():
-        network.mean.copy_(mean)
-        for name, place in places.items():
-            getattr(network, name).points.bias.copy_(place.flatten())
-
-
-def weights() -> Tensor:
-    """How much each point counts, (478,): small parts more."""
-    found = torch.ones(POINTS)
-    found[[*EYES, *LIPS]] = 2.0
-    found[list(IRISES)] = 3.0
-    return found
-
-
-def passes(network: net.Points, seen: Seen, own: float = 0.5) -> dict[str, Tensor]:
-    """The losses of all readers.
-
-    Args:
-        own: share of the windows of later passes that come from the network's own earlier passes.
-    """
-    points, faces = seen.points, seen.faces
-    n, device = len(faces), faces.device
-    unit = (points[:, 468] - points[:, 473]).norm(dim=1).clamp(min=0.05)[:, None]
-    counts = seen.weights * weights().to(device)
-
-    def distance(read: Tensor, places: list[int]) -> Tensor:
-        far = (read - points[:, places]).square().sum(dim=2).add(1e-8).sqrt() / unit
-        return (far.clamp(max=3) * counts[:, places]).sum() / counts[:, places].sum().clamp(min=1)
-
-    def read(name: str, picture: Tensor) -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            flat = getattr(network, name).features(picture.contiguous(memory_format=torch.channels_last))
-        answer: Tensor = getattr(network, name).answer(flat.float())
-        return answer
-
-    def gaps(read: Tensor, pairs: list[tuple[int, int]], places: list[int]) -> Tensor:
-        a, b = ([places.index(pair[end]) for pair in pairs] for end in (0, 1))
-        true = points[:, places]
-        off = ((read[:, a] - read[:, b]) - (true[:, a] - true[:, b])).abs().sum(dim=2) / unit
-        return (off.clamp(max=1) * seen.weights[:, :1].ceil()).mean()
-
-    half = F.avg_pool2d(faces, 2)
-    keys = read("place", F.avg_pool2d(half, 2)).unflatten(1, (-1, 2))
-    mine = net.similarity(network.mean[KEYS], keys.detach())
-    real = seen.weights.amax(dim=1) > 0
-    true = net.similarity(network.mean[KEYS], torch.where(real[:, None, None], points[:, KEYS], keys.detach()))
-    pick = (torch.rand(n, device=device) < own) | ~real
-    frame = torch.where(pick[:, None, None], mine, shaken(true, 0.05))
-    looked = read("look", net.window(half, net.upright(frame), net.LOOK))
-    mesh = net.moved(looked[:, :-1].unflatten(1, (-1, 2)), frame)
-
-    pick = ((torch.rand(n, device=device) < own) | ~real)[:, None, None]
-    base = torch.where(pick, mesh.detach(), points)
-    frame = net.similarity(network.mean[KEYS], base[:, KEYS])
-    right, left, mouth = net.parts(base, torch.where(pick, frame, shaken(frame, 0.03)))
-    shift = 0.03 * unit[:, :, None] * torch.randn(3, n, 2, 1, device=device) * ~pick
-    shifts = zip((right, left, mouth), shift, strict=True)
-    windows = [torch.cat([each[:, :, :2], each[:, :, 2:] + off], dim=2) for each, off in shifts]
-    eyes = read("eye", torch.cat([net.window(faces, each, net.EYES) for each in windows[:2]])).unflatten(1, (-1, 2))
-    lips = net.moved(read("mouth", net.window(faces, windows[2], net.LIP)).unflatten(1, (-1, 2)), windows[2])
-    right_eye, left_eye = net.moved(eyes[:n], windows[0]), net.moved(eyes[n:], windows[1])
-    told = ~seen.sure.isnan()
-    sure = F.binary_cross_entropy_with_logits(looked[:, -1], seen.sure.nan_to_num(), reduction="none")
-    return {
-        "place": distance(keys, KEYS),
-        "look": 2 * distance(mesh, list(range(POINTS))),
-        "eyes": distance(right_eye, list(EYE)) + distance(left_eye, LEFT),
-        "mouth": distance(lips, list(MOUTH)),
-        "gaps": gaps(right_eye, list(GAPS[:3]), list(EYE))
-        + gaps(left_eye, list(GAPS[3:6]), LEFT)
-        + gaps(lips, [GAPS[6]], list(MOUTH)),
-        "sure": 0.1 * (sure * told).sum() / told.sum().clamp(min=1),
-    }
-
-
-def shaken(frame: Tensor, amount: float) -> Tensor:
-    """Frames (N, 2, 3) a little turned, scaled and shifted, as earlier passes err; ``amount`` in iris distances."""
-    n, device = len(frame), frame.device
-    angle, size = amount * 1.2 * torch.randn(n, device=device), torch.exp(amount * torch.randn(n, device=device))
-    cos, sin = angle.cos() * size, angle.sin() * size
-    turn = torch.stack([cos, -sin, sin, cos], dim=1).view(n, 2, 2)
-    shift = amount * 0.8 * torch.randn(n, 2, 1, device=device)
-    return torch.cat([frame[:, :, :2] @ turn, frame[:, :, 2:] + frame[:, :, :2] @ shift], dim=2)
-
-
-def errors(read: Tensor, points: Tensor) -> Tensor:
-    """Distances (N, 478) of read points from true ones, in per cent of the iris distance."""
-    unit = (points[:, 468] - points[:, 473]).norm(dim=1).clamp(min=1e-6)
-    return (read - points).norm(dim=2) / unit[:, None] * 100
-
-
-def parts(found: Tensor) -> dict[str, float]:
-    """Mean errors of all points and of parts, and of the worst face, from ``errors``."""
-    groups = {"eyes": EYES, "irises": list(IRISES), "lips": list(LIPS)}
-    means = {name: float(found[:, places].mean()) for name, places in groups.items()}
-    return {"mean": float(found.mean()), **means, "worst": float(found.mean(dim=1).max())}
-
-
-def follows(read: Tensor, points: Tensor) -> dict[str, float]:
-    """How well the openings of eyes and mouth follow: correlations over the faces."""
-    pairs = zip(("blink", "mouth"), openings(read), openings(points), strict=True)
-    return {name: float(torch.corrcoef(torch.stack([a, b]))[0, 1]) for name, a, b in pairs}
-
-
-class Labelled(Dataset[Any]):
-    """Pictures with the teacher's points: items as in ``ganchain.train.datasets.points.Item``, one face each."""
-
-    def __init__(self, data: Path, labels: Path, split: str) -> None:
-        self.items: list[tuple[Sample, Tensor, Tensor]] = []
-        for folder, framing in FOLDERS.items():
-            table = labels / f"points-{folder}.npz"
-            if not table.exists():
-                raise PhotoError(f"no {table}; ganchain/train/teachers/mesh.py writes it, in its own environment")
-            with np.load(table) as stored:
-                told = dict(zip(stored["names"].tolist(), stored["points"], strict=True))
-                spread = dict(zip(stored["names"].tolist(), stored["spread"].mean(axis=1), strict=True))
-            for sample in samples(data / folder, split):
-                name = sample.path.relative_to(data / folder).as_posix()
-                if spread[name] < NOISE or split != "train":
-                    points = torch.from_numpy(told[name][:, :2])
-                    self.items.append((sample, points, torch.tensor(PLACES[framing])))
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> Item:
-        sample, points, place = self.items[index]
-        pixels = torch.from_numpy(np.array(read(sample.path))).permute(2, 0, 1)
-        return Item(pixels, (points + 0.5) * 2 / pixels.shape[-1] - 1, place, torch.tensor(True))
+def dotted(faces: Tensor, points: Tensor) -> Tensor:
+    """Draw points (N, K, 2), in -1..1 of the picture, as green dots on faces (N, 3, S, S) -1..1."""
+    side = faces.shape[-1]
+    places = ((points + 1) * side / 2 - 0.5).round().long().clamp(0, side - 1)
+    dots = faces.new_zeros(len(faces), side * side)
+    dots.scatter_(1, places[..., 1] * side + places[..., 0], 1.0)
+    dots = F.max_pool2d(dots.view(-1, 1, side, side), 2, 1)
+    colour = faces.new_tensor([-1.0, 1.0, -0.4])[:, None, None]
+    return torch.lerp(faces, colour.expand_as(faces), F.pad(dots, (0, 1, 0, 1)))

@@ -1,4 +1,4 @@
-"""What a camera and a file do to a picture, batched on the device: light, colour, blur, noise, JPEG."""
+"""Effects of a camera and a file on a picture, batched on the device: light, colour, blur, noise, JPEG."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def photographed(x: Tensor) -> Tensor:
 
 
 def _coarse(x: Tensor) -> Tensor:
-    """Each picture as a smaller one that was enlarged (one size for a quarter of the batch)."""
+    """Make each picture small and enlarge it again (one size for a quarter of the batch)."""
     size = x.shape[-1]
     made = []
     for part in x.chunk(4):

@@ -1,4 +1,4 @@
-"""Labels aligned faces with MediaPipe's 478 points: a teacher of training time, in an environment of its own.
+"""Teacher of the points: labels aligned faces with MediaPipe's 478 points, in an environment of its own.
 
     python3.11 -m venv .venv-mesh && .venv-mesh/bin/pip install mediapipe==0.10.21
     .venv-mesh/bin/python ganchain/train/teachers/mesh.py faces256 -o runs/cache/points-faces256.npz
@@ -31,7 +31,7 @@ Points = NDArray[np.float32]  # (N, 478, 3): x, y, z in px of the picture, whole
 
 
 def teacher() -> Any:
-    """MediaPipe's face mesh with refined lips, eyes and irises."""
+    """Build MediaPipe's face mesh with refined lips, eyes and irises."""
     try:
         import mediapipe
     except ImportError as error:
@@ -42,7 +42,7 @@ def teacher() -> Any:
 
 
 def read(mesh: Any, pixels: NDArray[np.uint8], side: int = SIDE, turn: float = 0.0, scale: float = 1.0) -> Points:
-    """(478, 3) points of a square (S, S, 3) uint8 RGB picture; not-a-number where the teacher finds no face.
+    """Read (478, 3) points of a square (S, S, 3) uint8 RGB picture; not-a-number where the teacher finds no face.
 
     Args:
         side: px that the teacher sees, a border of ``RIM`` included.
@@ -64,14 +64,14 @@ def read(mesh: Any, pixels: NDArray[np.uint8], side: int = SIDE, turn: float = 0
 
 
 def mirrored(points: Points, order: NDArray[np.int64], side: int) -> Points:
-    """The same points on the mirrored picture of ``side`` px; ``order`` names each point's partner."""
+    """Place the same points on the mirrored picture of ``side`` px; ``order`` names each point's partner."""
     flipped = points[:, order].copy()
     flipped[..., 0] = side - 1 - flipped[..., 0]
     return flipped
 
 
 def partners(points: Points, others: Points, side: int) -> NDArray[np.int64]:
-    """The partner of each point in the mirror: the one that lies nearest on the same faces, all taken together.
+    """Find the partner of each point in the mirror: the one that lies nearest on the same faces, all taken together.
 
     Args:
         points, others: (N, 478, 3) of pictures and of their mirrored copies, in the same order.
@@ -87,7 +87,7 @@ def partners(points: Points, others: Points, side: int) -> NDArray[np.int64]:
 
 
 def average(readings: Points) -> tuple[Points, NDArray[np.float32]]:
-    """The mean of those readings (V, 478, 3) of one picture that agree, and how far apart they are.
+    """Average those readings (V, 478, 3) of one picture that agree, and how far apart they are.
 
     The latter is their mean distance from the mean in per cent of the iris distance, for each point, (478,).
     """
@@ -100,7 +100,7 @@ def average(readings: Points) -> tuple[Points, NDArray[np.float32]]:
 
 
 def label(folder: Path, side: int) -> dict[str, NDArray[Any]]:
-    """What is stored of the square pictures, all of one size, in ``folder`` and the folders in it.
+    """Label the square pictures, all of one size, in ``folder`` and the folders in it; returns what is stored.
 
     names (N,); points (N, 478, 3), the average, and plain, the reading of the picture as it is; spread (N, 478), see
     ``average``; mirror (478,), the partner of each point.

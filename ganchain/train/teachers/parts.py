@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ganchain.faces.mesh import OVAL
+
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176)
-OVAL += (149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
 LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
 RIGHT_EYE = (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7)
 LEFT_EYE = (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249)
@@ -60,7 +60,7 @@ CHEEKS = (50, 205, 36, 101, 118, 280, 425, 266, 330, 347, 4, 5, 195)
 
 @dataclass(frozen=True)
 class Parts:
-    """The mattes of one head and where they are to be believed, all (H, W) float32 0..1.
+    """Mattes of one head and where they are to be believed, all (H, W) float32 0..1.
 
     Attributes:
         hair, beard, skin: shares of the pixel; what is left is clothes and background.
@@ -150,7 +150,7 @@ def _soft(mask: Floats, sigma: float) -> Floats:
 
 
 def _wide(zone: Floats, points: Floats, width: float, size: int) -> Floats:
-    """The zone of beards and the place below the chin where long ones hang. (size, size) 0..1."""
+    """Draw the zone of beards and the place below the chin where long ones hang. (size, size) 0..1."""
     left, right, chin = points[172], points[397], points[152]
     drop = np.array([0, 0.75 * width], np.float32)
     hang = _filled(np.stack([left, chin, right, right + drop, left + drop]).astype(np.float32), size)
@@ -158,7 +158,7 @@ def _wide(zone: Floats, points: Floats, width: float, size: int) -> Floats:
 
 
 def _beard(lab: Floats, points: Floats, hair: Floats, wide: Floats, zone: Floats, kind: str) -> tuple[Floats, Floats]:
-    """The matte of a beard that is known to be there, and where it is sure: what differs from the cheeks' colour."""
+    """Make the matte of a beard that is there, and where it is sure: what differs from the cheeks' colour."""
     size = lab.shape[0]
     cheeks = np.median(_sample(lab, points, CHEEKS), axis=0)
     blurred = cv2.GaussianBlur(lab, (0, 0), 1.2)
@@ -195,7 +195,7 @@ def _sample(lab: Floats, points: Floats, indices: Sequence[int]) -> Floats:
 def _skin(
     lab: Floats, points: Floats, hair: Floats, person: Floats, oval: Floats, width: float, chin: float
 ) -> tuple[Floats, Floats, Floats]:
-    """Skin of face, ears, bald crown and neck, where it is sure, and how unlike skin each pixel is (1: the limit)."""
+    """Find skin of face, ears, bald crown and neck, where it is sure, and how unlike skin pixels are (1: the limit)."""
     size = lab.shape[0]
     inner = (oval > 0.9) & (hair < 0.1)
     for feature in (LIPS, RIGHT_EYE, LEFT_EYE, RIGHT_BROW, LEFT_BROW):
@@ -230,7 +230,7 @@ def _skin(
 
 
 def _near(points: Floats, width: float, size: int) -> Floats:
-    """Where skin of this head can be: head with ears and crown, neck and what a collar leaves open."""
+    """Draw where skin of this head can be: head with ears and crown, neck and what a collar leaves open."""
     centre = points[[234, 454]].mean(axis=0)
     drawn = np.zeros((size, size), np.uint8)
     axes = (round(0.68 * width), round(1.02 * width))
