@@ -14,6 +14,8 @@ from ganchain.errors import WeightsError
 from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.animegan2 import AnimeGAN2
 from ganchain.nets.beautygan import BeautyGAN, GeneratorBranch
+from ganchain.nets.parts import PartsNet
+from ganchain.nets.points import Points
 from ganchain.nets.portrait import Portrait
 from ganchain.nets.spandrel import SpandrelModel
 from ganchain.nets.srgan import SRResNet
@@ -52,6 +54,8 @@ ARCHITECTURES = {
     "portrait": Architecture(Portrait, ("attributes",)),
     "upscaler": Architecture(Upscaler, ("upscale",)),
     "age-gender": Architecture(AgeGender, ()),
+    "points": Architecture(Points, ()),
+    "parts": Architecture(PartsNet, ()),
     "stargan": Architecture(StarGAN, ("attributes",)),
     "beautygan-tf1": Architecture(BeautyGAN, ("makeup",)),
     "beautygan-pytorch": Architecture(GeneratorBranch, ("makeup",)),

@@ -91,7 +91,7 @@ class PartsNet(nn.Module):
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """Pick ``flat`` where it is this network's own state dict."""
+        """Return ``flat`` if it is this network's own state dict, else None."""
         wanted = {"stem.conv.weight", "encode.0.0.reduce.conv.weight", "decode.0.0.expand.conv.weight", "head.weight"}
         return dict(flat) if wanted <= set(flat) else None
 

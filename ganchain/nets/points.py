@@ -93,7 +93,7 @@ class Reader(nn.Module):
     def features(self, pictures: Tensor) -> Tensor:
         """Compute the flattened map; half precision does here."""
         x = self.levels[0](F.silu(self.stem(pictures)))
-        for down, level in zip(self.down, self.levels[1:], strict=True):  # type: ignore[arg-type]
+        for down, level in zip(self.down, self.levels[1:], strict=True):
             x = level(F.silu(down(x)))
         flat: Tensor = self.forget(F.silu(self.squeeze(x)).flatten(1))
         return flat
@@ -116,6 +116,10 @@ class Points(nn.Module):
 
     accelerable = ("forward",)
     mean: Tensor
+    place: Reader
+    look: Reader
+    eye: Reader
+    mouth: Reader
 
     def __init__(self, sizes: Mapping[str, tuple[Sequence[int], Sequence[int], int, int]], norm: bool = False) -> None:
         """``sizes``: widths, depths, channels and rank of each of the readers of ``READERS``."""
@@ -126,7 +130,7 @@ class Points(nn.Module):
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """Pick ``flat`` where it is such a network's own state dict."""
+        """Return ``flat`` if it is such a network's own state dict, else None."""
         wanted = {"mean"} | {f"{name}.points.weight" for name in READERS}
         return dict(flat) if wanted <= set(flat) else None
 
@@ -191,7 +195,7 @@ def moved(points: Tensor, matrix: Tensor) -> Tensor:
 
 
 def within(matrix: Tensor, x: float, y: float, reach: float) -> Tensor:
-    """Place the square of half side ``reach`` around (x, y) of the plane that (N, 2, 3) maps to a picture: (N, 2, 3)."""
+    """Place the square of half side ``reach`` around (x, y) of the plane that a (N, 2, 3) maps to a picture."""
     shift = matrix[:, :, 2] + matrix[:, :, 0] * x + matrix[:, :, 1] * y
     return torch.cat([matrix[:, :, :2] * reach, shift[:, :, None]], dim=2)
 

@@ -18,6 +18,11 @@ KEYS, LEFT = list(net.KEYS), [MIRROR[point] for point in EYE]
 EYES, GAPS = [*RIGHT_EYE, *LEFT_EYE], ((159, 145), (158, 153), (160, 144), (386, 374), (385, 380), (387, 373), (13, 14))
 
 
+def pairs(numbers: Tensor) -> Tensor:
+    """Turn (N, 2 * K) numbers x, y, x, y ... into points (N, K, 2)."""
+    return numbers.reshape(len(numbers), -1, 2)
+
+
 def begin(network: net.Points, points: Tensor) -> None:
     """Let every reader start from mean places; ``points`` (N, 478, 2) of upright faces, all in one scale."""
     eyes = points[:, [468, 473]]
@@ -67,21 +72,21 @@ def passes(network: net.Points, seen: Seen, own: float = 0.5) -> dict[str, Tenso
         answer: Tensor = getattr(network, name).answer(flat.float())
         return answer
 
-    def gaps(read: Tensor, pairs: list[tuple[int, int]], places: list[int]) -> Tensor:
-        a, b = ([places.index(pair[end]) for pair in pairs] for end in (0, 1))
+    def gaps(read: Tensor, ends: list[tuple[int, int]], places: list[int]) -> Tensor:
+        a, b = ([places.index(pair[end]) for pair in ends] for end in (0, 1))
         true = points[:, places]
         off = ((read[:, a] - read[:, b]) - (true[:, a] - true[:, b])).abs().sum(dim=2) / unit
         return (off.clamp(max=1) * seen.weights[:, :1].ceil()).mean()
 
     half = F.avg_pool2d(faces, 2)
-    keys = read("place", F.avg_pool2d(half, 2)).unflatten(1, (-1, 2))
+    keys = pairs(read("place", F.avg_pool2d(half, 2)))
     mine = net.similarity(network.mean[KEYS], keys.detach())
     real = seen.weights.amax(dim=1) > 0
     true = net.similarity(network.mean[KEYS], torch.where(real[:, None, None], points[:, KEYS], keys.detach()))
     pick = (torch.rand(n, device=device) < own) | ~real
     frame = torch.where(pick[:, None, None], mine, shaken(true, 0.05))
     looked = read("look", net.window(half, net.upright(frame), net.LOOK))
-    mesh = net.moved(looked[:, :-1].unflatten(1, (-1, 2)), frame)
+    mesh = net.moved(pairs(looked[:, :-1]), frame)
 
     pick = ((torch.rand(n, device=device) < own) | ~real)[:, None, None]
     base = torch.where(pick, mesh.detach(), points)
@@ -90,8 +95,8 @@ def passes(network: net.Points, seen: Seen, own: float = 0.5) -> dict[str, Tenso
     shift = 0.03 * unit[:, :, None] * torch.randn(3, n, 2, 1, device=device) * ~pick
     shifts = zip((right, left, mouth), shift, strict=True)
     windows = [torch.cat([each[:, :, :2], each[:, :, 2:] + off], dim=2) for each, off in shifts]
-    eyes = read("eye", torch.cat([net.window(faces, each, net.EYES) for each in windows[:2]])).unflatten(1, (-1, 2))
-    lips = net.moved(read("mouth", net.window(faces, windows[2], net.LIP)).unflatten(1, (-1, 2)), windows[2])
+    eyes = pairs(read("eye", torch.cat([net.window(faces, each, net.EYES) for each in windows[:2]])))
+    lips = net.moved(pairs(read("mouth", net.window(faces, windows[2], net.LIP))), windows[2])
     right_eye, left_eye = net.moved(eyes[:n], windows[0]), net.moved(eyes[n:], windows[1])
     known = ~seen.sure.isnan()
     sure = F.binary_cross_entropy_with_logits(looked[:, -1], seen.sure.nan_to_num(), reduction="none")
@@ -132,5 +137,5 @@ def means(distances: Tensor) -> dict[str, float]:
 
 def follows(read: Tensor, points: Tensor) -> dict[str, float]:
     """Measure how well the openings of eyes and mouth follow: correlations over the faces."""
-    pairs = zip(("blink", "mouth"), openings(read), openings(points), strict=True)
-    return {name: float(torch.corrcoef(torch.stack([a, b]))[0, 1]) for name, a, b in pairs}
+    both = zip(("blink", "mouth"), openings(read), openings(points), strict=True)
+    return {name: float(torch.corrcoef(torch.stack([a, b]))[0, 1]) for name, a, b in both}

@@ -62,7 +62,7 @@ class Seen:
 
 
 def place(framing: Framing | None) -> tuple[float, float, float]:
-    """Compute where ``WINDOW`` lies in a picture of ``framing`` (see ``Item``); of a picture without a face, all of it."""
+    """Compute where ``WINDOW`` lies in a picture of ``framing`` (see ``Item``); without a face, all of it."""
     if framing is None:
         return 1.0, 0.0, 0.0
     middle = WINDOW.left + WINDOW.side / 2, WINDOW.top + WINDOW.side / 2

@@ -1,7 +1,7 @@
 """Teacher of the points: labels aligned faces with MediaPipe's 478 points, in an environment of its own.
 
     python3.11 -m venv .venv-mesh && .venv-mesh/bin/pip install mediapipe==0.10.21
-    .venv-mesh/bin/python ganchain/train/teachers/mesh.py faces256 -o runs/cache/points-faces256.npz
+    .venv-mesh/bin/python ganchain/train/teachers/mesh.py DATA/faces256 -o DATA/points-faces256.npz
 
 Nothing of ganchain is imported here, because mediapipe wants another numpy than ganchain has. One reading of the
 teacher is off by two per cent of the iris distance (that is how far it differs from its reading of the mirrored
@@ -63,6 +63,14 @@ def read(mesh: Any, pixels: NDArray[np.uint8], side: int = SIDE, turn: float = 0
     return points.astype(np.float32)
 
 
+def picture(path: Path) -> NDArray[np.uint8]:
+    """Read a picture as (H, W, 3) uint8 RGB."""
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise SystemExit(f"{path} cannot be read")
+    return np.ascontiguousarray(pixels[..., ::-1], np.uint8)
+
+
 def mirrored(points: Points, order: NDArray[np.int64], side: int) -> Points:
     """Place the same points on the mirrored picture of ``side`` px; ``order`` names each point's partner."""
     flipped = points[:, order].copy()
@@ -108,7 +116,7 @@ def label(folder: Path, side: int) -> dict[str, NDArray[Any]]:
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     mesh, start, ahead, back = teacher(), time.monotonic(), [], []
     for number, path in enumerate(paths):
-        pixels = np.ascontiguousarray(cv2.imread(str(path), cv2.IMREAD_COLOR)[..., ::-1])
+        pixels = picture(path)
         flipped = np.ascontiguousarray(pixels[:, ::-1])
         ahead.append([read(mesh, pixels, side, *view) for view in VIEWS])
         back.append([read(mesh, flipped, side, *view) for view in VIEWS])
@@ -134,7 +142,7 @@ def main() -> None:
     options = parser.parse_args()
     options.output.parent.mkdir(parents=True, exist_ok=True)
     stored = label(options.folder, options.side)
-    np.savez_compressed(options.output, **stored)
+    np.savez_compressed(options.output, allow_pickle=False, **stored)
     missed = int(np.isnan(stored["points"]).any(axis=(1, 2)).sum())
     print(f"{len(stored['names'])} pictures, no face in {missed}; readings lie {np.nanmean(stored['spread']):.2f} % of")
     print("the iris distance from their mean")

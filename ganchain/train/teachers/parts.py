@@ -26,35 +26,15 @@ RIGHT_BROW = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)
 LEFT_BROW = (300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
 # the zone of beards: down one cheek in front of the ear, along the jaw, up the other, back under the nose
 BEARD = (
-    127,
-    234,
-    93,
-    132,
-    58,
-    172,
-    136,
-    150,
-    149,
-    176,
-    148,
-    152,
-    377,
-    400,
-    378,
-    379,
-    365,
-    397,
-    288,
-    361,
-    323,
-    454,
-    356,
+    *(127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454, 356),
+    *(447, 366, 401, 435, 416, 434, 432, 436, 426, 327, 2, 98, 206, 216, 212, 214, 192, 215, 177, 137, 227),
 )
-BEARD += (447, 366, 401, 435, 416, 434, 432, 436, 426, 327, 2, 98, 206, 216, 212, 214, 192, 215, 177, 137, 227)
 MOUSTACHE = (98, 2, 327, 426, 436, 432, 287, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185, 61, 57, 212, 216, 206)
 GOATEE = (98, 2, 327, 426, 436, 432, 430, 394, 378, 400, 377, 152, 148, 176, 149, 169, 210, 212, 216, 206)
-MASK = (234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454)
-MASK += (347, 343, 6, 114, 118)
+MASK = (
+    *(234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454),
+    *(347, 343, 6, 114, 118),
+)
 CHEEKS = (50, 205, 36, 101, 118, 280, 425, 266, 330, 347, 4, 5, 195)
 
 
@@ -78,7 +58,7 @@ def region(points: Floats, indices: Sequence[int], size: int) -> Floats:
     drawn = np.zeros((size, size), np.uint8)
     polygon = np.round(points[list(indices)] * 16).astype(np.int32)
     cv2.fillPoly(drawn, [polygon], 255, cv2.LINE_AA, 4)
-    return drawn.astype(np.float32) / 255
+    return np.asarray(drawn / np.float32(255), np.float32)
 
 
 def beard_zone(points: Floats, size: int) -> Floats:
@@ -142,7 +122,7 @@ def parts(
 def _filled(polygon: Floats, size: int) -> Floats:
     drawn = np.zeros((size, size), np.uint8)
     cv2.fillPoly(drawn, [np.round(polygon * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    return drawn.astype(np.float32) / 255
+    return np.asarray(drawn / np.float32(255), np.float32)
 
 
 def _soft(mask: Floats, sigma: float) -> Floats:
