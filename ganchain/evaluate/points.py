@@ -57,7 +57,7 @@ def _groups(distances: Tensor, labels: list[dict[str, str]]) -> dict[str, float]
     for distance, row in zip(distances.tolist(), labels, strict=False):
         for column in ("age", "race"):
             if row.get(column):
-                groups[column, row[column]].append(distance)
+                groups[column, row[column].lower().replace("_", " ")].append(distance)
     averages = [sum(group) / len(group) for group in groups.values() if len(group) >= SMALLEST]
     return {"worst group above the mean": max(averages) - float(distances.mean())} if averages else {}
 

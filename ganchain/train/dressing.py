@@ -176,7 +176,7 @@ def _moved(batch: Batch, turn: float) -> Batch:
 def dressed(heads: Heads, textures: Tensor) -> Batch:
     """Make a step's pictures and answers of upright heads, on their device; random by torch's generator."""
     batch, faces = plain(heads, textures)
-    n, device = len(heads), heads.pixels.device
+    n, device = len(heads.pixels), heads.pixels.device
     dice = torch.rand(8, n)
     bearded, bare = heads.bearded.cpu(), ((heads.glasses == 0) & ~heads.covered).cpu()
 
