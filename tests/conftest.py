@@ -196,8 +196,8 @@ def label(data: Path, photo: Pixels, face: Face) -> None:
     for folder, framing in (("faces256", TIGHT), ("wide256", HEAD)):
         reach, x, y = points.place(framing)
         places = ((read * reach + torch.tensor([x, y]) + 1) * 128 - 0.5).numpy()
-        labels = {"points": np.tile(places, (12, 1, 1)), "spread": np.ones((12, len(places)), np.float32)}
-        np.savez(data / f"points-{folder}.npz", allow_pickle=False, names=names, **labels)
+        spread = np.ones((12, len(places)), np.float32)
+        np.savez(data / f"points-{folder}.npz", names=names, points=np.tile(places, (12, 1, 1)), spread=spread)
     rows, columns = np.mgrid[0:256, 0:256]
     head = ((columns - 128) / 70) ** 2 + ((rows - 120) / 95) ** 2 < 1
     hair, person = (np.tile(np.uint8(255) * shape, (12, 1, 1)) for shape in (head & (rows < 80), head | (rows > 200)))

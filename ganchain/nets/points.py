@@ -122,7 +122,7 @@ class Points(nn.Module):
     mouth: Reader
 
     def __init__(self, sizes: Mapping[str, tuple[Sequence[int], Sequence[int], int, int]], norm: bool = False) -> None:
-        """``sizes``: widths, depths, channels and rank of each of the readers of ``READERS``."""
+        """Build the readers of ``READERS``; ``sizes``: widths, depths, channels and rank of each."""
         super().__init__()
         for name, (side, points) in READERS.items():
             setattr(self, name, Reader(side, points, *sizes[name], sure=name == "look", norm=norm))

@@ -46,7 +46,7 @@ class Item(NamedTuple):
 
 @dataclass
 class Seen:
-    """What the network learns from.
+    """Faces as the network learns from them.
 
     Attributes:
         faces: (N, 3, SIDE, SIDE) -1..1.
