@@ -68,9 +68,9 @@ class Parts(Recipe):
         """Go on from exported weights; they have no batch normalisation any more."""
         self.networks["net"] = PartsNet.from_tensors(weights)
 
-    def exported(self, network: nn.Module) -> Mapping[str, Tensor]:
+    def exported(self, net: nn.Module) -> Mapping[str, Tensor]:
         """Return the tensors with each batch normalisation made part of a convolution."""
-        return {key: value for key, value in folded(network.state_dict()).items() if value.is_floating_point()}
+        return {key: value for key, value in folded(net.state_dict()).items() if value.is_floating_point()}
 
 
 def coloured(faces: Tensor, mattes: Tensor) -> Tensor:

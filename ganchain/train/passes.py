@@ -6,6 +6,8 @@ of them the network's own later. Loss: the mean distance of the points in iris d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -62,7 +64,7 @@ def passes(network: net.Points, seen: Seen, own: float = 0.5) -> dict[str, Tenso
     unit = (points[:, 468] - points[:, 473]).norm(dim=1).clamp(min=0.05)[:, None]
     counts = seen.weights * weights().to(device)
 
-    def distance(read: Tensor, places: list[int]) -> Tensor:
+    def distance(read: Tensor, places: Sequence[int]) -> Tensor:
         far = (read - points[:, places]).square().sum(dim=2).add(1e-8).sqrt() / unit
         return (far.clamp(max=3) * counts[:, places]).sum() / counts[:, places].sum().clamp(min=1)
 

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ganchain.nets import points as net
+from ganchain.nets.points import Points as PointsNet
+from ganchain.nets.points import folded
 from ganchain.train.datasets.labels import Labelled
 from ganchain.train.datasets.points import Item, Seen, framed, vary
 from ganchain.train.passes import begin, errors, means, passes
@@ -39,7 +40,7 @@ class Points(Recipe):
     def __init__(self, data: Path, steps: int = 3400, batch: int = 384, rate: float = 2.5e-3) -> None:
         self.data, self.steps, self.batch, self.rate = data, steps, batch, rate
         self.own = 0.0  # share of windows that the network's own earlier passes place
-        network = net.Points(SIZES, norm=True)
+        network = PointsNet(SIZES, norm=True)
         faces = Labelled(data, "train").items[:START]
         if faces:
             begin(network, torch.stack([points for _, points, _ in faces]))
@@ -57,7 +58,7 @@ class Points(Recipe):
     def losses(self, player: str, batch: Item) -> Mapping[str, Tensor]:
         """Compute the losses of the three passes, in full precision but for the convolutions on a GPU."""
         network = self.networks["net"]
-        assert isinstance(network, net.Points)
+        assert isinstance(network, PointsNet)
         with torch.autocast(batch.points.device.type, enabled=False):
             return passes(network, vary(batch), self.own)
 
@@ -82,11 +83,11 @@ class Points(Recipe):
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
         """Go on from exported weights; they have no batch normalisation any more."""
-        self.networks["net"] = net.Points.from_tensors(weights)
+        self.networks["net"] = PointsNet.from_tensors(weights)
 
-    def exported(self, network: nn.Module) -> Mapping[str, Tensor]:
+    def exported(self, net: nn.Module) -> Mapping[str, Tensor]:
         """Return the tensors with each batch normalisation made part of a convolution."""
-        return net.folded(network)
+        return folded(net)
 
 
 def dotted(faces: Tensor, points: Tensor) -> Tensor:

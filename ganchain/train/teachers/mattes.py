@@ -10,6 +10,7 @@ history of google-ai-edge/mediapipe) and is run by OpenCV. Nothing of ganchain i
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def main() -> None:
     parser.add_argument("--hair", type=Path, required=True, help="hair_segmentation.tflite")
     options = parser.parse_args()
     try:
-        import mediapipe
+        mediapipe = import_module("mediapipe")
     except ImportError as error:
         raise SystemExit(f"{error}\nthe teacher is installed by: pip install mediapipe==0.10.21") from error
     segmenters = mediapipe.solutions.selfie_segmentation.SelfieSegmentation

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ Points = NDArray[np.float32]  # (N, 478, 3): x, y, z in px of the picture, whole
 def teacher() -> Any:
     """Build MediaPipe's face mesh with refined lips, eyes and irises."""
     try:
-        import mediapipe
+        mediapipe = import_module("mediapipe")
     except ImportError as error:
         raise SystemExit(f"{error}\nthe teacher is installed by: pip install mediapipe==0.10.21") from error
     return mediapipe.solutions.face_mesh.FaceMesh(
@@ -114,15 +115,15 @@ def label(folder: Path, side: int) -> dict[str, NDArray[Any]]:
     ``average``; mirror (478,), the partner of each point.
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    mesh, start, ahead, back = teacher(), time.monotonic(), [], []
+    mesh, start, ahead, back, own = teacher(), time.monotonic(), [], [], 0
     for number, path in enumerate(paths):
         pixels = picture(path)
-        flipped = np.ascontiguousarray(pixels[:, ::-1])
+        own, flipped = len(pixels), np.ascontiguousarray(pixels[:, ::-1])
         ahead.append([read(mesh, pixels, side, *view) for view in VIEWS])
         back.append([read(mesh, flipped, side, *view) for view in VIEWS])
         if number % 500 == 499:
             print(f"{number + 1} of {len(paths)} in {time.monotonic() - start:.0f} s", file=sys.stderr)
-    plain, other, own = np.array(ahead)[:, 0], np.array(back)[:, 0], pixels.shape[0]
+    plain, other = np.array(ahead)[:, 0], np.array(back)[:, 0]
     known = ~np.isnan(plain + other).any(axis=(1, 2))
     step = max(1, int(known.sum()) // ENOUGH)
     order = partners(plain[known][::step], other[known][::step], own)
