@@ -13,6 +13,8 @@ from ganchain.errors import WeightsError
 from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.animegan2 import AnimeGAN2
 from ganchain.nets.beautygan import BeautyGAN, GeneratorBranch
+from ganchain.nets.parts import PartsNet
+from ganchain.nets.points import Points
 from ganchain.nets.portrait import Portrait
 from ganchain.nets.spandrel import SpandrelModel
 from ganchain.nets.srgan import SRResNet
@@ -43,6 +45,8 @@ ARCHITECTURES: dict[str, type[Network]] = {
     "portrait": Portrait,
     "upscaler": Upscaler,
     "age-gender": AgeGender,
+    "points": Points,
+    "parts": PartsNet,
     "stargan": StarGAN,
     "beautygan-tf1": BeautyGAN,
     "beautygan-pytorch": GeneratorBranch,
