@@ -14,6 +14,7 @@ from typing import NoReturn
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # before torch: many threads on a busy machine wait for each other
 
 import cv2
+import h5py  # noqa: F401 - its import asks the system for the processor, by a process
 import numpy as np
 import pytest
 import skimage.data

@@ -177,7 +177,7 @@ def test_a_bug_that_shows_while_engines_are_compared_names_the_stage(monkeypatch
     def broken(self: object) -> str:
         raise KeyError("x")
 
-    monkeypatch.setattr(choice, "kernels", lambda stage: iter([stage]))
+    monkeypatch.setattr(choice, "kernels_of", lambda stage: iter([stage]))
     monkeypatch.setattr(choice.Choice, "label", property(broken))
     with pytest.raises(StageError, match="stage 'oil' cannot be run by engine 'auto': KeyError: 'x'") as raised:
         choice.use({"oil": Stage()}, "auto", choice.torch.device("cpu"))

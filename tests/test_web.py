@@ -364,7 +364,7 @@ def test_what_failed_is_said_without_places_of_this_machine(tmp_path: Path, capl
     job = job_of("key", tmp_path)
 
     def said(error: Exception) -> str:
-        return runner._said(error, job)
+        return runner._message(error, job)
 
     assert said(PhotoError("cut", path=job.upload.path)) == "a.png: cut"
     assert said(FaceError("none", path=job.folder / "look.png", stage="makeup", where="c.yaml:2")) == (
