@@ -1,4 +1,4 @@
-"""The exceptions that ganchain raises on purpose.
+"""Exceptions that ganchain raises on purpose.
 
     GanchainError       carries its reason, and the stage and the line of the chain that it is about
     ├── ChainError      a chain, a grid or a run asks for something that does not exist: file, line, key
@@ -25,10 +25,10 @@ from typing import Any, Self
 
 
 class GanchainError(Exception):
-    """The root of the tree.
+    """Root of the tree of exceptions.
 
     Attributes:
-        reason: what is wrong, and how to mend it; without the place.
+        reason: what is wrong and how to mend it, without the place.
         where: "chain.yaml:3", the line of the chain that asked for it; "" where that is not known.
         stage: the name of the stage it is about, or "".
     """
@@ -39,7 +39,7 @@ class GanchainError(Exception):
 
     @property
     def place(self) -> Sequence[str]:
-        """The parts that stand before the reason, the outermost first; empty ones are left out of the text."""
+        """Parts of the text before the reason, the outermost first; empty ones are left out."""
         return (self.where, self.stage)
 
     def __str__(self) -> str:
@@ -54,17 +54,17 @@ class GanchainError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         cause = self.__cause__ and "".join(traceback.format_exception(self.__cause__))
-        return _restored, (type(self), self.reason, self.__dict__, cause)
+        return _restore, (type(self), self.reason, self.__dict__, cause)
 
 
 class RemoteTraceback(Exception):
-    """The cause of an error that came from another process: its text is the traceback there."""
+    """Cause of an error that came from another process: its text is the traceback there."""
 
     def __str__(self) -> str:
         return f"in another process:\n{self.args[0]}"
 
 
-def _restored(cls: type[GanchainError], reason: str, fields: dict[str, Any], cause: str | None) -> GanchainError:
+def _restore(cls: type[GanchainError], reason: str, fields: dict[str, Any], cause: str | None) -> GanchainError:
     """Build an error that another process sent."""
     error = cls.__new__(cls, reason)
     error.args = (reason,)
@@ -77,7 +77,7 @@ class ChainError(GanchainError):
     """A chain, a grid or a run asks for something that does not exist.
 
     Attributes:
-        file, line: the YAML file (or what stands for it) and the line in it, from 1; "" and 0 where there is none.
+        file, line: the YAML file (or the name of its text) and the line in it, from 1; "" and 0 where there is none.
         key: "stages[0].makeup.look".
         others: further errors of the same file, each with its own place; the text has a line for each.
     """
@@ -124,7 +124,7 @@ class OptionError(GanchainError, ValueError):
 
 
 class _FileError(GanchainError):
-    """An error about one file; ``path`` is its path, or what stands for it, or ""."""
+    """An error about one file; ``path`` is its path, or the name of its content, or ""."""
 
     def __init__(self, reason: str, *, path: object = "", where: str = "", stage: str = "") -> None:
         super().__init__(reason, where=where, stage=stage)
@@ -175,7 +175,7 @@ class EngineError(GanchainError):
 
 
 def is_bug(error: BaseException) -> bool:
-    """Say whether ``error`` is a bug of ganchain's or of a plug-in's, and nothing that a user could mend."""
+    """Say whether ``error`` is a bug of ganchain or of a plug-in, and not an error that a user can mend."""
     return not isinstance(error, GanchainError) or (isinstance(error, StageError) and error.__cause__ is not None)
 
 
@@ -195,12 +195,12 @@ def text_of(error: BaseException, *, beside: object = "") -> str:
 
 
 def traceback_of(error: BaseException) -> str:
-    """Format the traceback of a bug; "" of an error that is none."""
+    """Format the traceback of a bug; "" for an error that is no bug."""
     return "".join(traceback.format_exception(error)) if is_bug(error) else ""
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Ask, for an error's text, whether the nearest of the ``known`` names was meant; "" where none is near."""
+    """Write, for an error's text, "did you mean …?" with the nearest ``known`` name; "" where none is near."""
     names = {name.lower(): name for name in sorted(known)}
     word = str(word).lower()
     near = [name for name in names if word and name.startswith(word)] or get_close_matches(word, names, n=1, cutoff=0.5)

@@ -123,6 +123,8 @@ class Makeup(Stage):
     architectures: ClassVar = {"weights": ("unet", "beautygan-tf1", "beautygan-pytorch")}
     order = 10
     alternatives = (("reference", "look"),)
+    variants = ("look",)
+    reference_option = "reference"
     look: Tensor
 
     @validate_call

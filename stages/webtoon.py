@@ -53,6 +53,7 @@ class Webtoon(Stage):
     scale = 2
     whole_photo = WholePhoto(768)
     order = 30
+    variants = ("look",)
     networks = ("stylegan", "stylegan2", "animegan", "animegan2", "cartoon")
     architectures: ClassVar = {
         "weights": ("unet", "swapping-autoencoder", "animegan2"),

@@ -25,7 +25,8 @@ from ganchain import chains
 from ganchain.batch import loop, memory, run
 from ganchain.batch.journal import Journal, Record
 from ganchain.batch.options import Options
-from ganchain.batch.pool import Lost, Pool
+from ganchain.batch.pool import Pool
+from ganchain.batch.process import Lost
 from ganchain.batch.run import batch
 from ganchain.batch.summary import Summary
 from ganchain.batch.worker import LOCK
@@ -37,7 +38,7 @@ from ganchain.photos import images
 from ganchain.photos.find import Globs, expand, find, glob
 from ganchain.pipeline.names import TEMPLATE, Names
 from ganchain.tensors import Pixels
-from tests.soak.odd import Odd, Suspicious
+from tests.soak.odd import Light, Odd, Suspicious
 
 ROSE = "stages:\n  - makeup: {look: rose}\n"
 APP = Group(commands=[command])
@@ -497,7 +498,7 @@ def test_the_memory_that_photos_need() -> None:
 
 
 def test_one_batch_at_a_time(place: Path) -> None:
-    with run._taken(place / "out"), pytest.raises(PhotoError, match="another batch is at work"):
+    with run._locked(place / "out"), pytest.raises(PhotoError, match="another batch is at work"):
         done(place)
     assert not (place / "out" / "ganchain-batch.jsonl").exists()
 
@@ -577,11 +578,11 @@ def test_defaults_stand_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_photo_that_ran_out_of_memory_is_tried_alone(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read, refused = images.read, list[str]()
 
-    def scarce(source: Any) -> Any:
+    def scarce(source: Any, **options: Any) -> Any:
         if str(source).endswith("a.jpg") and not refused:
             refused.append(str(source))
             raise MemoryError
-        return read(source)
+        return read(source, **options)
 
     monkeypatch.setattr(images, "read", scarce)
     assert dict(done(place).counts) == {"ok": 2, "no_face": 1}
@@ -636,9 +637,7 @@ def test_workers_that_cannot_start_are_an_error() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 @pytest.mark.slow
 def test_suspects_are_tried_alone_and_then_named(tmp_path: Path) -> None:
-    from ganchain.photos.find import Item
-
-    items = [Item(tmp_path / name, name, f"{name}.png") for name in ("a", "die", "b")]
+    items: list[Any] = [Light(tmp_path / name, name, f"{name}.png") for name in ("a", "die", "b")]
     (tmp_path / LOCK).touch()
     with Journal(tmp_path) as record:
         going = loop.Loop(tmp_path, "c", record, Summary(tmp_path, record.path, 3))
@@ -671,7 +670,7 @@ def test_a_listener_that_is_gone_does_not_stop_the_batch(tmp_path: Path) -> None
     with Journal(tmp_path) as record:
         going = loop.Loop(tmp_path, "c", record, Summary(tmp_path, record.path, 2), deaf)
         for name in ("a", "b"):
-            going.tell(Record(name, name, "c", "ok", f"{name}.png"))
+            going.report(Record(name, name, "c", "ok", f"{name}.png"))
     assert going.summary.counts["ok"] == 2
 
 
@@ -684,7 +683,7 @@ def test_no_memory_at_all_ends_in_failures(tmp_path: Path) -> None:
     item = Item(tmp_path / "a", "a", "a.png")
     with Journal(tmp_path) as record:
         going = loop.Loop(tmp_path, "c", record, Summary(tmp_path, record.path, 1))
-        going._take([item], [Large(item, 100)], None)
+        going._process([item], [Large(item, 100)], None)
         assert going.aside == [item]
-        going._take([item], [Large(item, 100)], 0)
+        going._process([item], [Large(item, 100)], 0)
     assert "needs about" in going.summary.failed["a"]

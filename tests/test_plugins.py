@@ -6,13 +6,17 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from ganchain.cli.main import main
 from ganchain.tensors import Pixels
 
 pytestmark = pytest.mark.slow
@@ -82,27 +86,36 @@ senseless = colourless:Senseless
 
 
 @pytest.fixture
-def package(tmp_path: Path) -> Path:
-    """An installed distribution, as pip leaves it."""
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An installed distribution, as pip leaves it, on the path of this process."""
     site = tmp_path / "site"
     info = site / "colourless-1.0.dist-info"
     info.mkdir(parents=True)
     (site / "colourless.py").write_text(MODULE)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colourless\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    return site
+    monkeypatch.syspath_prepend(site)
+    yield site
+    sys.modules.pop("colourless", None)
 
 
 def ganchain(package: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    with chdir(package):
+        done = CliRunner().invoke(main, [*map(str, arguments)])
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+
+def in_a_process(package: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     code = f"import sys; sys.path.insert(0, {str(package)!r}); from ganchain.cli.main import main; main()"
     command = [sys.executable, "-c", code, *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": f"{package}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=package, env=environment)
 
 
+@pytest.mark.slow
 def test_it_runs_by_its_name_next_to_the_built_in_ones(package: Path, photo_file: Path, astronaut: Pixels) -> None:
     (package / "chain.yaml").write_text("stages:\n  - grey: {strength: 0.5}\n  - grey\n")
-    done = ganchain(package, "run", "chain.yaml", photo_file, "-o", "out.png")
+    done = in_a_process(package, "run", "chain.yaml", photo_file, "-o", "out.png")
     assert done.returncode == 0, done.stderr
     made = np.asarray(Image.open(package / "out.png"))
     nose = made[140:146, 222:230].astype(int)
@@ -135,6 +148,7 @@ def test_it_is_called_by_its_entry_point_s_name(package: Path, photo_file: Path)
     assert "my-blur → my-blur-2" in shown and "gaussian" not in shown.lower()
 
 
+@pytest.mark.slow
 def test_it_keeps_the_contract(package: Path) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(package)!r}); import colourless;"

@@ -1,4 +1,4 @@
-"""Options of a batch; the command line takes its defaults from here, so torch is imported late."""
+"""Options of a batch; the command line takes its defaults from here, so that torch is imported late."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ class Options:
         device, engine, license_policy: as for ``Pipeline``.
         timeout: seconds that one photo may take.
         identity: record how far each face's embedding moves (extra ``evaluate``).
-        redo: do what is done already once more.
-        ray: work on this Ray cluster ("auto": the one that this machine belongs to) instead of in own processes.
+        redo: do finished photos once more.
+        accept_damaged: edit photos whose file is damaged, too.
+        ray: work on this Ray cluster ("auto": the one that this machine belongs to) instead of in local processes.
     """
 
     include: Sequence[str] = ()
@@ -37,14 +38,20 @@ class Options:
     timeout: float = 600.0
     identity: bool = False
     redo: bool = False
+    accept_damaged: bool = False
     ray: str | None = None
     license_policy: Policy | None = None
 
     def __post_init__(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            ChainError, EngineError: with the option's name and the reason.
+        """
         if self.workers is not None and self.workers < 1:
-            raise ChainError(f"workers: {self.workers}: at least one is needed")
+            raise ChainError(f"{self.workers}: at least one is needed", key="workers")
         if self.timeout <= 0:
-            raise ChainError(f"timeout: {self.timeout:g}: more than 0 seconds are needed")
+            raise ChainError(f"{self.timeout:g}: more than 0 seconds are needed", key="timeout")
         if isinstance(self.engine, str) and self.engine != "auto":
             from ganchain.engines.choice import LABELS
 

@@ -1,4 +1,4 @@
-"""Chains: the YAML that people write, checked, and the stages there are."""
+"""Chains in YAML, checked against the options of the stages that exist."""
 
 from ganchain.chains.chain import Chain, Output, StageSpec, bundled, find, load, numbered, parse, schema
 

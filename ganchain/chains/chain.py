@@ -24,14 +24,18 @@ EXPECTED = "a chain is a mapping with the key 'stages'"
 
 
 class Output(BaseModel):
-    """What is written, and how."""
+    """The output of a chain: which pictures are written, and how."""
 
     model_config = ConfigDict(extra="forbid")
-    write: Literal["photo", "faces", "both"] = "photo"
-    format: Format = "png"
-    side: Annotated[int, Field(ge=64, le=4096)] | None = None
-    location: Literal["keep", "strip"] = "keep"
-    mark: bool = True
+    write: Annotated[
+        Literal["photo", "faces", "both"], Field(description="The whole photo, a picture of each face, or both.")
+    ] = "photo"
+    format: Annotated[Format, Field(description="Of the pictures.")] = "png"
+    side: Annotated[Annotated[int, Field(ge=64, le=4096)] | None, Field(description="Of the face pictures, in px.")] = (
+        None
+    )
+    location: Annotated[Literal["keep", "strip"], Field(description="strip takes GPS data out.")] = "keep"
+    mark: Annotated[bool, Field(description="Say in the pictures' metadata that a network edited them.")] = True
 
     @model_validator(mode="after")
     def _side_is_of_faces(self) -> Self:
@@ -41,7 +45,7 @@ class Output(BaseModel):
 
 
 class Head(BaseModel):
-    """All of a chain but its stages."""
+    """The settings of a chain beside its stages."""
 
     model_config = ConfigDict(extra="forbid")
     faces: Literal["all", "largest"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = "all"
@@ -54,10 +58,10 @@ class StageSpec:
     """One stage of a chain with all its options, defaults included.
 
     Attributes:
-        name, cls: what the stage is called in YAML, and its class.
+        name, cls: the stage's name in YAML, and its class.
         options: arguments of its constructor.
-        place: where it was asked for.
-        places: where each of its options was asked for.
+        place: where the chain asks for the stage.
+        places: where the chain asks for each option.
     """
 
     name: str
@@ -67,22 +71,23 @@ class StageSpec:
     places: dict[str, Place]
 
     @classmethod
-    def check(cls, name: str, given: Mapping[str, Any], locate: Locate, folder: Path = Path()) -> StageSpec:
-        """Check a stage with the options given for it.
+    def check(cls, name: str, values: Mapping[str, Any], locate: Locate, folder: Path = Path()) -> StageSpec:
+        """Check a stage and the values of its options.
 
         Args:
-            locate: ``locate()`` says where the stage was asked for, ``locate(option)`` where an option was.
-            folder: where relative paths start.
+            values: option -> value, as written in YAML.
+            locate: ``locate()`` returns the place of the stage, ``locate(option)`` that of an option.
+            folder: the folder in which relative paths start.
 
         Raises:
-            ChainError: no such stage or option, or the value is wrong; with its place and what is available.
+            ChainError: there is no such stage or option, or a value is wrong; with the place and what is available.
         """
         try:
             stage = registry.stage(name)
         except ChainError as error:
             raise locate().add_to(error) from error.__cause__
-        checked = validated(registry.options(stage), given, locate, folder=folder)
-        options = {option: getattr(checked, option) for option in type(checked).model_fields}
+        model = validated(registry.options(stage), values, locate, folder=folder)
+        options = {option: getattr(model, option) for option in type(model).model_fields}
         for option, value in options.items():
             if isinstance(value, Path):
                 options[option] = (folder / value.expanduser()).resolve()
@@ -99,8 +104,7 @@ class StageSpec:
         """Construct the stage.
 
         Raises:
-            ChainError: its constructor refuses an option (OptionError); with file, line and key.
-            WeightsError: its weights are missing or of another network; with the stage and where it was asked for.
+            ChainError: its constructor refuses an option, or its weights cannot be used; with file, line and key.
             StageError: its constructor raised an exception of its own.
         """
         place = replace(self.place, key=self.name)
@@ -108,9 +112,7 @@ class StageSpec:
             stage = self.cls(**self.options)
         except OptionError as error:
             raise self.places.get(error.option, place).error(error.reason) from error
-        except GanchainError as error:
-            raise error.at(stage=self.name, where=self.where) from error.__cause__
-        except ValueError as error:
+        except (GanchainError, ValueError) as error:
             raise place.error(str(error)) from error
         except Exception as error:
             reason = f"cannot be built: {text_of(error)}"
@@ -121,7 +123,7 @@ class StageSpec:
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain as its YAML says it."""
+    """A chain in YAML that was read and checked."""
 
     source: str
     stages: tuple[StageSpec, ...]
@@ -131,13 +133,17 @@ class Chain:
 
 
 def bundled() -> list[str]:
-    """Names of the chains shipped in ``configs``."""
+    """List the names of the chains shipped in ``configs``."""
     folder = resources.files("ganchain.configs")
     return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
 def find(chain: str | Path) -> Path:
-    """The YAML file of a chain given by path or by the name of a bundled one."""
+    """Find the YAML file of a chain, by its path or by the name of a bundled chain.
+
+    Raises:
+        ChainError: there is none; with what is available.
+    """
     path = Path(chain)
     if path.is_file():
         return path
@@ -160,7 +166,16 @@ def load(chain: str | Path) -> Chain:
 
 
 def parse(text: str, source: str, folder: Path) -> Chain:
-    """Check the YAML ``text``; ``source`` names it in messages, relative paths start at ``folder``."""
+    """Read and check a chain from YAML.
+
+    Args:
+        text: the YAML.
+        source: the name of it in messages.
+        folder: the folder in which relative paths start.
+
+    Raises:
+        ChainError: as ``load``.
+    """
     return _checked(Document.parse(text, source, EXPECTED), folder)
 
 
@@ -175,16 +190,16 @@ def _checked(document: Document, folder: Path) -> Chain:
 
 
 def _spec(document: Document, index: int, item: object, folder: Path) -> StageSpec:
-    name, given = stage_item(document, index, item)
+    name, values = stage_item(document, index, item)
 
     def locate(*path: Key) -> Place:
         return document.place("stages", index, *((name, *path) if path else ()))
 
-    for key, value in given.items():
+    for key, value in values.items():
         line = document.text.splitlines()[locate(key).line - 1]
         if value is None and (hint := colour_hint(line)):
             raise locate(key).error(f"no value{hint}")
-    return StageSpec.check(name, given, locate, folder)
+    return StageSpec.check(name, values, locate, folder)
 
 
 def stage_item(document: Document, index: int, item: object) -> tuple[str, Mapping[str, Any]]:
@@ -193,14 +208,14 @@ def stage_item(document: Document, index: int, item: object) -> tuple[str, Mappi
         return item, {}
     if not isinstance(item, CommentedMap) or len(item) != 1:
         raise document.error("each item is one stage, as in '- makeup: {look: evening}'", "stages", index)
-    name, given = next(iter(item.items()))
-    if given is not None and not isinstance(given, dict):
-        raise document.error(f"options are a mapping, not {given!r}", "stages", index, name)
-    return str(name), given or {}
+    name, values = next(iter(item.items()))
+    if values is not None and not isinstance(values, dict):
+        raise document.error(f"options are a mapping, not {values!r}", "stages", index, name)
+    return str(name), values or {}
 
 
 def numbered(names: Iterable[str]) -> list[str]:
-    """Number names that come again: makeup, webtoon, webtoon-2 …"""
+    """Number names that occur more than once: makeup, webtoon, webtoon-2 …"""
     counts = Counter[str]()
     labels: list[str] = []
     for name in names:
@@ -210,7 +225,7 @@ def numbered(names: Iterable[str]) -> list[str]:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of a chain, for editors and forms."""
+    """Build the JSON schema of a chain, for editors and forms."""
     head = Head.model_json_schema()
     usable = {name: cls for name, cls in registry.stages().items() if isinstance(cls, type)}
     variants: list[dict[str, Any]] = [{"enum": list(usable)}]

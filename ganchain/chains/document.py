@@ -1,4 +1,4 @@
-"""YAML that people write (chains, grids, runs): read with its lines, so that an error names file, line and key."""
+"""YAML files of users (chains, grids, runs), read with line numbers, so that an error names file, line and key."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ _COLOUR_AS_COMMENT = re.compile(r":\s+#[0-9a-fA-F]{6}\b")
 
 @dataclass(frozen=True)
 class Place:
-    """Where something was asked for.
+    """The place at which a user asked for something.
 
     Attributes:
-        file, line: the YAML file (or what stands for it, as an option of the command line) and the line, from 1;
-            "" and 0 where there is none.
+        file, line: the YAML file (or an option of the command line) and the line, from 1; "" and 0 for none.
         key: "stages[0].makeup.look", or "".
     """
 
@@ -43,16 +42,16 @@ class Place:
         return f"{self.file}:{self.line}" if self.line else self.file
 
     def error(self, reason: str) -> ChainError:
-        """Build the error that what was asked for here is wrong."""
+        """Build an error about this place."""
         return ChainError(reason, file=self.file, line=self.line, key=self.key)
 
     def add_to(self, error: ChainError) -> ChainError:
-        """Give ``error`` this place, unless it is about another file; returns it, to be raised again."""
+        """Give ``error`` this place, unless it already names a file, and return it, to be raised again."""
         return error if error.file else error.at(file=self.file, line=self.line, key=self.key)
 
 
 Locate = Callable[..., Place]
-"""Says where a key was asked for, given the keys that lead to it: ``locate("output", "side")``."""
+"""A function that returns the place of a key, given the keys that lead to it: ``locate("output", "side")``."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,8 @@ class Document:
 
     Attributes:
         source: the file's name, for messages.
-        text: all of it.
-        data: the mapping.
+        text: its whole text.
+        data: its mapping.
     """
 
     source: str
@@ -74,7 +73,7 @@ class Document:
         """Parse ``text``.
 
         Raises:
-            ChainError: it is no YAML; or no mapping, then ``expected`` is the reason.
+            ChainError: the text is no YAML; or it is no mapping, then ``expected`` is the reason.
         """
         try:
             data = YAML().load(text)
@@ -89,7 +88,11 @@ class Document:
 
     @classmethod
     def read(cls, path: Path, expected: str) -> Self:
-        """Read and parse a file; raises as ``parse``, and where it cannot be read."""
+        """Read and parse a file.
+
+        Raises:
+            ChainError: as ``parse``, or the file cannot be read.
+        """
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -97,34 +100,34 @@ class Document:
         return cls.parse(text, str(path), expected)
 
     def line(self, *path: Key) -> int:
-        """Look up the line, from 1, of the deepest part of ``path`` that the YAML has."""
+        """Look up the line, from 1, of the deepest key of ``path`` that the YAML has."""
         line, node = 1, self.data
         for part in path:
             position = ((getattr(node, "lc", None) and node.lc.data) or {}).get(part)
-            if position is None:  # not there, or merged in from elsewhere
+            if position is None:  # no such key, or merged in from elsewhere
                 break
             line, node = position[0] + 1, node[part]
         return line
 
     def place(self, *path: Key) -> Place:
-        """Look up where the key is that ``path`` leads to."""
+        """Look up the place of the key at ``path``."""
         return Place(self.source, self.line(*path), dotted(*path))
 
     def error(self, reason: str, *path: Key) -> ChainError:
-        """Build the error that the value of a key is wrong."""
+        """Build an error about the value of the key at ``path``."""
         return self.place(*path).error(reason)
 
 
 def dotted(*path: Key) -> str:
-    """Write a path of keys as one: stages[0].makeup.look."""
+    """Join a path of keys: stages[0].makeup.look."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
 def colour_hint(text: str) -> str:
-    """Say what to do where a colour without quotes became a comment in ``text``; "" where none did."""
+    """Say what to do if a colour without quotes became a comment in ``text``; return "" otherwise."""
     lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    lost = any(_COLOUR_AS_COMMENT.search(line) for line in lines)
-    return '; to YAML " #" starts a comment: write the colour in quotes' if lost else ""
+    has_unquoted_colour = any(_COLOUR_AS_COMMENT.search(line) for line in lines)
+    return '; to YAML " #" starts a comment: write the colour in quotes' if has_unquoted_colour else ""
 
 
 def validated(
@@ -133,12 +136,12 @@ def validated(
     """Check ``values`` against a pydantic model.
 
     Args:
-        locate: says where a key of ``values`` was asked for.
-        also: further keys, to be listed as available.
-        folder: where relative paths of weights start.
+        locate: returns the place of a key of ``values``.
+        also: further keys that messages list as available.
+        folder: the folder in which relative paths of weights start.
 
     Raises:
-        ChainError: with the place of each value that is wrong, and what is available.
+        ChainError: a value is wrong; with the place of each wrong value and what is available.
     """
     try:
         return model.model_validate(values, context={"folder": folder})
@@ -147,7 +150,7 @@ def validated(
         for problem in error.errors(include_url=False):
             path, fields = _path(model, problem["loc"])
             known = {**fields, **dict.fromkeys(also)} if len(path) == 1 else fields
-            if path not in problems:  # of a union, each member reports one
+            if path not in problems:  # each member of a union reports a problem
                 problems[path] = locate(*path).error(reason_of(problem, known))
         first, *others = problems.values()
         first.others = tuple(others)
@@ -155,7 +158,7 @@ def validated(
 
 
 def _path(model: type[BaseModel], location: tuple[Key, ...]) -> tuple[tuple[Key, ...], Fields]:
-    """Find the keys of a problem, up to where there are branches of a union, and the fields that stand there."""
+    """Find the keys of a problem, without pydantic's names for members of a union, and the model's fields there."""
     fields: Fields = model.model_fields
     for depth, part in enumerate(location, start=1):
         field = fields.get(str(part))
@@ -167,28 +170,28 @@ def _path(model: type[BaseModel], location: tuple[Key, ...]) -> tuple[tuple[Key,
 
 
 def reason_of(problem: Mapping[str, Any], fields: Fields = MappingProxyType({})) -> str:
-    """Say what an item of ``ValidationError.errors()`` means, ending with what is available.
+    """Explain an item of ``ValidationError.errors()``, with what is available at the end.
 
     Args:
-        fields: the model's fields that stand where the problem is; None is a key that is no field of it.
+        fields: the model's fields at the place of the problem; None for a key that is no field.
     """
-    given, kind = problem["input"], problem["type"]
+    value, kind = problem["input"], problem["type"]
     name = str(problem["loc"][-1]) if problem["loc"] else ""
     if kind == "extra_forbidden":
         return f"no such option; {available(name, fields)}"
     if kind == "missing":
         return "this option is needed"
     if kind == "literal_error" and (field := next((fields[part] for part in problem["loc"] if part in fields), None)):
-        return f"{given!r} is none of these; {available(str(given), _choices(field.annotation))}"
+        return f"{value!r} is none of these; {available(str(value), _choices(field.annotation))}"
     if kind == "value_error":
         return str(problem["ctx"]["error"])
     if kind.startswith("model_"):
-        return f"{given!r}: a mapping is needed; {available('', fields)}"
-    return f"{given!r}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+        return f"{value!r}: a mapping is needed; {available('', fields)}"
+    return f"{value!r}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
 
 
 def _choices(kind: Any) -> list[str]:
-    """List the words that a type with a Literal in it allows."""
+    """List the words that a type allows in its Literals."""
     if get_origin(kind) is Literal:
         return [str(word) for word in get_args(kind)]
     return [word for part in get_args(kind) for word in _choices(part)]

@@ -1,4 +1,4 @@
-"""All networks by name: how their weights are recognised, how they are built."""
+"""Networks by name: their weights are recognised by the names of the tensors, and the networks built from them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from ganchain.errors import WeightsError
 from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.animegan2 import AnimeGAN2
 from ganchain.nets.beautygan import BeautyGAN, GeneratorBranch
+from ganchain.nets.parts import PartsNet
+from ganchain.nets.points import Points
 from ganchain.nets.portrait import Portrait
 from ganchain.nets.spandrel import SpandrelModel
 from ganchain.nets.srgan import SRResNet
@@ -24,7 +26,7 @@ from ganchain.nets.upscaler import Upscaler
 
 
 class Network(Protocol):
-    """A network's class, as those need it who only hold tensors."""
+    """A network's class, which recognises its own tensors and builds the network from them."""
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
@@ -43,6 +45,8 @@ ARCHITECTURES: dict[str, type[Network]] = {
     "portrait": Portrait,
     "upscaler": Upscaler,
     "age-gender": AgeGender,
+    "points": Points,
+    "parts": PartsNet,
     "stargan": StarGAN,
     "beautygan-tf1": BeautyGAN,
     "beautygan-pytorch": GeneratorBranch,

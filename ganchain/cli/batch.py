@@ -31,7 +31,7 @@ from ganchain.batch.options import Options
     default=Options.engine,
     show_default=True,
     metavar="ENGINE",
-    help="As of ganchain run; the same photo comes out the same, to the bit. auto: the fastest that agrees with torch.",
+    help="As of ganchain run: torch is the reference, auto takes the fastest that agrees with it.",
 )
 @click.option(
     "--timeout",
@@ -49,6 +49,9 @@ from ganchain.batch.options import Options
     help="Work on this Ray cluster (extra ray); auto: the one this machine is part of, local: this machine.",
 )
 @click.option("--identity", is_flag=True, help="Record how far each face moves in dlib's embedding (extra evaluate).")
+@click.option(
+    "--accept-damaged", is_flag=True, help="Edit photos whose file is damaged, too, as far as they can be read."
+)
 @click.option(
     "--redo", is_flag=True, help="Do again what is finished; each output is replaced when the new one is there."
 )
@@ -88,22 +91,22 @@ def batch(
     from ganchain.batch import display
     from ganchain.batch.run import batch as run
 
-    chosen = Options(**options)  # type: ignore[arg-type]
+    settings = Options(**options)  # type: ignore[arg-type]
     if dry_run:
-        _would(chain, inputs, out, chosen)
+        _print_plan(chain, inputs, out, settings)
         return
     on_terminal = sys.stdout.isatty()
     with display.bar() if on_terminal else display.lines() as show:
-        summary = run(chain, inputs, out, chosen, show)
+        summary = run(chain, inputs, out, settings, show)
     if not on_terminal:
         with suppress(OSError):
-            click.echo(json.dumps({"summary": display.end(summary)}))
-    for line in display.told(summary):
+            click.echo(json.dumps({"summary": display.summary_fields(summary)}))
+    for line in display.summary_lines(summary):
         click.echo(line, err=True)
     ctx.exit(summary.exit_code)
 
 
-def _would(chain: str, inputs: tuple[Path, ...], out: Path, options: Options) -> None:
+def _print_plan(chain: str, inputs: tuple[Path, ...], out: Path, options: Options) -> None:
     from ganchain.batch.display import NAMED, plain
     from ganchain.batch.journal import Journal
     from ganchain.batch.run import finished, plan

@@ -1,4 +1,4 @@
-"""``ganchain bench``."""
+"""The command ``ganchain bench``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all commands share: how errors are printed, and the option ``-v``."""
+"""The parts that all commands share: printing of errors, and the option ``-v``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
 class Group(click.Group):
-    """A group whose commands end with one clear line where a GanchainError says why, and that all take ``-v``."""
+    """A group whose commands print a GanchainError as one line, and all have the option ``-v``."""
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         if VERBOSE not in cmd.params:
@@ -32,13 +32,13 @@ class Group(click.Group):
 
 
 def print_failure(path: object, error: BaseException) -> None:
-    """Print why the photo ``path`` failed, and the traceback of a bug."""
+    """Print why the photo ``path`` failed; a bug is printed with its traceback."""
     click.secho(f"{path}: failed: {text_of(error, beside=path)}", fg="red", err=True)
     click.echo(traceback_of(error), nl=False, err=True)
 
 
 class _ToStderr(logging.Handler):
-    """Prints the records of ganchain's loggers to standard error, as it is now."""
+    """A handler that prints log records to ``sys.stderr``, which is looked up for each record."""
 
     def emit(self, record: logging.LogRecord) -> None:
         click.echo(self.format(record), err=True)

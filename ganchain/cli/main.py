@@ -81,6 +81,9 @@ def main() -> None:
     type=click.Choice(["any", "commercial"]),
     help="commercial: refuse weights that may not be used commercially  [default: the chain's, else any]",
 )
+@click.option(
+    "--accept-damaged", is_flag=True, help="Edit photos whose file is damaged, too, as far as they can be read."
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Print the chain with all its defaults and do nothing.")
 @click.pass_context
 def run(
@@ -92,6 +95,7 @@ def run(
     engine: str,
     save_stages: Path | None,
     sheet: Path | None,
+    accept_damaged: bool,
     license_policy: Policy | None,
     dry_run: bool,
 ) -> None:
@@ -113,7 +117,12 @@ def run(
         raise click.UsageError("Missing argument 'PHOTOS...'.")
     keep_steps = save_stages is not None or sheet is not None
     pipeline = Pipeline.from_yaml(
-        chain, device=device, engine=engine, keep_steps=keep_steps, license_policy=license_policy
+        chain,
+        device=device,
+        engine=engine,
+        keep_steps=keep_steps,
+        accept_damaged=accept_damaged,
+        license_policy=license_policy,
     )
     sources = expand(photos)
     targets = outputs.Targets(out, Path(chain).stem, pipeline.output, alone=len(sources) == 1)
@@ -146,11 +155,11 @@ def _report(source: Path, result: Result, written: Iterable[Path]) -> None:
         print_failure(source, result.error)
         return
     edited = sum(face.left_out is None for face in result.faces)
-    found = any(face.left_out == NOT_CHOSEN for face in result.faces)
-    none = "no face chosen by faces, unchanged" if found else "no face, unchanged"
-    what = none if result.status == "no_face" else f"{edited} face{'s' * (edited != 1)}"
+    has_face = any(face.left_out == NOT_CHOSEN for face in result.faces)
+    no_face = "no face chosen by faces, unchanged" if has_face else "no face, unchanged"
+    outcome = no_face if result.status == "no_face" else f"{edited} face{'s' * (edited != 1)}"
     files = ", ".join(str(path) for path in written)
-    click.echo(f"{source}: {what}, {sum(result.seconds.values()):.1f} s -> {files}")
+    click.echo(f"{source}: {outcome}, {sum(result.seconds.values()):.1f} s -> {files}")
 
 
 @main.command()
@@ -163,11 +172,11 @@ def faces(photo: Path, out: Path | None, as_json: bool) -> None:
     from ganchain.faces.detect import DlibDetector
     from ganchain.photos import images
 
-    read = images.read(photo)
-    found = DlibDetector()(read.pixels)
-    describe.faces(found, as_json=as_json)
+    picture = images.read(photo)
+    detected = DlibDetector()(picture.pixels)
+    describe.faces(detected, as_json=as_json)
     if out is not None:
-        images.write(describe.boxes(read, found), out)
+        images.write(describe.boxes(picture, detected), out)
         click.echo(f"-> {out}", err=as_json)
 
 

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Subset
 from ganchain.chains.document import Place
 from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, available
-from ganchain.evaluate import edits, standard
+from ganchain.evaluate import edits, parts, points, standard
 from ganchain.evaluate.cost import cost
 from ganchain.evaluate.edits import EDITS, Edit, People
 from ganchain.sheets import sheet
@@ -26,6 +26,7 @@ BATCH = 32
 FACTOR = 4
 HEADS, FACES = "wide256", "faces256"
 BUDGET = {"GMAC": ("<=", 0.5)}
+READINGS = {"points": points.figures, "parts": parts.figures}  # measured on all pictures at once
 
 # bounds that the weights shall keep: (at least or at most, the bound)
 WANTED: dict[str, dict[str, tuple[str, float]]] = {
@@ -43,6 +44,18 @@ WANTED: dict[str, dict[str, tuple[str, float]]] = {
     | {f"{look}: share below 0.55": (">=", 0.9) for look in ("colour", "ink")},
     "upscale": {"GMAC": ("<=", 2.5), "gain over bicubic, dB": (">=", 2.0), "Set5 x4, luma dB": (">=", 31.2)},
     "upscale-detail": {"GMAC": ("<=", 2.5)},
+    "points": {"GMAC": ("<=", 0.15), "mean": ("<=", 1.5), "turned: mean": ("<=", 2.0), "worst": ("<=", 8.0)}
+    | dict.fromkeys(("eyes", "irises", "lips"), ("<=", 1.2))
+    | {f"{part} correlation": (">=", 0.95) for part in ("blink", "mouth")}
+    | {"worst group above the mean": ("<=", 0.3)},
+    "parts": {
+        "GMAC": ("<=", 0.35),
+        "hair: overlap with the teacher": (">=", 0.92),
+        "hair: overlap with the teacher, updos and long hair": (">=", 0.88),
+        "hair: share called hair on bald heads, %": ("<=", 1.0),
+        "cover: share on clean faces, %": ("<=", 0.5),
+        "cover: mean of kinds never trained on": (">=", 0.8),
+    },
 }
 
 
@@ -120,6 +133,9 @@ def by_recipe(key: str, weights: str | None, data: Path, limit: int | None) -> d
     recipe.load(manifest.load(weights or key).tensors)
     for net in recipe.networks.values():
         net.eval()
+    if key in READINGS:
+        with torch.inference_mode():
+            return READINGS[key](next(iter(recipe.networks.values())), data, limit)
     test = recipe.dataset("test")
     size: int = len(test)  # type: ignore[arg-type]
     loader = DataLoader(Subset(test, range(min(limit or size, size))), BATCH)

@@ -68,7 +68,7 @@ def _is_long(kind: bytes, body: bytes) -> bool:
 
 
 def _packed_text(body: bytes) -> bytes:
-    """The packed text of an iTXt chunk; empty where it is not packed."""
+    """Cut the packed text out of an iTXt chunk; empty if it is not packed."""
     keyword = body.find(b"\0")
     if body[keyword + 1 : keyword + 2] != b"\1":
         return b""
@@ -89,7 +89,7 @@ def _jpeg(content: bytes) -> str | None:
 
 
 def _about_data(reason: str) -> bool:
-    """Whether libjpeg's words are about the coded pixels, and not about a kind of JPEG that it does not know."""
+    """Tell libjpeg's words about the coded pixels from those about a kind of JPEG that it does not know."""
     return bool(re.search(r"premature end|extraneous bytes|bad Huffman code|Premature end|Unsupported marker", reason))
 
 
@@ -137,7 +137,7 @@ def _png(content: bytes) -> str | None:
 
 
 def _idat(content: bytes) -> Iterator[bytes]:
-    """The packed pixels of a PNG, chunk by chunk."""
+    """Yield the packed pixels of a PNG, chunk by chunk."""
     at = 8
     while at + 8 <= len(content):
         length, kind = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ganchain.errors import PhotoError
 from ganchain.photos import images
@@ -18,8 +19,8 @@ class Item:
 
     Attributes:
         source: its absolute path.
-        input: its path below the input folder, with "/": what the record calls it.
-        target: the path below the output folder of the photo it becomes; its faces add -face0, -face1 ...
+        input: its path below the input folder, with "/"; its name in the record.
+        target: the path of its output below the output folder; pictures of its faces add -face0, -face1 ...
     """
 
     source: Path
@@ -33,8 +34,8 @@ class Inputs:
 
     Attributes:
         items: the photos, by name.
-        twice: input -> the input that is the same file.
-        unreadable: folder -> why it cannot be read.
+        twice: input -> an earlier input that is the same file.
+        unreadable: folder -> the reason why it cannot be read.
     """
 
     items: list[Item] = field(default_factory=list)
@@ -44,7 +45,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Globs:
-    """A choice of paths by globs, as ``glob`` reads them; without ``include`` all but those that ``exclude`` names."""
+    """A filter of paths by globs (``glob``); without ``include``, all paths pass that ``exclude`` does not match."""
 
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
@@ -57,8 +58,8 @@ class Globs:
 def glob(pattern: str) -> re.Pattern[str]:
     """Translate a glob to a regular expression for paths with "/", in upper or lower case.
 
-    ``*`` and ``?`` stay within one part of the path, ``**`` does not. A pattern without "/" matches at any depth; one
-    that matches a folder holds for all that is in it.
+    ``*`` and ``?`` match within one part of the path, ``**`` across several. A pattern without "/" matches at any
+    depth. A pattern that matches a folder also matches everything in it.
     """
     anchored = "/" in pattern.rstrip("/")
     known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
@@ -77,9 +78,9 @@ def glob(pattern: str) -> re.Pattern[str]:
 
 
 def is_photo(path: Path) -> bool:
-    """Say whether a path in a folder is that of a photo: a file, not hidden, with the suffix of a picture's format."""
-    named = path.suffix.lower() in images.SUFFIXES and not path.name.startswith(".")
-    return named and (path.is_file() or (path.is_symlink() and not path.is_dir()))  # a broken link fails when read
+    """Tell whether a path is that of a photo: a file, not hidden, with the suffix of a picture format."""
+    has_name = path.suffix.lower() in images.SUFFIXES and not path.name.startswith(".")
+    return has_name and (path.is_file() or (path.is_symlink() and not path.is_dir()))  # a broken link fails when read
 
 
 def expand(paths: Sequence[Path]) -> list[Path]:
@@ -90,69 +91,83 @@ def expand(paths: Sequence[Path]) -> list[Path]:
     """
     photos: list[Path] = []
     for path in paths:
-        inside = sorted(filter(is_photo, path.iterdir())) if path.is_dir() else [path]
-        if not inside:
+        in_path = sorted(filter(is_photo, path.iterdir())) if path.is_dir() else [path]
+        if not in_path:
             raise PhotoError("no pictures in this folder", path=path)
-        photos += inside
+        photos += in_path
     return photos
 
 
 def find(inputs: Sequence[Path], out: Path, counts: Globs | None = None, own: Iterable[Path] = ()) -> Inputs:
     """Find the photos of a batch in ``inputs``, files and folders.
 
-    Folders are walked in the order of their names, links to folders followed once. Hidden files, files without a
-    photo's suffix, ``out`` and ``own`` (outputs of earlier batches) are no inputs. Inputs are called by their path
-    below the folder that was given; of several folders, each begins with its folder's name.
+    Folders are walked in the order of their names; links to folders are followed once. Hidden files and files without
+    a photo's suffix are left out. The name of a photo is its path below its input folder; with several input folders,
+    it begins with the folder's name.
+
+    Args:
+        inputs: files and folders.
+        out: the output folder, which is left out.
+        counts: a filter of paths below their input folder; None for all.
+        own: outputs of earlier batches, which are left out.
 
     Raises:
-        PhotoError: an input does not exist, or ``out`` is one.
+        PhotoError: an input does not exist, or it is ``out``.
     """
-    counts, former, photos = counts or Globs(), {str(_absolute(path)) for path in own}, Inputs()
-    places = dict[str, Path]()
-    for inner, label, path in _named(inputs, out, photos):
-        while places.get(label, path) != path:  # another one of that name
-            label = _other(label, path)
-        if counts(inner) and str(path) not in former:
-            places[label] = path
-    first: dict[Path, str] = {}
-    for label, path in sorted(places.items(), key=lambda item: (item[1].is_symlink(), item[0])):
-        same = first.setdefault(Path(os.path.realpath(path)), label)
-        if same == label:
+    counts, outputs, photos = counts or Globs(), {str(_absolute(path)) for path in own}, Inputs()
+    paths = dict[str, Path]()  # by label
+    for inner, label, path in _labelled(inputs, out, photos):
+        while paths.get(label, path) != path:  # the label is taken by another photo
+            label = _another_label(label, path)
+        if counts(inner) and str(path) not in outputs:
+            paths[label] = path
+    labels: dict[Path, str] = {}  # by file
+    for label, path in sorted(paths.items(), key=lambda item: (item[1].is_symlink(), item[0])):
+        first_label = labels.setdefault(Path(os.path.realpath(path)), label)
+        if first_label == label:
             photos.items.append(Item(path, label))
         else:
-            photos.twice[label] = same
+            photos.twice[label] = first_label
     photos.items.sort(key=lambda item: item.input)
     return photos
 
 
-def _named(inputs: Sequence[Path], out: Path, photos: Inputs) -> Iterator[tuple[str, str, Path]]:
-    """Name all photos in ``inputs``: (path below its input, label, absolute path)."""
-    given = dict.fromkeys(_absolute(path) for path in inputs)
-    for path in given:
+class _Labelled(NamedTuple):
+    """A photo: its path below its input folder, its label, and its absolute path."""
+
+    inner: str
+    label: str
+    path: Path
+
+
+def _labelled(inputs: Sequence[Path], out: Path, photos: Inputs) -> Iterator[_Labelled]:
+    """Find and label all photos in ``inputs``; note in ``photos`` the folders that cannot be read."""
+    input_paths = dict.fromkeys(_absolute(path) for path in inputs)
+    for path in input_paths:
         if not (path.is_dir() or path.is_file()):
             raise PhotoError("no such file or folder", path=path)
         if path.is_dir() and path.resolve() == out.resolve():
             raise PhotoError(
                 f"is an input folder; give the outputs a folder of their own, as in -o {out}/out", path=out
             )
-    folders = [path for path in given if path.is_dir()]
+    folders = [path for path in input_paths if path.is_dir()]
     prefixes = dict[str, Path]()
     for folder in folders:
         prefix = f"{folder.name or 'root'}/" if len(folders) > 1 else ""
         while prefix in prefixes:
-            prefix = _other(prefix[:-1], folder) + "/"
+            prefix = _another_label(prefix[:-1], folder) + "/"
         prefixes[prefix] = folder
         visited = {_identity(out)} if out.exists() else set()
         for path in _walk(folder, visited, photos):
             inner = path.relative_to(folder).as_posix()
-            yield inner, prefix + inner, path
-    for path in given:
+            yield _Labelled(inner, prefix + inner, path)
+    for path in input_paths:
         if path not in folders:
-            yield path.name, path.name, path
+            yield _Labelled(path.name, path.name, path)
 
 
-def _other(label: str, path: Path) -> str:
-    """Make another name for ``path`` when ``label`` is taken: with one folder more, else with a number."""
+def _another_label(label: str, path: Path) -> str:
+    """Make another label for ``path`` when ``label`` is taken: with one folder more, else with a number."""
     depth = label.count("/") + 1
     if len(path.parts) > depth + 1:
         return "/".join(path.parts[-depth - 1 :])
@@ -163,20 +178,20 @@ def _other(label: str, path: Path) -> str:
 
 
 def _walk(folder: Path, visited: set[tuple[int, int]], photos: Inputs) -> Iterator[Path]:
-    """Find the photos in a folder and in those below it, by name; links to folders that were visited lead nowhere."""
+    """Find the photos in a folder and in those below it, by name; folders that were visited are left out."""
     try:
         if (identity := _identity(folder)) in visited:
             return
         visited.add(identity)
-        inside = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         photos.unreadable[str(folder)] = f"the folder cannot be read: {error.strerror}"
         return
-    for entry in inside:
+    for entry in entries:
         path = Path(entry.path)
         if entry.name.startswith("."):
             continue
-        if path.is_dir():  # False of a link that leads in a circle, where os.DirEntry's raises
+        if path.is_dir():  # os.DirEntry.is_dir raises for a link that leads in a circle; this is False
             yield from _walk(path, visited, photos)
         elif is_photo(path):
             yield path

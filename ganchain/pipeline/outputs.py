@@ -1,4 +1,4 @@
-"""Write the pictures of a result: which, where, under which names."""
+"""Outputs of a run: the pictures of a result are named and written."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ganchain.pipeline.result import Result
 
 
 def pictures(result: Result, output: Output, base: Path) -> Iterator[tuple[Path, Photo]]:
-    """Choose what is written of a result, and where: the photo at ``base``, its faces beside it, or both.
+    """Yield the pictures to write, with their paths: the photo at ``base``, its faces beside it, or both.
 
-    Of a photo without faces it is the photo, whatever the chain writes.
+    For a photo without faces it is the photo, whatever the chain writes.
     """
     if output.write != "faces" or not result.pictures:
         assert result.photo is not None
@@ -35,10 +35,13 @@ class Targets:
     """Names the files of one run; two photos of the same name never overwrite each other.
 
     Args:
-        out: what ``-o`` says; None for the current folder.
+        out: the value of ``-o``; None for the current folder.
         chain: the chain's name, part of the file names.
         output: the chain's ``output`` section.
         alone: whether the run has a single photo, so that ``out`` may be a file.
+
+    Raises:
+        PhotoError: ``out`` is a file and there are several photos, or its suffix is of no known format.
     """
 
     def __init__(self, out: Path | None, chain: str, output: Output | None, *, alone: bool) -> None:
@@ -56,7 +59,7 @@ class Targets:
         """Write the photo, the faces or both, as the chain says; returns the files."""
         if result.status == "failed":
             return []
-        base = self.file or self._free(self.folder / self.names.plain(source.name))
+        base = self.file or self._unused(self.folder / self.names.plain(source.name))
         written: list[Path] = []
         for path, photo in pictures(result, self.output, base):
             if path.exists() and path.samefile(source):
@@ -68,13 +71,13 @@ class Targets:
     def write_steps(self, source: Path, result: Result, folder: Path) -> None:
         """Write the photo after each stage: NAME-1-makeup.png, NAME-2-attributes.png ..."""
         for number, (name, photo) in enumerate(result.steps, start=1):
-            self._save(photo, self._free(folder / f"{source.stem}-{number}-{name}.{self.names.ext}"))
+            self._save(photo, self._unused(folder / f"{source.stem}-{number}-{name}.{self.names.ext}"))
 
     def _save(self, photo: Photo, path: Path) -> None:
         images.write(photo, path, keep_location=self.output.location == "keep")
 
-    def _free(self, path: Path) -> Path:
-        """``path``, numbered when this run has used it already."""
+    def _unused(self, path: Path) -> Path:
+        """Number ``path`` when this run has used it already."""
         candidate, number = path, 2
         while candidate in self.used:
             candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")

@@ -1,4 +1,4 @@
-"""Grids in YAML: those of users, and those in ``configs/grids``, read with their lines."""
+"""Grids in YAML: those of users, and those in ``configs/grids``, read with line numbers."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ KEYS = ("photos", "chain", "vary", "by", "references", "strengths")
 
 @dataclass(frozen=True)
 class GridFile:
-    """What a grid's YAML asks for.
+    """A grid's YAML file that was read and checked.
 
     Attributes:
-        asked: arguments of ``Grid.of``.
+        arguments: arguments of ``Grid.of``.
         document: the YAML, whose keys are the arguments' names.
     """
 
-    asked: dict[str, Any]
+    arguments: dict[str, Any]
     document: Document
 
     def add_place(self, error: ChainError) -> ChainError:
-        """Give an error about an argument of ``Grid.of`` its place in the file; returns it, to be raised again."""
+        """Give an error about an argument of ``Grid.of`` its place in the file, and return it, to be raised again."""
         return self.document.place(error.key).add_to(error) if error.key in self.document.data else error
 
 
 def bundled() -> list[str]:
-    """Names of the grids shipped in ``configs/grids``."""
+    """List the names of the grids shipped in ``configs/grids``."""
     folder = resources.files("ganchain.configs") / "grids"
     return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
 def find(grid: str | Path) -> Path:
-    """The YAML file of a grid given by path or by the name of a bundled one."""
+    """Find the YAML file of a grid, by its path or by the name of a bundled grid."""
     path = Path(grid)
     if path.is_file():
         return path
@@ -64,49 +64,49 @@ def read(grid: str | Path) -> GridFile:
     for key in data:
         if key not in KEYS:
             raise document.error(f"no such option; {available(str(key), KEYS)}", key)
-    asked: dict[str, Any] = {"source": path.stem}
+    arguments: dict[str, Any] = {"source": path.stem}
     for axis in ("vary", "by"):
-        asked[axis] = list(_settings(document, [axis], data.get(axis), path.parent))
+        arguments[axis] = list(_settings(document, [axis], data.get(axis), path.parent))
     for files in ("photos", "references"):
-        asked[files] = [path.parent / str(name) for name in _listed(data.get(files, []))]
-        for file in asked[files]:
+        arguments[files] = [path.parent / str(name) for name in _as_list(data.get(files, []))]
+        for file in arguments[files]:
             if not file.exists():
                 raise document.error(f"no file {file}", files)
     if "strengths" in data:
-        asked["strengths"] = grid_settings.strengths(document.place("strengths"), _listed(data["strengths"]))
+        arguments["strengths"] = grid_settings.strengths(document.place("strengths"), _as_list(data["strengths"]))
     if "chain" in data:
-        asked["chain"] = _chain(document, data["chain"], path.parent)
-    return GridFile(asked, document)
+        arguments["chain"] = _chain(document, data["chain"], path.parent)
+    return GridFile(arguments, document)
 
 
-def _settings(document: Document, path: list[Key], given: Any, folder: Path) -> Iterator[Setting]:
+def _settings(document: Document, path: list[Key], axis: Any, folder: Path) -> Iterator[Setting]:
     """Read ``vary`` or ``by``: a mapping, or a list of mappings and of stages' names."""
-    if isinstance(given, CommentedMap):
-        for key, values in given.items():
+    if isinstance(axis, CommentedMap):
+        for key, values in axis.items():
             yield from grid_settings.settings(_line(document, path, key), str(key), values, folder)
-    elif isinstance(given, CommentedSeq):
-        for index, item in enumerate(given):
+    elif isinstance(axis, CommentedSeq):
+        for index, item in enumerate(axis):
             if isinstance(item, str):
                 yield from grid_settings.settings(_line(document, path, index), item, None, folder)
             elif isinstance(item, CommentedMap):
                 yield from _settings(document, [*path, index], item, folder)
             else:
                 raise _line(document, path, index).error(f"{item!r}: as in '- attributes.hair: [black, blond]'")
-    elif given is not None:
-        reason = f"{given!r}: a mapping is needed, as in\nvary:\n  attributes.hair: [black, blond]"
+    elif axis is not None:
+        reason = f"{axis!r}: a mapping is needed, as in\nvary:\n  attributes.hair: [black, blond]"
         raise document.error(reason, *path)
 
 
 def _line(document: Document, path: list[Key], key: Key) -> Place:
-    """Look up the place of a setting, which is checked as an option of its stage: the line without the key."""
+    """Look up the line of a setting; its key is left out, for the stage that checks it adds its own."""
     return replace(document.place(*path, key), key="")
 
 
-def _chain(document: Document, given: Any, folder: Path) -> str | Path:
-    """Read the name of a bundled chain, or of a file beside the grid."""
-    if not isinstance(given, str):
-        raise document.error(f"{given!r}: the name of a bundled chain or a YAML file's path is needed", "chain")
-    chain = folder / given if (folder / given).is_file() else given
+def _chain(document: Document, name: Any, folder: Path) -> str | Path:
+    """Check the name of a bundled chain, or of a chain's file beside the grid."""
+    if not isinstance(name, str):
+        raise document.error(f"{name!r}: the name of a bundled chain or a YAML file's path is needed", "chain")
+    chain = folder / name if (folder / name).is_file() else name
     try:
         chains.find(chain)
     except ChainError as error:
@@ -114,5 +114,5 @@ def _chain(document: Document, given: Any, folder: Path) -> str | Path:
     return chain
 
 
-def _listed(given: Any) -> list[Any]:
-    return list(given) if isinstance(given, list) else [given]
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else [value]

@@ -28,6 +28,7 @@ class Recipe:
         frozen: networks that are used and never trained (the features of a perceptual loss).
         columns: pictures in a row of the sample sheet.
         betas: betas of Adam (Kingma & Ba 2015).
+        decay: weight decay (AdamW, Loshchilov & Hutter 2019).
         clip: the norm that gradients are clipped to; None: not at all.
         average: decay of the running average of the exported weights; 0: the last weights are exported.
         turns: a network named here learns in every n-th step only (a critic's five steps to one of its generator).
@@ -42,6 +43,7 @@ class Recipe:
     frozen: Mapping[str, nn.Module] = {}
     columns: ClassVar[int] = 3
     betas: tuple[float, float] = (0.9, 0.99)
+    decay: float = 0.0
     clip: float | None = 1.0
     average: float = 0.999
     turns: Mapping[str, int] = {}

@@ -27,6 +27,8 @@ RECIPES = {
     "upscale": "ganchain.train.upscale:Upscale",
     "upscale-detail": "ganchain.train.upscale_detail:UpscaleDetail",
     "age-gender": "ganchain.train.age_gender:Judge",
+    "points": "ganchain.train.points:Points",
+    "parts": "ganchain.train.parts:Parts",
 }
 BUNDLED = tuple(RECIPES)  # the recipes of the weights that come along
 RECIPES |= {
@@ -44,7 +46,9 @@ NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "attributes-hair": ("head", ()),
     "attributes-portrait": ("tight", ("gender", "age", "race", "dataset")),
     "age-gender": ("tight", ("gender", "age", "dataset")),
+    "parts": ("head", ()),
 }
+LABELS = {"points": "points", "parts": "mattes"}  # kinds of a teacher's label files that a recipe needs
 SIDE = 256  # px, side of the crops that the bundled recipes learn from
 
 
@@ -128,11 +132,14 @@ def options_of(cls: type[Recipe]) -> type[BaseModel]:
 
 
 def check(name: str, data: Path) -> None:
-    """Refuse a folder of one's own crops that a bundled recipe cannot learn from.
+    """Refuse a folder without a teacher's labels, or of one's own crops, that a bundled recipe cannot learn from.
 
     Raises:
-        ChainError: the framing, a label or the size is wrong; it says how to make other crops.
+        ChainError: labels are missing, or the framing, a label or the size is wrong; it says how to mend that.
     """
+    if name in LABELS and not list(data.glob(f"{LABELS[name]}-*.npz")):
+        file = data / f"{LABELS[name]}-wide256.npz"
+        raise ChainError(f"recipe {name}: no labels {file}; docs/training.md says which teacher writes them")
     if name not in BUNDLED or not pictures.is_plain_folder(data):
         return
     needed, labels = NEEDS.get(name, (None, ()))

@@ -31,7 +31,7 @@ class Training:
         self.exported = next(iter(recipe.networks))
         self.average = copy.deepcopy(recipe.networks[self.exported]).requires_grad_(False).eval()
         self.optimisers = {
-            player: torch.optim.Adam(net.parameters(), lr=recipe.rate, betas=recipe.betas)
+            player: torch.optim.AdamW(net.parameters(), lr=recipe.rate, betas=recipe.betas, weight_decay=recipe.decay)
             for player, net in recipe.networks.items()
         }
 

@@ -1,4 +1,4 @@
-"""Limits of the web server; the command line takes its defaults from here, so nothing large is imported."""
+"""Limits of the web server; the command line imports its defaults from here, so this imports nothing large."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of what visitors may ask of the server.
+    """Limits for the visitors of the server.
 
     Attributes:
-        upload: bytes of one request.
-        pixels: of one photo.
-        photos: that lie here at once.
-        disk: bytes of all photos and results.
-        seconds: that one job may run.
-        waiting: jobs in the queue, the running one included.
-        kept: seconds that photos and results lie there after they were last asked for.
+        upload: most bytes of a request.
+        pixels: most pixels of a photo.
+        photos: most photos that are kept at once.
+        disk: most bytes of all photos and results together.
+        seconds: longest time of a job.
+        waiting: most jobs in the queue, the running one included.
+        kept: seconds until photos and results are deleted, counted from the last request for them.
     """
 
     upload: int = 40_000_000
