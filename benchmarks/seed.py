@@ -54,7 +54,7 @@ from benchmarks.workers import physical
 from ganchain.bench.machine import machine, matrix_products
 from ganchain.bench.throughput import Throughput, throughput
 from ganchain.engines.choice import probe
-from ganchain.engines.seam import kernels
+from ganchain.engines.kernels import kernels_of
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.faces.face import Face
@@ -106,7 +106,7 @@ class ClockedChain:
         self.seconds = 0.0
         self.pipeline = Pipeline.from_yaml(path, engine="auto")
         self.pipeline.prepare()
-        for kernel in (kernel for stage in self.pipeline.stages for kernel in kernels(stage)):
+        for kernel in (kernel for stage in self.pipeline.stages for kernel in kernels_of(stage)):
             kernel.take_over(self._clocked(getattr(kernel.network, kernel.method)))
 
     def _clocked(self, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -50,9 +50,9 @@ def pinned(chain: str, folder: Path, photos: int, cores: Sequence[int]) -> float
     os.sched_setaffinity(0, cores)
     os.environ["OMP_NUM_THREADS"] = "1"
     from ganchain.bench.throughput import chain_throughput
-    from ganchain.pipeline import outputs
+    from ganchain.photos.find import expand
 
-    sources = outputs.expand([folder])
+    sources = expand([folder])
     return chain_throughput(
         chain, sources, workers=len(cores), each=photos, engine="auto", device="cpu"
     ).photos_per_second

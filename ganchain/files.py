@@ -14,9 +14,9 @@ from uuid import uuid4
 
 @contextmanager
 def replaced(path: Path, prefix: str = "") -> Iterator[IO[bytes]]:
-    """Open a file that appears at ``path``, its folder with it, once the block has ended; if that fails, not at all.
+    """Open a file that appears at ``path`` when the block has ended without an error; missing folders are made.
 
-    Until then it is called ``.PREFIXHEX.part``: by its ``prefix`` a caller knows what a crash of its own left behind.
+    Until then it is called ``.PREFIXHEX.part``; by the ``prefix`` callers recognise part files that a crash left.
 
     Raises:
         OSError: it cannot be written.
@@ -35,13 +35,17 @@ def replaced(path: Path, prefix: str = "") -> Iterator[IO[bytes]]:
 
 
 def write(path: Path, content: bytes | str) -> None:
-    """Write ``content``, texts as UTF-8, to ``path`` whole or not at all; as ``replaced``."""
+    """Write ``content``, text as UTF-8, to ``path`` whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     with replaced(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 def sha256(path: Path) -> str:
-    """Compute the SHA-256 of a file, as hexadecimal digits; one that has not changed is not read again.
+    """Compute the SHA-256 of a file, as hexadecimal digits; a file that has not changed is not read again.
 
     Raises:
         OSError: it cannot be read.
@@ -52,10 +56,11 @@ def sha256(path: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _sha256(path: Path, *_: int) -> str:
+    """Compute the digest of a file; its size, times and inode are given to tell versions apart."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_of_texts(*texts: str) -> str:
-    """Compute one SHA-256 of ``texts``, as hexadecimal digits."""
+    """Compute one SHA-256 of all ``texts``, as hexadecimal digits."""
     return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, validate_call
 from torch import Tensor
 
-from ganchain.checkpoints import architectures, manifest
+from ganchain.chains import registry
+from ganchain.checkpoints import manifest
 from ganchain.colour.hair import DYES, GREY, dye, greyness, strands
 from ganchain.errors import OptionError
 from ganchain.framing import HEAD, TIGHT
@@ -44,6 +45,9 @@ class Attributes(Stage):
     side = 384
     framing = HEAD
     networks = ("stargan",)
+    architectures: ClassVar = {"weights": ("unet", "portrait", "stargan")}
+    order = 20
+    plain = ("gender", "age")
 
     @validate_call
     def __init__(
@@ -60,7 +64,7 @@ class Attributes(Stage):
         files = {"portrait": PORTRAIT, "unet": HAIR}
         if weights is not None:
             loaded = manifest.load(weights)
-            architectures.expect(weights, loaded.architecture, "attributes")
+            registry.expect(loaded, Attributes)
             if loaded.architecture == "stargan":
                 self.weights = (weights,)
                 self.delegate = StarGANEditor(loaded, hair=hair, gender=gender, age=age, strength=strength)

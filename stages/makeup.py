@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, ClassVar, Literal, cast
 
 import torch
 from pydantic import AfterValidator, Field, WithJsonSchema, validate_call
 from torch import Tensor
 
+from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
 from ganchain.colour.makeup import REGIONS, Look, colour, on_skin, paint, read_look, scale_amounts, soft_maps
 from ganchain.errors import OptionError
@@ -119,6 +120,11 @@ class Makeup(Stage):
     side = SIDE
     framing = TIGHT
     networks = ("beautygan", "psgan")
+    architectures: ClassVar = {"weights": ("unet", "beautygan-tf1", "beautygan-pytorch")}
+    order = 10
+    alternatives = (("reference", "look"),)
+    variants = ("look",)
+    reference_option = "reference"
     look: Tensor
 
     @validate_call
@@ -202,7 +208,7 @@ def _load_transfer(weights: str, engine: str) -> Transfer | None:
             )
         return TensorFlowGraph(Path(weights))
     loaded = manifest.load(weights)
-    architectures.expect(weights, loaded.architecture, "makeup")
+    registry.expect(loaded, Makeup)
     if loaded.architecture == "unet":
         return None
     return cast(Transfer, architectures.build(loaded.architecture, loaded.tensors))

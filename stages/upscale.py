@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field, validate_call
 from torch import Tensor
 
-from ganchain.checkpoints import architectures, manifest
+from ganchain.chains import registry
+from ganchain.checkpoints import manifest
 from ganchain.errors import OptionError
 from ganchain.nets.upscaler import Upscaler
 from ganchain.published.spandrel import Spandrel
@@ -42,7 +43,9 @@ class Upscale(Stage):
     side = None
     effect = "enlarge"
     scale = 4
+    order = 40
     networks = ("srgan", "srresnet", "esrgan")
+    architectures: ClassVar = {"weights": ("upscaler", "srresnet", "spandrel")}
 
     @validate_call
     def __init__(
@@ -62,7 +65,7 @@ class Upscale(Stage):
         refuse("with other weights than the bundled ones they alone decide", detail=detail)
         self.weights = (weights,)
         loaded = manifest.load(weights)
-        architectures.expect(weights, loaded.architecture, "upscale")
+        registry.expect(loaded, Upscale)
         if loaded.architecture == "srresnet":
             self.delegate = SRGANUpscaler(loaded, factor=factor, scope=self.scope, strength=strength)
         elif loaded.architecture == "spandrel":

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, validate_call
 from torch import Tensor, nn
 
-from ganchain.checkpoints import architectures, manifest
+from ganchain.chains import registry
+from ganchain.checkpoints import manifest
 from ganchain.errors import OptionError
 from ganchain.framing import HEAD
 from ganchain.nets.unet import UNet
@@ -51,7 +52,13 @@ class Webtoon(Stage):
     effect = "replace"
     scale = 2
     whole_photo = WholePhoto(768)
+    order = 30
+    variants = ("look",)
     networks = ("stylegan", "stylegan2", "animegan", "animegan2", "cartoon")
+    architectures: ClassVar = {
+        "weights": ("unet", "swapping-autoencoder", "animegan2"),
+        "style_weights": ("stylegan2",),
+    }
 
     @validate_call
     def __init__(
@@ -71,7 +78,7 @@ class Webtoon(Stage):
         self.look, self.strength, self.weights = look, strength, (weights,)
         self.scope = scope or ("photo" if look == "ink" else "face")
         loaded = manifest.load(weights)
-        architectures.expect(weights, loaded.architecture, "webtoon")
+        registry.expect(loaded, Webtoon)
         if loaded.architecture != "unet":
             refuse("ganchain's own weights take it", look=None if look == "colour" else look)
         if loaded.architecture == "swapping-autoencoder":

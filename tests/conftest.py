@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import pickle
 import subprocess
-from collections.abc import Callable, Generator, Iterable, Iterator
-from functools import cache
+from collections.abc import Generator, Iterator
 from importlib.util import find_spec
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from threading import Lock
-from typing import Any, NoReturn, Self
+from types import SimpleNamespace
+from typing import NoReturn
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # before torch: many threads on a busy machine wait for each other
 
 import cv2
+import h5py  # noqa: F401 - its import asks the system for the processor, by a process
 import numpy as np
 import pytest
 import skimage.data
@@ -31,8 +30,9 @@ from ganchain.faces.face import Face
 from ganchain.faces.mesh import WINDOW
 from ganchain.framing import HEAD, TIGHT
 from ganchain.tensors import Pixels, to_pixels
-from ganchain.train import shape
-from ganchain.train.datasets import drawings, hair, points
+from ganchain.train.datasets import drawings, hair, makeup, points
+from tests import dlib_once
+from tests.pools import InThisProcess
 from tests.torture import torture
 
 SLOW = {"slow", "web", "ray", "tensorflow"}  # the marks that `make quick` leaves out
@@ -55,26 +55,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
-@cache
-def _detector() -> SharedDetector:
-    return SharedDetector()
-
-
-class SharedDetector:
-    """dlib's face detector, unpacked once: that takes 0.2 s, and hundreds of tests need it. Threads take turns."""
-
-    def __init__(self, make: Any = dlib.get_frontal_face_detector) -> None:
-        self.detector, self.lock = make(), Lock()
-
-    def run(self, *arguments: Any) -> Any:
-        with self.lock:
-            return self.detector.run(*arguments)
-
-
 @pytest.fixture(autouse=True, scope="session")
-def _one_detector() -> Generator[None]:
+def _dlib_once() -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dlib, "get_frontal_face_detector", _detector)
+        patch.setattr(dlib, "get_frontal_face_detector", dlib_once.detector)
+        patch.setattr(dlib, "shape_predictor", dlib_once.predictor)
         yield
 
 
@@ -91,28 +76,12 @@ def dlib_models() -> None:
         pytest.skip("dlib's own models are not installed: pip install 'ganchain[test]'")
 
 
-class InThisProcess:
-    """In the place of ProcessPoolExecutor: the same calls, pickled as if for a process, one after the other in this."""
-
-    def __init__(self, *_: object) -> None: ...
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def map(self, function: Callable[..., Any], *arguments: Iterable[Any], chunksize: int = 1) -> Iterator[Any]:
-        for items in zip(*arguments, strict=True):
-            pickled = pickle.dumps((function, items))
-            call, given = pickle.loads(pickled)
-            yield call(*given)
-
-
 @pytest.fixture
 def no_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Teachers answer in this process: starting one takes two seconds."""
-    for module in (hair, drawings, shape):
+    for module in (hair, drawings):
         monkeypatch.setattr(module, "ProcessPoolExecutor", InThisProcess)
+    monkeypatch.setattr(makeup, "get_context", lambda method: SimpleNamespace(Pool=InThisProcess))
     threads = cv2.getNumThreads()
     yield
     cv2.setNumThreads(threads)
@@ -173,7 +142,7 @@ def heads(astronaut: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (data / folder).mkdir()
         rows = ["file,gender,age,race,dataset,split,person"]
         chip = to_pixels(Aligner(framing).chip(astronaut, face, 256))[0].astype(float)
-        for number in range(12):
+        for number in range(6):
             varied = (chip * (0.8 + number / 30)).clip(0, 255).astype(np.uint8)
             Image.fromarray(varied).save(data / folder / f"{number}.png")
             split = "val" if number < 2 else "test" if number < 4 else "train"
@@ -181,8 +150,8 @@ def heads(astronaut: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Path:
             rows.append(f"{number}.png,{gender},{age},White,drawn,{split},{number}")
         (data / folder / "labels.csv").write_text("\n".join(rows) + "\n")
     (data / "photos_cc0").mkdir()
-    for number in range(2):
-        Image.fromarray(astronaut[:, number * 8 :]).save(data / "photos_cc0" / f"{number}.png")
+    for number in range(2):  # one edge as long as the windows that recipes cut from photos
+        Image.fromarray(astronaut[0:192, 100 + number * 8 : 340]).save(data / "photos_cc0" / f"{number}.png")
     label(data, astronaut, face)
     return data
 

@@ -9,6 +9,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,8 +25,9 @@ NARROW = 8  # channels of the published networks / channels here
 Dict = dict[str, Tensor]
 
 
+@cache
 def narrow(model: str) -> Tensors:
-    """A published checkpoint with an eighth of its channels."""
+    """A published checkpoint with an eighth of its channels. To be read only: all tests get the same arrays."""
     shapes = json.loads((SHAPES / f"{model}.json").read_text())
     thin = {k: [n // NARROW if n >= 32 and "noises" not in k else n for n in shape] for k, shape in shapes.items()}
     return fill_all(thin, model)

@@ -177,7 +177,7 @@ def test_animegan(picture: Path, astronaut: Pixels, landscape: Pixels, monkeypat
         assert {key: getattr(stage, key) for key in PLAIN} == PLAIN | DRAWN | {"scope": "photo"}
         given = given_to(stage.net, torch.neg)
         shown = np.asarray(Pipeline([stage])(photo).image)
-        assert [tuple(faces.shape) for (faces,) in given] == [shape] and apply.WHOLE == 1536
+        assert [tuple(faces.shape) for (faces,) in given] == [shape] and apply.MAX_UNTILED == 1536
         assert np.abs(255 - shown.astype(int) - photo).mean() < 3
     path, faces = picture.parent / "celeba_distill.pt", to_faces(landscape)
     pin(monkeypatch, "animegan2-celeba-distill", path)

@@ -56,8 +56,9 @@ from ganchain.faces.detect import DlibDetector
 
 astronaut = np.asarray(skimage.data.astronaut())
 photos = [np.ascontiguousarray(astronaut[: 260 + 12 * n, 4 * n : 400 + 8 * n]) for n in range(10)] * 3
+detector = DlibDetector()
 def found(pixels):
-    return [(face.box, face.score, face.landmarks.tolist()) for face in DlibDetector()(pixels)]
+    return [(face.box, face.score, face.landmarks.tolist()) for face in detector(pixels)]
 alone = [found(pixels) for pixels in photos[:10]] * 3
 with ThreadPoolExecutor(4) as threads:
     assert list(threads.map(found, photos)) == alone

@@ -23,7 +23,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, small_head: Pixels) -> Path:
     folder = tmp_path_factory.mktemp("kills")
     (folder / "rose.yaml").write_text(killing.CHAIN)
     killing.photos(folder / "photos", small_head, PHOTOS)
-    process = killing.started(folder / "rose.yaml", folder / "photos", folder / "undisturbed")
+    process = killing.started(folder / "rose.yaml", folder / "photos", folder / "undisturbed", workers=1)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     return folder
@@ -37,7 +37,7 @@ def test_kills_and_an_interrupt_cost_nothing(place: Path) -> None:
     interrupted(chain, photos, out)
     print(killing.killed(chain, photos, out, PHOTOS, chance))
     print(killing.killed(chain, photos, out, PHOTOS, chance))
-    killing.check(chain, photos, out, PHOTOS, undisturbed)
+    killing.check(chain, photos, out, PHOTOS, undisturbed, workers=1)
 
 
 def interrupted(chain: Path, photos: Path, out: Path) -> None:

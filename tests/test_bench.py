@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from PIL import Image
 
 from ganchain.bench import report as reports
 from ganchain.bench.costs import multiply_accumulates
-from ganchain.bench.machine import Peak, matrix_products
+from ganchain.bench.machine import SIDES, Peak, matrix_products
 from ganchain.bench.report import Report, measure
 from ganchain.bench.table import show
 from ganchain.bench.throughput import repeated, throughput
@@ -27,6 +29,7 @@ from ganchain.stages.makeup import Makeup
 from ganchain.tensors import Pixels
 
 CPU = torch.device("cpu")
+RUNS = 2  # of which the median is the mean
 CHAIN = "stages:\n  - makeup: {look: evening}\n  - upscale: {factor: 2, scope: face}\noutput: {write: faces}\n"
 
 
@@ -41,9 +44,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory, small_head: Pixels) -> Path
     return folder
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _small_products() -> Iterator[None]:
+    """Matrices of 512 x 512: what they cost is measured here, but not to be told to anybody."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SIDES, "cpu", 512)
+        yield
+
+
 @pytest.fixture(scope="module")
-def report(folder: Path) -> Report:
-    return measure(str(folder / "small.yaml"), [folder / "photos"], engine="torch", workers=1, runs=2)
+def measured(folder: Path) -> tuple[Report, float]:
+    """A report, and the seconds it took."""
+    start = time.perf_counter()
+    report = measure(str(folder / "small.yaml"), [folder / "photos"], engine="torch", workers=1, runs=RUNS)
+    return report, time.perf_counter() - start
+
+
+@pytest.fixture(scope="module")
+def report(measured: tuple[Report, float]) -> Report:
+    return measured[0]
+
+
+@pytest.fixture(scope="module")
+def elapsed(measured: tuple[Report, float]) -> float:
+    return measured[1]
 
 
 def run(*arguments: object) -> Result:
@@ -52,14 +76,14 @@ def run(*arguments: object) -> Result:
 
 
 @pytest.mark.slow
-def test_figures(report: Report) -> None:
+def test_figures(report: Report, elapsed: float) -> None:
     assert (report.photos, report.faces) == (2, 1)
     assert report.megapixels == pytest.approx((220 * 240 + 100 * 80) / 2e6)
     assert list(report.seconds) == ["read", "detect", "makeup", "upscale", "paste", "encode"]
     assert all(seconds > 0 for seconds in report.seconds.values())
     assert sum(report.shares.values()) == pytest.approx(1)
     assert report.photos_per_second == pytest.approx(1 / sum(report.seconds.values()))
-    assert max(report.shares, key=lambda name: report.shares[name]) != "read"
+    assert report.photos * RUNS * sum(report.seconds.values()) < elapsed
     assert 100e6 < report.memory < report.machine["memory"]
     assert 1 < report.products["float32"] < 1e6
 

@@ -137,11 +137,14 @@ def test_a_plain_folder_stands_for_the_folder_of_its_framing(astronaut: Pixels, 
 
 
 @pytest.mark.usefixtures("dlib_models")
-@pytest.mark.parametrize(("name", "framing"), [("upscale", "tight"), ("webtoon", "head")])
+@pytest.mark.parametrize(("name", "framing", "more"), [("upscale", "tight", ""), ("webtoon", "head", ", processes: 1")])
 @pytest.mark.slow
-def test_a_stage_is_retrained_on_own_crops_and_used(name: str, framing: str, astronaut: Pixels, tmp_path: Path) -> None:
-    crops(tmp_path / "faces", 6, astronaut, framing)
-    Path("own.yaml").write_text(f"recipe: {name}\ndata: faces/\noptions: {{steps: 2, batch: 2}}\nout: runs/own\n")
+def test_a_stage_is_retrained_on_own_crops_and_used(
+    name: str, framing: str, more: str, astronaut: Pixels, tmp_path: Path
+) -> None:
+    crops(tmp_path / "faces", 4, astronaut, framing)
+    options = f"{{steps: 2, batch: 2{more}}}"
+    Path("own.yaml").write_text(f"recipe: {name}\ndata: faces/\noptions: {options}\nout: runs/own\n")
     done = ganchain("train", "own.yaml", "--device", "cpu", "--threads", "1", "--every", "1")
     assert done.exit_code == 0, done.output
     weights = Path("runs/own") / f"{name}.safetensors"

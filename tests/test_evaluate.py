@@ -46,7 +46,8 @@ def test_standard_sets_are_measured_and_the_network_beats_bicubic(astronaut: Pix
     assert 20 < plain["Set5 x4, luma dB"] < ours["Set5 x4, luma dB"] - 1
 
 
-def test_cost_counts_every_multiplication() -> None:
+def test_cost_counts_every_multiplication(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganchain.evaluate.cost.RUNS", 1)
     side, width, depth = 256, 16, 13  # 3 x 3 convolutions: into the body, within it, out of its head
     found = cost("upscale")
     learned = side**2 * 9 * (3 * width + depth * width**2 + width * 48)
@@ -79,8 +80,10 @@ def test_people_need_faces(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("dlib_models")
+@pytest.mark.slow
 def test_two_files_side_by_side(heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ganchain.evaluate.cost.RUNS", 1)
     other, out = "upscale-detail", tmp_path / "figures.json"
     asked = ["evaluate", "upscale", "--data", str(heads), "--against", f"upscale={other}", "-o", str(out)]
     shown = CliRunner().invoke(main, [*asked, "--limit", "2", "--sheet", "sheet.png", "--rows", "2"])

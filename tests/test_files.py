@@ -54,6 +54,7 @@ def test_an_unchanged_file_is_read_once(tmp_path: Path, monkeypatch: pytest.Monk
     assert files.sha256(path) == digest
 
 
+@pytest.mark.slow
 def test_the_module_imports_no_other(tmp_path: Path) -> None:
     code = "import sys, ganchain.files; print({'torch', 'numpy', 'pydantic'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -217,21 +217,29 @@ def compare(name: str, output: str, values: NDArray[np.float32], expected: NDArr
     assert error <= allowed
 
 
-@pytest.mark.parametrize("name", CASES)
+def check_fingerprint(name: str, output: str, values: NDArray[np.float32]) -> None:
+    """The values at the kept places, and the statistics of the whole, as the original's."""
+    fingerprint = FINGERPRINTS[f"{name} {output}"]
+    chosen = thinned(values, fingerprint["step"]).flat[fingerprint["places"]]
+    compare(name, output, chosen, np.array(fingerprint["values"]))
+    if expected := fingerprint["statistics"]:
+        statistics = values.mean(dtype=np.float64), values.std(dtype=np.float64), values.min(), values.max()
+        # rounding cancels out in the mean and the deviation, a wrong epsilon does not
+        allowed = tolerance(name, output) * np.array([0.1, 0.1, 1, 1])
+        assert (np.abs(np.subtract(statistics, expected)) <= allowed).all()
+
+
+LARGE = ("stargan_256", "srgan", "stylegan2_256", "webtoon_swapae")  # five seconds and more each
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in CASES])
 def test_fingerprints(name: str) -> None:
-    found = {key.split()[1]: fingerprint for key, fingerprint in FINGERPRINTS.items() if key.split()[0] == name}
-    assert found.keys() == outputs(name).keys()
-    for output, fingerprint in found.items():
-        values = outputs(name)[output]
-        chosen = thinned(values, fingerprint["step"]).flat[fingerprint["places"]]
-        compare(name, output, chosen, np.array(fingerprint["values"]))
-        if expected := fingerprint["statistics"]:
-            statistics = values.mean(dtype=np.float64), values.std(dtype=np.float64), values.min(), values.max()
-            # rounding cancels out in the mean and the deviation, a wrong epsilon does not
-            allowed = tolerance(name, output) * np.array([0.1, 0.1, 1, 1])
-            assert (np.abs(np.subtract(statistics, expected)) <= allowed).all()
+    assert {key.split()[1] for key in FINGERPRINTS if key.split()[0] == name} == outputs(name).keys()
+    for output, values in outputs(name).items():
+        check_fingerprint(name, output, values)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FOLDER.is_dir(), reason="the folder of goldens is not there ($GANCHAIN_GOLDEN)")
 @pytest.mark.parametrize("name", CASES)
 def test_whole_outputs(name: str) -> None:

@@ -24,6 +24,7 @@ from ganchain.errors import WeightsError
 from ganchain.files import sha256
 from ganchain.pipeline.pipeline import Pipeline
 from tests import layouts
+from tests.effort import at_most
 from tests.test_store import pin
 
 
@@ -55,10 +56,9 @@ def spoilt(folder: Path) -> Iterator[tuple[list[Path], str]]:
 
 def test_spoilt_files_are_refused_at_once(tmp_path: Path) -> None:
     for paths, reason in spoilt(tmp_path):
-        start = time.perf_counter()
-        with pytest.raises(WeightsError, match=reason):
+        with at_most(50_000), pytest.raises(WeightsError, match=reason):
             import_files(paths, "mine")
-        assert time.perf_counter() - start < 2 and not cache.entries(), reason
+        assert not cache.entries(), reason
 
 
 def test_licence_and_side_go_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,9 +226,9 @@ def test_the_adversaries_answer_each_other(make: Make, data: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "steps", "terms"),
     [
-        (cyclegan, 60, {"generators/cycle": 0.5, "generators/identity": 0.5}),
-        (stargan, 240, {"generator/reconstruction": 0.5, "discriminator/classification": 0.5}),
-        (alone, 80, {"generator/cycle": 0.5, "generator/lips": 0.3, "generator/lids": 0.3, "generator/face": 0.4}),
+        (cyclegan, 50, {"generators/cycle": 0.5, "generators/identity": 0.5}),
+        (stargan, 200, {"generator/reconstruction": 0.5, "discriminator/classification": 0.5}),
+        (alone, 60, {"generator/cycle": 0.5, "generator/lips": 0.3, "generator/lids": 0.3, "generator/face": 0.4}),
         (srresnet, 60, {"generator/mse": 0.3}),
         (srgan, 60, {"generator/content": 0.3}),
     ],

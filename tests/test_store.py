@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
@@ -16,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from ganchain.chains import registry
 from ganchain.checkpoints import architectures, cache, catalogue, manifest
 from ganchain.checkpoints.catalogue import File, Published
 from ganchain.checkpoints.entries import Source
@@ -417,6 +419,22 @@ def test_the_dry_run_shows_the_network_that_runs(
     chain(tmp_path, "webtoon: {weights: anime}")
     shown = run("run", tmp_path / "chain.yaml", "-n").output
     assert "512 px" in shown and "anime" in shown and "unknown" in shown
+
+
+def test_stages_say_which_weights_they_take() -> None:
+    known = {name: cls for name, cls in registry.stages().items() if isinstance(cls, type)}
+    for name, cls in known.items():
+        shapes = registry.options(cls).model_json_schema()["properties"]
+        assert cls.architectures.keys() == {
+            o for o, shape in shapes.items() if '"format": "weights"' in json.dumps(shape)
+        }, name
+        assert {a for option in cls.architectures.values() for a in option} <= architectures.ARCHITECTURES.keys(), name
+    assert registry.takers("stylegan2") == [("webtoon", "style_weights")]
+    assert registry.takers("age-gender") == []
+    assert [stage for stage, _ in registry.takers("unet")] == ["attributes", "makeup", "webtoon"]
+    bundled = {key: registry.takers(entry.architecture, entry.stage) for key, entry in manifest.bundled().items()}
+    assert bundled.pop("age-gender") == []  # which judges, and edits nothing
+    assert all(len(takers) == 1 and key.startswith(takers[0][0]) for key, takers in bundled.items())
 
 
 def test_looking_up_weights_lists_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_cache: Path) -> None:

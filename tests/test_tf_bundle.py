@@ -7,7 +7,6 @@ import os
 import pickle
 import random
 import sys
-import time
 import tracemalloc
 from collections.abc import Callable, Mapping
 from math import prod
@@ -21,6 +20,7 @@ from ganchain.checkpoints import tensorflow
 from ganchain.errors import WeightsError
 from ganchain.published.tensorflow_graph import TensorFlowGraph
 from tests.bundles import crc32c, entry, field, header, masked, table, varint, with_training, write_bundle
+from tests.effort import at_most
 from tests.formula import SHAPES, published
 
 BITS = np.random.default_rng(0)
@@ -103,26 +103,23 @@ def test_a_bundle_goes_by_many_names(bundle: Path) -> None:
         tensorflow.read(bundle.parent.parent)
 
 
-def test_the_real_generator_is_read_quickly(tmp_path: Path) -> None:
+def test_the_real_generator_is_read_in_few_steps(tmp_path: Path) -> None:
     generator = published("beautygan_tf1")
     write_bundle(tmp_path / "model", with_training(generator, slots=False))
-    begin = time.perf_counter()
-    read = tensorflow.read(tmp_path, of_generator)
-    assert time.perf_counter() - begin < 2
+    with at_most(100_000):  # 30 MB
+        read = tensorflow.read(tmp_path, of_generator)
     assert read.keys() == generator.keys()
     assert all(np.array_equal(read[name].numpy(), generator[name]) for name in generator)
 
 
 def refused(path: Path, match: str, wanted: Callable[[str], bool] | None = None) -> None:
-    begin = time.perf_counter()
     tracemalloc.start()
     try:
-        with pytest.raises(WeightsError, match=match):
+        with at_most(600_000), pytest.raises(WeightsError, match=match):
             tensorflow.read(path, wanted)
         assert tracemalloc.get_traced_memory()[1] < 50e6
     finally:
         tracemalloc.stop()
-    assert time.perf_counter() - begin < 3
 
 
 def two(**changes: int) -> bytes:
@@ -148,7 +145,7 @@ HOSTILE: dict[str, tuple[str, Mapping[str, bytes]]] = {
     "nothing": ("shape", {"": header(), "a": entry((0, 2**30), 0, 0, TWO_CRC)}),
     "many dimensions": ("shape", {"": header(), "a": entry((2, *[1] * 5000), 0, 8, TWO_CRC)}),
     "overlapping": ("over another", {"": header(), "a": two(), "b": entry((1,), 4, 4, TWO_CRC)}),
-    "all in one place": ("over another", {"": header(), **{f"a{i:05d}": two() for i in range(9999)}}),
+    "all in one place": ("over another", {"": header(), **{f"a{i:05d}": two() for i in range(2000)}}),
     "in slices": ("whole float32", {"": header(), "a": two() + field(7, b"")}),
     "wrong checksum": ("checksum", {"": header(), "a": two(crc=1)}),
     "names out of order": ("order", {"": header(), "b": two(), "a": two()}),

@@ -261,9 +261,9 @@ def drawn(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_the_upscaler_beats_bicubic_on_drawn_discs(drawn: Path, tmp_path: Path) -> None:
-    recipe = recipes.build("upscale", drawn, ["steps=500", "batch=8", "crop=24", "width=16", "depth=2", "rate=0.004"])
+    recipe = recipes.build("upscale", drawn, ["steps=250", "batch=4", "crop=24", "width=16", "depth=2", "rate=0.005"])
     assert isinstance(recipe, Upscale)
-    figures = train(recipe, tmp_path / "run", every=500, threads=1)
+    figures = train(recipe, tmp_path / "run", every=250, threads=1)
     assert figures["score"] > 0.2
     assert figures["psnr"] - figures["psnr of bicubic"] == pytest.approx(figures["score"], abs=1e-3)
     net = Upscaler.from_tensors({k: t.float() for k, t in load_file(tmp_path / "run" / "upscale.safetensors").items()})
@@ -328,7 +328,7 @@ def test_quick_depthwise_convolutions_have_the_same_gradients(padding: Any) -> N
         torch.testing.assert_close(a, b)
 
 
-@pytest.mark.usefixtures("dlib_models")
+@pytest.mark.usefixtures("dlib_models", "no_processes")
 @pytest.mark.parametrize("name", recipes.BUNDLED)
 @pytest.mark.slow
 def test_every_recipe_runs(name: str, heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganchain.chains import Chain
-from ganchain.engines.choice import Choice, Measured, probe
+from ganchain.engines.choice import Choice, Measurement, probe
 from ganchain.engines.half import dtype
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
@@ -32,7 +32,7 @@ class StageCost:
     engine: str
     gflops: float
     share: float
-    engines: dict[str, Measured]
+    engines: dict[str, Measurement]
 
 
 def costs(chain: Chain, pipeline: Pipeline, products: dict[str, float]) -> dict[str, StageCost]:

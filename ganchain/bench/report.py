@@ -11,12 +11,12 @@ from statistics import median
 from typing import Any
 
 from ganchain import chains
-from ganchain.batch.plan import find
 from ganchain.bench.costs import StageCost, costs
 from ganchain.bench.machine import Peak, machine, matrix_products
 from ganchain.bench.throughput import Throughput, chain_throughput
 from ganchain.errors import FaceError, PhotoError
 from ganchain.photos import images
+from ganchain.photos.find import find
 from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Stopwatch

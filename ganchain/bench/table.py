@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ganchain.bench.report import Report
-from ganchain.engines.choice import Measured
+from ganchain.engines.choice import Measurement
 
 
 def show(report: Report) -> None:
@@ -48,7 +48,7 @@ def _stages(report: Report) -> Table:
     return table
 
 
-def _cell(measured: Measured) -> str:
+def _cell(measured: Measurement) -> str:
     """Write milliseconds, and the difference from torch, of one engine."""
     if measured.seconds is None:
         return "cannot"

@@ -1,9 +1,8 @@
-"""All networks by name: how their weights are recognised, how they are built."""
+"""Networks by name: their weights are recognised by the names of the tensors, and the networks built from them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -27,7 +26,7 @@ from ganchain.nets.upscaler import Upscaler
 
 
 class Network(Protocol):
-    """A network's class, as those need it who only hold tensors."""
+    """A network's class, which recognises its own tensors and builds the network from them."""
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
@@ -40,30 +39,22 @@ class Network(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """A network and the stages whose work it does."""
-
-    network: type[Network]
-    stages: tuple[str, ...]
-
-
 # the last one asks another library, which knows a hundred networks more
-ARCHITECTURES = {
-    "unet": Architecture(UNet, ("makeup", "attributes", "webtoon")),
-    "portrait": Architecture(Portrait, ("attributes",)),
-    "upscaler": Architecture(Upscaler, ("upscale",)),
-    "age-gender": Architecture(AgeGender, ()),
-    "points": Architecture(Points, ()),
-    "parts": Architecture(PartsNet, ()),
-    "stargan": Architecture(StarGAN, ("attributes",)),
-    "beautygan-tf1": Architecture(BeautyGAN, ("makeup",)),
-    "beautygan-pytorch": Architecture(GeneratorBranch, ("makeup",)),
-    "swapping-autoencoder": Architecture(SwappingAutoEncoder, ("webtoon",)),
-    "stylegan2": Architecture(StyleGAN2, ("webtoon",)),
-    "animegan2": Architecture(AnimeGAN2, ("webtoon",)),
-    "srresnet": Architecture(SRResNet, ("upscale",)),
-    "spandrel": Architecture(SpandrelModel, ("upscale",)),
+ARCHITECTURES: dict[str, type[Network]] = {
+    "unet": UNet,
+    "portrait": Portrait,
+    "upscaler": Upscaler,
+    "age-gender": AgeGender,
+    "points": Points,
+    "parts": PartsNet,
+    "stargan": StarGAN,
+    "beautygan-tf1": BeautyGAN,
+    "beautygan-pytorch": GeneratorBranch,
+    "swapping-autoencoder": SwappingAutoEncoder,
+    "stylegan2": StyleGAN2,
+    "animegan2": AnimeGAN2,
+    "srresnet": SRResNet,
+    "spandrel": SpandrelModel,
 }
 
 
@@ -78,8 +69,8 @@ def recognise(files: Mapping[str, Mapping[str, Tensor]]) -> tuple[str, dict[str,
     recognised: dict[str, str] = {}
     merged: dict[str, Tensor] = {}
     for file, flat in files.items():
-        for name, architecture in ARCHITECTURES.items():
-            tensors = architecture.network.recognise(flat)
+        for name, network in ARCHITECTURES.items():
+            tensors = network.recognise(flat)
             if tensors:
                 if twice := merged.keys() & tensors.keys():
                     raise WeightsError(f"{min(twice)} stands in another of these files already", ref=file)
@@ -102,23 +93,13 @@ def recognise(files: Mapping[str, Mapping[str, Tensor]]) -> tuple[str, dict[str,
     return next(iter(recognised.values())), copies
 
 
-def expect(ref: str, architecture: str, stage: str) -> None:
-    """Refuse weights of a network that does not do the work of ``stage``."""
-    serves = ARCHITECTURES[architecture].stages
-    if stage not in serves:
-        taken = ", ".join(name for name, one in ARCHITECTURES.items() if stage in one.stages)
-        raise WeightsError(
-            f"weights: {ref} holds weights of {architecture}, which serve {' and '.join(serves)}; {stage} takes {taken}"
-        )
-
-
 def build(architecture: str, tensors: Mapping[str, Tensor]) -> nn.Module:
     """Build the network ``architecture`` with the weights ``tensors``, to be used, not trained.
 
     Raises:
         WeightsError: tensors are missing, too many, or of shapes that do not go together.
     """
-    network = ARCHITECTURES[architecture].network
+    network = ARCHITECTURES[architecture]
     try:
         if network is not SpandrelModel:  # first without memory: what does not fit shall not be allocated
             with torch.device("meta"):
@@ -127,9 +108,3 @@ def build(architecture: str, tensors: Mapping[str, Tensor]) -> nn.Module:
     except (RuntimeError, KeyError, ValueError, IndexError, StopIteration) as error:
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(f"the tensors make no {architecture} network: {reason}") from error
-
-
-def stage_of(key: str, architecture: str) -> str:
-    """The stage that takes these weights; of a network that serves several, the one the key begins with."""
-    stages = ARCHITECTURES[architecture].stages
-    return next((stage for stage in stages if key.startswith(stage)), ", ".join(stages))

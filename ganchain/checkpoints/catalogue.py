@@ -29,16 +29,16 @@ class File(BaseModel):
 
     @property
     def pinned(self) -> bool:
-        """Whether its digest is published."""
+        """True if its digest is published."""
         return bool(self.sha256 or self.git_blob)
 
     def problem(self, path: Path) -> str | None:
-        """Compare ``path`` with this file: what differs, or None when nothing that is published does."""
+        """Compare ``path`` with the published size and digest: says what differs, or None."""
         if self.size is not None and path.stat().st_size != self.size:
             return f"{path.stat().st_size} bytes, published are {self.size}"
-        for published_, digest in ((self.sha256, files.sha256), (self.git_blob, git_blob)):
-            if published_ and digest(path) != published_:
-                return f"digest {digest(path)[:12]}…, published is {published_[:12]}…"
+        for expected, digest in ((self.sha256, files.sha256), (self.git_blob, git_blob)):
+            if expected and digest(path) != expected:
+                return f"digest {digest(path)[:12]}…, published is {expected[:12]}…"
         return None
 
 
@@ -56,7 +56,7 @@ class Published(BaseModel):
 
     @property
     def pinned(self) -> bool:
-        """Whether the digests of all files are published."""
+        """True if the digests of all files are published."""
         return all(file.pinned for file in self.files)
 
 
@@ -69,12 +69,11 @@ def published() -> dict[str, Published]:
 
 def match(path: Path, *others: Path) -> str | None:
     """Find the key of the published checkpoint that these files are, by their digests; None when they are none."""
-    given = [part for file in (path, *others) for part in parts(file)]
+    file_parts = [part for file in (path, *others) for part in parts(file)]
     for key, checkpoint in published().items():
-        if checkpoint.pinned and len(given) == len(checkpoint.files):
-            wanted = {file.sha256 or file.git_blob for file in checkpoint.files}
-            if all({files.sha256(file), git_blob(file)} & wanted for file in given):
-                return key
+        same_number = checkpoint.pinned and len(file_parts) == len(checkpoint.files)
+        if same_number and all(any(file.problem(path) is None for file in checkpoint.files) for path in file_parts):
+            return key
     return None
 
 
@@ -94,7 +93,8 @@ def git_blob(path: Path) -> str:
 
 
 @lru_cache(maxsize=64)
-def _git_blob(path: Path, size: int, _changed: int) -> str:
+def _git_blob(path: Path, size: int, _modified: int) -> str:
+    """Compute the id of a file that has this size and time of modification."""
     blob = sha1(b"blob %d\0" % size, usedforsecurity=False)
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):

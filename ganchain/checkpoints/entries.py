@@ -1,4 +1,4 @@
-"""Entry: what is recorded of a weight file."""
+"""Entries of weight files: file, digest, network, licence and origin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Sha1 = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
 
 
 class Origin(BaseModel):
-    """How a bundled file was trained, well enough to make it again."""
+    """Training of a bundled file, in enough detail to repeat it."""
 
     model_config = ConfigDict(extra="forbid")
     recipe: str
@@ -24,7 +24,7 @@ class Origin(BaseModel):
 
 
 class Source(BaseModel):
-    """The foreign files that an imported entry was made of: name -> SHA-256."""
+    """Foreign files that an imported entry was made of: name -> SHA-256."""
 
     model_config = ConfigDict(extra="forbid")
     files: dict[str, Sha256]
@@ -37,6 +37,7 @@ class Entry(BaseModel):
 
     Attributes:
         architecture: a key of ``architectures.ARCHITECTURES``.
+        stage: the stage that the weights were trained for, where several take their architecture.
         file: its name, in the folder of the entry.
         commercial: whether the licence allows commercial use.
         side: the side in px of the training faces, where the tensors cannot tell.
@@ -45,6 +46,7 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     architecture: str
+    stage: str | None = None
     file: str
     sha256: Sha256
     licence: str

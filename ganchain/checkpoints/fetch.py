@@ -17,7 +17,7 @@ from ganchain.checkpoints.importing import import_files
 from ganchain.errors import WeightsError, available
 
 TIMEOUT = 30  # seconds a server may be silent
-STALE = 24 * 3600  # seconds after which an unfinished download is nobody's
+STALE = 24 * 3600  # seconds after which an unfinished download counts as abandoned
 MOST = 4 << 30  # bytes of a download whose size is not known
 CHUNK = 1 << 16  # bytes
 
@@ -46,16 +46,20 @@ def fetch(key: str, *, offline: bool = False, progress: Callable[[str], Any] | N
         )
     with cache.writing():
         cache.folder().mkdir(parents=True, exist_ok=True)
-        for old in cache.folder().glob(".fetch-*"):  # what an interrupted run left is thrown away
+        for old in cache.folder().glob(".fetch-*"):  # of interrupted runs
             if time.time() - old.stat().st_mtime > STALE:
                 shutil.rmtree(old, ignore_errors=True)
         with TemporaryDirectory(prefix=".fetch-", dir=cache.folder(), ignore_cleanup_errors=True) as folder:
-            paths = [_downloaded(key, checkpoint.page, file, Path(folder), progress) for file in checkpoint.files]
+            paths = [_download(key, checkpoint.page, file, Path(folder), progress) for file in checkpoint.files]
             return import_files(paths, key)[1]
 
 
-def _downloaded(key: str, page: str, file: File, folder: Path, progress: Callable[[str], Any] | None) -> Path:
-    """Download a file from the first mirror that gives the right one."""
+def _download(key: str, page: str, file: File, folder: Path, progress: Callable[[str], Any] | None) -> Path:
+    """Download a file from the first mirror that has the right one.
+
+    Raises:
+        WeightsError: no mirror has it; says for each of them why.
+    """
     import pooch
     import requests
 
@@ -63,7 +67,7 @@ def _downloaded(key: str, page: str, file: File, folder: Path, progress: Callabl
     failures = []
     for url in file.urls:
         meter: Any = Meter(file.size or MOST, progress(file.name) if progress else None)
-        downloader: Any = pooch.HTTPDownloader(meter, CHUNK, timeout=TIMEOUT, hooks={"response": _secure})
+        downloader: Any = pooch.HTTPDownloader(meter, CHUNK, timeout=TIMEOUT, hooks={"response": _refuse_insecure})
         try:
             pooch.retrieve(url, known_hash=None, fname=file.name, path=folder, downloader=downloader)
             problem = file.problem(folder / file.name)
@@ -81,7 +85,7 @@ def _downloaded(key: str, page: str, file: File, folder: Path, progress: Callabl
 
 
 def _reason(error: Any) -> str:
-    """Say in a few words what went wrong."""
+    """Say in a few words why a mirror failed."""
     import requests
 
     if isinstance(error, requests.Timeout):
@@ -96,13 +100,18 @@ def _reason(error: Any) -> str:
 
 
 class Meter:
-    """A progress bar for pooch that ends a download which is larger than it may be."""
+    """Progress bar for pooch that aborts a download of more than ``most`` bytes."""
 
     def __init__(self, most: int, bar: Any) -> None:
         self.most, self.bar, self.received = most, bar, 0
         self.total = 0
 
     def update(self, count: int) -> None:
+        """Add ``count`` received bytes.
+
+        Raises:
+            requests.RequestException: the file is larger than it may be.
+        """
         import requests
 
         self.received += count
@@ -113,16 +122,18 @@ class Meter:
             self.bar.update(count)
 
     def reset(self) -> None:
+        """Begin at 0 again, as pooch does at the end."""
         self.received = 0
         if self.bar:
             self.bar.reset()
 
     def close(self) -> None:
+        """Close the progress bar."""
         if self.bar:
             self.bar.close()
 
 
-def _secure(response: Any, **_: Any) -> None:
+def _refuse_insecure(response: Any, **_: Any) -> None:
     """Refuse a redirect from https to http."""
     import requests
 

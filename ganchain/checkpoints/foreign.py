@@ -1,8 +1,8 @@
-"""Read foreign weight files as tensors, without running anything that stands in them.
+"""Read foreign weight files as tensors, without running code that they contain.
 
-Known kinds, recognised by their content: pickles of torch (zip and legacy), zip archives of such, safetensors, HDF5
-files, and TensorFlow bundles (by name, since a bundle is several files). What else a file holds (options, optimizers,
-classes of the code that wrote it) is left out.
+Known kinds, recognised by their content: torch pickles (zip and legacy), zip archives of them, safetensors, HDF5
+files, and TensorFlow bundles (by name, since a bundle is several files). Everything else in a file (options,
+optimizers, classes of the code that wrote it) is left out.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Flat = dict[str, Tensor]
 
 
 class Inert:
-    """Stands for a class of the code that wrote a file: holds what is put into it and does nothing."""
+    """Stand-in for a class of the code that wrote a file: it holds attributes and does nothing."""
 
 
 # classes that published files name beside their tensors, and which need no code of theirs
@@ -53,7 +53,7 @@ def read(path: Path) -> dict[str, Flat]:
     try:
         prefix = tensorflow.prefix(path)
         if prefix is not None:
-            return {str(path): tensorflow.read(prefix, _of_generator)}
+            return {str(path): tensorflow.read(prefix, _is_generator_weight)}
         if path.is_dir():
             raise WeightsError("a folder without a TensorFlow checkpoint (*.index); name a weight file", ref=path)
         with path.open("rb") as file:
@@ -62,12 +62,13 @@ def read(path: Path) -> dict[str, Flat]:
         raise WeightsError(f"cannot read it: {error.strerror or error}", ref=path) from error
 
 
-def _of_generator(variable: str) -> bool:
-    """Choose what is of use in the one TensorFlow checkpoint that there is a network for: a tenth of it."""
+def _is_generator_weight(variable: str) -> bool:
+    """Say whether a variable is a generator's weight: in the one known TensorFlow checkpoint that is a tenth."""
     return variable.startswith("generator/") and not variable.endswith(("/Adam", "/Adam_1"))
 
 
 def _read(name: str, file: BinaryIO, archived: bool = False) -> dict[str, Flat]:
+    """Read an open file by the kind that its first bytes show."""
     start = file.read(64)
     file.seek(0)
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
@@ -90,7 +91,7 @@ def _read(name: str, file: BinaryIO, archived: bool = False) -> dict[str, Flat]:
 def _pickle(name: str, file: BinaryIO) -> Flat:
     """Read a zip or legacy pickle by torch's unpickler of weights, which builds tensors and containers only."""
     try:
-        with safe_globals([(Inert, known) for known in FOREIGN]):
+        with safe_globals([(Inert, class_name) for class_name in FOREIGN]):
             tree = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken or hostile file may fail in any way
         code = re.search(r"GLOBAL (\S+)", str(error))
@@ -99,12 +100,12 @@ def _pickle(name: str, file: BinaryIO) -> Flat:
             raise WeightsError(reason, ref=name) from error
         raise WeightsError("no readable torch file: cut, changed, or more than tensors in it", ref=name) from error
     try:
-        return _flattened(tree, "", {}, set())
+        return _flatten(tree, "", {}, set())
     except (ValueError, RecursionError) as error:
         raise WeightsError(f"refused: {error}", ref=name) from error
 
 
-def _flattened(tree: Any, path: str, tensors: Flat, seen: set[int]) -> Flat:
+def _flatten(tree: Any, path: str, tensors: Flat, seen: set[int]) -> Flat:
     """Add every tensor of ``tree`` to ``tensors`` by its path; a dict that stands in several places counts once."""
     if isinstance(tree, Tensor):
         size = tree.numel() * tree.element_size()
@@ -117,7 +118,7 @@ def _flattened(tree: Any, path: str, tensors: Flat, seen: set[int]) -> Flat:
     elif isinstance(tree, Mapping) and id(tree) not in seen:
         seen.add(id(tree))
         for key, value in tree.items():
-            _flattened(value, f"{path}.{key}" if path else str(key), tensors, seen)
+            _flatten(value, f"{path}.{key}" if path else str(key), tensors, seen)
     return tensors
 
 
@@ -148,6 +149,7 @@ def _zip(name: str, file: BinaryIO, archived: bool) -> dict[str, Flat]:
 
 
 def _safetensors(name: str, file: BinaryIO) -> Flat:
+    """Read a safetensors file."""
     try:
         return load(file.read())
     except (SafetensorError, KeyError, ValueError) as error:

@@ -21,8 +21,8 @@ def import_files(paths: Sequence[Path], key: str | None = None, side: int | None
     """Import foreign files that hold one network: recognise it, convert it to safetensors, write it to the cache.
 
     Args:
-        key: by default that of the published checkpoint that the files are by their digests, else a name made of the
-            first file's.
+        key: by default the key of the published checkpoint with the files' digests, else one made from the first
+            file's name.
         side: the side in px of the training faces, where the tensors cannot tell.
 
     Returns:
@@ -78,7 +78,7 @@ def remove(key: str) -> None:
 
 
 def _distinct(paths: Sequence[Path]) -> list[Path]:
-    """Leave out what stands for the same TensorFlow bundle again (``models/*``)."""
+    """Keep one path of each TensorFlow bundle, of which ``models/*`` lists several."""
     bundles = {bundle: path for path in paths if (bundle := tensorflow.prefix(path))}
     folders = {bundle.parent for bundle in bundles}
     rest = [path for path in paths if not tensorflow.prefix(path)]
@@ -86,7 +86,7 @@ def _distinct(paths: Sequence[Path]) -> list[Path]:
 
 
 def _key(path: Path, architecture: str) -> str:
-    """Make a key of a file's name; it is never that of other weights."""
+    """Make a key from a file's name; it is never the key of other weights."""
     name = re.sub(r"[^a-z0-9.]+", "-", path.stem.lower()).strip("-.")
     if cache.KEY.fullmatch(name) and name not in published() and manifest.get(name) is None:
         return name
@@ -94,7 +94,7 @@ def _key(path: Path, architecture: str) -> str:
 
 
 def _digests(originals: Sequence[Path]) -> dict[str, str]:
-    """The SHA-256 of each file by its name, with its folder where two have the same name."""
+    """Compute the SHA-256 of each file, by its name; by folder and name where two have the same name."""
     named = {file.name: file for file in originals}
     if len(named) < len(originals):
         named = {f"{file.parent.name}/{file.name}": file for file in originals}
@@ -124,7 +124,11 @@ def _published(key: str, architecture: str, originals: Sequence[Path]) -> Publis
 
 
 def _side(key: str, architecture: str, by_tensors: int | None, by_user: int | None) -> int | None:
-    """Decide on the side of the training faces."""
+    """Decide on the side in px of the training faces; None where the tensors or the stage tell it.
+
+    Raises:
+        WeightsError: tensors and user contradict each other, or nobody says it and it is needed.
+    """
     if by_tensors and by_user and by_tensors != by_user:
         raise WeightsError(f"these weights were trained at {by_tensors} px, not {by_user}", ref=key)
     if architecture == "stargan" and not (by_tensors or by_user):
@@ -137,7 +141,7 @@ def _side(key: str, architecture: str, by_tensors: int | None, by_user: int | No
 
 
 def _check_free(key: str, source: Source) -> None:
-    """Refuse a key that other files were imported under; the same ones, and more along with them, may come again."""
+    """Refuse a key of other imported files; the same files may be imported again, also with further ones."""
     former = cache.get(key)
     if former and isinstance(former.origin, Source) and not former.origin.files.items() <= source.files.items():
         raise WeightsError(

@@ -29,7 +29,7 @@ class Weights:
     """Weights as a stage uses them.
 
     Attributes:
-        ref: the key or path they were asked for by.
+        ref: the key or path that was asked for.
         architecture: a key of ``architectures.ARCHITECTURES``.
         side: the side in px they were trained at, where the tensors cannot tell.
         tensors: float32, by the network's own names.
@@ -60,11 +60,11 @@ def entry(key: str) -> Entry:
     """Look up the entry ``key``, bundled or imported.
 
     Raises:
-        WeightsError: there is none; it says what there is, or how to get it.
+        WeightsError: there is none; the text says how to get it, or suggests a key.
     """
-    if (described := get(key)) is None:
+    if (weights_entry := get(key)) is None:
         raise WeightsError(_missing(key))
-    return described
+    return weights_entry
 
 
 def entries() -> dict[str, Entry]:
@@ -73,7 +73,7 @@ def entries() -> dict[str, Entry]:
 
 
 def all_keys() -> list[str]:
-    """List the keys of all weights that should be here, those with a broken entry included."""
+    """List the keys of all weights, bundled or imported, those with a broken entry included."""
     return [*bundled(), *cache.all_keys()]
 
 
@@ -88,7 +88,7 @@ def _missing(key: str, at: str = "") -> str:
 
 
 def _is_text(ref: object) -> object:
-    """Refuse what YAML made of a reference without quotes: 002000 is a number to it, nothing is None."""
+    """Refuse references that YAML read as something else: 002000 without quotes is a number."""
     if not isinstance(ref, str | None) or ref == "":
         raise ValueError(f"{ref!r}: a key or a file's path is wanted; in quotes where it looks like a number")
     return ref
@@ -118,21 +118,21 @@ def load(ref: str) -> Weights:
     """Load the weights ``ref``: a key, after the SHA-256 was checked, or the absolute path of a foreign file.
 
     Raises:
-        WeightsError: there are none, the file is not the one the manifest names, or it is of no known layout.
+        WeightsError: there are none, the file has another digest than its entry says, or its layout is unknown.
     """
     if get(ref) is None and Path(ref).is_absolute():
         architecture, content = architectures.recognise(foreign.read(Path(ref)))
         key = match(Path(ref))
         return Weights(ref, architecture, published()[key].side if key else None, content)
-    described = entry(ref)
-    return Weights(ref, described.architecture, described.side, tensors(ref))
+    weights_entry = entry(ref)
+    return Weights(ref, weights_entry.architecture, weights_entry.side, tensors(ref))
 
 
 def tensors(key: str) -> dict[str, Tensor]:
     """Load the state dict of the weights ``key``, float32 where it is no integer, after its SHA-256 was checked.
 
     Raises:
-        WeightsError: the file is missing, or is not the one the manifest names.
+        WeightsError: the file is missing, or has another digest than its entry says.
     """
     return verified(key, _content(key), entry(key).sha256)
 
@@ -166,7 +166,7 @@ def verified(key: str, content: bytes, digest: str) -> dict[str, Tensor]:
 
 
 def problem(key: str) -> str | None:
-    """Check the weights ``key``: what is wrong with them, or None when the file is the one of its entry."""
+    """Check the weights ``key``: returns what is wrong with them, or None."""
     try:
         tensors(key)
     except WeightsError as error:
@@ -175,19 +175,20 @@ def problem(key: str) -> str | None:
 
 
 def _cure(key: str) -> str:
+    """Say how to get a whole file again."""
     return "reinstall ganchain" if key in bundled() else "import or fetch the weights again"
 
 
 def terms(ref: str) -> tuple[str, Commercial]:
-    """Look up licence and commercial use of the weights ``ref``; those of a foreign file by its digest."""
-    if (described := get(ref)) is not None:
-        return described.licence, described.commercial
+    """Look up licence and commercial use of the weights ``ref``; of a foreign file by its digest."""
+    if (weights_entry := get(ref)) is not None:
+        return weights_entry.licence, weights_entry.commercial
     key = match(Path(ref))
     return (published()[key].licence, published()[key].commercial) if key else ("unknown", "unknown")
 
 
 def permit(refs: Iterable[str], policy: Policy) -> None:
-    """Refuse weights whose licence does not allow what ``policy`` wants.
+    """Refuse weights whose licence does not allow the use that ``policy`` names.
 
     Raises:
         WeightsError: names them.

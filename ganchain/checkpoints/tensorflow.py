@@ -1,8 +1,8 @@
 """Read TensorFlow V2 checkpoint bundles (`model.index` + `model.data-00000-of-00001`) without TensorFlow.
 
 The index is a LevelDB table whose values are protocol buffers (BundleEntryProto of tensor_bundle.proto: type, shape,
-place, CRC-32C); the data files hold raw little-endian numbers. Nothing in a bundle is code, but no number in it is
-believed: places are checked against the files, and blocks and tensors may not overlap, so work is bounded by file size.
+place, CRC-32C); the data files hold raw little-endian numbers. A bundle holds no code, but its numbers are not
+trusted: places are checked against the files, and blocks and tensors may not overlap, so work is bounded by file size.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ def read(path: Path, wanted: Callable[[str], bool] | None = None) -> dict[str, T
 
 
 def _check(entries: dict[str, Entry], shards: int) -> None:
+    """Refuse tensors that are not whole float32 ones, overlap or are too many."""
     end = (0, 0)
     for name, e in sorted(entries.items(), key=lambda item: (item[1].shard, item[1].offset)):
         if e.dtype != FLOAT32 or e.sliced:
@@ -84,6 +85,7 @@ def _check(entries: dict[str, Entry], shards: int) -> None:
 
 
 def _tensor(file: Path, e: Entry) -> Tensor:
+    """Read a tensor and compare its checksum."""
     if not file.is_file() or file.stat().st_size < e.offset + e.size:
         raise ValueError(f"{file.name} is missing or cut")
     with file.open("rb") as stream:
@@ -182,7 +184,7 @@ def _block(table: bytes, place: int, size: int) -> bytes:
 
 
 def _pairs(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Parse keys and values; a key names how many bytes it shares with the one before. Restart points end the block."""
+    """Parse keys and values; a key says how many bytes it shares with the one before. Restart points end the block."""
     end = len(block) - 4 - 4 * int.from_bytes(block[-4:], "little")
     key, at = b"", 0
     while at < end:
@@ -208,13 +210,13 @@ def _masked_crc32c(data: bytes) -> int:
     while len(words) > 1:
         if len(words) % 2:  # zeros in front change nothing
             words = np.concatenate((np.zeros(1, np.uint32), words))
-        words = _carried(words[::2], step) ^ words[1::2]
+        words = _advance(words[::2], step) ^ words[1::2]
         step += 1
-    crc = int(_carried(words, 0)[0]) ^ 0xFFFFFFFF
+    crc = int(_advance(words, 0)[0]) ^ 0xFFFFFFFF
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def _carried(registers: Words, step: int) -> Words:
+def _advance(registers: Words, step: int) -> Words:
     """Carry the registers on over 4 * 2**step more bytes of zeros."""
     low, high = _zeros(step)
     return low[registers & 0xFFFF] ^ high[registers >> 16]
@@ -222,10 +224,10 @@ def _carried(registers: Words, step: int) -> Words:
 
 @cache
 def _zeros(step: int) -> Words:
-    """Tabulate what 4 * 2**step bytes of zeros make of every low and every high half of a register: (2, 65536)."""
+    """Tabulate every low and every high half of a register after 4 * 2**step bytes of zeros: (2, 65536)."""
     bits: Words = 2 ** np.arange(32, dtype=np.uint32)
     if step:
-        bits = _carried(_carried(bits, step - 1), step - 1)
+        bits = _advance(_advance(bits, step - 1), step - 1)
     else:
         for _ in range(32):
             bits = np.bitwise_xor(bits >> 1, (bits & 1) * POLYNOMIAL)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, Subset
 
+from ganchain.chains.document import Place
 from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, available
 from ganchain.evaluate import edits, parts, points, standard
@@ -20,7 +20,7 @@ from ganchain.evaluate.cost import cost
 from ganchain.evaluate.edits import EDITS, Edit, People
 from ganchain.sheets import sheet
 from ganchain.tensors import resize, to_faces, to_pixels
-from ganchain.train import recipes
+from ganchain.train import recipes, runs
 
 BATCH = 32
 FACTOR = 4
@@ -110,10 +110,7 @@ def _reason_unfit(key: str, data: Path) -> str:
 
 def _resolve(ref: str) -> str:
     """Check the key or path that ``--against`` names."""
-    try:
-        return TypeAdapter(manifest.Ref).validate_python(ref)
-    except ValidationError as error:
-        raise ChainError(f"--against {ref}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+    return runs.weights_ref(ref, Place(f"--against {ref}"))
 
 
 def measured(

@@ -141,7 +141,7 @@ class Landmarks:
         try:
             return dlib.shape_predictor(str(file))
         except RuntimeError as error:
-            raise WeightsError(f"{file}: not a shape predictor, or cut: {error}") from error
+            raise WeightsError(f"not a shape predictor, or cut: {error}", ref=file) from error
 
     def __call__(self, pixels: Pixels, box: Box) -> Points:
         """Predict the (P, 2) x, y in px of the face in ``box`` of (H, W, 3) or (H, W) uint8."""

@@ -48,7 +48,7 @@ class TensorFlowGraph:
         bundle = tensorflow.prefix(path)
         self.file = Path(f"{bundle}.meta")
         if bundle is None or not self.file.is_file():
-            raise WeightsError(f"{path}: no TensorFlow meta graph (`model.meta` beside `model.index`)")
+            raise WeightsError("no TensorFlow meta graph (`model.meta` beside `model.index`)", ref=path)
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
         try:
@@ -66,7 +66,7 @@ class TensorFlowGraph:
             config.graph_options.rewrite_options.disable_meta_optimizer = True  # the graph as it was published
             self._session: Any = tf.compat.v1.Session(graph=graph, config=config)
         except Exception as error:  # TensorFlow and protobuf raise many kinds
-            raise WeightsError(f"{self.file}: {error}") from error
+            raise WeightsError(f"{error}", ref=self.file) from error
 
     def transfer(self, source: Tensor, reference: Tensor) -> Tensor:
         """Give the source faces the reference's makeup; ``reference`` may be one face for all.
@@ -80,7 +80,7 @@ class TensorFlowGraph:
                 self._session.run(f"{OUTPUT}:0", {f"{SOURCE}:0": x[:1], f"{REFERENCE}:0": x[1:]}) for x in faces
             ]
         except Exception as error:
-            raise WeightsError(f"{self.file}: {error}") from error
+            raise WeightsError(f"{error}", ref=self.file) from error
         return torch.from_numpy(np.concatenate(pictures)).permute(0, 3, 1, 2).contiguous().to(source)
 
 

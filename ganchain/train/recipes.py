@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 from ruamel.yaml import YAML
 
+from ganchain.chains.document import Place, validated
 from ganchain.errors import ChainError, available, suggestion
 from ganchain.train import data as pictures
 from ganchain.train.recipe import Recipe
@@ -88,13 +89,9 @@ def parse_settings(cls: type[Recipe], settings: Sequence[str]) -> dict[str, Any]
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or key not in model.model_fields:
-            raise ChainError(f"--set {setting}: {available(key, model.model_fields)}")
+            raise ChainError(available(key, model.model_fields), file=f"--set {setting}")
         values[key] = YAML(typ="safe").load(value)
-    try:
-        checked = model.model_validate(values)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise ChainError(f"--set {problem['loc'][0]}: {problem['input']!r}: {problem['msg']}") from error
+    checked = validated(model, values, lambda *path: Place(f"--set {path[0]}"))
     return {key: getattr(checked, key) for key in values}
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
@@ -11,11 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
 
 from ganchain import files
-from ganchain.chains import chain
-from ganchain.chains.document import document
+from ganchain.chains.document import Document, Place, reason_of, validated
 from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError
 from ganchain.train import recipes
@@ -87,7 +87,9 @@ def _load(recipe: Recipe, ref: str) -> None:
     try:
         recipe.load(manifest.load(ref).tensors)
     except (KeyError, RuntimeError) as error:
-        raise ChainError(f"start: {ref}: these weights are of another network than {recipe.key} trains") from error
+        raise ChainError(
+            f"{ref}: these weights are of another network than {recipe.key} trains", key="start"
+        ) from error
 
 
 def plan(recipe: str, fields: Mapping[str, Any], settings: Sequence[str] = (), *, resume: bool = False) -> Run:
@@ -104,19 +106,19 @@ def plan(recipe: str, fields: Mapping[str, Any], settings: Sequence[str] = (), *
     """
     overrides = {key: value for key, value in fields.items() if value is not None}
     if "start" in overrides:
-        overrides["start"] = _resolve_ref(overrides["start"])
+        overrides["start"] = weights_ref(overrides["start"], Place("--start"))
     _add_to_path(Path())
     run = _read_or_build(recipe, overrides, resume)
     run.options |= recipes.parse_settings(recipes.find(run.recipe), settings)
     return run
 
 
-def _resolve_ref(ref: str) -> str:
-    """Return the key, or the absolute path, that ``--start`` means."""
+def weights_ref(ref: str, place: Place) -> str:
+    """Check weights that were asked for at ``place``; returns their key, or the absolute path of a file."""
     try:
         return TypeAdapter(manifest.Ref).validate_python(ref)
     except ValidationError as error:
-        raise ChainError(f"--start: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+        raise place.error(reason_of(error.errors()[0])) from error
 
 
 def _read_or_build(recipe: str, overrides: dict[str, Any], resume: bool) -> Run:
@@ -139,34 +141,26 @@ def load(file: Path, overrides: Mapping[str, Any] = MappingProxyType({})) -> Run
     Raises:
         ChainError: with file, line, key, value and what is available.
     """
-    source = file.name if file.parent == Path() else str(file)
-    data = _read(file, source)
+    document = Document.read(file, "a run is a mapping, as in\nrecipe: webtoon\ndata: faces/")
+    data = document.data
     _add_to_path(file.parent)
     name = data.get("recipe")
     if not isinstance(name, str):
-        raise ChainError(f"{source}:{chain._line(data, ['recipe'])}: recipe: which one? {', '.join(recipes.RECIPES)}")
+        raise document.error(f"which one? {', '.join(recipes.RECIPES)}", "recipe")
     try:
         model = recipes.options_of(recipes.find(name))
     except ChainError as error:
-        raise ChainError(f"{source}:{chain._line(data, ['recipe'])}: {error}") from error
+        raise replace(document.place("recipe"), key="").add_to(error) from error.__cause__
     fields: dict[str, Any] = {"out": Path("runs") / file.stem, **data, **overrides}
-    run = chain._validated(Run, fields, data, [], source, folder=file.parent)
-    options = chain._validated(model, run.options, data, ["options"], source)
+    run = validated(Run, fields, document.place, folder=file.parent)
+    options = validated(model, run.options, partial(document.place, "options"))
     values = {key: getattr(options, key) for key in options.model_fields_set}
     run.options = {key: _in_folder(value, file.parent) for key, value in values.items()}
     run.data = _in_folder(run.data, Path() if "data" in overrides else file.parent)
     run.out = _in_folder(run.out, Path() if "out" in overrides or "out" not in data else file.parent)
     if not run.data.is_dir():
-        raise ChainError(f"{source}:{chain._line(data, ['data'])}: data: no folder {run.data}")
+        raise document.error(f"no folder {run.data}", "data")
     return run
-
-
-def _read(file: Path, source: str) -> CommentedMap:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ChainError(f"{source}: cannot be read: {error}") from error
-    return document(text, source, "a run is a mapping, as in\nrecipe: webtoon\ndata: faces/")
 
 
 def _in_folder(value: Any, folder: Path) -> Any:

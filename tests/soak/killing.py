@@ -75,9 +75,9 @@ def killed(chain: Path, photos: Path, out: Path, total: int, chance: random.Rand
     return f"killed at {wanted}" if process.returncode == -signal.SIGKILL else "ended before"
 
 
-def check(chain: Path, photos: Path, out: Path, total: int, undisturbed: dict[str, str]) -> None:
+def check(chain: Path, photos: Path, out: Path, total: int, undisturbed: dict[str, str], workers: int = 2) -> None:
     """One more run, to the end: every output is there, byte for byte, nothing else, every photo once in the record."""
-    process = started(chain, photos, out)
+    process = started(chain, photos, out, workers)
     output, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
     assert contents(out) == undisturbed

@@ -6,6 +6,8 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ganchain.batch.journal import Record
@@ -30,6 +32,15 @@ class Odd:
             if item == "raise":
                 raise ValueError("a bug")
         return lambda: [f"{item} {os.getpid()}" for item in items]
+
+
+@dataclass(frozen=True)
+class Light:
+    """What a batch knows of a photo, as in its ``Item``, whose module imports torch."""
+
+    source: Path
+    input: str
+    target: str
 
 
 class Suspicious:

@@ -113,4 +113,4 @@ def load_srresnet(path: Path) -> SRResNet:
     for flat in foreign.read(path).values():
         if tensors := SRResNet.recognise(flat):
             return SRResNet.from_tensors(tensors)
-    raise WeightsError(f"{path}: no SRResNet; start: wants the file that papers.srresnet exports")
+    raise WeightsError("no SRResNet; start: wants the file that papers.srresnet exports", ref=path)
