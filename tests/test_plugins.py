@@ -102,7 +102,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def ganchain(package: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     with chdir(package):
         done = CliRunner().invoke(main, [*map(str, arguments)])
-    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+    return subprocess.CompletedProcess([*map(str, arguments)], done.exit_code, done.stdout, done.stderr)
 
 
 def in_a_process(package: Path, *arguments: object) -> subprocess.CompletedProcess[str]:

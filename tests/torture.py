@@ -311,12 +311,13 @@ def others() -> Files:
         yield f"{mode}.pcx", saved("PCX", mode)
     yield "icon.ico", saved("ICO", sizes=[(16, 16), (8, 8)])
     yield "grey.dib", saved("DIB", "L")
-    for name, format_, options in (
+    rare: list[tuple[str, str, dict[str, Any]]] = [
         ("picture.jp2", "JPEG2000", {}),
         ("bare.j2k", "JPEG2000", {"no_jp2": True}),
         ("picture.avif", "AVIF", {}),
         ("turned.avif", "AVIF", {"exif": turned(6)}),
-    ):
+    ]
+    for name, format_, options in rare:
         if format_ in Image.SAVE:  # not every Pillow has them
             yield name, saved(format_, **options)
     yield "five channels.psd", psd(channels=5)
