@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")  # before torch: many threads on a busy machine wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: with two, on a busy machine, tests take five times as long
 
 import cv2
 import h5py  # noqa: F401 - its import asks the system for the processor, by a process

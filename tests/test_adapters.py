@@ -202,6 +202,7 @@ def test_the_coarse_blocks_keep_the_photo_s_texture(picture: Path, tmp_path: Pat
     same(stage(FACES), torch.lerp(FACES, drawn, 0.25))
 
 
+@pytest.mark.slow
 def test_made_styles(picture: Path) -> None:
     def texture(seed: int, **options: float) -> Tensor:
         stage = make("webtoon", "my-swapping_autoencoder", style_weights="my-stylegan2", seed=seed, **options)

@@ -139,6 +139,7 @@ def test_choose() -> None:
         choose(faces, "biggest")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_canvas_agrees_with_dlib(large_face: Pixels) -> None:
     """The canvas in dlib's framing is dlib's chip, but for interpolation (dlib reduces through a pyramid)."""
     photo = cv2.resize(cv2.GaussianBlur(large_face, (0, 0), 4), None, fx=0.25, fy=0.25).astype(np.uint8)

@@ -215,6 +215,7 @@ def test_old_rises_with_age_and_the_unknown_is_not_learnt(labelled: Path) -> Non
     assert all(p.grad is not None and p.grad.isfinite().all() for p in recipe.networks["judge"].parameters())
 
 
+@pytest.mark.slow
 def test_cells_of_a_source_are_drawn_equally_often(labelled: Path) -> None:
     drawn = Balanced(samples(labelled))
     assert len(drawn) == 7  # what has no gender is left out

@@ -347,6 +347,7 @@ def test_every_input_has_its_end(place: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.slow
 def test_a_rerun_does_only_what_is_missing(place: Path, small_head: Pixels) -> None:
     out, photos = place / "out", place / "photos"
     (photos / "broken.jpg").write_bytes(b"no photo")

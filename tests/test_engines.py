@@ -74,6 +74,7 @@ def test_openvino_gives_what_torch_gives(model: str) -> None:
 
 @needs_half
 @pytest.mark.parametrize("model", MODELS)
+@pytest.mark.slow
 def test_half_precision_is_near_and_comes_back_as_float32(model: str) -> None:
     kernel, given = called(model)
     with torch.no_grad():
@@ -269,6 +270,7 @@ def test_a_network_that_cannot_be_converted_is_named() -> None:
 
 
 @needs_half
+@pytest.mark.slow
 def test_the_compiled_path_of_cuda_runs() -> None:
     """torch.compile and half precision together, as on CUDA, with a backend that needs neither GPU nor compiler."""
     kernel = next(kernels_of(Upscale()))

@@ -56,6 +56,7 @@ def test_cost_counts_every_multiplication(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.usefixtures("dlib_models")
+@pytest.mark.slow
 def test_an_edit_of_no_strength_keeps_the_person(heads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = Edit("nothing", "makeup", {"strength": 0.0}, 0.4)
     monkeypatch.setitem(edits.EDITS, "makeup", (nothing, Edit("smoky", "makeup", {"look": "smoky"}, 0.001)))
@@ -66,6 +67,7 @@ def test_an_edit_of_no_strength_keeps_the_person(heads: Path, monkeypatch: pytes
     assert figures["smoky: share below 0.001"] == 0
 
 
+@pytest.mark.slow
 def test_the_judge_is_asked_of_those_of_the_other_class(heads: Path) -> None:
     figures = edits.success_rates(None, People(heads, "faces256", limit=2))
     assert all(0 <= share <= 1 for share in figures.values())

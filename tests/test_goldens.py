@@ -229,10 +229,8 @@ def check_fingerprint(name: str, output: str, values: NDArray[np.float32]) -> No
         assert (np.abs(np.subtract(statistics, expected)) <= allowed).all()
 
 
-LARGE = ("stargan_256", "srgan", "stylegan2_256", "webtoon_swapae")  # five seconds and more each
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in CASES])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
 def test_fingerprints(name: str) -> None:
     assert {key.split()[1] for key in FINGERPRINTS if key.split()[0] == name} == outputs(name).keys()
     for output, values in outputs(name).items():

@@ -78,6 +78,7 @@ def test_cells_hold_what_they_say(photo_file: Path) -> None:
     assert len({cell.tobytes() for cell in row.pictures if cell is not None}) == len(expected)
 
 
+@pytest.mark.slow
 def test_a_second_setting_makes_rows(photo_file: Path) -> None:
     grid = Grid.of(vary={"webtoon.look": ["colour", "ink"]}, by={"attributes.hair": ["black", "brown"]})
     rows = grid.cells(photo_file, SIDE)
@@ -95,6 +96,7 @@ def test_strengths_are_the_columns(photo_file: Path) -> None:
     assert same(hair.pictures[3], alone(photo_file, Attributes(hair="black")))
 
 
+@pytest.mark.slow
 def test_a_chain_is_changed_and_the_rest_of_it_stays(photo_file: Path, tmp_path: Path) -> None:
     chain = tmp_path / "base.yaml"
     chain.write_text("stages:\n- makeup: {look: evening, eyes: 0.5}\n- attributes: {hair: black, strength: 0.7}\n")
@@ -108,6 +110,7 @@ def test_a_chain_is_changed_and_the_rest_of_it_stays(photo_file: Path, tmp_path:
     assert same(whole.pictures[1], alone(photo_file, *both))
 
 
+@pytest.mark.slow
 def test_references_stand_on_one_rim_and_photos_on_the_other(
     photo_file: Path, painted: Path, landscape: Pixels
 ) -> None:
@@ -135,6 +138,7 @@ def test_a_reference_takes_the_place_of_the_look(photo_file: Path, painted: Path
     assert same(row.pictures[1], wanted)
 
 
+@pytest.mark.slow
 def test_faces_are_found_once_and_weights_are_read_once(photo_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked, loaded = [], []
     found, load = DlibDetector.__call__, manifest.load
@@ -157,6 +161,7 @@ def test_faces_are_found_once_and_weights_are_read_once(photo_file: Path, monkey
     assert len(loaded) == 4
 
 
+@pytest.mark.slow
 def test_each_face_has_its_rows_and_a_photo_without_one_is_shown(
     astronaut: Pixels, landscape: Pixels, tmp_path: Path
 ) -> None:
@@ -227,6 +232,7 @@ def test_what_is_wrong_in_a_file_is_said_with_its_line(
     assert said in str(raised.value)
 
 
+@pytest.mark.slow
 def test_a_file_draws_the_same_as_options(photo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sub").mkdir()
@@ -246,6 +252,7 @@ def test_a_file_draws_the_same_as_options(photo_file: Path, tmp_path: Path, monk
     assert np.array_equal(np.asarray(drawn), by_file)
 
 
+@pytest.mark.slow
 def test_the_plain_command_draws_the_row_of_stargan(
     photo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def test_faces_of_all_photos_share_a_batch(photos: list[Pixels]) -> None:
     assert results[0].seconds["tint"] == pytest.approx(results[2].seconds["tint"] / 2)
 
 
+@pytest.mark.slow
 def test_on_the_cpu_no_bit_depends_on_the_neighbours(photos: list[Pixels]) -> None:
     def chain() -> Pipeline:
         return Pipeline([Makeup(look="evening"), Attributes(hair="blond", age="old"), Upscale(factor=2)])
@@ -127,6 +128,7 @@ def test_batches_are_halved_when_memory_runs_out(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("enlargement", [1, 7])
+@pytest.mark.slow
 def test_faces_of_one_side_whatever_the_photo_s(astronaut: Pixels, enlargement: int) -> None:
     """``side`` cuts large faces without aliasing and small ones at the same size, in the same place."""
     head = astronaut[:300, 60:360]

@@ -54,6 +54,7 @@ def test_everything_left_out_is_the_face(face: Tensor) -> None:
     torch.testing.assert_close(made, face)
 
 
+@pytest.mark.slow
 def test_amounts_scale_a_reference(astronaut: Pixels, tmp_path: Path) -> None:
     painted = Pipeline([Makeup(look="evening")])(astronaut)
     painted.save(tmp_path / "evening.png")

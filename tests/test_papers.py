@@ -432,6 +432,7 @@ def test_stargan_reads_celeba_and_tables(data: Path, tmp_path: Path) -> None:
         StarGAN(data / "labelled", labels=("rounds",), side=32, width=4, repeats=1, depth=3).dataset("train")
 
 
+@pytest.mark.slow
 def test_beautygan_finds_the_regions_of_a_face(astronaut: Pixels) -> None:
     face = Aligner(TIGHT).chip(astronaut, DlibDetector()(astronaut)[0], 256)
     recipe = BeautyGAN(Path(), width=4, repeats=1, judges=4)

@@ -171,6 +171,7 @@ def test_seam_figure_sees_a_hard_edge(astronaut: Pixels) -> None:
     assert seam(astronaut, hard, rim) > 1.25
 
 
+@pytest.mark.slow
 def test_a_large_face_keeps_its_detail(large_face: Pixels) -> None:
     """A stage at 256 px must not blur a face of 1,000 px."""
     assert DlibDetector()(large_face)[0].size > 1000

@@ -85,6 +85,7 @@ def drawn(caption: str) -> list[str]:
         ("a\udcffb.png", "a\udcfeb.png"),
     ],
 )
+@pytest.mark.slow
 def test_captions_that_differ_look_different(one: str, other: str, astronaut: Pixels) -> None:
     (first, _), (second, _) = text.fitted([one, other], 20, 240)
     assert first != second
@@ -230,6 +231,7 @@ def folder(tmp_path: Path, astronaut: Pixels, landscape: Pixels) -> Path:
     return photos
 
 
+@pytest.mark.slow
 def test_run_draws_a_row_a_face(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, astronaut: Pixels, landscape: Pixels
 ) -> None:

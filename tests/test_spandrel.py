@@ -109,6 +109,7 @@ def faces(astronaut: Pixels) -> Tensor:
     ],
     ids=["published x4plus", "first ESRGAN", "in a state_dict", "general-x4v3", "DataParallel", "restoration"],
 )
+@pytest.mark.slow
 def test_answers_as_the_architecture(
     net: Callable[[], nn.Module],
     wrap: Callable[[Mapping[str, Tensor]], Mapping[str, Any]],
@@ -234,6 +235,7 @@ def test_noise_is_drawn_from_one_seed_and_no_one_else_s() -> None:
     assert torch.equal(state, torch.random.get_rng_state())
 
 
+@pytest.mark.slow
 def test_what_is_no_picture_network_is_refused() -> None:
     with pytest.raises(WeightsError, match=r"Compact \(SR\) has 1 channels in and 1 out"):
         SpandrelModel.from_tensors(compact(2, channels=1).state_dict())

@@ -108,6 +108,7 @@ def test_options_are_checked_in_python_too(name: str, options: dict[str, Any]) -
         registry.stage(name)(**options)
 
 
+@pytest.mark.slow
 def test_strength_grows_the_edit(small_head: Pixels) -> None:
     for name in ("makeup", "attributes", "webtoon"):
         changes = [
@@ -145,6 +146,7 @@ def test_upscale_any_size_and_tiles_without_borders(astronaut: Pixels) -> None:
     assert np.abs(tiled - whole)[:, :840].max() <= 1  # to the right lies the mirrored border that completes a tile
 
 
+@pytest.mark.slow
 def test_webtoon_on_a_whole_photo_shows_no_tile_borders(landscape: Pixels) -> None:
     photo = np.tile(landscape, (3, 3, 1))[:700, :900]
     made = np.asarray(Pipeline([make("webtoon", scope="photo")])(photo).image).astype(float)
@@ -153,6 +155,7 @@ def test_webtoon_on_a_whole_photo_shows_no_tile_borders(landscape: Pixels) -> No
     assert steps.max() < 12 * max(1.0, float(np.median(steps)))
 
 
+@pytest.mark.slow
 def test_makeup_leaves_detail_and_background(large_face: Pixels) -> None:
     """A mild makeup of a 1,000-px face keeps at least 0.9 of its Laplacian energy."""
     import cv2

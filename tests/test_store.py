@@ -307,6 +307,7 @@ CHAINS = {
 
 
 @pytest.mark.parametrize("stage", CHAINS)
+@pytest.mark.slow
 def test_imported_networks_run(tmp_path: Path, astronaut: Pixels, stage: str) -> None:
     key, write = CHAINS[stage]
     (tmp_path / "files").mkdir()
@@ -330,6 +331,7 @@ def test_imported_networks_run(tmp_path: Path, astronaut: Pixels, stage: str) ->
     assert not changed[250:, 270:].any()  # far from the face
 
 
+@pytest.mark.slow
 def test_style_pictures_are_made_from_a_seed(tmp_path: Path, small_head: Pixels) -> None:
     (tmp_path / "files").mkdir()
     import_files(layouts.swapping_autoencoder(tmp_path / "files"), "swap")

@@ -71,6 +71,7 @@ def head(astronaut: Pixels, dlib_models: None) -> tuple[Pixels, Points]:
     return picture, Landmarks(MODEL)(picture, box)
 
 
+@pytest.mark.slow
 def test_eyes_get_catch_lights_and_no_ink_on_them(head: tuple[Pixels, Points]) -> None:
     picture, face = head
     flat, ink = webtoon(picture, [face])
