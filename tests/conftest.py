@@ -11,7 +11,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: with two, on a busy machine, tests take five times as long
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before torch: with two, on a busy machine, tests take five times as long
 
 import cv2
 import h5py  # noqa: F401 - its import asks the system for the processor, by a process
@@ -51,7 +53,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         patch.setattr(BaseProcess, "start", refused)
         patch.setattr(subprocess.Popen, "__init__", refused)
         patch.setattr(openvino, "_converted", refused)
-        patch.setattr(torch.optim.Adam, "step", refused)
+        for optimiser in (torch.optim.Adam, torch.optim.AdamW):  # both: making one hooks the step of its own class
+            patch.setattr(optimiser, "step", refused)
         return (yield)
 
 
