@@ -10,21 +10,22 @@ SLOW := slow and not (web or ray or tensorflow)
 .PHONY: help install demo quick slow test soak test-ray test-web test-tensorflow check wheel wheel-quick docs-pictures clean
 
 help:
-	@echo "make install   .venv with ganchain in it, pinned by constraints.txt"
-	@echo "make demo      a photo through the whole chain; the pictures lie in demo/"
-	@echo "make quick     the tests that train nothing, start no process and convert no network (a minute)"
-	@echo "make test      these and the slow ones, side by side on two cores (four minutes)"
-	@echo "make soak      the long tests: a hundred kills, two thousand photos (half an hour)"
-	@echo "make test-ray  a batch on two Ray nodes, in an environment of its own (.venv-ray)"
-	@echo "make test-web  the web page in a real browser (chromium), in an environment of its own (.venv-web)"
+	@echo "make install   install ganchain into .venv, in the versions of constraints.txt"
+	@echo "make demo      run a photo through the whole chain; the pictures are in demo/"
+	@echo "make quick     run the tests that train nothing, start no process and convert no network (a minute)"
+	@echo "make test      run these and the slow ones, side by side on two cores (four minutes)"
+	@echo "make soak      run the long tests: a hundred kills, two thousand photos (half an hour)"
+	@echo "make test-ray  test a batch on two Ray nodes, in an environment of its own (.venv-ray)"
+	@echo "make test-web  test the web page in a real browser (chromium), in an environment of its own (.venv-web)"
 	@echo "make test-tensorflow"
-	@echo "               what needs TensorFlow, in an environment of its own (.venv-tensorflow, 3 GB)"
-	@echo "make check     ruff, mypy, pyright"
+	@echo "               run the tests that need TensorFlow, in an environment of its own (.venv-tensorflow, 3 GB)"
+	@echo "make check     run ruff, mypy and pyright"
 	@echo "make wheel     build the wheel and run the tests against it, away from this folder"
 	@echo "make wheel-quick"
 	@echo "               the same with the tests of make quick"
 	@echo "make docs-pictures"
-	@echo "               the pictures of the README and of docs/"
+	@echo "               make the pictures of the README and of docs/"
+	@echo "make clean     remove what the other targets made, but no environment"
 
 install: $(VENV)/.installed
 

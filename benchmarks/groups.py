@@ -1,4 +1,6 @@
-"""Whom it serves worse: figures of the test faces by gender, age, skin tone, label and source, as tables in Markdown.
+"""Figures of the test faces by gender, age, skin tone, label and source, as tables in Markdown.
+
+They show whom ganchain serves worse.
 
     python benchmarks/groups.py FOLDER [--limit N]
 
@@ -6,17 +8,18 @@ FOLDER holds ``faces256`` as the bundled recipes know it: faces cut tight, ``lab
 dataset, split and person. Needs ``pip install 'ganchain[train]'``. In brackets the 95 % interval: Wilson's of shares, a
 bootstrap over persons of means.
 
-found: the detector finds the face where it is. The crops were once cut around faces that a detector had found, so
-    that faces no detector finds are not among them.
-lips: how much of the colour difference (CIE76) between the bare lips and those that the teacher's map gives in the look
-    evening is gone after our map's; without the detector.
+found: the detector finds the face in its place. The crops were once cut around faces that a detector had found, so
+    faces that no detector finds are not among them.
+lips: the share of the colour difference (CIE76) between the bare lips and those painted by the teacher's map in the
+    look evening that is gone when they are painted by our map; without the detector.
 gender, age: the judge ``age-gender`` takes the edited face for the gender not labelled, and for old (labelled 20-39) or
-    young (50 and more). ``judge``: it says of the unedited face what the label says, of both.
-distance: of dlib's face embedding after the chain ``portrait``; below 0.6 it takes both for one person. ``strangers``:
-    so many pairs of different people of the group, unedited, lie below 0.6: how little the embedding tells there.
+    young (50 and more). ``judge``: it reads both labels rightly off the unedited face.
+distance: distance of dlib's face embedding after the chain ``portrait``; below 0.6 it takes both for one person.
+    ``strangers``: the share of pairs of different people of the group, unedited, that are below 0.6, which shows how
+    little the embedding tells there.
 
 Skin tone is the individual typology angle (Chardon et al. 1991) of the median colour of both cheeks, with that
-article's classes. In photos of any light it tells the light as well: it is the tone that the photo shows.
+article's classes. In photos of any light it depends on the light as well: it is the tone that the photo shows.
 """
 
 from __future__ import annotations
@@ -53,14 +56,14 @@ from ganchain.train.data import Sample, read, samples
 CHEEKS, CHEEK = ((0.30, 0.52), (0.70, 0.52)), 0.04  # middles and half the side, shares of the crop's side
 TONES = ((55, "very light"), (41, "light"), (28, "intermediate"), (10, "tan"), (-30, "brown"), (-180, "dark"))
 AGES = {"2": "20-29", "3": "30-39", "4": "40-49", "5": "50-59", "6": "60 and more", "7": "60 and more"}
-ASTRAY = 0.12  # of the crop's side: a face found farther from its place is another
-SAME = 0.6
+FARTHEST = 0.12  # share of the crop's side; a face found farther from its place is another
+SAME_PERSON = 0.6  # distance of the embedding
 SEED, DRAWS = 0, 2000
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured of one test face; None where it cannot be."""
+    """Measurements of one test face; None where there is none."""
 
     sample: Sample
     groups: tuple[str, ...]
@@ -74,7 +77,7 @@ class Figures:
 
 
 def angle(pixels: Pixels) -> float:
-    """Individual typology angle of the cheeks of a crop, degrees; lighter is higher."""
+    """Compute the individual typology angle of the cheeks of a crop in degrees; lighter is higher."""
     lab = to_lab(to_faces(pixels))[0].numpy()
     side = pixels.shape[0]
     reach = round(CHEEK * side)
@@ -87,7 +90,7 @@ def angle(pixels: Pixels) -> float:
 
 
 def groups(sample: Sample, pixels: Pixels) -> tuple[str, ...]:
-    """The rows of the tables in which this face counts."""
+    """List the rows of the tables in which this face counts."""
     labels, source = sample.labels, sample.labels["dataset"].partition("_")[0]
     tone = next(name for least, name in TONES if angle(pixels) > least)
     names = ["all", f"gender: {labels['gender']}", f"tone: {tone}", f"source: {source}"]
@@ -99,15 +102,15 @@ def groups(sample: Sample, pixels: Pixels) -> tuple[str, ...]:
 
 
 def in_place(face: Face, side: int) -> bool:
-    """Whether a detection is the face that a tight crop ``side`` px wide was cut around."""
+    """Return whether a detection is the face around which a tight crop ``side`` px wide was cut."""
     eyes = face.landmarks[:4].mean(axis=0) / side
-    wanted = (np.array([EYES_X, EYES_Y]) - (TIGHT.left, TIGHT.top)) / TIGHT.side
+    place = (np.array([EYES_X, EYES_Y]) - (TIGHT.left, TIGHT.top)) / TIGHT.side
     ratio = face.eye_distance / side / (EYE_DISTANCE / TIGHT.side)
-    return face.left_out is None and bool(np.linalg.norm(eyes - wanted) < ASTRAY) and 0.6 < ratio < 1.6
+    return face.left_out is None and bool(np.linalg.norm(eyes - place) < FARTHEST) and 0.6 < ratio < 1.6
 
 
 class Bench:
-    """The chains, and who judges what they make."""
+    """Chains, and the networks that judge their results."""
 
     def __init__(self) -> None:
         self.detector, self.embedder, self.makeup = DlibDetector(), Embedder(), Makeup(look="evening").eval()
@@ -119,61 +122,66 @@ class Bench:
         }
 
     def __call__(self, sample: Sample, lips: float) -> Figures:
+        """Measure one face."""
         pixels = read(sample.path)
         usable = [face for face in self.detector(pixels) if in_place(face, pixels.shape[0])]
         if not usable:
             return Figures(sample, groups(sample, pixels), False, lips)
         face = max(usable, key=lambda one: one.size)
         male, old = targets(sample).tolist()
-        said = self._said(pixels, face)
-        right = [bool((said[place] > 0) == (wanted > 0.5)) for place, wanted in enumerate((male, old)) if wanted != 0.5]
+        logits = self._logits(pixels, face)
+        correct = [
+            bool((logits[index] > 0) == (label > 0.5)) for index, label in enumerate((male, old)) if label != 0.5
+        ]
         return Figures(
             sample,
             groups(sample, pixels),
             True,
             lips,
-            None if np.isnan(old) or np.isnan(male) else all(right),
-            self._taken("female" if male else "male", pixels, face),
-            None if np.isnan(old) or old == 0.5 else self._taken("young" if old > 0.5 else "old", pixels, face),
+            None if np.isnan(old) or np.isnan(male) else all(correct),
+            self._succeeds("female" if male else "male", pixels, face),
+            None if np.isnan(old) or old == 0.5 else self._succeeds("young" if old > 0.5 else "old", pixels, face),
             *self._distance(pixels, face),
         )
 
-    def _said(self, pixels: Pixels, face: Face) -> list[float]:
+    def _logits(self, pixels: Pixels, face: Face) -> list[float]:
+        """Read gender and age off a face with the judge: logits of male and old."""
         chip = Aligner(TIGHT).chip(pixels, face, JUDGED_SIDE)
         with torch.inference_mode():
-            answer: torch.Tensor = self.judge(chip.float())
-        return answer[0].tolist()
+            logits: torch.Tensor = self.judge(chip.float())
+        return logits[0].tolist()
 
-    def _taken(self, aim: str, pixels: Pixels, face: Face) -> bool:
+    def _succeeds(self, aim: str, pixels: Pixels, face: Face) -> bool:
+        """Return whether the judge takes the edited face for the edit's aim."""
         place, sign = AIMS[aim]
         photo = self.edits[aim](pixels).photo
         assert photo is not None
-        return self._said(photo.pixels, face)[place] * sign > 0
+        return self._logits(photo.pixels, face)[place] * sign > 0
 
     def _distance(self, pixels: Pixels, face: Face) -> tuple[float, NDArray[np.float64]]:
-        """How far the chain moves the embedding, and the embedding before."""
+        """Measure how far the chain moves the embedding; returns the distance and the embedding before."""
         photo = self.portrait(pixels).photo
         assert photo is not None
         enlarged = face.enlarged(photo.pixels.shape[1] // pixels.shape[1])
         before, after = (
-            self.embedder(to_pixels(Aligner(TIGHT).chip(picture, one, EMBEDDING_SIDE))[0])
-            for picture, one in ((pixels, face), (photo.pixels, enlarged))
+            self.embedder(to_pixels(Aligner(TIGHT).chip(picture, picture_face, EMBEDDING_SIDE))[0])
+            for picture, picture_face in ((pixels, face), (photo.pixels, enlarged))
         )
         return float(np.linalg.norm(after - before)), before
 
     def lips(self, face: torch.Tensor, maps: torch.Tensor) -> float:
-        """How much of the way from bare lips to the teacher's our map goes: (3, S, S) -1..1, (6, S, S) 0..1."""
+        """Measure how far our map goes from bare lips to the teacher's: (3, S, S) -1..1, (6, S, S) 0..1."""
         look = LOOKS["evening"].tensor()[None]
         with torch.inference_mode():
-            wanted, made = (paint(face[None], one, look) for one in (maps[None], self.makeup.regions(face[None])))
+            target, painted = (paint(face[None], x, look) for x in (maps[None], self.makeup.regions(face[None])))
         inside = maps[REGIONS.index("lips")]
-        missing, asked = ((to_lab(one) - to_lab(wanted)).norm(dim=1)[0] * inside for one in (made, face[None]))
-        return 1 - float(missing.sum() / asked.sum())
+        missing, full = ((to_lab(x) - to_lab(target)).norm(dim=1)[0] * inside for x in (painted, face[None]))
+        return 1 - float(missing.sum() / full.sum())
 
 
-def shares(rows: Iterable[Figures], of: Callable[[Figures], bool | None]) -> str:
-    """A share in % with Wilson's interval (1927)."""
-    values, z = [value for row in rows if (value := of(row)) is not None], 1.96
+def shares(rows: Iterable[Figures], value_of: Callable[[Figures], bool | None]) -> str:
+    """Write a share in % with Wilson's interval (1927)."""
+    values, z = [value for row in rows if (value := value_of(row)) is not None], 1.96
     if not (n := len(values)):
         return "–"
     p = sum(values) / n
@@ -182,29 +190,33 @@ def shares(rows: Iterable[Figures], of: Callable[[Figures], bool | None]) -> str
     return f"{100 * p:.0f} ({100 * low:.0f}–{100 * high:.0f})"
 
 
-def means(rows: Iterable[Figures], of: Callable[[Figures], float | None]) -> str:
-    """A mean with a bootstrap's interval, persons drawn with all their pictures."""
+def means(rows: Iterable[Figures], value_of: Callable[[Figures], float | None]) -> str:
+    """Write a mean with a bootstrap's interval, persons drawn with all their pictures."""
     values: dict[str, list[float]] = {}
     for row in rows:
-        if (value := of(row)) is not None:
+        if (value := value_of(row)) is not None:
             values.setdefault(row.sample.labels["person"], []).append(value)
     if not values:
         return "–"
-    sums, counts = (np.array([function(one) for one in values.values()]) for function in (sum, len))
+    sums, counts = (np.array([function(person_values) for person_values in values.values()]) for function in (sum, len))
     drawn = np.random.default_rng(SEED).integers(len(values), size=(DRAWS, len(values)))
     low, high = np.percentile(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), [2.5, 97.5])
     return f"{sums.sum() / counts.sum():.2f} ({low:.2f}–{high:.2f})"
 
 
 def strangers(rows: Iterable[Figures]) -> str:
-    """The share in % of pairs of different persons whom the embedding takes for one."""
-    found = [(row.sample.labels["person"], row.embedding) for row in rows if row.embedding is not None]
-    near = [np.linalg.norm(a - b) < SAME for (one, a), (other, b) in combinations(found, 2) if one != other]
+    """Write the share in % of pairs of different persons whom the embedding takes for one."""
+    embeddings = [(row.sample.labels["person"], row.embedding) for row in rows if row.embedding is not None]
+    near = [
+        np.linalg.norm(a - b) < SAME_PERSON
+        for (a_person, a), (b_person, b) in combinations(embeddings, 2)
+        if a_person != b_person
+    ]
     return f"{100 * np.mean(near):.0f}" if near else "–"
 
 
 def table(rows: Sequence[Figures]) -> str:
-    """All groups, one a line."""
+    """Lay out all groups, one a line."""
     names = sorted({name for row in rows for name in row.groups}, key=order)
     titles = (
         "faces",
@@ -214,28 +226,29 @@ def table(rows: Sequence[Figures]) -> str:
         "age, %",
         "judge, %",
         "distance",
-        f"below {SAME:g}, %",
+        f"below {SAME_PERSON:g}, %",
         "strangers, %",
     )
     lines = [f"| group | {' | '.join(titles)} |", "|" + "---|" * (len(titles) + 1)]
     for name in names:
-        of = [row for row in rows if name in row.groups]
+        group_rows = [row for row in rows if name in row.groups]
         cells = [
-            str(len(of)),
-            shares(of, lambda row: row.found),
-            means(of, lambda row: row.lips),
-            shares(of, lambda row: row.gender),
-            shares(of, lambda row: row.age),
-            shares(of, lambda row: row.judge),
-            means(of, lambda row: row.distance),
-            shares(of, lambda row: None if row.distance is None else row.distance < SAME),
-            strangers(of),
+            str(len(group_rows)),
+            shares(group_rows, lambda row: row.found),
+            means(group_rows, lambda row: row.lips),
+            shares(group_rows, lambda row: row.gender),
+            shares(group_rows, lambda row: row.age),
+            shares(group_rows, lambda row: row.judge),
+            means(group_rows, lambda row: row.distance),
+            shares(group_rows, lambda row: None if row.distance is None else row.distance < SAME_PERSON),
+            strangers(group_rows),
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def order(name: str) -> tuple[int, int, str]:
+    """Return the key by which the groups are sorted."""
     kinds = ["all", "gender", "age", "tone", "FairFace's label", "source"]
     kind, _, group = name.partition(": ")
     tones = [tone for _, tone in TONES]
@@ -244,10 +257,10 @@ def order(name: str) -> tuple[int, int, str]:
 
 def main(folder: Path, limit: int | None) -> None:
     cv2.setNumThreads(1)
-    bench, found = Bench(), samples(folder / "faces256", "test")
+    bench, faces = Bench(), samples(folder / "faces256", "test")
     regions = recipes.build("makeup", folder).dataset("test")
     rows = []
-    for number, sample in enumerate(found[:limit]):
+    for number, sample in enumerate(faces[:limit]):
         face, maps, _ = regions[number]
         rows.append(bench(sample, bench.lips(face, maps)))
     print(table(rows))
@@ -258,5 +271,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--limit", type=int, help="only the first so many faces")
-    asked = parser.parse_args()
-    main(asked.folder, asked.limit)
+    arguments = parser.parse_args()
+    main(arguments.folder, arguments.limit)

@@ -48,13 +48,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.detection import overlap
-from benchmarks.notebook import SIDE, SeedsWay, imported
-from benchmarks.photos import photographed
+from benchmarks.notebook import SIDE, SeedsWay, import_weights
+from benchmarks.photos import make_photos
 from benchmarks.workers import physical
 from ganchain.bench.machine import machine, matrix_products
 from ganchain.bench.throughput import Throughput, throughput
 from ganchain.engines.choice import probe
-from ganchain.engines.seam import kernels
+from ganchain.engines.kernels import kernels_of
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.faces.face import Face
@@ -63,7 +63,7 @@ from ganchain.photos import images
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.tensors import Pixels
 
-RUNS = 4  # of ganchain's detection, a round
+RUNS = 4  # runs of ganchain's detection, a round
 SPAN = 4.0  # seconds for which ganchain's networks run, a round
 SAME = """\
 stages:
@@ -85,40 +85,43 @@ CHAINS = {"same": SAME, "compact": COMPACT}
 
 
 def seconds(call: Callable[[], object]) -> float:
+    """Time one call."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
 def cut(pixels: Pixels) -> list[Face]:
-    """ganchain's detection and alignment: the canvas of each face."""
+    """Detect and align by ganchain: cuts the canvas of each face."""
     faces = [face for face in DlibDetector()(pixels) if face.left_out is None]
     for face in faces:
         Aligner(FFHQ, max_side=SIDE).canvas(pixels, face)
     return faces
 
 
-class Ours:
-    """A chain of ganchain's, with a clock at its networks."""
+class ClockedChain:
+    """Chain of ganchain's, with a clock at its networks."""
 
     def __init__(self, path: Path) -> None:
         self.seconds = 0.0
         self.pipeline = Pipeline.from_yaml(path, engine="auto")
         self.pipeline.prepare()
-        for kernel in (kernel for stage in self.pipeline.stages for kernel in kernels(stage)):
+        for kernel in (kernel for stage in self.pipeline.stages for kernel in kernels_of(stage)):
             kernel.take_over(self._clocked(getattr(kernel.network, kernel.method)))
 
     def _clocked(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*arguments: Any) -> Any:
+        """Add a clock to a function."""
+
+        def timed(*arguments: Any) -> Any:
             start = time.perf_counter()
             answer = function(*arguments)
             self.seconds += time.perf_counter() - start
             return answer
 
-        return run
+        return timed
 
     def face(self, span: float) -> tuple[float, float]:
-        """Seconds of the networks alone, and of the stages with all of their arithmetic, for one face of 256 px.
+        """Measure the seconds of the networks, and of the stages with all their arithmetic, for one face of 256 px.
 
         ``span``: for how many seconds faces are done, one at least.
         """
@@ -127,23 +130,23 @@ class Ours:
             faces = [probe(stage) for stage in self.pipeline.stages]
             while not number or stages < span:
                 stages += sum(
-                    seconds(partial(one, face)) for one, face in zip(self.pipeline.stages, faces, strict=True)
+                    seconds(partial(stage, face)) for stage, face in zip(self.pipeline.stages, faces, strict=True)
                 )
                 number += 1
         return self.seconds / number, stages / number
 
 
 def _faces(chain: Path, ready: Any, answers: Any) -> None:
-    """What one core makes of faces while the others do the same."""
+    """Measure on one core, while the others do the same."""
     torch.set_num_threads(1)
-    ours = Ours(chain)
-    ours.face(0)
+    clocked_chain = ClockedChain(chain)
+    clocked_chain.face(0)
     ready.wait()
-    answers.put(ours.face(SPAN))
+    answers.put(clocked_chain.face(SPAN))
 
 
-def at_once(chain: Path) -> tuple[float, float]:
-    """Seconds a face of the networks, and of the stages, with one process a core."""
+def measure_at_once(chain: Path) -> tuple[float, float]:
+    """Measure seconds a face of the networks, and of the stages, with one process a core."""
     cores, context = physical(), get_context("spawn")
     ready, answers = context.Barrier(len(cores)), context.Queue()
     for _ in cores:
@@ -153,16 +156,16 @@ def at_once(chain: Path) -> tuple[float, float]:
 
 
 def batch(chain: Path, photos: Sequence[Path], out: Path) -> Throughput:
-    """``ganchain batch`` over ``photos``; a quarter of them, to begin with, is not timed."""
-    done = throughput(chain, photos, out, warm=len(photos) // 4)
+    """Run ``ganchain batch`` over ``photos``; a quarter of them, to begin with, is not timed."""
+    result = throughput(chain, photos, out, warm=len(photos) // 4)
     pictures = list(out.rglob("*-face0.png"))
     if len(pictures) != len(photos):
         raise SystemExit(f"{chain.stem}: {len(pictures)} faces of {len(photos)} photos in {out}")
-    return done
+    return result
 
 
 class Row(NamedTuple):
-    """What was compared, by which chain, seconds of the seed's way and ours, and whether both found the same faces."""
+    """Comparison of one kind: chain, seconds of the seed's way and ours, and whether both found the same faces."""
 
     what: str
     chain: str
@@ -172,10 +175,10 @@ class Row(NamedTuple):
 
 
 class Comparison:
-    """Both ways side by side in one folder, in which the chains and the weights lie."""
+    """Comparison of both ways in one folder, in which the chains and the weights lie."""
 
     def __init__(self, folder: Path) -> None:
-        imported(folder)
+        import_weights(folder)
         face = np.asarray(skimage.data.astronaut())
         Image.fromarray(face).save(folder / "reference.png")
         Image.fromarray(face[:, ::-1]).save(folder / "style.png")
@@ -186,27 +189,29 @@ class Comparison:
             path.write_text(CHAINS[name])
 
     def round(self, photos: Sequence[Path], few: int, out: Path) -> list[Row]:
-        """One photo the seed's way, then ``photos`` through the compact chain and ``few`` of them through the other."""
+        """Run one photo the seed's way, ``photos`` through the chain "compact", and ``few`` of them through "same"."""
         (out / "seed").mkdir(parents=True)
-        theirs, boxes = self.seed(photos[0], out / "seed")
+        seed_seconds, boxes = self.seed(photos[0], out / "seed")
         pixels = images.read(photos[0]).pixels
-        mine = [face.box for face in cut(pixels)]
-        same = len(mine) == len(boxes) and all(any(overlap(box, one) >= 0.4 for one in mine) for box in boxes)
+        own_boxes = [face.box for face in cut(pixels)]
+        same_faces = len(own_boxes) == len(boxes) and all(
+            any(overlap(box, own_box) >= 0.4 for own_box in own_boxes) for box in boxes
+        )
         detection = median(seconds(partial(cut, pixels)) for _ in range(RUNS))
-        rows = [Row("detection", "", theirs["detection"], detection, same)]
+        rows = [Row("detection", "", seed_seconds["detection"], detection, same_faces)]
         for name, path in self.chains.items():
-            networks, stages = at_once(path)
-            done = batch(path, photos if name == "compact" else photos[:few], out / name)
-            self.engines[name] = done.engines
-            rows.append(Row("networks", name, theirs["networks"], networks))
-            rows.append(Row("networks and their arithmetic", name, theirs["networks"], stages))
-            rows.append(Row("end to end", name, theirs["end to end"], 1 / done.photos_per_second))
+            networks, stages = measure_at_once(path)
+            measured = batch(path, photos if name == "compact" else photos[:few], out / name)
+            self.engines[name] = measured.engines
+            rows.append(Row("networks", name, seed_seconds["networks"], networks))
+            rows.append(Row("networks and their arithmetic", name, seed_seconds["networks"], stages))
+            rows.append(Row("end to end", name, seed_seconds["end to end"], 1 / measured.photos_per_second))
         return rows
 
 
-def summed(rounds: Sequence[Sequence[Row]], megapixels: float) -> list[dict[str, Any]]:
-    """Medians over the rounds."""
-    found = []
+def medians(rounds: Sequence[Sequence[Row]], megapixels: float) -> list[dict[str, Any]]:
+    """Compute the medians over the rounds."""
+    records = []
     for rows in zip(*rounds, strict=True):
         first = rows[0]
         record: dict[str, Any] = {"megapixels": megapixels, "what": first.what, "chain": first.chain}
@@ -215,17 +220,18 @@ def summed(rounds: Sequence[Sequence[Row]], megapixels: float) -> list[dict[str,
         record["ratios"] = [row.seed / row.ganchain for row in rows]
         if first.same_faces is not None:
             record["same_faces"] = all(row.same_faces for row in rows)
-        found.append(record)
-    return found
+        records.append(record)
+    return records
 
 
 def show(records: Sequence[dict[str, Any]]) -> None:
+    """Print the records as a table."""
     table = Table("MP", "what", "chain", "seed s", "ganchain s", "ratio", "rounds", title="the seed's way / ganchain")
-    for one in records:
-        each = " ".join(f"{ratio:.1f}" for ratio in one["ratios"])
-        same = "" if "same_faces" not in one else ", same faces" if one["same_faces"] else ", OTHER faces"
-        numbers = (f"{one['seed']:.3f}", f"{one['ganchain']:.4f}", f"{one['ratio']:.1f}", each)
-        table.add_row(f"{one['megapixels']:g}", one["what"] + same, one["chain"], *numbers)
+    for record in records:
+        ratios = " ".join(f"{ratio:.1f}" for ratio in record["ratios"])
+        faces = "" if "same_faces" not in record else ", same faces" if record["same_faces"] else ", OTHER faces"
+        numbers = (f"{record['seed']:.3f}", f"{record['ganchain']:.4f}", f"{record['ratio']:.1f}", ratios)
+        table.add_row(f"{record['megapixels']:g}", record["what"] + faces, record["chain"], *numbers)
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
@@ -238,27 +244,27 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=12, help="through the published networks")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--keep", type=Path, help="an empty folder where photos, chains and faces are left to look at")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = asked.keep or Path(temporary)
+        folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["GANCHAIN_CACHE"] = str(folder / "cache")
         comparison = Comparison(folder)
         records: list[dict[str, Any]] = []
-        for size in asked.sizes:
-            photos = photographed(asked.folder, size, folder / f"{size:g}mp", asked.photos)
+        for size in arguments.sizes:
+            photos = make_photos(arguments.folder, size, folder / f"{size:g}mp", arguments.photos)
             rounds = []
-            for number in range(asked.rounds):
-                turned = [*photos[number:], *photos[:number]]
-                rounds.append(comparison.round(turned, asked.few, folder / f"{size:g}mp-out" / str(number)))
-            records += summed(rounds, size)
+            for number in range(arguments.rounds):
+                rotated = [*photos[number:], *photos[:number]]
+                rounds.append(comparison.round(rotated, arguments.few, folder / f"{size:g}mp-out" / str(number)))
+            records += medians(rounds, size)
             show(records[-len(rounds[0]) :])
     cpu = torch.device("cpu")
     products = matrix_products(cpu)
-    whole = {"machine": machine(cpu), "products": products, "engines": comparison.engines, "records": records}
-    print(json.dumps(whole))
-    if asked.json:
-        asked.json.write_text(json.dumps(whole, indent=1) + "\n")
+    report = {"machine": machine(cpu), "products": products, "engines": comparison.engines, "records": records}
+    print(json.dumps(report))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

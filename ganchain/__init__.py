@@ -1,4 +1,4 @@
-"""ganchain: one photo through a chain of face edits.
+"""ganchain: edit the faces in photos by a chain of stages.
 
 >>> import ganchain
 >>> ganchain.Pipeline.from_yaml("portrait")("photo.jpg").save("character.png")
@@ -44,7 +44,7 @@ __all__ = [
     "run_batch",
 ]
 
-_LATE = {  # torch takes a second, and ``ganchain --help`` does not need it
+_LAZY = {  # torch takes a second, and ``ganchain --help`` does not need it
     "Pipeline": "ganchain.pipeline.pipeline",
     "Result": "ganchain.pipeline.result",
     "Stage": "ganchain.stage",
@@ -54,6 +54,6 @@ _LATE = {  # torch takes a second, and ``ganchain --help`` does not need it
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
-    if name in _LATE:
-        return getattr(import_module(_LATE[name]), name)
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'ganchain' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""``python -m ganchain``: the command line."""
+"""The command line, as ``python -m ganchain``."""
 
 from ganchain.cli.main import main
 

@@ -1,4 +1,4 @@
-"""The exceptions that ganchain raises on purpose.
+"""Exceptions that ganchain raises on purpose.
 
     GanchainError       carries its reason, and the stage and the line of the chain that it is about
     ├── ChainError      a chain, a grid or a run asks for something that does not exist: file, line, key
@@ -11,22 +11,24 @@
 
 An error's text is composed here, from its fields: catch it and read ``reason``, ``path``, ``key`` …, never cut the text
 apart. The command line prints these errors as one line. Everything else, and a StageError with a cause, is a bug of
-ganchain or of a plug-in (``is_bug``): it keeps its type, its stage and its traceback (``traceback_of``).
+ganchain or of a plug-in (``is_bug``): it keeps its type, its stage and its traceback (``text_of``, ``traceback_of``),
+also on its way from one process to another.
 """
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Sequence
+from copy import copy
 from difflib import get_close_matches
 from typing import Any, Self
 
 
 class GanchainError(Exception):
-    """The root of the tree.
+    """Root of the tree of exceptions.
 
     Attributes:
-        reason: what is wrong, and how to mend it; without the place.
+        reason: what is wrong and how to mend it, without the place.
         where: "chain.yaml:3", the line of the chain that asked for it; "" where that is not known.
         stage: the name of the stage it is about, or "".
     """
@@ -37,7 +39,7 @@ class GanchainError(Exception):
 
     @property
     def place(self) -> Sequence[str]:
-        """The parts that stand before the reason, the outermost first; empty ones are left out of the text."""
+        """Parts of the text before the reason, the outermost first; empty ones are left out."""
         return (self.where, self.stage)
 
     def __str__(self) -> str:
@@ -51,14 +53,23 @@ class GanchainError(Exception):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (type(self), self.reason, self.__dict__)
+        cause = self.__cause__ and "".join(traceback.format_exception(self.__cause__))
+        return _restore, (type(self), self.reason, self.__dict__, cause)
 
 
-def _restored(cls: type[GanchainError], reason: str, fields: dict[str, Any]) -> GanchainError:
+class RemoteTraceback(Exception):
+    """Cause of an error that came from another process: its text is the traceback there."""
+
+    def __str__(self) -> str:
+        return f"in another process:\n{self.args[0]}"
+
+
+def _restore(cls: type[GanchainError], reason: str, fields: dict[str, Any], cause: str | None) -> GanchainError:
     """Build an error that another process sent."""
     error = cls.__new__(cls, reason)
     error.args = (reason,)
     error.__dict__.update(fields)
+    error.__cause__ = RemoteTraceback(cause) if cause else None
     return error
 
 
@@ -66,7 +77,7 @@ class ChainError(GanchainError):
     """A chain, a grid or a run asks for something that does not exist.
 
     Attributes:
-        file, line: the YAML file (or what stands for it) and the line in it, from 1; "" and 0 where there is none.
+        file, line: the YAML file (or the name of its text) and the line in it, from 1; "" and 0 where there is none.
         key: "stages[0].makeup.look".
         others: further errors of the same file, each with its own place; the text has a line for each.
     """
@@ -113,7 +124,7 @@ class OptionError(GanchainError, ValueError):
 
 
 class _FileError(GanchainError):
-    """An error about one file; ``path`` is its path, or what stands for it, or ""."""
+    """An error about one file; ``path`` is its path, or the name of its content, or ""."""
 
     def __init__(self, reason: str, *, path: object = "", where: str = "", stage: str = "") -> None:
         super().__init__(reason, where=where, stage=stage)
@@ -164,17 +175,32 @@ class EngineError(GanchainError):
 
 
 def is_bug(error: BaseException) -> bool:
-    """Say whether ``error`` is a bug of ganchain's or of a plug-in's, and nothing that a user could mend."""
+    """Say whether ``error`` is a bug of ganchain or of a plug-in, and not an error that a user can mend."""
     return not isinstance(error, GanchainError) or (isinstance(error, StageError) and error.__cause__ is not None)
 
 
+def text_of(error: BaseException, *, beside: object = "") -> str:
+    """Say in one line what went wrong: a GanchainError in its words, a bug by its type.
+
+    Args:
+        beside: a path or a key that the line names already; the text does not name it again.
+    """
+    if not isinstance(error, GanchainError):
+        return f"{type(error).__name__}: {error}"
+    for field in ("path", "ref"):
+        if beside != "" and getattr(error, field, None) == str(beside):
+            error = copy(error)
+            setattr(error, field, "")
+    return str(error)
+
+
 def traceback_of(error: BaseException) -> str:
-    """Format the traceback of a bug; "" of an error that is none."""
+    """Format the traceback of a bug; "" for an error that is no bug."""
     return "".join(traceback.format_exception(error)) if is_bug(error) else ""
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Ask, for an error's text, whether the nearest of the ``known`` names was meant; "" where none is near."""
+    """Write, for an error's text, "did you mean …?" with the nearest ``known`` name; "" where none is near."""
     names = {name.lower(): name for name in sorted(known)}
     word = str(word).lower()
     near = [name for name in names if word and name.startswith(word)] or get_close_matches(word, names, n=1, cutoff=0.5)

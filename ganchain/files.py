@@ -1,15 +1,65 @@
-"""Digests of files."""
+"""Files that are written whole or not at all, and the SHA-256 of files."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
-from collections.abc import Iterable
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
+from uuid import uuid4
+
+
+@contextmanager
+def replaced(path: Path, prefix: str = "") -> Iterator[IO[bytes]]:
+    """Open a file that appears at ``path`` when the block has ended without an error; missing folders are made.
+
+    Until then it is called ``.PREFIXHEX.part``; by the ``prefix`` callers recognise part files that a crash left.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    unfinished = path.with_name(f".{prefix}{uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut can leave a file of the right name and size without content
+        unfinished.replace(path)
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write ``content``, text as UTF-8, to ``path`` whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with replaced(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def read_regular(path: Path) -> bytes:
+    """Read a file that is one: a pipe or a device would keep the reader waiting for ever.
+
+    Raises:
+        OSError: there is none, it is no regular file, or it cannot be read.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder, the system says so itself
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return path.read_bytes()
 
 
 def sha256(path: Path) -> str:
-    """Compute the SHA-256 of a file, as hexadecimal digits; one that has not changed is not read again.
+    """Compute the SHA-256 of a file, as hexadecimal digits; a file that has not changed is not read again.
 
     Raises:
         OSError: it cannot be read.
@@ -20,10 +70,11 @@ def sha256(path: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _sha256(path: Path, *_: int) -> str:
+    """Compute the digest of a file; its size, times and inode are given to tell versions apart."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sha256_of_texts(texts: Iterable[str]) -> str:
-    """Compute one SHA-256 of several texts, as hexadecimal digits."""
+def sha256_of_texts(*texts: str) -> str:
+    """Compute one SHA-256 of all ``texts``, as hexadecimal digits."""
     return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()

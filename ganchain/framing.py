@@ -1,4 +1,4 @@
-"""Where a face sits in a square window: the template all faces are aligned to, and windows cut from it.
+"""Framings, the place of a face in a square window: the template all faces are aligned to, and windows around it.
 
 The template is dlib's mean 5-point face (the constants of ``get_face_chip_details``) in units of dlib's
 chip at padding 0: x to the right, y down, the unit square around the inner face.
@@ -37,7 +37,7 @@ class Window(NamedTuple):
 
     @property
     def place(self) -> tuple[EllipsisType, slice, slice]:
-        """What picks the square out of (..., H, W)."""
+        """Index of the square in a tensor (..., H, W)."""
         return ..., slice(self.y, self.y + self.side), slice(self.x, self.x + self.side)
 
 
@@ -51,23 +51,23 @@ class Framing:
 
     @classmethod
     def chip(cls, padding: float) -> Framing:
-        """The window of ``dlib.get_face_chip(..., padding=padding)``."""
+        """Make the window of ``dlib.get_face_chip(..., padding=padding)``."""
         return cls(-padding, -padding, 1 + 2 * padding)
 
     @classmethod
     def eyes(cls, line: float, distance: float) -> Framing:
-        """The window with the eyes centred, at height ``line`` and ``distance`` apart (shares of the side)."""
+        """Make the window with the eyes centred, at height ``line`` and ``distance`` apart (shares of the side)."""
         side = EYE_DISTANCE / distance
         return cls(float(EYES_X) - side / 2, float(EYES_Y) - line * side, side)
 
     @classmethod
     def around(cls, framings: Iterable[Framing]) -> Framing:
-        """The smallest square window, centred on their union, that holds all ``framings``."""
-        all_of = list(framings)
-        left = min(f.left for f in all_of)
-        top = min(f.top for f in all_of)
-        right = max(f.left + f.side for f in all_of)
-        bottom = max(f.top + f.side for f in all_of)
+        """Make the smallest square window that holds all ``framings``, centred on their union."""
+        windows = list(framings)
+        left = min(f.left for f in windows)
+        top = min(f.top for f in windows)
+        right = max(f.left + f.side for f in windows)
+        bottom = max(f.top + f.side for f in windows)
         side = max(right - left, bottom - top)
         return cls((left + right - side) / 2, (top + bottom - side) / 2, side)
 

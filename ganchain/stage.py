@@ -1,8 +1,8 @@
-"""The stage contract: everything that a contributor writes."""
+"""The stage contract, which every stage and every plug-in fulfils."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
@@ -19,7 +19,7 @@ Scope = Literal["face", "photo"]
 
 @dataclass(frozen=True)
 class WholePhoto:
-    """How a stage that keeps the photo's size is run over a whole photo (``scope = "photo"``).
+    """Settings for a stage that runs over whole photos and keeps their size (``scope = "photo"``).
 
     Attributes:
         side: None: at the photo's own size. A number: on a copy in which the largest face has the size that the stage
@@ -36,8 +36,8 @@ class Stage(nn.Module):
 
     A subclass is a stage. The name of its file (or of its entry point) is its name in YAML, its docstring is what
     ``ganchain stages NAME`` prints, and its constructor's annotated keyword arguments are its options (pydantic types
-    and bounds apply; what else is wrong with an option is an ``OptionError``). Everything else happens outside:
-    detection, alignment, batching, device, resizing, range checks, the way back into the photo.
+    and bounds apply; for other wrong values it raises an ``OptionError``). Everything else happens outside: detection,
+    alignment, batching, device, resizing, range checks, the way back into the photo.
 
     Attributes:
         side: the side in px that ``forward`` is called at; None for any multiple of ``multiple``.
@@ -47,10 +47,16 @@ class Stage(nn.Module):
         scale: output side / input side. With "replace" the finer pixels show the same window (a stage that draws at
             twice the side); with "change" it is 1, with "enlarge" at least 2.
         scope: "face": called with aligned faces; "photo": called with tiles of the whole photo.
-        whole_photo: how scope "photo" is run.
+        whole_photo: settings of scope "photo".
         strength: 0: the stage is skipped and changes nothing.
         weights: keys of the manifest (or paths) this stage runs on, for ``--dry-run`` and licence checks.
         networks: names of published networks that do this work, for users who look for the paper's name.
+        architectures: for each option that takes weights, the architectures (``ganchain.checkpoints``) that it takes.
+        order: its rank among the stages of a grid that names no chain, the lowest first.
+        alternatives: groups of options of which only one can be given; a grid's takes the place of the chain's.
+        plain: options whose values need no name in captions: "old", not "age old".
+        variants: options whose values are named after the stage, for captions: "makeup: rose", not "look rose".
+        reference_option: the option that takes a reference photo, which a grid shows above its column; "" for none.
         name: what the stage is called in YAML; set by the registry.
         where: file and line of the chain that asked for this stage, for messages.
         delegate: the stage of a published network that is run instead of this one, where its weights were asked for.
@@ -66,6 +72,12 @@ class Stage(nn.Module):
     strength: float = 1.0
     weights: tuple[str, ...] = ()
     networks: ClassVar[tuple[str, ...]] = ()
+    architectures: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    order: ClassVar[int] = 50
+    alternatives: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    plain: ClassVar[tuple[str, ...]] = ()
+    variants: ClassVar[tuple[str, ...]] = ()
+    reference_option: ClassVar[str] = ""
     name: str = ""
     where: str = ""
     delegate: Stage | None
@@ -91,7 +103,7 @@ class Stage(nn.Module):
 
     @property
     def idle(self) -> bool:
-        """Whether the stage leaves every photo as it is, and need not run."""
+        """True if the stage leaves every photo as it is, and need not run."""
         return self.strength == 0 and self.effect != "enlarge"
 
     def resolved(self) -> Stage:
@@ -113,7 +125,7 @@ class Stage(nn.Module):
 
 
 def _contradictions(stage: Stage) -> Iterator[str]:
-    """Say what is wrong with the attributes of a stage."""
+    """Yield what is wrong with the attributes of a stage, in the words of the error."""
     for name, kinds in (("effect", get_args(Effect)), ("scope", get_args(Scope))):
         if getattr(stage, name) not in kinds:
             choices = ", ".join(map(repr, kinds))

@@ -1,4 +1,4 @@
-"""The one place that knows how 8-bit pixels become tensors.
+"""Conversion of 8-bit pixels to tensors and back, and resizing; no other module converts them.
 
 pixels: (H, W, 3) or (N, H, W, 3) uint8, RGB, 0..255.
 faces:  (N, 3, H, W) float32, RGB, -1..1 (0 -> -1, 255 -> 1).
@@ -19,7 +19,7 @@ Pixels = NDArray[np.uint8]
 
 
 def to_faces(pixels: Pixels) -> Tensor:
-    """(H, W, 3) or (N, H, W, 3) uint8 0..255 -> (N, 3, H, W) float32 -1..1."""
+    """Convert pixels: (H, W, 3) or (N, H, W, 3) uint8 0..255 -> (N, 3, H, W) float32 -1..1."""
     batch = torch.from_numpy(np.array(pixels))  # a copy: the caller's array may be read-only
     if batch.ndim == 3:
         batch = batch[None]
@@ -27,13 +27,13 @@ def to_faces(pixels: Pixels) -> Tensor:
 
 
 def to_pixels(faces: Tensor) -> Pixels:
-    """(N, 3, H, W) float -1..1 -> (N, H, W, 3) uint8 0..255, clamped and rounded to nearest."""
+    """Convert faces: (N, 3, H, W) float -1..1 -> (N, H, W, 3) uint8 0..255, clamped and rounded to nearest."""
     levels = ((faces.float() + 1) * HALF_RANGE).round().clamp(0, 255).to(torch.uint8)
     return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def levels(change: Tensor) -> Tensor:
-    """A change in -2..2 expressed in 8-bit levels (-255..255), not rounded."""
+    """Express a change in -2..2 in 8-bit levels (-255..255), not rounded."""
     return change * HALF_RANGE
 
 
@@ -45,9 +45,9 @@ def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def bicubic(images: Tensor, factor: int) -> Tensor:
-    """(N, C, H, W) -> (N, C, H * factor, W * factor), by Keys' cubic with a = -0.75; not clamped.
+    """Enlarge (N, C, H, W) to (N, C, H * factor, W * factor) by Keys' cubic with a = -0.75; not clamped.
 
-    As ``F.interpolate(mode="bicubic")``, to 1e-6; on a CPU OpenCV does the same in a tenth of the time.
+    It equals ``F.interpolate(mode="bicubic")`` to 1e-6; on a CPU OpenCV does it in a tenth of the time.
     """
     if images.device.type != "cpu" or images.requires_grad:
         return F.interpolate(images, scale_factor=float(factor), mode="bicubic", align_corners=False)
@@ -59,7 +59,7 @@ def bicubic(images: Tensor, factor: int) -> Tensor:
 
 
 def averaged(pixels: Pixels, step: int) -> Pixels:
-    """Average (H, W, 3) uint8 over squares of ``step`` px, which is quick; the rest at the edge is left out."""
+    """Reduce (H, W, 3) uint8 to means over squares of ``step`` px; incomplete squares at the edge are left out."""
     if step <= 1 or min(pixels.shape[:2]) < step:
         return pixels
     height, width = (side // step * step for side in pixels.shape[:2])

@@ -1,4 +1,4 @@
-"""For the tests of stages: one contract that every stage must meet, and a detector that needs no photo of a person.
+"""Tools for tests of stages: a check of the contract, and a detector that needs no photo of a person.
 
 >>> from ganchain.testing import check_stage
 >>> check_stage(MyStage, colour="red")
@@ -29,27 +29,27 @@ OVERSHOOT = 0.6  # how far an answer may leave -1..1 before it is clamped
 
 
 class FakeDetector:
-    """A detector that gives the same faces for every photo, and so needs no person in it.
+    """Detector that finds the same faces in every photo, so that nobody need be in it.
 
     Args:
-        faces: what it finds; by default one face, that of ``portrait``.
+        faces: the faces that it finds; by default the one of ``portrait``.
     """
 
     def __init__(self, faces: Sequence[Face] | None = None) -> None:
         self.faces = list(faces) if faces is not None else [_face()]
 
     def __call__(self, pixels: Pixels) -> list[Face]:
-        """Give the faces, whatever is in (H, W, 3) uint8 ``pixels``."""
+        """Return the faces, whatever is in (H, W, 3) uint8 ``pixels``."""
         return list(self.faces)
 
 
 def portrait() -> Pixels:
-    """The drawn face that ganchain compares engines on: (H, W, 3) uint8 RGB."""
+    """Read the drawn face that ganchain compares engines on: (H, W, 3) uint8 RGB."""
     return tensors.to_pixels(probe_picture())[0]
 
 
 def _face() -> Face:
-    """The face of ``portrait``, which is aligned to the template already."""
+    """Make the face of ``portrait``, which is aligned to the template already."""
     side = probe_picture().shape[-1]
     points = (TEMPLATE - (SHOWN.left, SHOWN.top)) * (side / SHOWN.side) - 0.5
     (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
@@ -59,7 +59,7 @@ def _face() -> Face:
 def check_stage(cls: type[Stage], **options: Any) -> Stage:
     """Check that a stage keeps the contract of ``ganchain.stage.Stage``; returns the stage, made with ``options``.
 
-    It is made, prepared and run: alone, on batches, in a pipeline with a photo of a face and in one without.
+    The stage is made, prepared and run: alone, on batches, in a pipeline on a photo with a face and on one without.
 
     Args:
         options: a value for each option that has no default, and for those that make the stage edit.
@@ -83,14 +83,14 @@ def check_stage(cls: type[Stage], **options: Any) -> Stage:
 
 
 def _check_documentation(cls: type[Stage]) -> None:
-    """Each option must be explained: the docstring is what users see."""
+    """Check that the docstring, which users see, explains every option."""
     assert (inspect.getdoc(cls) or "") != inspect.getdoc(Stage), f"{cls.__name__} needs a docstring of its own"
     missing = registry.options(cls).model_fields.keys() - registry.descriptions(cls).keys()
     assert not missing, f"the docstring's section 'Options:' says nothing of {', '.join(sorted(missing))}"
 
 
 def _check_answers(stage: Stage) -> None:
-    """Shape, type, range; the input untouched; the same answer again, and beside other faces."""
+    """Check the answers: shape, type, range; an unchanged input; the same answer again, and beside other faces."""
     face = probe(stage)
     before = face.clone()
     answer = stage(face)
@@ -103,27 +103,27 @@ def _check_answers(stage: Stage) -> None:
     assert float(answer.abs().max()) <= 1 + OVERSHOOT, f"forward must answer in -1..1, not {float(answer.abs().max())}"
     assert torch.equal(face, before), "forward wrote to its input; work on a copy"
     assert torch.equal(stage(face), answer), "the same face gave another answer; draw nothing at random in forward"
-    two = stage(torch.cat([face, face.flip(3)]))
-    apart = float((two[:1] - answer).abs().max())
-    assert apart <= ROUNDING, f"a face's answer depends on its neighbours in the batch (by {apart:.3f} of 2)"
+    both = stage(torch.cat([face, face.flip(3)]))
+    difference = float((both[:1] - answer).abs().max())
+    assert difference <= ROUNDING, f"a face's answer depends on its neighbours in the batch (by {difference:.3f} of 2)"
 
 
 def _check_pipeline(stage: Stage) -> None:
-    """In a chain: the size of the photo, and what happens to one without a face."""
+    """Check the stage in a pipeline: the size of the photo, and a photo without a face."""
     photo = portrait()[:-1, :-2].copy()  # odd sides
     height, width = photo.shape[:2]
-    grows = stage.scale if stage.effect == "enlarge" and stage.scope == "photo" else 1
+    factor = stage.scale if stage.effect == "enlarge" and stage.scope == "photo" else 1
     result = Pipeline([stage], detector=FakeDetector())(photo)
     size = np.asarray(result.image).shape
-    assert size == (height * grows, width * grows, 3), f"a photo of {width} x {height} px came back as {size}"
-    unseen = Pipeline([stage], detector=FakeDetector([]))(photo)
-    assert unseen.status == ("no_face" if stage.scope == "face" else "ok")
+    assert size == (height * factor, width * factor, 3), f"a photo of {width} x {height} px came back as {size}"
+    no_face = Pipeline([stage], detector=FakeDetector([]))(photo)
+    assert no_face.status == ("no_face" if stage.scope == "face" else "ok")
     if stage.scope == "face":
-        assert (np.asarray(unseen.image) == photo).all(), "a photo without a face must stay as it is"
+        assert (np.asarray(no_face.image) == photo).all(), "a photo without a face must stay as it is"
 
 
 def _check_strength(cls: type[Stage], options: dict[str, Any]) -> None:
-    """Strength 0 must leave the photo as it is."""
+    """Check that strength 0 leaves the photo as it is."""
     stage = cls(**{**options, "strength": 0})
     photo = portrait()
     result = np.asarray(Pipeline([stage], detector=FakeDetector())(photo).image)

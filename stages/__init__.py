@@ -1,1 +1,1 @@
-"""The stages: one file each, found by their file name."""
+"""Stages, one file each; a stage is found by the name of its file."""

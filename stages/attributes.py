@@ -1,15 +1,16 @@
-"""The stage ``attributes``: hair colour, gender and age."""
+"""Stage ``attributes``: hair colour, gender and age."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, validate_call
 from torch import Tensor
 
-from ganchain.checkpoints import architectures, manifest
+from ganchain.chains import registry
+from ganchain.checkpoints import manifest
 from ganchain.colour.hair import DYES, GREY, dye, greyness, strands
 from ganchain.errors import OptionError
 from ganchain.framing import HEAD, TIGHT
@@ -22,16 +23,16 @@ from ganchain.tensors import resize
 HAIR, PORTRAIT = "attributes-hair", "attributes-portrait"
 AGEING = {"keep": 0.0, "old": 0.8, "young": 0.8}  # share of the hair's colour that age changes
 THICK = 13  # px of SIDE; the rim of a bald head is thinner than hair
-SCARCE = (0.007, 0.016)  # thick hair on so little of the window is no hair at all; on so much it is hair
+SCARCE = (0.007, 0.016)  # shares of the window: thick hair on less than the first is none, on more than the second hair
 DIRECTIONS = {"keep": 0.0, "young": -1.0, "old": 1.0, "female": -1.0, "male": 1.0}
 
 
 class Attributes(Stage):
     """Change hair colour, gender and age; the person stays the same (the task of StarGAN, Choi et al. 2018).
 
-    One network finds the hair, another the place of each pixel on the mean face; the edits themselves are
-    arithmetic: dyes (ganchain.colour.hair), and what age and gender do to faces on average (ganchain.nets.portrait).
-    Where no hair colour is asked for, hair turns grey with age, and the grey hair of the young brown.
+    One network finds the hair, another the place of each pixel on the mean face. The edits themselves are arithmetic:
+    dyes (ganchain.colour.hair), and the average effect of age and gender on faces (ganchain.nets.portrait). If no hair
+    colour is asked for, the hair turns grey with ``age: old``, and grey hair brown with ``age: young``.
 
     Options:
         hair: keep, black, blond or brown.
@@ -44,6 +45,9 @@ class Attributes(Stage):
     side = 384
     framing = HEAD
     networks = ("stargan",)
+    architectures: ClassVar = {"weights": ("unet", "portrait", "stargan")}
+    order = 20
+    plain = ("gender", "age")
 
     @validate_call
     def __init__(
@@ -59,13 +63,13 @@ class Attributes(Stage):
         self.strength = strength
         files = {"portrait": PORTRAIT, "unet": HAIR}
         if weights is not None:
-            given = manifest.load(weights)
-            architectures.expect(weights, given.architecture, "attributes")
-            if given.architecture == "stargan":
+            loaded = manifest.load(weights)
+            registry.expect(loaded, Attributes)
+            if loaded.architecture == "stargan":
                 self.weights = (weights,)
-                self.delegate = StarGANEditor(given, hair=hair, gender=gender, age=age, strength=strength)
+                self.delegate = StarGANEditor(loaded, hair=hair, gender=gender, age=age, strength=strength)
                 return
-            files[given.architecture] = weights
+            files[loaded.architecture] = weights
         self.condition = (DIRECTIONS[age] * strength, DIRECTIONS[gender] * strength)
         self.share = strength * (1.0 if hair != "keep" else AGEING[age])
         self.dye = DYES[hair] if hair != "keep" else GREY if age == "old" else DYES["brown"]
@@ -80,15 +84,15 @@ class Attributes(Stage):
             self.matte = UNet.from_tensors(manifest.load(files["unet"]).tensors, outputs=1)
 
     def forward(self, faces: Tensor) -> Tensor:
-        """(N, 3, S, S) float32 RGB -1..1 -> the same."""
+        """Edit faces: (N, 3, S, S) float32 RGB -1..1 -> the same."""
         if self.moves:
-            faces = self._moved(faces)
+            faces = self._edit_portrait(faces)
         if self.dyes:
-            faces = self._dyed(faces)
+            faces = self._dye_hair(faces)
         return faces.clamp(-1, 1)
 
-    def _moved(self, faces: Tensor) -> Tensor:
-        """Age and gender, in the tight window inside the head's."""
+    def _edit_portrait(self, faces: Tensor) -> Tensor:
+        """Change age and gender in the tight window inside the head's."""
         place = TIGHT.within(self.framing, faces.shape[3]).place
         window = faces[place]
         edited = faces.clone()
@@ -96,23 +100,24 @@ class Attributes(Stage):
         edited[place] = self.portrait(window, condition)
         return edited
 
-    def _dyed(self, faces: Tensor) -> Tensor:
-        matte = firm(torch.sigmoid(self.matte(resize(faces, (SIDE, SIDE)))))
+    def _dye_hair(self, faces: Tensor) -> Tensor:
+        """Dye the hair that the network finds."""
+        matte = clean_matte(torch.sigmoid(self.matte(resize(faces, (SIDE, SIDE)))))
         matte = resize(matte, (faces.shape[2], faces.shape[3])).clamp(0, 1) * strands(faces)
         share = self.share * greyness(faces, matte) if self.only_grey else self.share
         return faces + share * (dye(faces, matte, self.dye) - faces)
 
 
-def firm(matte: Tensor) -> Tensor:
-    """Doubt becomes none, near certainty certainty: 0.2..0.8 spread over 0..1; bald heads have none. (N, 1, H, W)."""
+def clean_matte(matte: Tensor) -> Tensor:
+    """Clean a matte (N, 1, H, W): values of 0.2..0.8 are stretched to 0..1, and bald heads get no hair."""
     clear = ((matte - 0.2) / 0.6).clamp(0, 1)
-    thin = -largest(-clear)  # an opening takes away what is thinner than THICK
-    area = largest(thin).mean(dim=(1, 2, 3), keepdim=True)
+    eroded = -dilate(-clear)  # an opening takes away parts thinner than THICK
+    area = dilate(eroded).mean(dim=(1, 2, 3), keepdim=True)
     low, high = SCARCE
     return clear * ((area - low) / (high - low)).clamp(0, 1)
 
 
-def largest(plane: Tensor) -> Tensor:
-    """The maximum over windows of THICK px, rows and columns in turn. (N, 1, H, W) -> the same."""
+def dilate(plane: Tensor) -> Tensor:
+    """Take the maximum over windows of THICK px, rows and columns in turn: (N, 1, H, W) -> the same."""
     rows = F.max_pool2d(plane, (THICK, 1), 1, (THICK // 2, 0))
     return F.max_pool2d(rows, (1, THICK), 1, (0, THICK // 2))

@@ -1,17 +1,18 @@
-"""Makeup: a named look, the look of a reference photo, or plain colours, painted on each face."""
+"""Stage ``makeup``: a named look, the look of a reference photo, or plain colours, painted on each face."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, ClassVar, Literal, cast
 
 import torch
 from pydantic import AfterValidator, Field, WithJsonSchema, validate_call
 from torch import Tensor
 
+from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
-from ganchain.colour.makeup import REGIONS, Look, colour, on_skin, paint, read_look, scaled, soft_maps
+from ganchain.colour.makeup import REGIONS, Look, colour, on_skin, paint, read_look, scale_amounts, soft_maps
 from ganchain.errors import OptionError
 from ganchain.framing import TIGHT
 from ganchain.nets.unet import UNet
@@ -22,12 +23,13 @@ from ganchain.stage import Align, Stage, refuse
 SIDE = 256  # of the training faces
 
 
-def _checked(given: float | str) -> float | str:
-    if isinstance(given, str):
-        colour(given)
-    elif not 0 <= given <= 1:
+def _checked(value: float | str) -> float | str:
+    """Refuse text that is no colour, and an amount outside 0..1."""
+    if isinstance(value, str):
+        colour(value)
+    elif not 0 <= value <= 1:
         raise ValueError("an amount is 0 to 1")
-    return given
+    return value
 
 
 AMOUNT = {"type": "number", "minimum": 0, "maximum": 1}
@@ -98,18 +100,18 @@ LOOKS = {
 class Makeup(Stage):
     """Paint makeup on lips, lids, lash lines, brows and cheeks, and even the skin.
 
-    A network reads the regions off the face; the painter changes their colours in Lab, as a look says. A
-    reference photo is read by the same network: its lips as they are, its lids and cheeks against its skin,
-    so that a look fits every skin colour (after BeautyGAN, Li et al. 2018, with moments for histograms).
+    A network finds these regions on the face; the painter changes their colours in Lab, as a look says. The look of a
+    reference photo is read with the same network: its lips as they are, its lids and cheeks relative to its skin, so
+    that a look fits every skin colour (after BeautyGAN, Li et al. 2018, with moments for histograms).
 
     Options:
         reference: a photo whose makeup is transferred; instead of a look.
-        look: natural (when nothing is given), rose, coral, evening or smoky.
+        look: natural (the default), rose, coral, evening or smoky.
         lips: how much of the look's lips, 0 to 1; or a colour instead, "#a02030" (in quotes) or a name such as crimson.
         eyes: the same for lids and lash lines.
         cheeks: the same for the cheeks.
         brows: how much of the look's brows, 0 to 1.
-        skin: how much the skin is evened, 0 to 1 of what the look asks.
+        skin: how much the skin is evened, 0 to 1 of the look's own amount.
         weights: other weights than the bundled ones; BeautyGAN's take all makeup from the reference.
         engine: torch; tensorflow runs the published graph itself (weights: the path of its model.meta).
         strength: 1 is the whole look, 0 none of it.
@@ -118,6 +120,11 @@ class Makeup(Stage):
     side = SIDE
     framing = TIGHT
     networks = ("beautygan", "psgan")
+    architectures: ClassVar = {"weights": ("unet", "beautygan-tf1", "beautygan-pytorch")}
+    order = 10
+    alternatives = (("reference", "look"),)
+    variants = ("look",)
+    reference_option = "reference"
     look: Tensor
 
     @validate_call
@@ -141,27 +148,30 @@ class Makeup(Stage):
         self.reference, self.strength = reference, strength
         self.lips, self.eyes, self.cheeks, self.brows, self.skin = lips, eyes, cheeks, brows, skin
         self.weights = (weights,)
-        if net := _transfer(weights, engine):
+        if net := _load_transfer(weights, engine):
             regions = {"lips": lips, "eyes": eyes, "cheeks": cheeks, "brows": brows, "skin": skin}
             refuse("they take all makeup from the reference", look=look, **regions)
             self.delegate = MakeupTransfer(net, reference=reference, strength=strength)
             return
         self.net = UNet.from_tensors(manifest.load(weights).tensors, outputs=len(REGIONS))
-        named = Look() if reference else LOOKS[look or "natural"]
-        self.register_buffer("look", self._asked(named).tensor()[None], persistent=False)
+        look_before_options = Look() if reference else LOOKS[look or "natural"]
+        self.register_buffer("look", self._adjusted(look_before_options).tensor()[None], persistent=False)
 
     def prepare(self, align: Align) -> None:
         """Read the look of the reference photo, where there is one."""
         if self.reference:
             face = align(self.reference, self.framing, SIDE).to(self.look.device)
             with torch.no_grad():
-                read = Look.from_tensor(read_look(face, self.regions(face))[0])
-            self.look = self._asked(read).tensor()[None].to(face.device)
+                reference_look = Look.from_tensor(read_look(face, self.regions(face))[0])
+            self.look = self._adjusted(reference_look).tensor()[None].to(face.device)
 
-    def _asked(self, look: Look) -> Look:
-        """``look`` in the amounts that were asked for, and in the colours, strong enough to be seen."""
+    def _adjusted(self, look: Look) -> Look:
+        """Apply the options to ``look``.
+
+        Amounts are scaled; a region with a colour of its own gets an amount that is strong enough to be seen.
+        """
         lips, eyes, cheeks = (
-            1.0 if isinstance(one, str | None) else one for one in (self.lips, self.eyes, self.cheeks)
+            1.0 if isinstance(amount, str | None) else amount for amount in (self.lips, self.eyes, self.cheeks)
         )
         look = replace(
             look,
@@ -181,24 +191,24 @@ class Makeup(Stage):
         return look
 
     def regions(self, faces: Tensor) -> Tensor:
-        """(N, 3, 256, 256) -1..1 -> (N, 6, 256, 256) soft maps 0..1, in the order of ``REGIONS``."""
+        """Find the regions of ``REGIONS`` on faces: (N, 3, 256, 256) -1..1 -> soft maps (N, 6, 256, 256) 0..1."""
         return soft_maps(self.net(faces))
 
     def forward(self, faces: Tensor) -> Tensor:
-        looks = scaled(self.look, self.strength).expand(len(faces), -1)
+        looks = scale_amounts(self.look, self.strength).expand(len(faces), -1)
         return paint(faces, self.regions(faces), looks)
 
 
-def _transfer(weights: str, engine: str) -> Transfer | None:
-    """The network or engine that takes makeup from a reference face; None for weights of our own painter."""
+def _load_transfer(weights: str, engine: str) -> Transfer | None:
+    """Load the network or engine that takes makeup from a reference face; None for weights of our own painter."""
     if engine == "tensorflow":
-        if weights in manifest.entries():
+        if manifest.get(weights) is not None:
             raise OptionError(
                 "tensorflow runs the published files themselves: weights: the path of model.meta", option="engine"
             )
         return TensorFlowGraph(Path(weights))
-    given = manifest.load(weights)
-    architectures.expect(weights, given.architecture, "makeup")
-    if given.architecture == "unet":
+    loaded = manifest.load(weights)
+    registry.expect(loaded, Makeup)
+    if loaded.architecture == "unet":
         return None
-    return cast(Transfer, architectures.build(given.architecture, given.tensors))
+    return cast(Transfer, architectures.build(loaded.architecture, loaded.tensors))

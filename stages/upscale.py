@@ -1,15 +1,16 @@
-"""Upscale: the picture two or four times as large, with the detail a plain enlargement lacks."""
+"""Stage ``upscale``: the picture two or four times as large, with more detail than a plain enlargement has."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field, validate_call
 from torch import Tensor
 
-from ganchain.checkpoints import architectures, manifest
+from ganchain.chains import registry
+from ganchain.checkpoints import manifest
 from ganchain.errors import OptionError
 from ganchain.nets.upscaler import Upscaler
 from ganchain.published.spandrel import Spandrel
@@ -18,17 +19,16 @@ from ganchain.stage import Stage, refuse
 from ganchain.tensors import resize
 
 FIDELITY, DETAILED = "upscale", "upscale-detail"
-DETAIL = 0.5  # between them, where nothing is asked for
+DETAIL = 0.5  # the default, halfway between the two
 
 
 class Upscale(Stage):
     """Enlarge the photo two or four times, sharper than bicubic interpolation.
 
-    Super-resolution in the line of SRGAN (Ledig et al. 2017), with a compact network of our own in two trainings: by
-    pixels, and by pixels, features and an adversary, as SRResNet and SRGAN are. The choice between them is
-    continuous: their weights are interpolated (ESRGAN, Wang et al. 2018). With ``scope: face`` only the face
-    pictures grow (``output: {write: faces}``); in the whole photo, which keeps its size then, nothing but the added
-    sharpness shows.
+    Super-resolution after SRGAN (Ledig et al. 2017), with a compact network of our own in two trainings: one by pixels,
+    one by pixels, features and an adversary, as SRResNet and SRGAN are. The choice between them is continuous: their
+    weights are interpolated (ESRGAN, Wang et al. 2018). With ``scope: face`` only the face pictures grow
+    (``output: {write: faces}``); the whole photo then keeps its size and only gets sharper faces.
 
     Options:
         factor: output side / input side; by default what the weights give, 4 with the bundled ones.
@@ -43,7 +43,9 @@ class Upscale(Stage):
     side = None
     effect = "enlarge"
     scale = 4
+    order = 40
     networks = ("srgan", "srresnet", "esrgan")
+    architectures: ClassVar = {"weights": ("upscaler", "srresnet", "spandrel")}
 
     @validate_call
     def __init__(
@@ -58,31 +60,32 @@ class Upscale(Stage):
         super().__init__()
         self.scope, self.strength = scope or "photo", strength
         if weights is None:
-            self._trained(DETAIL if detail is None else detail, factor)
+            self._interpolate(DETAIL if detail is None else detail, factor)
             return
         refuse("with other weights than the bundled ones they alone decide", detail=detail)
         self.weights = (weights,)
-        given = manifest.load(weights)
-        architectures.expect(weights, given.architecture, "upscale")
-        if given.architecture == "srresnet":
-            self.delegate = SRGANUpscaler(given, factor=factor, scope=self.scope, strength=strength)
-        elif given.architecture == "spandrel":
-            self.delegate = Spandrel(given.tensors, factor=factor, scope=scope, strength=strength)
+        loaded = manifest.load(weights)
+        registry.expect(loaded, Upscale)
+        if loaded.architecture == "srresnet":
+            self.delegate = SRGANUpscaler(loaded, factor=factor, scope=self.scope, strength=strength)
+        elif loaded.architecture == "spandrel":
+            self.delegate = Spandrel(loaded.tensors, factor=factor, scope=scope, strength=strength)
         else:
-            self._enlarge(given.tensors, factor)
+            self._build(loaded.tensors, factor)
 
-    def _trained(self, detail: float, factor: int | None) -> None:
-        """The bundled weights, between those of fidelity and those of detail."""
+    def _interpolate(self, detail: float, factor: int | None) -> None:
+        """Load the bundled weights, interpolated between those of fidelity and those of detail."""
         self.weights = tuple(key for key, share in ((FIDELITY, 1 - detail), (DETAILED, detail)) if share)
-        first, *other = (manifest.load(key).tensors for key in self.weights)
-        self._enlarge({k: torch.lerp(t, other[0][k], detail) for k, t in first.items()} if other else first, factor)
+        first, *rest = (manifest.load(key).tensors for key in self.weights)
+        self._build({k: torch.lerp(t, rest[0][k], detail) for k, t in first.items()} if rest else first, factor)
 
-    def _enlarge(self, tensors: Mapping[str, Tensor], factor: int | None) -> None:
+    def _build(self, tensors: Mapping[str, Tensor], factor: int | None) -> None:
+        """Build the network, and refuse a ``factor`` that it has no head for."""
         self.net = Upscaler.from_tensors(tensors)
         self.scale = max(self.net.factors) if factor is None else factor
         if self.scale not in self.net.factors:
-            known = " or ".join(map(str, self.net.factors))
-            raise OptionError(f"these weights enlarge {known} times, not {factor}", option="factor")
+            factors = " or ".join(map(str, self.net.factors))
+            raise OptionError(f"these weights enlarge {factors} times, not {factor}", option="factor")
 
     def forward(self, faces: Tensor) -> Tensor:
         if self.strength == 1:

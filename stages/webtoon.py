@@ -1,36 +1,37 @@
-"""The webtoon stage: flat tones, clean dark lines, slightly larger eyes."""
+"""Stage ``webtoon``: flat tones, clean dark lines, slightly larger eyes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field, validate_call
 from torch import Tensor, nn
 
-from ganchain.checkpoints import architectures, manifest
+from ganchain.chains import registry
+from ganchain.checkpoints import manifest
 from ganchain.errors import OptionError
 from ganchain.framing import HEAD
 from ganchain.nets.unet import UNet
-from ganchain.published.drawings import KEEP, TRUNCATION, Painted, Swapped
+from ganchain.published.drawings import KEEP, TRUNCATION, AnimeGANPainter, TextureSwapper
 from ganchain.stage import Stage, WholePhoto, refuse
 from ganchain.tensors import resize
 
 STYLES = "stylegan2-naverwebtoon"
-PLANES = 4  # what the network answers with: the change of red, green and blue, and ink
-DEPTH = 0.85  # how much of a tone's light a line takes
-INK = ((0.78, 0.10), (0.62, 0.15), (0.44, 0.22), (0.24, 0.33))  # below that lightness, that much darker
+PLANES = 4  # the network's output: the change of red, green and blue, and ink
+DEPTH = 0.85  # share of a tone's light that a line takes
+INK = ((0.78, 0.10), (0.62, 0.15), (0.44, 0.22), (0.24, 0.33))  # lightness, and how much darker paper is below it
 
 
 class Webtoon(Stage):
     """Draw the face, hair included, as a webtoon: flat tones, clean dark lines, slightly larger eyes.
 
-    The drawing is made at twice the side of what the network sees. The network learned it from ganchain's own
-    teacher (``ganchain.train.teachers.webtoon``): no drawings by artists went into it. It answers with two
-    layers, tones and ink, and so serves two looks.
+    The drawing has twice the side of the network's input. The network learned it from ganchain's own teacher
+    (``ganchain.train.teachers.webtoon``): no drawings by artists went into it. Its output has two layers, tones and
+    ink, and so serves two looks.
 
     Options:
         look: "colour" draws the lines over the tones, "ink" draws black lines and greys on white paper.
@@ -51,7 +52,13 @@ class Webtoon(Stage):
     effect = "replace"
     scale = 2
     whole_photo = WholePhoto(768)
+    order = 30
+    variants = ("look",)
     networks = ("stylegan", "stylegan2", "animegan", "animegan2", "cartoon")
+    architectures: ClassVar = {
+        "weights": ("unet", "swapping-autoencoder", "animegan2"),
+        "style_weights": ("stylegan2",),
+    }
 
     @validate_call
     def __init__(
@@ -70,12 +77,12 @@ class Webtoon(Stage):
         super().__init__()
         self.look, self.strength, self.weights = look, strength, (weights,)
         self.scope = scope or ("photo" if look == "ink" else "face")
-        given = manifest.load(weights)
-        architectures.expect(weights, given.architecture, "webtoon")
-        if given.architecture != "unet":
+        loaded = manifest.load(weights)
+        registry.expect(loaded, Webtoon)
+        if loaded.architecture != "unet":
             refuse("ganchain's own weights take it", look=None if look == "colour" else look)
-        if given.architecture == "swapping-autoencoder":
-            self.delegate = self._swapped(given, style, seed, truncation, keep, style_weights)
+        if loaded.architecture == "swapping-autoencoder":
+            self.delegate = self._texture_swapper(loaded, style, seed, truncation, keep, style_weights)
             return
         refuse(
             "a Swapping AutoEncoder takes it",
@@ -85,37 +92,37 @@ class Webtoon(Stage):
             keep=keep,
             style_weights=style_weights,
         )
-        if given.architecture == "unet":
-            self.net = UNet.from_tensors(given.tensors, outputs=PLANES, padding="replicate")
-        elif given.architecture == "animegan2":
-            self.delegate = Painted(given, scope=self.scope, strength=strength)
+        if loaded.architecture == "unet":
+            self.net = UNet.from_tensors(loaded.tensors, outputs=PLANES, padding="replicate")
+        elif loaded.architecture == "animegan2":
+            self.delegate = AnimeGANPainter(loaded, scope=self.scope, strength=strength)
         else:
             raise OptionError(f"{weights} only makes style pictures: give it as style_weights", option="weights")
 
-    def _swapped(
+    def _texture_swapper(
         self,
-        given: manifest.Weights,
+        loaded: manifest.Weights,
         style: Path | None,
         seed: int | None,
         truncation: float | None,
         keep: int | None,
         style_weights: str | None,
-    ) -> Swapped:
-        """The Swapping AutoEncoder with the style picture's source."""
+    ) -> TextureSwapper:
+        """Build the Swapping AutoEncoder, with the style picture or the weights that make one."""
         if self.scope == "photo":
             raise OptionError("'photo' is not served by these weights: they draw one aligned face", option="scope")
         maker = None
         if style is not None:
             refuse("style is given already", seed=seed, truncation=truncation, style_weights=style_weights)
         else:
-            maker = manifest.load(style_weights or _styles())
+            maker = manifest.load(style_weights or _style_key())
             self.weights = (*self.weights, maker.ref)
             if maker.architecture != "stylegan2":
                 raise OptionError(
                     f"{maker.ref} holds weights of {maker.architecture}, not of stylegan2", option="style_weights"
                 )
-        return Swapped(
-            given,
+        return TextureSwapper(
+            loaded,
             style=style,
             maker=maker,
             seed=seed or 0,
@@ -125,16 +132,21 @@ class Webtoon(Stage):
         )
 
     def forward(self, faces: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, 3, 2 H, 2 W), both -1..1; H and W divisible by ``multiple``."""
-        large = enlarged(faces)
+        """Draw faces or tiles: (N, 3, H, W) -> (N, 3, 2 H, 2 W), both -1..1; H and W divisible by ``multiple``."""
+        large = enlarge(faces)
         flat, ink = layers(self.net, faces, large)
         if self.scope == "face":
-            flat = settled(flat, large)
+            flat = match_rim(flat, large)
         return large + self.strength * (LOOKS[self.look](flat, ink) - large)
 
 
-def _styles() -> str:
-    if STYLES not in manifest.entries():
+def _style_key() -> str:
+    """Return the key of StyleGAN2's weights, which make style pictures.
+
+    Raises:
+        OptionError: they are not there.
+    """
+    if manifest.get(STYLES) is None:
         raise OptionError(
             "these weights take the style of a picture: give one's path, or have StyleGAN2 make them: "
             f"ganchain weights fetch {STYLES}",
@@ -143,46 +155,46 @@ def _styles() -> str:
     return STYLES
 
 
-def enlarged(faces: Tensor) -> Tensor:
-    """The picture the drawing starts from: (N, 3, H, W) -> (N, 3, 2 H, 2 W), both -1..1."""
+def enlarge(faces: Tensor) -> Tensor:
+    """Enlarge faces to the picture that the drawing starts from: (N, 3, H, W) -> (N, 3, 2 H, 2 W), both -1..1."""
     height, width = faces.shape[2:]
     return resize(faces, (height * Webtoon.scale, width * Webtoon.scale)).clamp(-1, 1)
 
 
 def layers(net: nn.Module, faces: Tensor, large: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """What ``net`` makes of ``faces`` (N, 3, H, W) -1..1; ``large`` is what ``enlarged`` makes of them.
+    """Draw ``faces`` (N, 3, H, W) -1..1 with ``net`` as two layers; ``large`` are the faces enlarged by ``enlarge``.
 
     Returns:
-        flat: (N, 3, 2 H, 2 W) the tones, -1..1 but for what the network overshoots.
+        flat: (N, 3, 2 H, 2 W) the tones, -1..1 but for the network's overshoot.
         ink: (N, 1, 2 H, 2 W) 0..1.
     """
     planes: Tensor = net(faces).float()
-    return (enlarged(faces) if large is None else large) + planes[:, :3], torch.sigmoid(planes[:, 3:])
+    return (enlarge(faces) if large is None else large) + planes[:, :3], torch.sigmoid(planes[:, 3:])
 
 
-def coloured(flat: Tensor, ink: Tensor) -> Tensor:
-    """Lines darken the tone under them and keep its hue: a dark brown line on skin, not a black one."""
+def draw_colour(flat: Tensor, ink: Tensor) -> Tensor:
+    """Draw the lines over the tones; they keep the hue of the tone: a dark brown line on skin, not a black one."""
     return (flat.clamp(-1, 1) + 1) * (1 - DEPTH * ink) - 1
 
 
-def settled(flat: Tensor, large: Tensor) -> Tensor:
-    """``flat`` with the light of ``large`` towards the rim, so that no halo shows where the one fades into the other.
+def match_rim(flat: Tensor, large: Tensor) -> Tensor:
+    """Give ``flat`` the light of ``large`` towards the rim, so that no halo shows where one fades into the other.
 
-    What is added is smooth, as in seamless cloning (Pérez, Gangnet, Blake 2003), but need not reach the middle.
+    The added light is smooth, as in seamless cloning (Pérez, Gangnet, Blake 2003), but need not reach the middle.
     """
     height, width = flat.shape[2:]
-    away = resize(F.adaptive_avg_pool2d(large - flat, 32), (height, width))
+    difference = resize(F.adaptive_avg_pool2d(large - flat, 32), (height, width))
     y, x = (torch.linspace(-1, 1, side, device=flat.device).abs() for side in (height, width))
     rim = (((y[:, None] ** 4 + x**4) ** 0.25 - 0.35) / 0.45).clamp(0, 1)
-    return flat + away * rim
+    return flat + difference * rim
 
 
-def inked(flat: Tensor, ink: Tensor) -> Tensor:
-    """Black lines on paper, under them four greys where the tones are darker: shadows tell who it is, too."""
+def draw_ink(flat: Tensor, ink: Tensor) -> Tensor:
+    """Draw black lines on paper, and four greys where the tones are darker: likeness needs shadows, too."""
     light = (flat.clamp(-1, 1) + 1) / 2
     light = (light.mean(dim=1, keepdim=True) + light.amax(dim=1, keepdim=True)) / 2  # a strong colour is no shadow
     paper = 1 - sum((step * torch.sigmoid((below - light) / 0.03) for below, step in INK), torch.zeros_like(light))
     return (2 * paper * (1 - ink) - 1).expand_as(flat)
 
 
-LOOKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"colour": coloured, "ink": inked}
+LOOKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"colour": draw_colour, "ink": draw_ink}

@@ -18,19 +18,23 @@ os.environ.setdefault(
 )  # before torch: with two, on a busy machine, tests take five times as long
 
 import cv2
+import h5py  # noqa: F401 - its import asks the system for the processor, by a process
 import numpy as np
 import pytest
 import skimage.data
 import torch
 from PIL import Image
 
+from ganchain.checkpoints import architectures, manifest
 from ganchain.engines import openvino
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.faces.dlib_models import dlib
+from ganchain.faces.face import Face
+from ganchain.faces.mesh import WINDOW
 from ganchain.framing import HEAD, TIGHT
 from ganchain.tensors import Pixels, to_pixels
-from ganchain.train.datasets import drawings, hair, makeup
+from ganchain.train.datasets import drawings, hair, makeup, points
 from tests import dlib_once
 from tests.pools import InThisProcess
 from tests.torture import torture
@@ -51,7 +55,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         patch.setattr(BaseProcess, "start", refused)
         patch.setattr(subprocess.Popen, "__init__", refused)
         patch.setattr(openvino, "_converted", refused)
-        patch.setattr(torch.optim.Adam, "step", refused)
+        for optimiser in (torch.optim.Adam, torch.optim.AdamW):  # both: making one hooks the step of its own class
+            patch.setattr(optimiser, "step", refused)
         return (yield)
 
 
@@ -161,4 +166,22 @@ def heads(astronaut: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (data / "photos_cc0").mkdir()
     for number in range(2):  # one edge as long as the windows that recipes cut from photos
         Image.fromarray(astronaut[0:192, 100 + number * 8 : 340]).save(data / "photos_cc0" / f"{number}.png")
+    label(data, astronaut, face)
     return data
+
+
+def label(data: Path, photo: Pixels, face: Face) -> None:
+    """Write the label files of ``heads`` as the teachers would: our own points, and drawn mattes."""
+    network = architectures.build("points", manifest.load("points").tensors)
+    with torch.inference_mode():
+        read = network(Aligner(WINDOW).chip(photo, face, 256))[0, :-1].view(-1, 2)
+    names = np.array([f"{number}.png" for number in range(12)])
+    for folder, framing in (("faces256", TIGHT), ("wide256", HEAD)):
+        reach, x, y = points.place(framing)
+        places = ((read * reach + torch.tensor([x, y]) + 1) * 128 - 0.5).numpy()
+        spread = np.ones((12, len(places)), np.float32)
+        np.savez(data / f"points-{folder}.npz", names=names, points=np.tile(places, (12, 1, 1)), spread=spread)
+    rows, columns = np.mgrid[0:256, 0:256]
+    head = ((columns - 128) / 70) ** 2 + ((rows - 120) / 95) ** 2 < 1
+    hair, person = (np.tile(np.uint8(255) * shape, (12, 1, 1)) for shape in (head & (rows < 80), head | (rows > 200)))
+    np.savez(data / "mattes-wide256.npz", names=names, hair=hair, person=person)

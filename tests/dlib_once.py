@@ -21,7 +21,7 @@ class Detector:
         self.detector, self.lock, self.known = MAKE_DETECTOR(), Lock(), dict[Any, Any]()
 
     def run(self, pixels: Pixels, *options: float) -> Any:
-        key = blake2b(pixels).digest(), pixels.shape, options
+        key = blake2b(pixels.tobytes()).digest(), pixels.shape, options
         with self.lock:
             if key not in self.known:
                 self.known[key] = self.detector.run(pixels, *options)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ganchain import framing
 from ganchain.chains import registry
-from ganchain.checkpoints import cache
+from ganchain.checkpoints.importing import import_files
 from ganchain.errors import ChainError, WeightsError
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
@@ -60,10 +60,10 @@ def imported(tmp_path_factory: pytest.TempPathFactory, astronaut: Pixels) -> Pat
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANCHAIN_CACHE", str(folder))
         for name in ("beautygan", "beautygan_pytorch", "srgan", "swapping_autoencoder", "stylegan2", "animegan2"):
-            cache.take(getattr(layouts, name)(folder), f"my-{name}")
-        cache.take(layouts.stargan(folder), "both")
-        cache.take(layouts.stargan(folder)[:1], "generator", side=256)
-        cache.take([folder / "tiny.pt"], "tiny")
+            import_files(getattr(layouts, name)(folder), f"my-{name}")
+        import_files(layouts.stargan(folder), "both")
+        import_files(layouts.stargan(folder)[:1], "generator", side=256)
+        import_files([folder / "tiny.pt"], "tiny")
     return folder
 
 
@@ -178,11 +178,11 @@ def test_animegan(picture: Path, astronaut: Pixels, landscape: Pixels, monkeypat
         assert {key: getattr(stage, key) for key in PLAIN} == PLAIN | DRAWN | {"scope": "photo"}
         given = given_to(stage.net, torch.neg)
         shown = np.asarray(Pipeline([stage])(photo).image)
-        assert [tuple(faces.shape) for (faces,) in given] == [shape] and apply.WHOLE == 1536
+        assert [tuple(faces.shape) for (faces,) in given] == [shape] and apply.MAX_UNTILED == 1536
         assert np.abs(255 - shown.astype(int) - photo).mean() < 3
     path, faces = picture.parent / "celeba_distill.pt", to_faces(landscape)
     pin(monkeypatch, "animegan2-celeba-distill", path)
-    for key in (cache.take([path])[0], str(path)):
+    for key in (import_files([path])[0], str(path)):
         stage = make("webtoon", key, strength=0.25)
         assert stage.side == stage.whole_photo.side == 256
     same(stage(faces), torch.lerp(faces, stage.net(faces), 0.25))
@@ -226,7 +226,7 @@ def test_spandrel_s_options(tmp_path: Path, astronaut: Pixels) -> None:
 
     net, photo = compact(2), astronaut[:221, 90:361].copy()  # odd sides
     torch.save({"params": net.state_dict()}, tmp_path / "net.pth")
-    cache.take([tmp_path / "net.pth"], "mine")
+    import_files([tmp_path / "net.pth"], "mine")
     shown = np.asarray(chain(tmp_path, "upscale: {weights: mine, factor: 2, strength: 0.25}")(photo).image)
     faces = to_faces(photo)
     wanted = torch.lerp(resize(faces, (442, 542)), expected(net, faces), 0.25)

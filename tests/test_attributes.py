@@ -25,7 +25,7 @@ from ganchain.nets import portrait
 from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.portrait import Portrait
 from ganchain.pipeline.pipeline import Pipeline
-from ganchain.stages.attributes import firm
+from ganchain.stages.attributes import clean_matte
 from ganchain.tensors import Pixels, resize
 from ganchain.train import recipes
 from ganchain.train.age_gender import SHARES, Balanced, Judge, targets
@@ -113,10 +113,10 @@ def test_the_old_have_wrinkles_and_the_young_lose_them(astronaut: Pixels) -> Non
 def test_a_beard_is_taken_off_and_skin_is_left(astronaut: Pixels) -> None:
     skin = torch.tensor([65.0, 14.0, 18.0]).view(1, 3, 1, 1)
     face = skin.expand(1, 3, 64, 64).clone()
-    assert portrait.shaved(face, skin).abs().max() < 1e-3
+    assert portrait.beard_removal(face, skin).abs().max() < 1e-3
     face[:, 0, 32:] -= 30 + 6 * torch.rand(32, 64, generator=torch.Generator().manual_seed(0))
     face[:, 1:, 32:] = 2
-    made = face + portrait.shaved(face, skin)
+    made = face + portrait.beard_removal(face, skin)
     assert (made[:, 0, 44:] - face[:, 0, 44:]).mean() > 12
     assert made[:, 0, 44:].std() < 0.5 * face[:, 0, 44:].std()
     assert (made[:, 1:, 44:] - skin[:, 1:]).abs().mean() < 0.5 * (face[:, 1:, 44:] - skin[:, 1:]).abs().mean()
@@ -131,11 +131,11 @@ def test_the_rim_of_a_bald_head_is_no_hair() -> None:
     radius = (rows**2 + columns**2).sqrt()
     upper = rows < 0
     rim, cap = (((radius > 60) & (radius < outer) & upper).float()[None, None] for outer in (68, 90))
-    assert firm(rim).max() == 0
-    assert firm(cap).equal(cap)
-    halves = firm(0.5 * cap)
-    assert 0.4 < halves.max() < 0.6 and firm(0.15 * cap).max() == 0
-    both = firm(torch.cat([rim, cap]))
+    assert clean_matte(rim).max() == 0
+    assert clean_matte(cap).equal(cap)
+    halves = clean_matte(0.5 * cap)
+    assert 0.4 < halves.max() < 0.6 and clean_matte(0.15 * cap).max() == 0
+    both = clean_matte(torch.cat([rim, cap]))
     assert both[0].max() == 0 and both[1].equal(cap[0])
 
 

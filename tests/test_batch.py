@@ -24,10 +24,9 @@ import ganchain
 from ganchain import chains
 from ganchain.batch import loop, memory, run
 from ganchain.batch.journal import Journal, Record
-from ganchain.batch.names import TEMPLATE, Names
 from ganchain.batch.options import Options
-from ganchain.batch.plan import Globs, find, glob
-from ganchain.batch.pool import Lost, Pool
+from ganchain.batch.pool import Pool
+from ganchain.batch.process import Lost
 from ganchain.batch.run import batch
 from ganchain.batch.summary import Summary
 from ganchain.batch.worker import LOCK
@@ -36,6 +35,8 @@ from ganchain.cli.batch import batch as command
 from ganchain.cli.main import Group
 from ganchain.errors import ChainError, GanchainError, PhotoError
 from ganchain.photos import images
+from ganchain.photos.find import Globs, expand, find, glob
+from ganchain.pipeline.names import TEMPLATE, Names
 from ganchain.tensors import Pixels
 from tests.soak.odd import Light, Odd, Suspicious
 
@@ -266,6 +267,16 @@ def test_wrong_templates_are_said(template: str, reason: str) -> None:
     assert reason in str(raised.value)
 
 
+def test_what_paths_without_a_batch_stand_for(tmp_path: Path) -> None:
+    folder = touched(tmp_path / "in", "b.JPG", "a.png", "notes.txt", ".hidden.jpg", "._a.jpg", "below/c.png")
+    (folder / "broken.jpg").symlink_to(folder / "nothing")
+    (folder / "folder.jpg").mkdir()
+    missing = tmp_path / "missing.jpg"  # it is named when it is read
+    assert expand([missing, folder]) == [missing, *(folder / name for name in ("a.png", "b.JPG", "broken.jpg"))]
+    with pytest.raises(PhotoError, match=r"folder\.jpg: no pictures in this folder"):
+        expand([folder / "folder.jpg"])
+
+
 # the record
 
 
@@ -376,7 +387,7 @@ def test_the_key_is_what_outputs_depend_on(place: Path, small_head: Pixels, monk
     monkeypatch.setitem(bundled, "makeup", bundled["makeup"].model_copy(update={"sha256": "0" * 64}))
     monkeypatch.setattr(manifest, "verified", lambda key, found, digest: safetensors.torch.load(found))
     others.add(key(ROSE))  # other weights under the same key
-    monkeypatch.setattr("ganchain.photos.marks.VERSION", "0.0.1")
+    monkeypatch.setattr("ganchain.chains.digest.VERSION", "0.0.1")
     others.add(key(ROSE))
     assert len(others | {first}) == 9
 
@@ -488,7 +499,7 @@ def test_the_memory_that_photos_need() -> None:
 
 
 def test_one_batch_at_a_time(place: Path) -> None:
-    with run._taken(place / "out"), pytest.raises(PhotoError, match="another batch is at work"):
+    with run._locked(place / "out"), pytest.raises(PhotoError, match="another batch is at work"):
         done(place)
     assert not (place / "out" / "ganchain-batch.jsonl").exists()
 
@@ -552,15 +563,27 @@ def test_lines_and_summary(place: Path) -> None:
     assert "failed: broken.jpg: not a picture that can be read" in result.stderr
 
 
+def test_defaults_stand_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Options] = []
+
+    def planned(chain: str, inputs: Any, out: Path, options: Options, *_: object) -> None:
+        given.append(options)
+        raise PhotoError("enough")
+
+    monkeypatch.setattr(run, "batch", planned)
+    CliRunner().invoke(APP, ["batch", "portrait", "photos", "-o", "out"])
+    assert [replace(options, include=[], exclude=[]) for options in given] == [Options(include=[], exclude=[])]
+
+
 @pytest.mark.usefixtures("here")
 def test_a_photo_that_ran_out_of_memory_is_tried_alone(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read, refused = images.read, list[str]()
 
-    def scarce(source: Any) -> Any:
+    def scarce(source: Any, **options: Any) -> Any:
         if str(source).endswith("a.jpg") and not refused:
             refused.append(str(source))
             raise MemoryError
-        return read(source)
+        return read(source, **options)
 
     monkeypatch.setattr(images, "read", scarce)
     assert dict(done(place).counts) == {"ok": 2, "no_face": 1}
@@ -595,7 +618,8 @@ def test_a_dead_or_stuck_worker_costs_only_its_work() -> None:
         found = answers(pool, "a", "die", "b", "hang", "c", "raise", "d")
         assert found["die"] == Lost("killed the worker (signal 9, out of memory?)")
         assert found["hang"] == Lost("took longer than 1 s")
-        assert found["raise"] == Lost("ValueError: a bug")
+        assert isinstance(bug := found["raise"], Lost) and bug.reason == "ValueError: a bug"
+        assert "odd.py" in (bug.traceback or "") and "Traceback" in (bug.traceback or "")
         assert len({found[name] for name in ("a", "b", "c")}) == 3
         assert found["c"] == found["d"]
         os.kill(int(str(found["d"])), signal.SIGKILL)  # an idle one
@@ -647,20 +671,20 @@ def test_a_listener_that_is_gone_does_not_stop_the_batch(tmp_path: Path) -> None
     with Journal(tmp_path) as record:
         going = loop.Loop(tmp_path, "c", record, Summary(tmp_path, record.path, 2), deaf)
         for name in ("a", "b"):
-            going.tell(Record(name, name, "c", "ok", f"{name}.png"))
+            going.report(Record(name, name, "c", "ok", f"{name}.png"))
     assert going.summary.counts["ok"] == 2
 
 
 def test_no_memory_at_all_ends_in_failures(tmp_path: Path) -> None:
     """With nothing left for photos the last try is still the last."""
-    from ganchain.batch.plan import Item
     from ganchain.batch.worker import Large
+    from ganchain.photos.find import Item
 
     (tmp_path / LOCK).touch()
     item = Item(tmp_path / "a", "a", "a.png")
     with Journal(tmp_path) as record:
         going = loop.Loop(tmp_path, "c", record, Summary(tmp_path, record.path, 1))
-        going._take([item], [Large(item, 100)], None)
+        going._process([item], [Large(item, 100)], None)
         assert going.aside == [item]
-        going._take([item], [Large(item, 100)], 0)
+        going._process([item], [Large(item, 100)], 0)
     assert "needs about" in going.summary.failed["a"]

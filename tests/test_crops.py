@@ -51,7 +51,7 @@ def test_crops_are_what_the_stages_see(photo_file: Path, astronaut: Pixels) -> N
     assert (pixels(Path("faces/astronaut-face0.png")) == seen).all()
     assert ganchain("align", photo_file, "-o", "wide", "--framing", "head", "--format", "jpeg").exit_code == 0
     assert pixels(Path("wide/astronaut-face0.jpg")).shape == (256, 256, 3)
-    assert data.framing(Path("faces")) == "tight" and data.framing(Path("wide")) == "head"
+    assert data.crops_framing(Path("faces")) == "tight" and data.crops_framing(Path("wide")) == "head"
     assert {"tight", "head", "celeba", "ffhq"} <= set(FRAMINGS)
 
 

@@ -62,7 +62,7 @@ def test_the_stage_of_adding_a_stage(tmp_path: Path, photo_file: Path, astronaut
 
 def test_the_weights_page_names_every_checkpoint_and_network() -> None:
     text = (DOCS / "weights.md").read_text()
-    ours = {"unet", "portrait", "upscaler", "age-gender"}
+    ours = {"unet", "portrait", "upscaler", "age-gender", "points", "parts"}
     for name in [*published(), *(ARCHITECTURES.keys() - ours)]:
         assert f"`{name}`" in text, name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -14,9 +15,9 @@ from torch import Tensor, nn
 
 from ganchain.checkpoints import architectures, manifest
 from ganchain.engines import choice, openvino
-from ganchain.engines.choice import Choice, Measured, probe, use
+from ganchain.engines.choice import Choice, Measurement, probe, use
 from ganchain.engines.half import Half, dtype
-from ganchain.engines.seam import Kernel, give, kernels
+from ganchain.engines.kernels import Kernel, kernels_of, set_engine
 from ganchain.errors import EngineError
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
@@ -88,7 +89,7 @@ def test_half_precision_is_near_and_comes_back_as_float32(model: str) -> None:
 @pytest.mark.slow
 def test_no_answer_depends_on_its_neighbours() -> None:
     stage = Webtoon().eval()
-    kernel = next(kernels(stage))
+    kernel = next(kernels_of(stage))
     for half in [False, True] if openvino.half() else [False]:
         run = openvino.OpenVINO(half=half)(kernel)
         alone = torch.cat([run(FACES[i : i + 1]) for i in range(len(FACES))])
@@ -97,13 +98,13 @@ def test_no_answer_depends_on_its_neighbours() -> None:
 
 def test_kernels_are_found_in_every_stage() -> None:
     stages = (Makeup(), Attributes(hair="blond", age="old"), Webtoon(), Upscale())
-    assert [[k.method for k in kernels(stage)] for stage in stages] == [
+    assert [[k.method for k in kernels_of(stage)] for stage in stages] == [
         ["forward"],
         ["forward", "forward"],
         ["forward"],
         ["detail"],
     ]
-    assert all(kernel.network.__class__.__name__ != "Portrait" for kernel in kernels(stages[1]))
+    assert all(kernel.network.__class__.__name__ != "Portrait" for kernel in kernels_of(stages[1]))
 
 
 @needs_openvino
@@ -113,10 +114,10 @@ def test_plain_torch_comes_back(astronaut: Pixels) -> None:
     face = probe(stage)
     with torch.inference_mode():
         before = stage(face)
-        give(stage, openvino.OpenVINO(half=False))
+        set_engine(stage, openvino.OpenVINO(half=False))
         between = stage(face)
-        give(stage, Half(CPU) if dtype(CPU) else None)
-        give(stage, None)
+        set_engine(stage, Half(CPU) if dtype(CPU) else None)
+        set_engine(stage, None)
         assert torch.equal(stage(face), before)
     assert not torch.equal(between, before) and (between - before).abs().max() < 1e-4
 
@@ -140,18 +141,18 @@ def test_whole_chains_agree(small_head: Pixels) -> None:
 
 def test_auto_takes_the_fastest_that_agrees_and_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     table = {
-        "torch": Measured(0.5, 0.0),
-        "torch-half": Measured(0.32, 0.4),
-        "openvino": Measured(None, reason="no wheel"),
-        "openvino-half": Measured(0.1, 0.6),
+        "torch": Measurement(0.5, 0.0),
+        "torch-half": Measurement(0.32, 0.4),
+        "openvino": Measurement(None, reason="no wheel"),
+        "openvino-half": Measurement(0.1, 0.6),
     }
     monkeypatch.setattr(Choice, "measured", table)
     assert Choice(Makeup(), CPU).label == "torch-half"
     monkeypatch.setattr(Choice, "measured", property(lambda self: pytest.fail("measured again")))
     assert Choice(Makeup(look="rose"), CPU).label == "torch-half"  # the same network
-    monkeypatch.setattr(Choice, "measured", {"torch": Measured(0.5, 0.0)})
+    monkeypatch.setattr(Choice, "measured", {"torch": Measurement(0.5, 0.0)})
     assert Choice(Webtoon(), CPU).label == "torch"
-    monkeypatch.setattr(Choice, "measured", {"torch": Measured(0.5, 0.0), "torch-half": Measured(0.1, 0.5)})
+    monkeypatch.setattr(Choice, "measured", {"torch": Measurement(0.5, 0.0), "torch-half": Measurement(0.1, 0.5)})
     kept = next(openvino.folder().glob("*.json"))
     for file in openvino.folder().glob("*.json"):
         file.write_text("damaged")
@@ -159,7 +160,11 @@ def test_auto_takes_the_fastest_that_agrees_and_keeps_it(monkeypatch: pytest.Mon
 
 
 def test_of_engines_alike_the_nearest_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = {"torch": Measured(0.9, 0.0), "openvino": Measured(0.52, 0.001), "openvino-half": Measured(0.5, 0.2)}
+    table = {
+        "torch": Measurement(0.9, 0.0),
+        "openvino": Measurement(0.52, 0.001),
+        "openvino-half": Measurement(0.5, 0.2),
+    }
     monkeypatch.setattr(Choice, "measured", table)
     assert Choice(Webtoon(), CPU).label == "openvino"
 
@@ -210,12 +215,12 @@ def test_what_is_measured_is_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 @needs_openvino
 @pytest.mark.slow
 def test_converted_networks_are_kept_and_made_again_when_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernel = next(kernels(Webtoon()))
+    kernel = next(kernels_of(Webtoon()))
     expected = openvino.OpenVINO(half=False)(kernel)(FACES)
     with monkeypatch.context() as patch:
         patch.setattr(openvino, "_converted", lambda *_: pytest.fail("converted again"))
         assert torch.equal(openvino.OpenVINO(half=False)(kernel)(FACES), expected)
-    other = next(kernels(Makeup()))
+    other = next(kernels_of(Makeup()))
     assert openvino.OpenVINO(half=False)(other)(FACES).shape != expected.shape
     for file in openvino.folder().glob("*.xml"):
         file.write_text("<net")
@@ -261,13 +266,14 @@ def test_a_network_that_cannot_be_converted_is_named() -> None:
 
     with pytest.raises(EngineError, match="openvino cannot convert Odd"):
         openvino.OpenVINO(half=False)(Kernel(Odd(), "forward"))(torch.rand(1, 1, 4, 4))
+    assert logging.getLogger().level == logging.WARNING  # which the converter sets
 
 
 @needs_half
 @pytest.mark.slow
 def test_the_compiled_path_of_cuda_runs() -> None:
     """torch.compile and half precision together, as on CUDA, with a backend that needs neither GPU nor compiler."""
-    kernel = next(kernels(Upscale()))
+    kernel = next(kernels_of(Upscale()))
     with torch.inference_mode():
         torch.testing.assert_close(Half(CPU, "eager")(kernel)(FACES, 4), Half(CPU)(kernel)(FACES, 4))
 
@@ -282,6 +288,6 @@ def test_a_stage_without_networks_needs_no_engine() -> None:
 
 
 def test_the_weights_decide_what_is_kept() -> None:
-    first, second = (next(kernels(Upscale(detail=detail))) for detail in (0.0, 1.0))
-    assert first.digest() != second.digest() == next(kernels(Upscale(detail=1.0))).digest()
+    first, second = (next(kernels_of(Upscale(detail=detail))) for detail in (0.0, 1.0))
+    assert first.digest() != second.digest() == next(kernels_of(Upscale(detail=1.0))).digest()
     assert manifest.entry("upscale").sha256 != first.digest()

@@ -69,7 +69,7 @@ def test_an_edit_of_no_strength_keeps_the_person(heads: Path, monkeypatch: pytes
 
 @pytest.mark.slow
 def test_the_judge_is_asked_of_those_of_the_other_class(heads: Path) -> None:
-    figures = edits.judged(None, People(heads, "faces256", limit=2))
+    figures = edits.success_rates(None, People(heads, "faces256", limit=2))
     assert all(0 <= share <= 1 for share in figures.values())
     assert {"old: taken for it", "old: taken for it, of the opposite"} <= figures.keys()
 

@@ -306,6 +306,6 @@ def test_a_grid_file_and_options_do_not_mix(photo_file: Path) -> None:
 
 def test_one_row_is_broken_into_lines_of_the_same_length(astronaut: Pixels) -> None:
     row = people.Row("a", [astronaut] * 10)
-    image = people.drawn([row], ["photo", *map(str, range(9))], (), 50)
+    image = people.draw([row], ["photo", *map(str, range(9))], (), 50)
     assert image.width < 6 * 60
     assert image.height > 2 * 50

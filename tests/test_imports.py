@@ -17,7 +17,9 @@ import torch
 
 from ganchain.chains import registry
 from ganchain.checkpoints import cache, catalogue, manifest
+from ganchain.checkpoints.entries import Source
 from ganchain.checkpoints.fetch import fetch
+from ganchain.checkpoints.importing import import_files
 from ganchain.errors import WeightsError
 from ganchain.files import sha256
 from ganchain.pipeline.pipeline import Pipeline
@@ -55,25 +57,25 @@ def spoilt(folder: Path) -> Iterator[tuple[list[Path], str]]:
 def test_spoilt_files_are_refused_at_once(tmp_path: Path) -> None:
     for paths, reason in spoilt(tmp_path):
         with at_most(50_000), pytest.raises(WeightsError, match=reason):
-            cache.take(paths, "mine")
-        assert not manifest.imported(), reason
+            import_files(paths, "mine")
+        assert not cache.entries(), reason
 
 
 def test_licence_and_side_go_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, (generator, discriminator) = layouts.animegan2(tmp_path)[0], layouts.stargan(tmp_path)
     pin(monkeypatch, "animegan2-celeba-distill", path)
-    entry = cache.take([path], "mine")[1]
+    entry = import_files([path], "mine")[1]
     assert (entry.licence, entry.commercial, entry.side) == ("MIT", "yes", 256)
     assert (make("webtoon", "mine").side, make("webtoon", str(path)).whole_photo.side) == (256, 256)
     assert Pipeline([make("webtoon", "mine")], license_policy="commercial")
     pin(monkeypatch, "stargan-celeba-128", generator)
     with pytest.raises(WeightsError, match="this is not the published 'stargan-celeba-128'"):
-        cache.take([generator, discriminator], "stargan-celeba-128")
+        import_files([generator, discriminator], "stargan-celeba-128")
     known = catalogue.published()["stargan-celeba-128"]
     for pinned, given in (([generator, discriminator], [generator]), ([generator, path], [generator, discriminator])):
         files = [catalogue.File(name=file.name, urls=[], sha256=sha256(file)) for file in pinned]
         monkeypatch.setitem(catalogue.published(), "stargan-celeba-128", known.model_copy(update={"files": files}))
-        assert cache.take(given, side=128)[0] not in catalogue.published()
+        assert import_files(given, side=128)[0] not in catalogue.published()
 
 
 def test_files_of_the_same_name_and_other_nestings(tmp_path: Path) -> None:
@@ -81,17 +83,17 @@ def test_files_of_the_same_name_and_other_nestings(tmp_path: Path) -> None:
     for part, path in zip("GD", layouts.stargan(tmp_path), strict=True):
         (tmp_path / part).mkdir()
         paths.append(path.rename(tmp_path / part / "latest.ckpt"))
-    entry = cache.take(paths, "both")[1]
-    assert entry.side == 128 and isinstance(entry.origin, manifest.Source)
+    entry = import_files(paths, "both")[1]
+    assert entry.side == 128 and isinstance(entry.origin, Source)
     assert entry.origin.files == {f"{path.parent.name}/latest.ckpt": sha256(path) for path in paths}
-    assert cache.take(layouts.stargan_nnabla(tmp_path, scope=False), "bare", side=128)[1].side == 128
+    assert import_files(layouts.stargan_nnabla(tmp_path, scope=False), "bare", side=128)[1].side == 128
     torch.save({"runner": {"model": layouts.state("srgan")}}, tmp_path / "srresnet.pth")
-    assert cache.take([tmp_path / "srresnet.pth"], "srresnet-x")[1].architecture == "srresnet"
+    assert import_files([tmp_path / "srresnet.pth"], "srresnet-x")[1].architecture == "srresnet"
     portrait = str(resources.files("ganchain.weights") / manifest.entry("attributes-portrait").file)
     for weights in ("attributes-portrait", portrait):
         with pytest.raises(ValueError, match=r"weights: .* would not be used"):
             make("attributes", weights, hair="blond")
-    file = manifest.cache() / "both.json"
+    file = cache.folder() / "both.json"
     file.write_text(file.read_text().replace(entry.file, f"../weights/{entry.file}"))
     assert "both" not in manifest.entries()
 
@@ -112,7 +114,7 @@ def test_nowhere_to_write_and_no_connection(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.delenv("GANCHAIN_OFFLINE")
     (tmp_path / "cache" / plain).parent.mkdir(exist_ok=True)
     (tmp_path / "cache" / plain).write_text("a file")
-    for write in (lambda: cache.take([path], "mine"), lambda: fetch("animegan2-paprika")):
+    for write in (lambda: import_files([path], "mine"), lambda: fetch("animegan2-paprika")):
         with pytest.raises(WeightsError, match="cannot write"):
             write()
 
@@ -126,6 +128,6 @@ def test_imports_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Path, "replace", slow)
     with ThreadPoolExecutor(4) as pool:
-        entries = list(pool.map(lambda _: cache.take([path], "mine")[1], range(4)))
-    assert entries == [manifest.entry("mine")] * 4 and cache.problem("mine") is None
-    assert {file.name for file in manifest.cache().iterdir()} == {"mine.json", entries[0].file}
+        entries = list(pool.map(lambda _: import_files([path], "mine")[1], range(4)))
+    assert entries == [manifest.entry("mine")] * 4 and manifest.problem("mine") is None
+    assert {file.name for file in cache.folder().iterdir()} == {"mine.json", entries[0].file}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from configparser import ConfigParser
@@ -18,7 +19,8 @@ PACKAGE = Path(ganchain.__file__).parent
 
 # imports point upwards only; rooms of one line do not import each other
 ORDER = [
-    {"_version", "errors", "files", "tensors", "framing"},
+    {"_version", "errors"},
+    {"files", "tensors", "framing"},
     {"stage", "colour", "faces", "photos"},
     {"nets"},
     {"checkpoints"},
@@ -115,3 +117,72 @@ def test_files_and_functions_stay_readable() -> None:
             if isinstance(node, ast.FunctionDef):
                 length = (node.end_lineno or 0) - node.lineno + 1
                 assert length <= 60, f"{path.name}:{node.name}: {length} lines"
+
+
+CUTS = {"partition", "rpartition", "split", "rsplit", "splitlines", "removeprefix", "removesuffix", "replace"}
+# torch names only in its message what a pickle asked for, libjpeg what is wrong with the data
+OF_OTHERS = {"foreign.py", "damage.py"}
+
+
+def cut_messages(tree: ast.AST) -> list[int]:
+    """Find the lines where the text of a caught exception is taken apart.
+
+    That is a method of ``CUTS`` (but ``split()``, which only tidies white space) or a function of ``re`` on
+    ``str(error)``, an f-string of ``error``, ``error.args``, pydantic's ``["msg"]``, or a name for one of these.
+    """
+    caught = {node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg) and node.annotation and re.search("Error|Exception", ast.unparse(node.annotation)):
+            caught.add(node.arg)
+
+    def is_text(node: ast.AST, names: set[str]) -> bool:
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and part.id in names:
+                return True
+            if isinstance(part, ast.Call) and ast.unparse(part.func) == "str" and ast.unparse(part.args[0]) in caught:
+                return True
+            if isinstance(part, ast.FormattedValue) and ast.unparse(part.value) in caught:
+                return True
+            if isinstance(part, ast.Attribute) and part.attr == "args" and ast.unparse(part.value) in caught:
+                return True
+            if isinstance(part, ast.Subscript) and ast.unparse(part.slice) == "'msg'":
+                return True
+        return False
+
+    lines = []
+    for scope in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        named = [node for node in ast.walk(scope) if isinstance(node, ast.Assign) and is_text(node.value, set())]
+        names = {ast.unparse(target) for node in named for target in node.targets}
+        for node in ast.walk(scope):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                cuts = node.func.attr in CUTS and (node.func.attr != "split" or bool(node.args))
+                if cuts and is_text(node.func.value, names):
+                    lines.append(node.lineno)
+                if ast.unparse(node.func.value) == "re" and any(is_text(given, names) for given in node.args):
+                    lines.append(node.lineno)
+    return sorted(set(lines))
+
+
+def test_nobody_takes_messages_apart() -> None:
+    for _, path in modules():
+        if path.name not in OF_OTHERS:
+            assert cut_messages(ast.parse(path.read_text())) == [], path
+
+
+@pytest.mark.parametrize(
+    ("cut", "found"),
+    [
+        ("str(error).partition(': ')", True),
+        ("str(error).removeprefix(f'{path}: ')", True),
+        ("f'{error}'.replace(path, '')", True),
+        ("re.sub('a', 'b', str(error))", True),
+        ("error.errors()[0]['msg'].removeprefix('x')", True),
+        ("error.args[0].split(':')", True),
+        ("text = str(error)\n        text.splitlines()", True),
+        ("' '.join(str(error).split())", False),
+        ("error.reason, path.replace('a', 'b')", False),
+    ],
+)
+def test_how_messages_are_taken_apart_is_known(cut: str, found: bool) -> None:
+    code = f"def f(path):\n    try:\n        pass\n    except Exception as error:\n        {cut}\n"
+    assert bool(cut_messages(ast.parse(code))) is found

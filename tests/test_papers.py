@@ -34,7 +34,7 @@ from ganchain.train.papers.cyclegan import CycleGAN, generator
 from ganchain.train.papers.features import DEVIATION, MEAN, VGG, FaceFeatures, perceptual_features
 from ganchain.train.papers.gan import GAN, Maxout
 from ganchain.train.papers.srgan import SRGAN, discriminator
-from ganchain.train.papers.srresnet import SRResNetMSE, learning
+from ganchain.train.papers.srresnet import SRResNetMSE, unfreeze_norm
 from ganchain.train.papers.stargan import StarGAN
 from ganchain.train.papers.unpaired import History, patch_gan
 from ganchain.train.training import Training
@@ -452,7 +452,7 @@ def test_beautygan_finds_the_regions_of_a_face(astronaut: Pixels) -> None:
 
 def test_normalisation_learns_as_batches_and_serves_as_stored() -> None:
     torch.manual_seed(0)
-    small, net = torch.rand(4, 3, 8, 8), learning(SRResNet(4, 1, 4))
+    small, net = torch.rand(4, 3, 8, 8), unfreeze_norm(SRResNet(4, 1, 4))
     with torch.no_grad():
         net(small)
     assert all(float(value.sum()) == 0 for name, value in net.state_dict().items() if name.endswith("running_mean"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from ganchain.photos import images
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Scope, Stage
 from ganchain.tensors import Pixels
+
+PACKAGE = Path(ganchain.__file__).parent
 
 
 class Same(Stage):
@@ -303,6 +306,20 @@ def test_a_stage_without_forward_is_refused() -> None:
 
     with pytest.raises(ChainError, match=r"empty: the class Empty defines no forward\(faces\)"):
         Pipeline([Empty()])
+
+
+def test_few_frames_stand_between_the_pipeline_and_a_stage(astronaut: Pixels) -> None:
+    """A traceback of a plug-in is short: group, run, to_canvases, run."""
+    frames: list[str] = []
+
+    class Seen(Stage):
+        def forward(self, faces: Tensor) -> Tensor:
+            own = [frame for frame in inspect.stack() if Path(frame.filename).is_relative_to(PACKAGE)]
+            frames.extend(frame.function for frame in own)
+            return faces
+
+    Pipeline([Seen()])(astronaut)
+    assert frames == ["run", "to_canvases", "run", "group", "__call__"]
 
 
 def test_names_are_numbered_by_place() -> None:

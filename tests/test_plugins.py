@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -15,6 +18,8 @@ from PIL import Image
 
 from ganchain.cli.main import main
 from ganchain.tensors import Pixels
+
+pytestmark = pytest.mark.slow
 
 MODULE = '''
 """Grey: the face loses its colour."""
@@ -97,13 +102,14 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def ganchain(package: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     with chdir(package):
         done = CliRunner().invoke(main, [*map(str, arguments)])
-    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+    return subprocess.CompletedProcess([*map(str, arguments)], done.exit_code, done.stdout, done.stderr)
 
 
 def in_a_process(package: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     code = f"import sys; sys.path.insert(0, {str(package)!r}); from ganchain.cli.main import main; main()"
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=package)
+    environment = {**os.environ, "PYTHONPATH": f"{package}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=package, env=environment)
 
 
 @pytest.mark.slow
@@ -161,3 +167,33 @@ def test_what_makes_no_sense_is_refused_before_any_photo_is_read(package: Path) 
     assert done.returncode == 2
     assert "chain.yaml:3: senseless: effect 'change' and scale 2 do not go together" in done.stderr
     assert "no-such-photo" not in done.stderr and "Traceback" not in done.stderr
+
+
+def test_what_it_raises_is_named_with_type_and_traceback_by_run_and_batch(package: Path, photo_file: Path) -> None:
+    (package / "chain.yaml").write_text("stages:\n  - raises\n")
+    reason = "chain.yaml:2: stage 'raises' failed on a batch of shape (1, 3, 256, 256): KeyError: 'x'"
+    done = ganchain(package, "run", "chain.yaml", photo_file, "-o", "out.png")
+    assert done.returncode == 1
+    assert f"{photo_file}: failed: {reason}\nTraceback" in done.stderr
+    assert 'colourless.py", line' in done.stderr and done.stderr.count("Traceback") == 2  # the cause, then the error
+    ganchain(package, "batch", "chain.yaml", photo_file, "-o", "out", "--workers", "1")
+    record = json.loads((package / "out" / "ganchain-batch.jsonl").read_text())
+    assert record["status"] == "failed" and record["error"] == reason
+    assert "Traceback" in record["traceback"] and 'colourless.py", line' in record["traceback"]
+
+
+def test_what_it_raises_is_a_plain_sentence_to_visitors_and_a_traceback_in_the_log(
+    package: Path, astronaut: Pixels, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from tests.test_web import Limits, Server, png
+
+    monkeypatch.syspath_prepend(package)
+    with Server(Limits()) as server, httpx.Client(base_url=server.address, timeout=60) as client:
+        photo = {"photo": ("a.png", png(astronaut))}
+        answer = client.post("/run", data={"chain": "stages: [raises]"}, files=photo)
+    sys.modules.pop("colourless")
+    assert answer.status_code == 422
+    assert answer.json()["error"] == (
+        "the stage 'raises' failed: an error of its own, not of the photo; the server's log says more"
+    )
+    assert "KeyError: 'x'" in caplog.text and "Traceback" in caplog.text and "raises" in caplog.text

@@ -70,8 +70,8 @@ def embedded(attributes: dict[str, str | None]) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(data, validate=True)))
 
 
-def drawn(text: str) -> list[str]:
-    ((lines, _),) = text.fitted([text], 20, 240)
+def drawn(caption: str) -> list[str]:
+    ((lines, _),) = text.fitted([caption], 20, 240)
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
@@ -16,9 +17,12 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from ganchain.checkpoints import cache, catalogue, manifest
+from ganchain.chains import registry
+from ganchain.checkpoints import architectures, cache, catalogue, manifest
 from ganchain.checkpoints.catalogue import File, Published
+from ganchain.checkpoints.entries import Source
 from ganchain.checkpoints.fetch import fetch
+from ganchain.checkpoints.importing import import_files, remove
 from ganchain.cli.main import main
 from ganchain.errors import ChainError, WeightsError
 from ganchain.pipeline.pipeline import Pipeline
@@ -33,7 +37,7 @@ def run(*arguments: object) -> Result:
 
 def left_over(folder: Path) -> list[str]:
     """What lies in the cache that belongs to no entry."""
-    entries = manifest.imported()
+    entries = cache.entries()
     known = {f"{key}.json" for key in entries} | {entry.file for entry in entries.values()}
     return [path.name for path in folder.rglob("*") if path.name not in known] if folder.exists() else []
 
@@ -47,36 +51,36 @@ def test_every_layout_is_imported(tmp_path: Path, layout: str) -> None:
     assert done.output.startswith(f"mine: {architecture}")
     entry = manifest.entry("mine")
     assert (entry.licence, entry.commercial) == ("unknown", "unknown")
-    assert isinstance(entry.origin, manifest.Source)
+    assert isinstance(entry.origin, Source)
     for name, digest in entry.origin.files.items():
         source = next(path for path in [*paths, *tmp_path.rglob("*")] if path.name == name)
         assert sha256(source.read_bytes()).hexdigest() == digest
-    assert not left_over(manifest.cache())
+    assert not left_over(cache.folder())
     assert run("weights", "verify").exit_code == 0
     listed = run("weights", "list").output
     assert "mine" in listed and "imported" in listed
 
 
 def test_a_tensorflow_bundle_is_known_by_index_and_data(tmp_path: Path) -> None:
-    _, entry = cache.take(layouts.beautygan(tmp_path))
-    assert isinstance(entry.origin, manifest.Source)
+    _, entry = import_files(layouts.beautygan(tmp_path))
+    assert isinstance(entry.origin, Source)
     assert set(entry.origin.files) == {"model.index", "model.data-00000-of-00001"}
 
 
 def test_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = layouts.animegan2(tmp_path)[0]
-    assert cache.take([path])[0] == "celeba-distill"  # of the file's name: the digest is not the published one
+    assert import_files([path])[0] == "celeba-distill"  # of the file's name: the digest is not the published one
     with pytest.raises(WeightsError, match=r"not the published 'animegan2-celeba-distill': digest .*another --as KEY"):
-        cache.take([path], "animegan2-celeba-distill")
+        import_files([path], "animegan2-celeba-distill")
     with pytest.raises(WeightsError, match="key of bundled weights"):
-        cache.take([path], "webtoon")
+        import_files([path], "webtoon")
     for bad in ("../evil", "a/b", ".hidden", "002000"):
         with pytest.raises(WeightsError, match="a key begins with a letter"):
-            cache.take([path], bad)
+            import_files([path], bad)
     with pytest.raises(WeightsError, match="'srgan' is a srresnet network, not animegan2"):
-        cache.take([path], "srgan")
+        import_files([path], "srgan")
     pin(monkeypatch, "animegan2-celeba-distill", path)
-    assert cache.take([path])[0] == "animegan2-celeba-distill"
+    assert import_files([path])[0] == "animegan2-celeba-distill"
     assert manifest.terms("animegan2-celeba-distill") == ("MIT", "yes")
     assert manifest.terms(str(path)) == ("MIT", "yes")
     assert manifest.load(str(path)).side == 256
@@ -94,36 +98,36 @@ def pin(monkeypatch: pytest.MonkeyPatch, key: str, path: Path) -> None:
 def test_a_key_is_not_given_to_other_weights(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     path, other = layouts.animegan2(tmp_path)[0], layouts.srgan(tmp_path / "other")[0]
-    cache.take([path], "mine")
-    cache.take([path], "mine")  # the same again
+    import_files([path], "mine")
+    import_files([path], "mine")  # the same again
     with pytest.raises(WeightsError, match=r"'mine' is taken by other weights, made of celeba_distill\.pt"):
-        cache.take([other], "mine")
+        import_files([other], "mine")
     assert manifest.entry("mine").architecture == "animegan2"
 
 
 def test_a_generator_alone_does_not_tell_its_side(tmp_path: Path) -> None:
     generator, discriminator = layouts.stargan(tmp_path)
     with pytest.raises(WeightsError, match="does not tell the side"):
-        cache.take([generator])
-    assert cache.take([generator], "mine", side=256)[1].side == 256
-    assert cache.take([generator], "stargan-celeba-256")[1].side == 256
+        import_files([generator])
+    assert import_files([generator], "mine", side=256)[1].side == 256
+    assert import_files([generator], "stargan-celeba-256")[1].side == 256
     with pytest.raises(WeightsError, match="trained at 128 px, not 256"):
-        cache.take([generator, discriminator], "stargan-celeba-256")
-    assert cache.take([generator], "stargan-celeba-128")[1].side == 128
+        import_files([generator, discriminator], "stargan-celeba-256")
+    assert import_files([generator], "stargan-celeba-128")[1].side == 128
     assert "discriminator.conv2.weight" not in manifest.tensors("stargan-celeba-128")
-    cache.take([generator, discriminator], "stargan-celeba-128")  # the missing part may follow
+    import_files([generator, discriminator], "stargan-celeba-128")  # the missing part may follow
     assert "discriminator.conv2.weight" in manifest.tensors("stargan-celeba-128")
     with pytest.raises(WeightsError, match=r"200000-D\.ckpt: this is StarGAN's discriminator alone"):
-        cache.take([discriminator], "half")
+        import_files([discriminator], "half")
 
 
 def test_verify_names_what_was_changed(tmp_path: Path) -> None:
-    cache.take(layouts.animegan2(tmp_path), "mine")
-    cache.take(layouts.srgan(tmp_path), "yours")
-    cache.take(layouts.srgan(tmp_path), "third")
-    file = manifest.cache() / manifest.entry("mine").file
+    import_files(layouts.animegan2(tmp_path), "mine")
+    import_files(layouts.srgan(tmp_path), "yours")
+    import_files(layouts.srgan(tmp_path), "third")
+    file = cache.folder() / manifest.entry("mine").file
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    (manifest.cache() / "yours.json").write_text("{")
+    (cache.folder() / "yours.json").write_text("{")
     done = run("weights", "verify")
     assert done.exit_code == 1
     lines = dict(line.split(": ", 1) for line in done.output.splitlines())
@@ -199,13 +203,13 @@ def test_fetch_goes_on_to_the_mirror_that_is_right(
     )
     assert [path.split("/")[1] for path in Mirrors.asked] == ["gone", "cut", "other", "whole"]
     assert manifest.entry("toy").side == 256
-    assert not left_over(manifest.cache())
+    assert not left_over(cache.folder())
     run("weights", "fetch", "toy")
     assert len(Mirrors.asked) == 4  # it is here: nothing is asked for again
-    file = manifest.cache() / manifest.entry("toy").file
+    file = cache.folder() / manifest.entry("toy").file
     file.write_bytes(file.read_bytes()[:100])
     assert run("weights", "fetch", "toy").exit_code == 0  # a spoilt one is fetched again
-    assert cache.problem("toy") is None
+    assert manifest.problem("toy") is None
 
 
 def test_fetch_of_several_files_and_of_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str) -> None:
@@ -213,7 +217,7 @@ def test_fetch_of_several_files_and_of_archives(tmp_path: Path, monkeypatch: pyt
     parts = [folder / "model.index", folder / "model.data-00000-of-00001"]
     offer(monkeypatch, server, parts, ["whole"], architecture="beautygan-tf1")
     assert fetch("toy").architecture == "beautygan-tf1"
-    (manifest.cache() / "toy.json").unlink()
+    (cache.folder() / "toy.json").unlink()
     offer(monkeypatch, server, layouts.stargan_archive(tmp_path), ["whole"], architecture="stargan", pinned=False)
     assert fetch("toy").side == 128
 
@@ -233,17 +237,17 @@ def test_a_failed_fetch_leaves_nothing(
         assert f"{server}/{mirror}/celeba_distill.pt: " in done.output
         assert "https://example.org/toy" in done.output and "ganchain weights import FILE... --as toy" in done.output
     assert "toy" not in manifest.entries()
-    assert not left_over(manifest.cache())
+    assert not left_over(cache.folder())
 
 
 def test_what_a_killed_fetch_left_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str) -> None:
-    half = manifest.cache() / ".fetch-x1y2" / "celeba_distill.pt"
+    half = cache.folder() / ".fetch-x1y2" / "celeba_distill.pt"
     half.parent.mkdir(parents=True)
     half.write_bytes(b"half")
     os.utime(half.parent, (0, 0))
     offer(monkeypatch, server, layouts.animegan2(tmp_path), ["whole"])
     fetch("toy")
-    assert not left_over(manifest.cache())
+    assert not left_over(cache.folder())
 
 
 @pytest.mark.parametrize("how", ["option", "environment"])
@@ -260,7 +264,7 @@ def test_offline_opens_no_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     done = run("weights", "fetch", "animegan2-paprika", *option)
     assert done.exit_code == 1
     assert "offline: 'animegan2-paprika' was not fetched. Get paprika.pt from https://github.com/" in done.output
-    cache.take(layouts.animegan2(tmp_path), "mine")
+    import_files(layouts.animegan2(tmp_path), "mine")
     assert run("weights", "fetch", "mine", *option).exit_code == 0  # it is here
     assert run("weights", "list").exit_code == 0
 
@@ -307,7 +311,7 @@ CHAINS = {
 def test_imported_networks_run(tmp_path: Path, astronaut: Pixels, stage: str) -> None:
     key, write = CHAINS[stage]
     (tmp_path / "files").mkdir()
-    cache.take(write(tmp_path / "files"), f"my-{key}")
+    import_files(write(tmp_path / "files"), f"my-{key}")
     Image.fromarray(astronaut[:, ::-1]).save(tmp_path / "reference.png")
     photo = astronaut[:280, 80:400]
     result = chain(tmp_path, stage.replace(f"weights: {key}", f"weights: my-{key}"))(photo)
@@ -330,10 +334,10 @@ def test_imported_networks_run(tmp_path: Path, astronaut: Pixels, stage: str) ->
 @pytest.mark.slow
 def test_style_pictures_are_made_from_a_seed(tmp_path: Path, small_head: Pixels) -> None:
     (tmp_path / "files").mkdir()
-    cache.take(layouts.swapping_autoencoder(tmp_path / "files"), "swap")
+    import_files(layouts.swapping_autoencoder(tmp_path / "files"), "swap")
     with pytest.raises(ChainError, match=r"style: these weights take the style of a picture.*fetch stylegan2-naver"):
         chain(tmp_path, "webtoon: {weights: swap, seed: 1}")
-    cache.take(layouts.stylegan2(tmp_path / "files"), "maker")
+    import_files(layouts.stylegan2(tmp_path / "files"), "maker")
     pictures = [
         np.asarray(chain(tmp_path, f"webtoon: {{weights: swap, seed: {seed}, style_weights: maker}}")(small_head).image)
         for seed in (1, 1, 2)
@@ -372,13 +376,13 @@ def full_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("full")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANCHAIN_CACHE", str(folder / "cache"))
-        cache.take(layouts.stargan(folder)[:1], "stargan-celeba-128")
-        (manifest.cache() / "stargan-celeba-128.json").rename(manifest.cache() / "generator.json")
-        cache.take(layouts.beautygan(folder), "beauty")
-        cache.take(layouts.animegan2(folder), "anime")
-        cache.take(layouts.swapping_autoencoder(folder), "swap")
-        cache.take(layouts.stylegan2(folder), "maker")
-        cache.take(layouts.srgan(folder), "srgan-x")
+        import_files(layouts.stargan(folder)[:1], "stargan-celeba-128")
+        (cache.folder() / "stargan-celeba-128.json").rename(cache.folder() / "generator.json")
+        import_files(layouts.beautygan(folder), "beauty")
+        import_files(layouts.animegan2(folder), "anime")
+        import_files(layouts.swapping_autoencoder(folder), "swap")
+        import_files(layouts.stylegan2(folder), "maker")
+        import_files(layouts.srgan(folder), "srgan-x")
     return folder / "cache"
 
 
@@ -419,9 +423,72 @@ def test_the_dry_run_shows_the_network_that_runs(
     assert "512 px" in shown and "anime" in shown and "unknown" in shown
 
 
+def test_stages_say_which_weights_they_take() -> None:
+    known = {name: cls for name, cls in registry.stages().items() if isinstance(cls, type)}
+    for name, cls in known.items():
+        shapes = registry.options(cls).model_json_schema()["properties"]
+        assert cls.architectures.keys() == {
+            o for o, shape in shapes.items() if '"format": "weights"' in json.dumps(shape)
+        }, name
+        assert {a for option in cls.architectures.values() for a in option} <= architectures.ARCHITECTURES.keys(), name
+    assert registry.takers("stylegan2") == [("webtoon", "style_weights")]
+    assert registry.takers("age-gender") == []
+    assert [stage for stage, _ in registry.takers("unet")] == ["attributes", "makeup", "webtoon"]
+    bundled = {key: registry.takers(entry.architecture, entry.stage) for key, entry in manifest.bundled().items()}
+    for key in ("age-gender", "points", "parts"):  # they read faces, and edit nothing
+        assert bundled.pop(key) == []
+    assert all(len(takers) == 1 and key.startswith(takers[0][0]) for key, takers in bundled.items())
+
+
+def test_looking_up_weights_lists_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_cache: Path) -> None:
+    monkeypatch.setenv("GANCHAIN_CACHE", str(full_cache))
+    imported = tmp_path / "imported.yaml"
+    imported.write_text("stages:\n  - webtoon: {weights: anime}\n  - upscale: {weights: srgan-x}\n")
+    listed: list[Path] = []
+    scan, folder = os.scandir, cache.folder()
+
+    def counted(path: Any = ".") -> Any:
+        listed.extend([Path(os.fsdecode(path))] if isinstance(path, str | os.PathLike) else [])
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", counted)
+    monkeypatch.setattr(Path, "glob", lambda self, *_: listed.append(self) or iter(()))
+    for chain_ in ("portrait", imported):
+        Pipeline.from_yaml(chain_).prepare()
+    assert folder not in listed and folder.parent not in listed
+    manifest.entries()
+    assert folder in listed  # so they are counted
+
+
+def test_changes_of_the_cache_are_seen_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = layouts.animegan2(tmp_path)[0]
+    assert manifest.get("mine") is None
+    first = import_files([path], "mine", side=256)[1]
+    assert manifest.get("mine") == manifest.entries()["mine"] == first
+    file = cache.folder() / "mine.json"
+    text = file.read_text()
+    file.write_text(text.replace('"side": 256', '"side": 512'))  # by another process, in place
+    assert manifest.entry("mine").side == 512
+    monkeypatch.setenv("GANCHAIN_CACHE", str(tmp_path / "other"))
+    assert manifest.get("mine") is None and not cache.entries()
+    monkeypatch.undo()
+    for key in ("../mine", "a/../mine", "", ".", str(file.with_suffix(""))):
+        assert manifest.get(key) is None
+
+
+def test_removing(tmp_path: Path) -> None:
+    import_files(layouts.animegan2(tmp_path), "mine")
+    with pytest.raises(WeightsError, match="'webtoon' is bundled"):
+        remove("webtoon")
+    with pytest.raises(WeightsError, match=r"no imported weights 'min'; did you mean 'mine'"):
+        remove("min")
+    assert run("weights", "remove", "mine").output == "mine: removed\n"
+    assert manifest.get("mine") is None and not list(cache.folder().iterdir())
+
+
 def test_published_catalogue() -> None:
     for key, checkpoint in catalogue.published().items():
-        assert checkpoint.architecture in cache.architectures.ARCHITECTURES, key
+        assert checkpoint.architecture in architectures.ARCHITECTURES, key
         assert key not in manifest.bundled()
         for file in checkpoint.files:
             assert file.urls and all(url.startswith("https://") for url in file.urls)

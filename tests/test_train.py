@@ -26,7 +26,7 @@ from ganchain.nets.unet import UNet
 from ganchain.nets.upscaler import Upscaler
 from ganchain.train import recipes
 from ganchain.train.data import samples
-from ganchain.train.depthwise import quick
+from ganchain.train.depthwise import use_fast_depthwise
 from ganchain.train.loop import train
 from ganchain.train.order import Order, Seeded
 from ganchain.train.recipe import Recipe
@@ -316,7 +316,7 @@ def test_figures() -> None:
 def test_quick_depthwise_convolutions_have_the_same_gradients(padding: Any) -> None:
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Conv2d(6, 6, 5, padding=2, groups=6, padding_mode=padding)).double()
-    fast = quick(copy.deepcopy(plain))
+    fast = use_fast_depthwise(copy.deepcopy(plain))
     picture = torch.randn(2, 6, 9, 11, dtype=torch.double)
     gradients = []
     for net in (plain, fast):

@@ -33,8 +33,8 @@ def varied(net: nn.Module) -> nn.Module:
 
 
 def test_branches_merge_to_the_same_pictures(small: Tensor) -> None:
-    net = varied(mergeable.branched(Upscaler(8, 3)))
-    merged = Upscaler.from_tensors(mergeable.merged(net))
+    net = varied(mergeable.add_branches(Upscaler(8, 3)))
+    merged = Upscaler.from_tensors(mergeable.merge_branches(net))
     for factor in (2, 4):
         torch.testing.assert_close(merged(small, factor), net(small, factor))
     assert set(merged.state_dict()) == set(Upscaler(8, 3).state_dict())
@@ -45,7 +45,7 @@ def test_branches_begin_by_adding_nothing_and_all_of_them_learn(small: Tensor) -
     torch.manual_seed(0)
     plain = Upscaler(8, 3)
     varied(plain)
-    net = mergeable.branched(Upscaler(8, 3))
+    net = mergeable.add_branches(Upscaler(8, 3))
     mergeable.load(net, plain.state_dict())
     torch.testing.assert_close(net(small, 4), plain(small, 4), rtol=0, atol=0)
     before = {name: parameter.clone() for name, parameter in net.named_parameters()}
@@ -58,7 +58,7 @@ def test_branches_begin_by_adding_nothing_and_all_of_them_learn(small: Tensor) -
 
 
 def test_weights_of_another_shape_are_refused() -> None:
-    net = mergeable.branched(Upscaler(8, 3))
+    net = mergeable.add_branches(Upscaler(8, 3))
     with pytest.raises(KeyError, match=r"body\.8"):
         mergeable.load(net, Upscaler(8, 4).state_dict())
     with pytest.raises(RuntimeError, match="size"):
@@ -90,8 +90,8 @@ def test_detail_belongs_to_the_bundled_weights() -> None:
 def test_luma_weighs_green_most() -> None:
     recipe = Upscale(Path())
     red, green = (torch.eye(3)[c][None, :, None, None].expand(1, 3, 4, 4) for c in (0, 1))
-    assert float(recipe.pixel(red)) == pytest.approx((1 / 3 + 0.299) / 2)
-    assert float(recipe.pixel(green)) == pytest.approx((1 / 3 + 0.587) / 2)
+    assert float(recipe.pixel_loss(red)) == pytest.approx((1 / 3 + 0.299) / 2)
+    assert float(recipe.pixel_loss(green)) == pytest.approx((1 / 3 + 0.587) / 2)
 
 
 def test_the_adversary_sees_other_windows_than_the_student(heads: Path) -> None:

@@ -23,17 +23,18 @@ from PIL import Image
 
 from ganchain import Pipeline, chains
 from ganchain.cli.main import main
-from ganchain.errors import ChainError, GanchainError
+from ganchain.errors import ChainError, FaceError, GanchainError, PhotoError, WeightsError
 from ganchain.tensors import Pixels
 
 httpx = pytest.importorskip("httpx", reason="the extra web is not installed")
 uvicorn = pytest.importorskip("uvicorn", reason="the extra web is not installed")
 
-from ganchain.web import submitted  # noqa: E402
+from ganchain.web import runner, submitted  # noqa: E402
 from ganchain.web.app import PAGE, app  # noqa: E402
 from ganchain.web.jobs import Ended, Job, Queue  # noqa: E402
+from ganchain.web.limits import Limits  # noqa: E402
 from ganchain.web.server import listen  # noqa: E402
-from ganchain.web.uploads import PREFIX, Busy, Limits, Uploads, file_name  # noqa: E402
+from ganchain.web.uploads import PREFIX, Busy, Uploads, file_name  # noqa: E402
 
 ROSE = "stages:\n  - makeup: {look: rose}\n"
 
@@ -120,6 +121,10 @@ def test_the_page_and_its_parts(ask: Any) -> None:
     assert {"makeup", "attributes", "webtoon", "upscale"} <= set(stages)
     assert stages["webtoon"]["options"]["weights"]["keys"][0] == "webtoon"
     assert stages["makeup"]["options"]["look"]["description"]
+    assert stages["makeup"]["alternatives"] == [["reference", "look"]]
+    output = ask.get("/schema").json()["$defs"]["Output"]["properties"]
+    assert output["format"]["enum"] == ["png", "jpeg", "webp", "tiff"] and output["format"]["default"] == "png"
+    assert all(shape["description"] for shape in output.values())
     assert ask.get("/openapi.json").json()["paths"]["/run"]
 
 
@@ -355,6 +360,24 @@ def job_of(key: str, folder: Path) -> Job:
     return Job(key, "rose", chain, ROSE, upload, folder / key)
 
 
+def test_what_failed_is_said_without_places_of_this_machine(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    job = job_of("key", tmp_path)
+
+    def said(error: Exception) -> str:
+        return runner._message(error, job)
+
+    assert said(PhotoError("cut", path=job.upload.path)) == "a.png: cut"
+    assert said(FaceError("none", path=job.folder / "look.png", stage="makeup", where="c.yaml:2")) == (
+        "c.yaml:2: makeup: look.png: none"
+    )
+    assert said(WeightsError("cut", ref="/home/me/w.ckpt")) == "w.ckpt: cut"
+    assert said(MemoryError()).startswith("not enough memory")
+    assert said(KeyError(str(tmp_path))) == "an error of ganchain's own: KeyError"
+    assert not caplog.records
+    assert said(GanchainError(f"{job.folder} is gone")) == "failed; the server's log says why"
+    assert str(job.folder) in caplog.text
+
+
 def until(condition: Any) -> None:
     for _ in range(400):
         if condition():
@@ -406,6 +429,13 @@ def test_what_is_cancelled_or_too_long_ends_at_the_next_network(tmp_path: Path) 
     until(unwanted.ended.done)
     assert not unwanted.folder.exists()
     queue.close()
+
+
+def test_limits_stand_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Limits] = []
+    monkeypatch.setattr("ganchain.web.server.serve", lambda host, port, limits, **_: given.append(limits))
+    assert CliRunner().invoke(main, ["serve"]).exit_code == 0
+    assert given == [Limits()]
 
 
 def test_time_is_kept_within_a_chain(ask: Any, server: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,11 +14,11 @@ from ganchain.chains import registry
 from ganchain.faces.dlib_models import HogDetector, Landmarks, Points
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
-from ganchain.stages.webtoon import DEPTH, LOOKS, coloured, inked, layers
+from ganchain.stages.webtoon import DEPTH, LOOKS, draw_colour, draw_ink, layers
 from ganchain.stages.webtoon import Webtoon as Drawing
 from ganchain.tensors import Pixels
 from ganchain.train.adversary import Adversary
-from ganchain.train.datasets.drawings import Drawings, Source, spoilt
+from ganchain.train.datasets.drawings import Drawings, Source, degrade
 from ganchain.train.landmarks import MODEL
 from ganchain.train.teachers.webtoon import webtoon
 from ganchain.train.webtoon import Webtoon
@@ -86,15 +86,15 @@ def test_eyes_get_catch_lights_and_no_ink_on_them(head: tuple[Pixels, Points]) -
 
 def test_the_looks() -> None:
     flat, ink = torch.rand(2, 3, 8, 8) * 3 - 1.5, torch.rand(2, 1, 8, 8)
-    drawn = coloured(flat, ink)
+    drawn = draw_colour(flat, ink)
     torch.testing.assert_close((drawn + 1) / 2, (flat.clamp(-1, 1) + 1) / 2 * (1 - DEPTH * ink))
-    grey = inked(flat, ink)
+    grey = draw_ink(flat, ink)
     assert grey.shape == flat.shape and torch.equal(grey[:, 0], grey[:, 2])
     assert grey.min() >= -1 and grey.max() <= 1
-    assert inked(torch.ones(1, 3, 4, 4), torch.zeros(1, 1, 4, 4)).min() > 0.99
-    assert inked(torch.ones(1, 3, 4, 4), torch.ones(1, 1, 4, 4)).max() < -0.99
+    assert draw_ink(torch.ones(1, 3, 4, 4), torch.zeros(1, 1, 4, 4)).min() > 0.99
+    assert draw_ink(torch.ones(1, 3, 4, 4), torch.ones(1, 1, 4, 4)).max() < -0.99
     ramp = torch.linspace(-1, 1, 201).expand(1, 3, 4, 201)
-    greys = inked(ramp, torch.zeros(1, 1, 4, 201))[0, 0, 0].diff()
+    greys = draw_ink(ramp, torch.zeros(1, 1, 4, 201))[0, 0, 0].diff()
     assert greys.min() > -1e-6 and greys.max() > 2 * greys.mean()  # the lighter the tone, the lighter; in steps
 
 
@@ -137,7 +137,7 @@ def test_drawings_are_cached_and_cropped_together(astronaut: Pixels, tmp_path: P
 def test_spoilt_pictures_keep_shape_and_dtype(astronaut: Pixels) -> None:
     torch.manual_seed(0)
     picture = astronaut[:64, :64]
-    made = [spoilt(picture) for _ in range(100)]
+    made = [degrade(picture) for _ in range(100)]
     assert all(one.shape == picture.shape and one.dtype == np.uint8 for one in made)
     assert min(one.mean() for one in made) < 0.8 * picture.mean()
     assert min(one.std() for one in made) < 0.5 * picture.std()

@@ -152,6 +152,9 @@ def pngs() -> Files:
     )
     yield "more pixels than needed.png", png(header, pixels + b"padding")
     yield "something behind.png", whole + b"something else" * 50
+    text = (b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2**21)))  # 2 MB in 2 KB; pixels need no text
+    yield "bomb of text.png", png(*raw(2, 8), extra=[text])
+    yield "bomb of texts.png", png(*raw(2, 8), extra=[(b"zTXt", b"C\0\0" + zlib.compress(bytes(2**20 - 1)))] * 70)
     for mode in ("1", "L", "LA", "P", "RGBA", "I;16"):
         yield f"{mode.replace(';', ' ')}.png", saved("PNG", mode)
     for orientation in range(1, 9):
@@ -308,12 +311,13 @@ def others() -> Files:
         yield f"{mode}.pcx", saved("PCX", mode)
     yield "icon.ico", saved("ICO", sizes=[(16, 16), (8, 8)])
     yield "grey.dib", saved("DIB", "L")
-    for name, format_, options in (
+    rare: list[tuple[str, str, dict[str, Any]]] = [
         ("picture.jp2", "JPEG2000", {}),
         ("bare.j2k", "JPEG2000", {"no_jp2": True}),
         ("picture.avif", "AVIF", {}),
         ("turned.avif", "AVIF", {"exif": turned(6)}),
-    ):
+    ]
+    for name, format_, options in rare:
         if format_ in Image.SAVE:  # not every Pillow has them
             yield name, saved(format_, **options)
     yield "five channels.psd", psd(channels=5)
@@ -368,9 +372,6 @@ def bombs() -> Files:
     yield "bomb.jpg", jpeg[:at] + struct.pack(">HH", BOMB, BOMB) + jpeg[at + 4 :]
     tga = saved("TGA")
     yield "bomb.tga", tga[:12] + struct.pack("<HH", BOMB, BOMB) + tga[16:]
-    text = (b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2**21)))  # 2 MB in 2 KB; Pillow stops at 1 MB
-    yield "bomb of text.png", png(*raw(2, 8), extra=[text])
-    yield "bomb of texts.png", png(*raw(2, 8), extra=[(b"zTXt", b"C\0\0" + zlib.compress(bytes(2**20 - 1)))] * 70)
 
 
 def liars() -> Files:

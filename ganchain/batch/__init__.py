@@ -1,4 +1,4 @@
-"""Folders of photos through a chain: in worker processes, resumable, with a record of every photo."""
+"""Batches: a chain run over folders of photos in worker processes, resumable, with a record of every photo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a batch shows while it runs: a bar on a terminal, JSON lines elsewhere; and what it says at its end."""
+"""Display of a batch: a progress bar on a terminal, JSON lines elsewhere, and a summary at the end."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ STATUSES: tuple[Status, ...] = ("ok", "no_face", "skipped", "failed")
 
 @contextmanager
 def lines() -> Iterator[OnRecord]:
-    """One JSON line a photo on standard output."""
+    """Print one JSON line a photo on standard output."""
 
     def show(record: Record, summary: Summary) -> None:
         line = {
             "input": record.input,
             "status": record.status,
-            "outputs": [one["path"] for one in record.outputs],
+            "outputs": [output["path"] for output in record.outputs],
             "faces": sum(face["left_out"] is None for face in record.faces),
             "seconds": round(sum(record.seconds.values()), 3),
             "error": record.error,
@@ -36,7 +36,7 @@ def lines() -> Iterator[OnRecord]:
 
 @contextmanager
 def bar() -> Iterator[OnRecord]:
-    """A progress bar with the rate, the time left and the counts; failed photos are named above it."""
+    """Show a progress bar with the rate, the time left and the counts; failed photos are named above it."""
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import (
@@ -53,7 +53,7 @@ def bar() -> Iterator[OnRecord]:
         task = progress.add_task("starting", total=None)
 
         def show(record: Record, summary: Summary) -> None:
-            rate = f"{summary.rate:.2f} photos/s  {_counted(summary)}"
+            rate = f"{summary.rate:.2f} photos/s  {_counts(summary)}"
             progress.update(task, total=summary.total, advance=1, description=rate)
             if record.status == "failed":
                 reason = escape(plain(record.error or ""))
@@ -62,8 +62,8 @@ def bar() -> Iterator[OnRecord]:
         yield show
 
 
-def end(summary: Summary) -> dict[str, object]:
-    """The summary as JSON."""
+def summary_fields(summary: Summary) -> dict[str, object]:
+    """Turn the summary into the fields of its JSON line."""
     return {
         "total": summary.total,
         **{status: summary.counts[status] for status in STATUSES},
@@ -78,10 +78,10 @@ def end(summary: Summary) -> dict[str, object]:
     }
 
 
-def told(summary: Summary) -> Iterator[str]:
-    """The summary in words."""
+def summary_lines(summary: Summary) -> Iterator[str]:
+    """Write the summary as lines of text."""
     spent = f"{summary.seconds:.1f} s, {summary.rate:.2f} photos/s"
-    yield f"{_counted(summary) or 'nothing done'} of {summary.total} photos in {spent}"
+    yield f"{_counts(summary) or 'nothing done'} of {summary.total} photos in {spent}"
     for input_, reason in list(summary.failed.items())[:NAMED]:
         yield f"failed: {plain(input_)}: {plain(reason)}"
     if len(summary.failed) > NAMED:
@@ -95,11 +95,12 @@ def told(summary: Summary) -> Iterator[str]:
     yield f"outputs and record: {summary.out}"
 
 
-def _counted(summary: Summary) -> str:
+def _counts(summary: Summary) -> str:
+    """List the counts by status: "3 ok, 1 failed"."""
     return ", ".join(f"{summary.counts[status]} {status}" for status in STATUSES if summary.counts[status])
 
 
 def plain(text: str) -> str:
-    """``text`` as any terminal can show it: names that are no UTF-8, control characters."""
+    """Replace by "?" what not every terminal can show: bytes of names that are no UTF-8, control characters."""
     shown = text.encode("utf-8", "replace").decode()
     return "".join(letter if letter.isprintable() else "?" for letter in shown)

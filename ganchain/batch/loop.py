@@ -1,4 +1,4 @@
-"""The parent's work while a batch runs: hand out groups, record what comes back, know when to stop."""
+"""Loop of the parent process: it sends groups to workers, records their answers and decides when to stop."""
 
 from __future__ import annotations
 
@@ -16,47 +16,51 @@ from types import FrameType
 from ganchain._version import VERSION
 from ganchain.batch import memory
 from ganchain.batch.cluster import Cluster
-from ganchain.batch.journal import Journal, Record
-from ganchain.batch.plan import Item
-from ganchain.batch.pool import Lost, Pool
+from ganchain.batch.journal import MARK, Journal, Record
+from ganchain.batch.pool import Pool
+from ganchain.batch.process import Lost
 from ganchain.batch.summary import Summary
-from ganchain.batch.worker import LOCK, MARK, Outcome
+from ganchain.batch.worker import LOCK, Outcome
 from ganchain.errors import GanchainError
+from ganchain.photos.find import Item
 
-PULSE = 0.25  # seconds between looks at signals and time limits
-PROBE = 1 << 20  # bytes that the output folder must still take for a batch to go on
+POLL_INTERVAL = 0.25  # seconds between checks of signals and time limits
+PROBE_SIZE = 1 << 20  # bytes that must still fit in the output folder for a batch to go on
 OnRecord = Callable[[Record, Summary], None]
 
 
 @dataclass
 class Signals:
-    """How many SIGINT and SIGTERM came: after one nothing more is begun, after two nothing waited for."""
+    """Counter of SIGINT and SIGTERM: after one of them no photo is begun, after two the batch ends without waiting."""
 
     count: int = 0
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        if current_thread() is not main_thread():  # Python lets only that one install handlers
+        """Count signals instead of dying of them, in the main thread."""
+        if current_thread() is not main_thread():  # only the main thread may install handlers
             yield
             return
-        former = {number: signal.signal(number, self._came) for number in (signal.SIGINT, signal.SIGTERM)}
+        former = {number: signal.signal(number, self._count) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
 
-    def _came(self, number: int, frame: FrameType | None) -> None:
+    def _count(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
 
 
 @dataclass
 class Loop:
-    """Brings items through pools, and their records into the journal, the summary and to ``on_record``.
+    """Runs items in pools, and adds their records to the journal and the summary.
 
     Attributes:
-        aside: photos to be done alone at the end: too large for a worker's share, or under suspicion of having
+        on_record: called with each record.
+        aside: photos to be done alone at the end: too large for a worker's share of memory, or suspected of having
             killed their worker.
+        lost: how often each input's worker was lost.
     """
 
     out: Path
@@ -70,60 +74,67 @@ class Loop:
 
     @property
     def stopping(self) -> bool:
+        """True if no more photos shall be begun."""
         return bool(self.signals.count or self.summary.stopped)
 
     def run(self, items: Iterable[Item], pool: Pool | Cluster, size: int, limit: int | None) -> None:
         """Do ``items`` in groups of ``size``.
 
         Args:
-            limit: bytes that one photo may take at all when this is the last try; None when there will be another one.
+            limit: bytes that one photo may take, if this is the last try; None if there will be another one.
+
+        Raises:
+            GanchainError: the pool cannot work, and nothing was begun.
         """
-        rest = iter(items)
+        remaining = iter(items)
         exhausted = False
         with pool:
             while self.signals.count < 2:
                 while pool.room and not (exhausted or self.stopping):
-                    group = list(islice(rest, size))
+                    group = list(islice(remaining, size))
                     exhausted = not group
                     if group:
                         pool.submit(group)
                 if not pool.busy and (exhausted or self.stopping):
                     return
                 try:
-                    answers = pool.wait(PULSE)
+                    answers = pool.wait(POLL_INTERVAL)
                 except GanchainError as error:
                     if self.summary.counts.total() == self.summary.counts["skipped"]:
                         raise  # nothing was begun
                     self.summary.stopped = str(error)
                     return
                 for group, answer in answers:
-                    self._take(group, answer, limit)
+                    self._process(group, answer, limit)
 
-    def _take(self, group: Sequence[Item], answer: Sequence[Outcome] | Lost, limit: int | None) -> None:
+    def _process(self, group: Sequence[Item], answer: Sequence[Outcome] | Lost, limit: int | None) -> None:
+        """Record the outcomes of a group; photos that get another try go to ``aside``."""
         if isinstance(answer, Lost):
             for item in group:
                 self.lost[item.input] += 1
                 if limit is not None:
-                    self.failed(item, answer.reason)
+                    self.fail(item, answer.reason, answer.traceback)
                 else:
                     self.aside.append(item)
             return
         for item, outcome in zip(group, answer, strict=True):
             if isinstance(outcome, Record):
-                self.ended(outcome)
+                self.finish(outcome)
             elif limit is not None:
-                needs, there = memory.text(outcome.needs), memory.text(limit)
-                self.failed(item, f"needs about {needs} of memory, of which {there} can be had; {memory.CURE}")
+                needs, free = memory.text(outcome.needs), memory.text(limit)
+                self.fail(item, f"needs about {needs} of memory, of which {free} can be had; {memory.CURE}")
             else:
                 self.aside.append(item)
 
-    def failed(self, item: Item, reason: str) -> None:
+    def fail(self, item: Item, reason: str, traceback: str | None = None) -> None:
+        """Record that a photo failed, with the reason."""
         record = Record(item.input, str(item.source), self.chain, "failed", item.target, error=reason, version=VERSION)
-        record.tries = 0 if self.lost[item.input] else 1  # those are counted
-        self.ended(record)
+        record.traceback = traceback
+        record.tries = 0 if self.lost[item.input] else 1  # `finish` adds those that were lost
+        self.finish(record)
 
-    def ended(self, record: Record) -> None:
-        """One photo has come to its end in this run."""
+    def finish(self, record: Record) -> None:
+        """Record the outcome of one photo; stop the batch if nothing can be written any more."""
         former = self.journal.entry(record.chain, record.target)
         record.tries += self.lost[record.input]
         if former is not None and former.status == "failed":
@@ -131,28 +142,29 @@ class Loop:
         problem = self.journal.append(record)
         self.summary.unrecorded = len(self.journal.pending)
         if record.status == "failed" or problem is not None:
-            self.summary.stopped = self.summary.stopped or trouble(self.out)
-        self.tell(record)
+            self.summary.stopped = self.summary.stopped or write_problem(self.out)
+        self.report(record)
 
-    def tell(self, record: Record) -> None:
+    def report(self, record: Record) -> None:
+        """Add a record to the summary and hand it to ``on_record``."""
         self.summary.counts[record.status] += 1
         if record.status == "failed":
             self.summary.failed[record.input] = record.error or "unknown"
         if self.on_record is not None:
             try:
                 self.on_record(record, self.summary)
-            except OSError:  # nobody listens any more (a closed pipe, a full disk): the record has it all
+            except OSError:  # a closed pipe or a full disk: the record has it all
                 self.on_record = None
 
 
-def trouble(out: Path) -> str | None:
-    """Why nothing more can be written to ``out``, or None."""
+def write_problem(out: Path) -> str | None:
+    """Say why nothing more can be written to ``out``; None when something can."""
     probe = out / f".{MARK}{os.getpid():032x}.part"
     try:
         if not (out / LOCK).exists():
             return f"the output folder {out} is gone"
         with probe.open("wb") as file:
-            file.write(bytes(PROBE))
+            file.write(bytes(PROBE_SIZE))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

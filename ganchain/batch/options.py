@@ -1,19 +1,21 @@
-"""How a batch runs."""
+"""Options of a batch; the command line takes its defaults from here, so that torch is imported late."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ganchain.batch.names import TEMPLATE
-from ganchain.checkpoints.manifest import Policy
-from ganchain.engines import choice
 from ganchain.errors import ChainError, EngineError, available
+from ganchain.pipeline.names import TEMPLATE
+
+if TYPE_CHECKING:
+    from ganchain.checkpoints.manifest import Policy
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a batch runs.
+    """Options of a batch.
 
     Attributes:
         include, exclude: globs on the path below the input folder.
@@ -22,8 +24,9 @@ class Options:
         device, engine, license_policy: as for ``Pipeline``.
         timeout: seconds that one photo may take.
         identity: record how far each face's embedding moves (extra ``evaluate``).
-        redo: do what is done already once more.
-        ray: work on this Ray cluster ("auto": the one that this machine belongs to) instead of in own processes.
+        redo: do finished photos once more.
+        accept_damaged: edit photos whose file is damaged, too.
+        ray: work on this Ray cluster ("auto": the one that this machine belongs to) instead of in local processes.
     """
 
     include: Sequence[str] = ()
@@ -31,19 +34,28 @@ class Options:
     name: str = TEMPLATE
     workers: int | None = None
     device: str = "auto"
-    engine: str | Mapping[str, str] = "auto"
+    engine: str | Mapping[str, str] = "torch"
     timeout: float = 600.0
     identity: bool = False
     redo: bool = False
+    accept_damaged: bool = False
     ray: str | None = None
     license_policy: Policy | None = None
 
     def __post_init__(self) -> None:
+        """Refuse values that make no sense.
+
+        Raises:
+            ChainError, EngineError: with the option's name and the reason.
+        """
         if self.workers is not None and self.workers < 1:
-            raise ChainError(f"workers: {self.workers}: at least one is needed")
+            raise ChainError(f"{self.workers}: at least one is needed", key="workers")
         if self.timeout <= 0:
-            raise ChainError(f"timeout: {self.timeout:g}: more than 0 seconds are needed")
-        if isinstance(self.engine, str) and self.engine not in ("auto", *choice.LABELS):
-            raise EngineError(f"no engine {self.engine!r}; {available(self.engine, ['auto', *choice.LABELS])}")
+            raise ChainError(f"{self.timeout:g}: more than 0 seconds are needed", key="timeout")
+        if isinstance(self.engine, str) and self.engine != "auto":
+            from ganchain.engines.choice import LABELS
+
+            if self.engine not in LABELS:
+                raise EngineError(f"no engine {self.engine!r}; {available(self.engine, ['auto', *LABELS])}")
         if isinstance(self.include, str) or isinstance(self.exclude, str):
             raise ChainError("include and exclude are lists of globs")

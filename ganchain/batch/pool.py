@@ -1,61 +1,58 @@
-"""Worker processes: a dead or stuck one costs only what it was doing.
+"""Worker processes of a batch: a worker that dies or hangs costs only the groups it had.
 
-The pools that there are do not serve: that of the standard library breaks when one worker is killed, pebble's when the
-killed one is idle. Here every worker has pipes of its own, so that none can hold up or garble the others.
+Ready-made pools do not serve: the standard library's breaks when one worker is killed, pebble's when an idle one is
+killed. Here every worker has pipes of its own, so that no worker can block or garble the others.
 """
 
 from __future__ import annotations
 
-import os
-import queue
 import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import connection, get_context, parent_process, resource_tracker
+from multiprocessing import connection, get_context, resource_tracker
 from multiprocessing.connection import Connection
-from threading import Thread
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Self
 
+from ganchain.batch.process import Lost, Work, run_worker
 from ganchain.errors import GanchainError
 
-STILLBORN = 3  # workers that die one after the other before they are ready, until no other one is tried
-AHEAD = 2  # groups a worker has: one to edit while the other one's pictures are written
-PATIENCE = 10.0  # seconds until a worker that should end is ended
+MAX_FAILED_STARTS = 3  # workers in a row that die before they are ready; then no other one is started
+AHEAD = 2  # groups a worker has: it edits one while the pictures of the other are written
+SHUTDOWN_TIMEOUT = 10.0  # seconds that workers may take to end by themselves before they are killed
 
 
-class Work(Protocol):
-    """What runs in a worker process: ``begin`` does the larger part, what it returns the rest, in the background."""
+class Answer(NamedTuple):
+    """A group of items, and the outcome of each, or the reason why there is none."""
 
-    def begin(self, items: Sequence[Any], /) -> Callable[[], list[Any]]: ...
-
-
-@dataclass(frozen=True)
-class Lost:
-    """A group without an answer, and why: its worker died, took too long or failed."""
-
-    reason: str
-
-
-Answer = tuple[list[Any], list[Any] | Lost]
+    items: list[Any]
+    outcomes: list[Any] | Lost
 
 
 @dataclass
-class _Hand:
-    """The parent's side of one worker process."""
+class _WorkerHandle:
+    """The parent's side of one worker process.
+
+    Attributes:
+        ready: its ``Work`` is made, and it takes groups.
+        timed_out: it was killed, since a group took too long.
+        in_flight: groups sent to it and not answered, the oldest first.
+        busy_since: when it began the oldest of them, by ``time.monotonic``.
+    """
 
     process: Any  # multiprocessing's processes have no common type over the start methods
     tasks: Connection
     answers: Connection
     ready: bool = False
-    late: bool = False
-    flying: deque[list[Any]] = field(default_factory=deque)
-    since: float = 0.0
+    timed_out: bool = False
+    in_flight: deque[list[Any]] = field(default_factory=deque)
+    busy_since: float = 0.0
 
-    def end(self) -> None:
+    def close(self) -> None:
+        """Close the parent's ends of the pipes."""
         for pipe in (self.tasks, self.answers):
             with suppress(OSError):
                 pipe.close()
@@ -75,180 +72,149 @@ class Pool:
         self, workers: int, make: Callable[..., Work], args: tuple[Any, ...], timeout: float, ahead: int = AHEAD
     ) -> None:
         self.timeout, self.ahead = timeout, ahead
-        self._workers, self._make, self._args = workers, make, args
-        self._hands: list[_Hand] = []
-        self._stillborn = 0
+        self._size, self._make, self._args = workers, make, args
+        self._workers: list[_WorkerHandle] = []
+        self._failed_starts = 0
 
     def __enter__(self) -> Self:
+        """Start the workers.
+
+        Raises:
+            GanchainError: the system starts no process.
+        """
         try:
-            for _ in range(self._workers):
-                self._hands.append(self._hired())
+            for _ in range(self._size):
+                self._workers.append(self._start_worker())
         except OSError as error:
-            if not self._hands:
+            if not self._workers:
                 raise GanchainError(f"no worker process could be started: {error}") from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """End the workers: idle ones by themselves, and all at once after an error."""
-        for hand in self._hands:
-            if error is not None or hand.flying or not hand.ready:
-                hand.process.kill()
-            hand.tasks.close()
-        end = time.monotonic() + PATIENCE
-        for hand in self._hands:
-            hand.process.join(max(0.0, end - time.monotonic()))
-            hand.process.kill()
-            hand.process.join()
-            hand.end()
+        """End the workers: idle ones end by themselves, the others are killed; after an error all are killed."""
+        for worker in self._workers:
+            if error is not None or worker.in_flight or not worker.ready:
+                worker.process.kill()
+            worker.tasks.close()
+        deadline = time.monotonic() + SHUTDOWN_TIMEOUT
+        for worker in self._workers:
+            worker.process.join(max(0.0, deadline - time.monotonic()))
+            worker.process.kill()
+            worker.process.join()
+            worker.close()
 
-    def _hired(self) -> _Hand:
+    def _start_worker(self) -> _WorkerHandle:
         context = get_context("spawn")
-        theirs, tasks = context.Pipe(duplex=False)
-        answers, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(theirs, sender, self._make, self._args), daemon=True)
-        with _unsignalled():
+        worker_tasks, tasks = context.Pipe(duplex=False)
+        answers, worker_answers = context.Pipe(duplex=False)
+        process = context.Process(
+            target=run_worker, args=(worker_tasks, worker_answers, self._make, self._args), daemon=True
+        )
+        with _signals_blocked():
             process.start()
-        theirs.close()
-        sender.close()
-        return _Hand(process, tasks, answers)
+        worker_tasks.close()
+        worker_answers.close()
+        return _WorkerHandle(process, tasks, answers)
 
     @property
     def busy(self) -> bool:
-        return any(hand.flying for hand in self._hands)
+        """True while a worker has a group that is not answered."""
+        return any(worker.in_flight for worker in self._workers)
 
-    def _free(self) -> _Hand | None:
-        ready = [hand for hand in self._hands if hand.ready and len(hand.flying) < self.ahead and not hand.late]
-        return min(ready, key=lambda hand: len(hand.flying), default=None)
+    def _free_worker(self) -> _WorkerHandle | None:
+        """Find the worker with the fewest groups that can take one more; None when there is none."""
+        free = [
+            worker
+            for worker in self._workers
+            if worker.ready and len(worker.in_flight) < self.ahead and not worker.timed_out
+        ]
+        return min(free, key=lambda worker: len(worker.in_flight), default=None)
 
     @property
     def room(self) -> bool:
-        """Whether a worker can take one more group."""
-        return self._free() is not None
+        """True if a worker can take one more group."""
+        return self._free_worker() is not None
 
     def submit(self, items: Sequence[Any]) -> None:
-        hand = self._free()
-        assert hand is not None, "no room"
-        if not hand.flying:
-            hand.since = time.monotonic()
-        hand.flying.append(list(items))
+        """Send a group to a free worker; there must be one (``room``)."""
+        worker = self._free_worker()
+        assert worker is not None, "no room"
+        if not worker.in_flight:
+            worker.busy_since = time.monotonic()
+        worker.in_flight.append(list(items))
         with suppress(OSError):  # it has just died: `wait` will see that
-            hand.tasks.send(list(items))
+            worker.tasks.send(list(items))
 
     def wait(self, seconds: float) -> list[Answer]:
-        """The groups that ended within ``seconds``, as soon as there are any.
+        """Wait for answers, at most ``seconds``, and return those that are there.
 
         Raises:
             GanchainError: no worker could be made.
         """
-        for hand in self._hands:
-            if hand.flying and time.monotonic() - hand.since > self.timeout * len(hand.flying[0]):
-                hand.late = True
-                hand.process.kill()
-        waiting: list[Any] = [hand.answers for hand in self._hands] + [hand.process.sentinel for hand in self._hands]
-        happened = connection.wait(waiting, seconds)
-        ended: list[Answer] = []
-        for hand in list(self._hands):
-            if hand.answers in happened or hand.process.sentinel in happened:
-                ended += self._heard(hand)
-            if hand.process.sentinel in happened:
-                ended += self._buried(hand)
-        return ended
+        for worker in self._workers:
+            if worker.in_flight and time.monotonic() - worker.busy_since > self.timeout * len(worker.in_flight[0]):
+                worker.timed_out = True
+                worker.process.kill()
+        sources: list[Any] = [worker.answers for worker in self._workers]
+        sources += [worker.process.sentinel for worker in self._workers]
+        events = connection.wait(sources, seconds)
+        answers: list[Answer] = []
+        for worker in list(self._workers):
+            if worker.answers in events or worker.process.sentinel in events:
+                answers += self._receive(worker)
+            if worker.process.sentinel in events:
+                answers += self._reap(worker)
+        return answers
 
-    def _heard(self, hand: _Hand) -> list[Answer]:
-        ended: list[Answer] = []
+    def _receive(self, worker: _WorkerHandle) -> list[Answer]:
+        """Receive the answers that ``worker`` has sent."""
+        answers: list[Answer] = []
         with suppress(EOFError, OSError):  # dead, perhaps in the middle of an answer
-            while hand.answers.poll():
-                answer = hand.answers.recv()
-                if answer is None:
-                    hand.ready = True
-                elif isinstance(answer, BaseException):
-                    raise answer
+            while worker.answers.poll():
+                message = worker.answers.recv()
+                if message is None:
+                    worker.ready = True
+                elif isinstance(message, BaseException):
+                    raise message
                 else:
-                    ended.append((hand.flying.popleft(), answer))
-                hand.since = time.monotonic()
-        return ended
+                    answers.append(Answer(worker.in_flight.popleft(), message))
+                worker.busy_since = time.monotonic()
+        return answers
 
-    def _buried(self, hand: _Hand) -> list[Answer]:
-        """What a dead worker was doing is lost; another one takes its place, unless they die before they begin."""
-        hand.process.join()
-        hand.end()
-        self._hands.remove(hand)
-        why = f"took longer than {self.timeout:g} s" if hand.late else _cause(hand.process.exitcode)
-        self._stillborn = 0 if hand.ready else self._stillborn + 1
-        if self._stillborn < STILLBORN:
-            self._hands.append(self._hired())
-        elif not self._hands:
-            raise GanchainError(f"no worker process could be started: the last one {why}")
-        return [(group, Lost(why)) for group in hand.flying]
+    def _reap(self, worker: _WorkerHandle) -> list[Answer]:
+        """Give up the groups of a dead worker and start another one, unless workers die before they are ready."""
+        worker.process.join()
+        worker.close()
+        self._workers.remove(worker)
+        reason = f"took longer than {self.timeout:g} s" if worker.timed_out else _cause(worker.process.exitcode)
+        self._failed_starts = 0 if worker.ready else self._failed_starts + 1
+        if self._failed_starts < MAX_FAILED_STARTS:
+            self._workers.append(self._start_worker())
+        elif not self._workers:
+            raise GanchainError(f"no worker process could be started: the last one {reason}")
+        return [Answer(group, Lost(reason)) for group in worker.in_flight]
 
 
 @contextmanager
-def _unsignalled() -> Iterator[None]:
-    """A process started here is born with SIGINT and SIGTERM held back: it has to import before it can ignore them."""
+def _signals_blocked() -> Iterator[None]:
+    """Block SIGINT and SIGTERM; a process started meanwhile inherits that.
+
+    It needs that while it imports, before it can ignore them.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     resource_tracker.ensure_running()  # its start would let the signals through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    former_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, former_mask)
 
 
 def _cause(code: int) -> str:
+    """Say by which exit status or signal a worker ended."""
     if code >= 0:
         return f"ended the worker (exit status {code})"
     cause = "out of memory?" if code == -9 else signal.strsignal(-code) or "unknown"
     return f"killed the worker (signal {-code}, {cause})"
-
-
-def _work(tasks: Connection, answers: Connection, make: Callable[..., Work], args: tuple[Any, ...]) -> None:
-    """The worker process."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the parent decides what ends when
-    Thread(target=_end_with_parent, daemon=True).start()
-    os.dup2(2, 1)  # what a library prints must not mix with the batch's own lines
-    try:
-        work = make(*args)
-    except GanchainError as error:
-        answers.send(error)
-        return
-    answers.send(None)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff and others complain there, naming no photo
-    begun: queue.SimpleQueue[Callable[[], list[Any]] | None] = queue.SimpleQueue()
-    sender = Thread(target=_answer, args=(answers, begun), daemon=True)
-    sender.start()
-    with suppress(EOFError):  # the parent has closed its end: no more tasks
-        while True:
-            begun.put(_begun(work, tasks.recv()))
-    begun.put(None)
-    sender.join()
-
-
-def _begun(work: Work, items: list[Any]) -> Callable[[], list[Any]]:
-    try:
-        return work.begin(items)
-    except Exception as error:  # a bug: it costs this group, not the batch
-        text = f"{type(error).__name__}: {error}"
-
-        def failing() -> list[Any]:
-            raise RuntimeError(text)
-
-        return failing
-
-
-def _answer(answers: Connection, begun: queue.SimpleQueue[Callable[[], list[Any]] | None]) -> None:
-    while (rest := begun.get()) is not None:
-        try:
-            answer: list[Any] | Lost = rest()
-        except Exception as error:
-            answer = Lost(str(error))
-        answers.send(answer)
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    connection.wait([parent.sentinel])
-    os._exit(1)

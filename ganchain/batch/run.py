@@ -1,4 +1,4 @@
-"""A batch: plan, skip what is done, run the rest, sum up."""
+"""Run of a batch: it plans, skips finished photos, runs the others and sums up."""
 
 from __future__ import annotations
 
@@ -18,32 +18,33 @@ from filelock import FileLock, Timeout
 from ganchain import chains, files
 from ganchain.batch import memory
 from ganchain.batch.cluster import Cluster
-from ganchain.batch.journal import Journal, Record
+from ganchain.batch.journal import MARK, Journal, Record
 from ganchain.batch.loop import Loop, OnRecord
-from ganchain.batch.names import Names
 from ganchain.batch.options import Options
-from ganchain.batch.plan import Globs, Inputs, Item, find
 from ganchain.batch.pool import Pool
 from ganchain.batch.summary import Summary
-from ganchain.batch.worker import LOCK, MARK, Settings, Worker
+from ganchain.batch.worker import LOCK, Settings, Worker
 from ganchain.chains import Chain
 from ganchain.chains.digest import chain_key, photo_key
 from ganchain.errors import PhotoError
 from ganchain.photos import images
+from ganchain.photos.find import Globs, Inputs, Item, find
+from ganchain.pipeline.names import Names
+from ganchain.pipeline.outputs import names_of
 from ganchain.pipeline.pipeline import Pipeline
 
 PART = re.compile(rf"\.{MARK}[0-9a-f]{{32}}\.part")
 CUDA_WORKERS, CUDA_GROUP = 2, 8
-READERS = 8  # threads that hash what may be done already
+READERS = 8  # threads that hash photos which may be finished
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a batch is to do.
+    """Plan of a batch.
 
     Attributes:
-        inputs: what was found, its items with their targets.
-        key: the chain's.
+        inputs: the photos that were found; the items have their targets.
+        key: the chain's digest, of ``chain_key``.
     """
 
     chain: Chain
@@ -53,28 +54,28 @@ class Plan:
 
     @property
     def total(self) -> int:
+        """Photos that the inputs name, repeated and unreadable ones included."""
         return len(self.inputs.items) + len(self.inputs.twice) + len(self.inputs.unreadable)
 
 
 def plan(chain: str | Path | Chain, inputs: Sequence[Path], out: Path, record: Journal, options: Options) -> Plan:
-    """Find the inputs, name the outputs.
+    """Find the photos and name their outputs.
 
     Raises:
         GanchainError: the chain, an input, a glob or the name is wrong, or there are no photos.
     """
     described = chain if isinstance(chain, Chain) else chains.load(chain)
-    suffix = images.suffix_of(described.output.format)[1:]
-    names = Names(options.name, Path(described.source).stem, suffix, described.output.write != "photo")
+    names = names_of(Path(described.source).stem, described.output, options.name)
     entries = record.entries.values()
-    own = (out / path for entry in entries for path, _ in entry.outputs)
-    found = find(inputs, out, Globs(options.include, options.exclude), own)
-    if not (found.items or found.unreadable):
+    earlier_outputs = (out / path for entry in entries for path, _ in entry.outputs)
+    photos = find(inputs, out, Globs(options.include, options.exclude), earlier_outputs)
+    if not (photos.items or photos.unreadable):
         chosen = " that the globs choose" if options.include or options.exclude else ""
         kinds = " ".join(sorted(images.SUFFIXES))
         raise PhotoError(f"no photos in {', '.join(map(str, inputs))}{chosen}; they end in {kinds}")
-    found.items = names.assign(found.items, entries, _digest, out.absolute())
+    photos.items = names.assign(photos.items, entries, _digest, out.absolute())
     weights = [ref for stage in described.stages for ref in stage.build().weights]
-    return Plan(described, names, found, chain_key(described, weights, options.name))
+    return Plan(described, names, photos, chain_key(described, weights, options.name))
 
 
 def batch(
@@ -86,7 +87,7 @@ def batch(
 ) -> Summary:
     """Run ``chain`` over all photos that ``inputs`` (files, folders) name, into the folder ``out``.
 
-    Every photo ends as ok, no_face, skipped or failed. What an earlier batch finished is not done again. SIGINT and
+    Every photo ends as ok, no_face, skipped or failed. Photos that an earlier batch finished are skipped. SIGINT and
     SIGTERM end it cleanly when it runs in the main thread.
 
     Raises:
@@ -95,9 +96,9 @@ def batch(
     options, start = options or Options(), time.perf_counter()
     record = Journal(out)
     planned = plan(chain, inputs, out, record, options)
-    with _taken(out):
-        if (now := Journal(out)).entries != record.entries:  # another batch has ended meanwhile
-            record, planned = now, plan(chain, inputs, out, now, options)
+    with _locked(out):
+        if (current := Journal(out)).entries != record.entries:  # another batch has ended meanwhile
+            record, planned = current, plan(chain, inputs, out, current, options)
         summary = Summary(out, record.path, planned.total, start=start)
         loop = Loop(out, planned.names.chain, record, summary, on_record)
         with loop.signals.caught():
@@ -111,44 +112,59 @@ def batch(
     return summary
 
 
-def _run(planned: Plan, options: Options, loop: Loop) -> None:
-    _tidy(loop.out)
-    for input_, same in planned.inputs.twice.items():
-        loop.tell(Record(input_, "", loop.chain, "skipped", "", error=f"the same file as {same}"))
-    for folder, reason in planned.inputs.unreadable.items():
-        loop.tell(Record(folder, folder, loop.chain, "failed", "", error=reason))
-    todo = list(_undone(planned, options, loop))
-    if not todo or loop.stopping:
-        return
+@dataclass(frozen=True)
+class _Resources:
+    """Resources of a batch: the device, the number of workers, the threads of each, and the stages' engines."""
+
+    device: str
+    workers: int
+    threads: int
+    engines: dict[str, str]
+
+
+def _allocate(planned: Plan, options: Options, photos: int) -> _Resources:
+    """Decide on workers and threads, and choose the engines; an error of the chain is raised here, and once."""
     pipeline = Pipeline.from_chain(
         planned.chain, device=options.device, engine=options.engine, license_policy=options.license_policy
     )
-    device, cores = pipeline.device.type, _cores()
+    device, cores = pipeline.device.type, _count_cores()
     workers = options.workers or (CUDA_WORKERS if device == "cuda" else memory.workers(cores))
-    threads = max(1, cores // workers) if device == "cuda" else 1  # of more threads the last bits of a sum would tell
-    workers = min(workers, len(todo))
-    with _threads(threads):  # engines are compared as they will run
-        pipeline.prepare()  # says now, and once, what is wrong with the chain
-    engines = dict(pipeline.engines)
-    del pipeline
+    threads = max(1, cores // workers) if device == "cuda" else 1  # more threads could change a sum's last bits
+    with _torch_threads(threads):  # engines are compared as they will run
+        pipeline.prepare()
+    return _Resources(device, min(workers, photos), threads, dict(pipeline.engines))
+
+
+def _run(planned: Plan, options: Options, loop: Loop) -> None:
+    """Do the photos that are not finished: all in the pool, then alone those that it put aside."""
+    _remove_part_files(loop.out)
+    for input_, original in planned.inputs.twice.items():
+        loop.report(Record(input_, "", loop.chain, "skipped", "", error=f"the same file as {original}"))
+    for folder, reason in planned.inputs.unreadable.items():
+        loop.report(Record(folder, folder, loop.chain, "failed", "", error=reason))
+    items = list(_unfinished(planned, options, loop))
+    if not items or loop.stopping:
+        return
+    resources = _allocate(planned, options, len(items))
     settings = Settings(
         loop.out.absolute(),
         loop.chain,
         planned.key,
-        device,
-        engines,
+        resources.device,
+        resources.engines,
         options.license_policy,
-        threads=threads,
-        memory=memory.share(workers),
+        threads=resources.threads,
+        memory=memory.share(resources.workers),
         identity=options.identity,
-        confined=device == "cpu",  # CUDA reserves more than it uses
+        accept_damaged=options.accept_damaged,
+        confined=resources.device == "cpu",  # CUDA reserves more than it uses
     )
     pool: Pool | Cluster
     if options.ray:
-        pool = Cluster(planned.chain, settings, address=options.ray, threads=threads, timeout=options.timeout)
+        pool = Cluster(planned.chain, settings, address=options.ray, threads=resources.threads, timeout=options.timeout)
     else:
-        pool = Pool(workers, Worker, (planned.chain, settings), options.timeout)
-    loop.run(todo, pool, CUDA_GROUP if device == "cuda" else 1, None)
+        pool = Pool(resources.workers, Worker, (planned.chain, settings), options.timeout)
+    loop.run(items, pool, CUDA_GROUP if resources.device == "cuda" else 1, None)
     if loop.aside and not loop.stopping:
         settings = replace(settings, memory=memory.share(1), alone=True)
         pool = Pool(1, Worker, (planned.chain, settings), options.timeout, ahead=1)
@@ -156,7 +172,7 @@ def _run(planned: Plan, options: Options, loop: Loop) -> None:
 
 
 def finished(planned: Plan, record: Journal, out: Path) -> Iterator[tuple[Item, bool]]:
-    """Each item, and whether an earlier batch has finished it."""
+    """Yield each item, and whether an earlier batch has finished it."""
 
     def done(item: Item) -> bool:
         entry = record.entry(planned.names.chain, item.target)
@@ -171,7 +187,8 @@ def finished(planned: Plan, record: Journal, out: Path) -> Iterator[tuple[Item, 
         readers.shutdown(cancel_futures=True)
 
 
-def _undone(planned: Plan, options: Options, loop: Loop) -> Iterator[Item]:
+def _unfinished(planned: Plan, options: Options, loop: Loop) -> Iterator[Item]:
+    """Yield the items that no earlier batch has finished; the others are recorded as skipped."""
     if options.redo:
         yield from planned.inputs.items
         return
@@ -179,51 +196,57 @@ def _undone(planned: Plan, options: Options, loop: Loop) -> Iterator[Item]:
         if loop.stopping:
             return
         if done:
-            loop.tell(Record(item.input, str(item.source), loop.chain, "skipped", item.target))
+            loop.report(Record(item.input, str(item.source), loop.chain, "skipped", item.target))
         else:
             yield item
 
 
 def _digest(path: Path) -> str | None:
+    """Compute the SHA-256 of a file; None where it cannot be read."""
     with suppress(OSError):
         return files.sha256(path)
     return None
 
 
 @contextmanager
-def _threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
+def _torch_threads(number: int) -> Iterator[None]:
+    """Have torch use so many threads within the block."""
+    former = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(former)
 
 
-def _cores() -> int:
-    """Physical cores that this process may use."""
+def _count_cores() -> int:
+    """Count the physical cores that this process may use."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(psutil.cpu_count(logical=False) or usable, usable))
 
 
 @contextmanager
-def _taken(out: Path) -> Iterator[None]:
-    """Hold the folder ``out``, made when it is not there; the system lets go of it however this process ends."""
+def _locked(out: Path) -> Iterator[None]:
+    """Lock the folder ``out``, which is made if need be; the system unlocks it however this process ends.
+
+    Raises:
+        PhotoError: another batch has locked it, or it cannot be written to.
+    """
     lock = FileLock(out / LOCK)
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise PhotoError(f"{out}: another batch is at work there") from None
+        raise PhotoError("another batch is at work there", path=out) from None
     except OSError as error:
-        raise PhotoError(f"{out}: cannot be written to: {error.strerror or error}") from error
+        raise PhotoError(f"cannot be written to: {error.strerror or error}", path=out) from error
     try:
         yield
     finally:
         lock.release()
 
 
-def _tidy(out: Path) -> None:
+def _remove_part_files(out: Path) -> None:
     """Remove the part files of a batch that was killed."""
     for folder, inner, names in os.walk(out):
         inner[:] = [name for name in inner if not (Path(folder) / name / LOCK).exists()]  # another batch's folder

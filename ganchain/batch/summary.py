@@ -1,4 +1,4 @@
-"""What became of a batch."""
+"""Summary of a batch."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ganchain.batch.journal import Status
 
 @dataclass
 class Summary:
-    """What became of a batch.
+    """Summary of a batch.
 
     Attributes:
         total: photos that the inputs name.
         counts: photos by status.
-        failed: input -> why.
+        failed: input -> reason.
         out, record: the output folder and the file with one JSON line a photo.
         left: photos that were not begun, since the batch was stopped; a rerun does them.
         stopped: why it was stopped; None when it came to its end.
@@ -39,16 +39,17 @@ class Summary:
 
     @property
     def seconds(self) -> float:
-        """From the start, to the end or until now."""
+        """Seconds from the start to the end, or until now."""
         return (self.ended or time.perf_counter()) - self.start
 
     @property
     def left(self) -> int:
+        """Photos that were not begun."""
         return self.total - self.counts.total()
 
     @property
     def rate(self) -> float:
-        """Photos a second, those left out that earlier runs had done."""
+        """Photos a second, without those that earlier runs had done."""
         return (self.counts.total() - self.counts["skipped"]) / self.seconds if self.seconds else 0.0
 
     @property

@@ -1,7 +1,8 @@
-"""One worker: a pipeline that takes groups of photos from their files to their outputs."""
+"""Worker of a batch: a pipeline that takes groups of photos from their files to their outputs."""
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,43 +17,45 @@ import torch
 from ganchain import files
 from ganchain._version import VERSION
 from ganchain.batch import memory
-from ganchain.batch.journal import Record
-from ganchain.batch.plan import Item
+from ganchain.batch.journal import MARK, Record
 from ganchain.chains import Chain, Output
 from ganchain.chains.digest import photo_key
 from ganchain.checkpoints.manifest import Policy
 from ganchain.engines.choice import probe
-from ganchain.errors import GanchainError, PhotoError
+from ganchain.errors import PhotoError, text_of, traceback_of
 from ganchain.faces.align import Aligner
 from ganchain.faces.dlib_models import Embedder
 from ganchain.faces.face import Face
 from ganchain.framing import TIGHT
 from ganchain.photos import images
+from ganchain.photos.find import Item
 from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result, Stopwatch
 from ganchain.tensors import to_pixels
 
-MARK = "batch-"  # our part files: .batch-HEX.part
 LOCK = ".ganchain-batch.lock"
+log = logging.getLogger(__name__)
+
 EMBEDDING_SIDE = 150  # px
-SLACK = 512 << 20  # bytes: what is reserved and not used, and estimates that are too low
+SLACK = 512 << 20  # bytes for memory that is reserved but not used, and for estimates that are too low
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a worker needs to know beside its chain; it can be pickled.
+    """Settings of a worker beside its chain; they can be pickled.
 
     Attributes:
         out: the output folder.
         chain: the chain's name.
-        key: the chain's, of ``chain_key``.
-        engines: what ``Pipeline.engines`` said, or one engine's name.
-        threads: for the networks; None leaves them as they are.
+        key: the chain's digest, of ``chain_key``.
+        engines: the answer of ``Pipeline.engines``, or one engine's name.
+        threads: of torch and OpenCV; None leaves their number as it is.
         memory: bytes that a group of photos may take; larger photos are put aside.
         identity: record the distance between the embeddings of a face before and after.
-        confined: let this process take no more memory than that (and ``SLACK``).
-        alone: no other worker is at work, and what does not fit now never will.
+        accept_damaged: edit photos whose file is damaged, too.
+        confined: limit this process to that memory and ``SLACK``.
+        alone: no other worker is at work; a photo that does not fit now never will.
     """
 
     out: Path
@@ -64,13 +67,14 @@ class Settings:
     threads: int | None = None
     memory: int = 1 << 62
     identity: bool = False
+    accept_damaged: bool = False
     confined: bool = False
     alone: bool = False
 
 
 @dataclass(frozen=True)
 class Large:
-    """A photo that was not done, since it needs more memory than the worker may take."""
+    """A photo that was not done, since it needs more memory than the worker may take; ``needs`` is in bytes."""
 
     item: Item
     needs: int
@@ -80,8 +84,8 @@ Outcome = Record | Large
 
 
 @dataclass(frozen=True)
-class _Ready:
-    """A photo that can be read, as far as its header tells."""
+class _Job:
+    """A photo to be done, readable as far as its header tells; it needs about ``needs`` bytes."""
 
     item: Item
     record: Record
@@ -89,9 +93,9 @@ class _Ready:
 
 
 class Worker:
-    """Does groups of photos: ``worker(items)`` gives a record (or ``Large``) for each, in their order.
+    """Does groups of photos: ``worker(items)`` returns a record (or ``Large``) for each, in their order.
 
-    Never raises for what is wrong with a photo or the output folder; that is the record's ``error``.
+    An error of a photo or of the output folder is not raised; it stands in the record's ``error``.
     """
 
     def __init__(self, chain: Chain, settings: Settings) -> None:
@@ -100,38 +104,54 @@ class Worker:
             torch.set_num_threads(settings.threads)
             cv2.setNumThreads(settings.threads)
         self.pipeline = Pipeline.from_chain(
-            chain, device=settings.device, engine=settings.engines, license_policy=settings.license_policy
+            chain,
+            device=settings.device,
+            engine=settings.engines,
+            accept_damaged=settings.accept_damaged,
+            license_policy=settings.license_policy,
         )
         self.pipeline.prepare()
-        with torch.inference_mode():  # what is made with the first face shall not count as a photo's time
-            for stage in self.pipeline.stages:
-                if stage.scope == "face" and stage.side is not None:
-                    stage(probe(stage).to(self.pipeline.device))
+        self._warm_up()
         self._embed = Embedder() if settings.identity else None
         if settings.confined:
             memory.confine(settings.memory + SLACK)
         self._writers = ThreadPoolExecutor(max(1, min(4, settings.threads or 1)), "write")
-        self._writing = deque[tuple[Future[Outcome], int]]()  # with the bytes that each still holds
+        self._pending_writes = deque[tuple[Future[Outcome], int]]()  # with the bytes that each of them holds
+
+    @torch.inference_mode()
+    def _warm_up(self) -> None:
+        """Run each stage once: the preparations for its first face shall not count as a photo's time."""
+        for stage in self.pipeline.stages:
+            if stage.scope == "face" and stage.side is not None:
+                try:
+                    stage(probe(stage).to(self.pipeline.device))
+                except Exception as error:  # of a plug-in; the photos' records will say so
+                    log.debug("stage %s failed in its trial run", stage.name, exc_info=error)
 
     def __call__(self, items: Sequence[Item]) -> list[Outcome]:
         return self.begin(items)()
 
     def begin(self, items: Sequence[Item]) -> Callable[[], list[Outcome]]:
-        """Read and edit ``items`` now, write in the background; the answer, called, waits for that."""
-        looked = [self._looked_at(item) for item in items]
-        ready = [one for one in looked if isinstance(one, _Ready)]
-        futures: dict[Item, Future[Outcome]] = {}
-        while ready:
-            group, room = [ready.pop(0)], self.settings.memory
-            room -= group[0].needs
-            while ready and ready[0].needs <= room:
-                room -= ready[0].needs
-                group.append(ready.pop(0))
-            futures.update(self._edit(group))
-        outcomes = [futures[one.item] if isinstance(one, _Ready) else one for one in looked]
-        return lambda: [one.result() if isinstance(one, Future) else one for one in outcomes]
+        """Read and edit ``items`` now and write them in the background.
 
-    def _looked_at(self, item: Item) -> _Ready | Outcome:
+        Returns:
+            A function that waits for the writing and returns the outcomes, in the order of ``items``.
+        """
+        inspected = [self._inspect(item) for item in items]
+        jobs = [photo for photo in inspected if isinstance(photo, _Job)]
+        futures: dict[Item, Future[Outcome]] = {}
+        while jobs:
+            group, room = [jobs.pop(0)], self.settings.memory
+            room -= group[0].needs
+            while jobs and jobs[0].needs <= room:
+                room -= jobs[0].needs
+                group.append(jobs.pop(0))
+            futures.update(self._edit(group))
+        outcomes = [futures[photo.item] if isinstance(photo, _Job) else photo for photo in inspected]
+        return lambda: [outcome.result() if isinstance(outcome, Future) else outcome for outcome in outcomes]
+
+    def _inspect(self, item: Item) -> _Job | Outcome:
+        """Check and measure a photo before it is read whole, and begin its record."""
         record = Record(item.input, str(item.source), self.settings.chain, "failed", item.target)
         record.engines, record.version = dict(self.pipeline.engines), VERSION
         try:
@@ -140,62 +160,63 @@ class Worker:
             record.sha256 = files.sha256(item.source)
             record.key = photo_key(record.sha256, self.settings.key)
             record.size = list(images.size(item.source))
-            faces = not self.settings.alone  # the last try, and nobody suffers from it
+            faces = not self.settings.alone  # alone it is the last try, and costs no other worker memory
             needs = memory.needed(record.size[0], record.size[1], self.pipeline.stages, faces=faces)
         except Exception as error:  # one bad photo must not cost the others
-            return self._failed(record, error)
-        return _Ready(item, record, needs) if needs <= self.settings.memory else Large(item, needs)
+            return self._fail(record, error)
+        return _Job(item, record, needs) if needs <= self.settings.memory else Large(item, needs)
 
-    def _edit(self, group: Sequence[_Ready]) -> dict[Item, Future[Outcome]]:
-        needs = sum(one.needs for one in group)
-        while self._writing and needs + sum(held for _, held in self._writing) > self.settings.memory:
-            self._writing.popleft()[0].exception()  # waits for it
+    def _edit(self, group: Sequence[_Job]) -> dict[Item, Future[Outcome]]:
+        """Edit photos side by side and begin to write them, once there is memory for them."""
+        needs = sum(job.needs for job in group)
+        while self._pending_writes and needs + sum(held for _, held in self._pending_writes) > self.settings.memory:
+            self._pending_writes.popleft()[0].exception()  # waits for it
         futures = {}
-        results = self.pipeline.group([one.item.source for one in group])
-        for one in group:
+        results = self.pipeline.group([job.item.source for job in group])
+        for job in group:
             result = results.pop(0)
-            distances = self._distances(one.item.source, result, self._embed) if self._embed else {}
-            futures[one.item] = self._writers.submit(self._ended, one, result, distances)
-            self._writing.append((futures[one.item], one.needs))
+            distances = self._distances(job.item.source, result, self._embed) if self._embed else {}
+            futures[job.item] = self._writers.submit(self._finish, job, result, distances)
+            self._pending_writes.append((futures[job.item], job.needs))
         return futures
 
-    def _ended(self, one: _Ready, result: Result, distances: Mapping[int, float]) -> Outcome:
-        """Write what came of a photo, and the rest of its record."""
-        record, watch = one.record, Stopwatch()
+    def _finish(self, job: _Job, result: Result, distances: Mapping[int, float]) -> Outcome:
+        """Write the outputs of a photo, and fill in the rest of its record."""
+        record, watch = job.record, Stopwatch()
         record.seconds = {name: round(seconds, 4) for name, seconds in result.seconds.items()}
-        record.faces = [_described(face, distances.get(number)) for number, face in enumerate(result.faces)]
+        record.faces = [_face_fields(face, distances.get(number)) for number, face in enumerate(result.faces)]
         try:
             if result.error is not None:
                 raise result.error
             with watch("write"):
-                record.outputs = self._written(one.item, result)
+                record.outputs = self._write(job.item, result)
         except Exception as error:  # one bad photo must not cost the others
             if memory.ran_out(error) and not self.settings.alone:
-                return Large(one.item, one.needs)
-            return self._failed(record, error)
+                return Large(job.item, job.needs)
+            return self._fail(record, error)
         record.status = result.status
         record.seconds |= {name: round(seconds, 4) for name, seconds in watch.seconds.items()}
         return record
 
-    def _written(self, item: Item, result: Result) -> list[dict[str, Any]]:
-        """Write the photo, the faces or both, as the chain says."""
+    def _write(self, item: Item, result: Result) -> list[dict[str, Any]]:
+        """Write the photo, the faces or both, as the chain says; return the record's ``outputs``."""
         output = self.pipeline.output or Output()
-        written = []
+        entries = []
         for path, photo in outputs.pictures(result, output, self.settings.out / item.target):
             if not (self.settings.out / LOCK).exists():  # unmounted, say: nothing must be written in its place
                 raise PhotoError(f"the output folder {self.settings.out} is gone")
             if path.exists() and path.samefile(item.source):
-                raise PhotoError(f"{path}: would overwrite the photo itself")
+                raise PhotoError("would overwrite the photo itself", path=path)
             images.write(photo, path, keep_location=output.location == "keep", part=MARK)
             name = path.relative_to(self.settings.out).as_posix()
-            written.append({"path": name, "bytes": path.stat().st_size, "sha256": files.sha256(path)})
-        return written
+            entries.append({"path": name, "bytes": path.stat().st_size, "sha256": files.sha256(path)})
+        return entries
 
     def _distances(self, source: Path, result: Result, embed: Embedder) -> dict[int, float]:
-        """Of each edited face, by its number, how far its embedding has moved."""
+        """Measure how far each edited face's embedding has moved: the distance by the face's number."""
         if result.status != "ok" or result.photo is None:
             return {}
-        before = images.read(source).pixels
+        before = images.read(source, accept_damaged=self.settings.accept_damaged).pixels
         after = result.photo.pixels
         factor, aligner = after.shape[1] // before.shape[1], Aligner(TIGHT)
         distances = {}
@@ -205,29 +226,30 @@ class Worker:
                     aligner.chip(before, face, EMBEDDING_SIDE),
                     aligner.chip(after, face.enlarged(factor), EMBEDDING_SIDE),
                 )
-                one, other = (embed(to_pixels(chip)[0]) for chip in chips)
-                distances[number] = round(float(np.linalg.norm(one - other)), 4)
+                embedding_before, embedding_after = (embed(to_pixels(chip)[0]) for chip in chips)
+                distances[number] = round(float(np.linalg.norm(embedding_before - embedding_after)), 4)
         return distances
 
-    def _failed(self, record: Record, error: Exception) -> Record:
-        if isinstance(error, GanchainError) and not memory.ran_out(error):
-            reason = str(error).removeprefix(f"{record.path}: ")
-        elif memory.ran_out(error):
+    def _fail(self, record: Record, error: Exception) -> Record:
+        """Fill in the record of a photo that failed."""
+        record.status = "failed"
+        if memory.ran_out(error):
             size = " x ".join(map(str, record.size or ()))
-            reason = f"not enough memory for its {size} px; {memory.CURE}"
+            record.error = f"not enough memory for its {size} px; {memory.CURE}"
         elif isinstance(error, OSError):
-            reason = f"cannot be read: {error.strerror or error}"
+            record.error = f"cannot be read: {error.strerror or error}"
         else:
-            reason = f"{type(error).__name__}: {error}"
-        record.status, record.error = "failed", reason
+            record.error = text_of(error, beside=record.path)
+            record.traceback = traceback_of(error) or None
         return record
 
 
-def _described(face: Face, distance: float | None) -> dict[str, Any]:
-    described: dict[str, Any] = {
+def _face_fields(face: Face, distance: float | None) -> dict[str, Any]:
+    """Turn a face into the fields of the record's ``faces``; its box and landmarks are in px of the photo."""
+    fields: dict[str, Any] = {
         "box": [round(edge, 1) for edge in face.box],
         "score": round(face.score, 3),
         "landmarks": face.landmarks.round(1).tolist(),
         "left_out": face.left_out,
     }
-    return described if distance is None else {**described, "distance": distance}
+    return fields if distance is None else {**fields, "distance": distance}

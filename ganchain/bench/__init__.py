@@ -1,1 +1,1 @@
-"""``ganchain bench``: what a chain costs on this machine, and how near that is to what the processor can do."""
+"""Benchmark of a chain: its cost on this machine, and how near that is to what the processor can do."""

@@ -1,4 +1,4 @@
-"""What one face costs each stage of a chain, by every engine there is."""
+"""Cost of one face in each stage of a chain, by every engine there is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganchain.chains import Chain
-from ganchain.engines.choice import Choice, Measured, probe
+from ganchain.engines.choice import Choice, Measurement, probe
 from ganchain.engines.half import dtype
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
@@ -16,15 +16,15 @@ from ganchain.stage import Stage
 
 @dataclass(frozen=True)
 class StageCost:
-    """What one face costs a stage, all of its arithmetic included.
+    """Cost of one face in a stage, all of its arithmetic included.
 
     Attributes:
-        side: px of the face.
+        side: side of the face in px.
         gmac: multiply-accumulates of its convolutions and matrix products, in 1e9.
-        engine: the one that the chain runs it with.
+        engine: the engine that runs the stage in the chain.
         gflops: 1e9 floating point operations a second by that engine, two a multiply-accumulate.
-        share: of the rate of the matrix product in that engine's precision.
-        engines: what each engine does to the stage.
+        share: share of the rate of the matrix product in that engine's precision.
+        engines: what was measured of each engine.
     """
 
     side: int
@@ -32,12 +32,12 @@ class StageCost:
     engine: str
     gflops: float
     share: float
-    engines: dict[str, Measured]
+    engines: dict[str, Measurement]
 
 
-def costs(described: Chain, pipeline: Pipeline, products: dict[str, float]) -> dict[str, StageCost]:
-    """By the stages' names; measured on a chain of its own, so that ``pipeline`` keeps its engines."""
-    plain = Pipeline.from_chain(described, device=pipeline.device.type)
+def costs(chain: Chain, pipeline: Pipeline, products: dict[str, float]) -> dict[str, StageCost]:
+    """Measure the costs by the stages' names, on a chain of its own, so that ``pipeline`` keeps its engines."""
+    plain = Pipeline.from_chain(chain, device=pipeline.device.type)
     plain.prepare()
     return {
         name: _cost(stage, pipeline.engines[name], products, pipeline.device)
@@ -46,6 +46,7 @@ def costs(described: Chain, pipeline: Pipeline, products: dict[str, float]) -> d
 
 
 def _cost(stage: Stage, label: str, products: dict[str, float], device: torch.device) -> StageCost:
+    """Measure one stage; ``label`` is the engine that the chain uses."""
     face = probe(stage).to(device)
     gmac = multiply_accumulates(stage, face) / 1e9
     measured = Choice(stage, device).measured
@@ -57,7 +58,7 @@ def _cost(stage: Stage, label: str, products: dict[str, float], device: torch.de
 
 
 def multiply_accumulates(stage: Stage, faces: torch.Tensor) -> int:
-    """Of the convolutions and matrix products, as torch counts them; the stage must be on plain torch."""
+    """Count those of the convolutions and matrix products, as torch does; the stage must be on plain torch."""
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         stage(faces)
     return counter.get_total_flops() // 2

@@ -1,4 +1,4 @@
-"""The machine that was measured: what it is, what it can do, what memory was taken."""
+"""Machine that was measured: what it is, how fast it is, how much memory was taken."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ganchain.engines import openvino
 from ganchain.engines.choice import processor
 from ganchain.engines.half import dtype
 
-SIDES = {"cpu": 2048, "cuda": 8192}  # of the matrices that are multiplied
+SIDES = {"cpu": 2048, "cuda": 8192}  # sides of the matrices that are multiplied
 PRODUCTS = 5
 SAMPLING = 0.02  # seconds between two looks at the memory
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Processor, cores, threads, memory and versions."""
+    """Describe processor, cores, threads, memory and versions."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    found = {
+    facts = {
         "processor": processor(),
         "cores": psutil.cpu_count(logical=False),
         "usable": usable,
@@ -40,22 +40,23 @@ def machine(device: torch.device) -> dict[str, Any]:
         "openvino": openvino.installed(),
         "device": device.type,
     }
-    return found | ({"card": torch.cuda.get_device_name(device)} if device.type == "cuda" else {})
+    return facts | ({"card": torch.cuda.get_device_name(device)} if device.type == "cuda" else {})
 
 
 def matrix_products(device: torch.device) -> dict[str, float]:
-    """GFLOP/s of a square matrix product by precision: float32, and the half precision ``device`` is good at.
+    """Measure GFLOP/s of a square matrix product by precision: float32, and the half precision ``device`` is good at.
 
-    The median of several, with as many threads as torch has, so under the same load as what is measured beside it.
+    The median of several, with as many threads as torch has, so under the same load as the rest of the benchmark.
     """
     half = dtype(device)
-    kinds = [torch.float32] if half is None else [torch.float32, half]
-    return {str(kind).removeprefix("torch."): _product(device, kind) for kind in kinds}
+    dtypes = [torch.float32] if half is None else [torch.float32, half]
+    return {str(precision).removeprefix("torch."): _product(device, precision) for precision in dtypes}
 
 
-def _product(device: torch.device, kind: torch.dtype) -> float:
+def _product(device: torch.device, precision: torch.dtype) -> float:
+    """Measure one precision."""
     side, times = SIDES[device.type], []
-    matrix = torch.rand(side, side, device=device).to(kind)
+    matrix = torch.rand(side, side, device=device).to(precision)
     torch.mm(matrix, matrix)
     for _ in range(PRODUCTS):
         _synchronize(device)
@@ -67,39 +68,42 @@ def _product(device: torch.device, kind: torch.dtype) -> float:
 
 
 def _synchronize(device: torch.device) -> None:
+    """Wait for a GPU to finish."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 class Peak:
-    """Largest sum of the resident memory of this process and its children, in bytes, as far as ``SAMPLING`` sees."""
+    """Largest sum of the resident memory of this process and its children, in bytes, as often as ``SAMPLING`` looks."""
 
     def __init__(self) -> None:
         self.bytes = 0
-        self._process, self._over = psutil.Process(), Event()
+        self._process, self._stop = psutil.Process(), Event()
 
     def _watch(self) -> None:
+        """Measure again and again, until told to stop."""
         while True:
-            self.bytes = max(self.bytes, self._now())
-            if self._over.wait(SAMPLING):
+            self.bytes = max(self.bytes, self._resident_bytes())
+            if self._stop.wait(SAMPLING):
                 return
 
-    def _now(self) -> int:
+    def _resident_bytes(self) -> int:
+        """Sum the resident memory of all processes, in bytes."""
         total = 0
         for process in (self._process, *self._process.children(recursive=True)):
-            with suppress(psutil.Error):  # it has just ended
+            with suppress(psutil.Error):  # the process has just ended
                 total += process.memory_info().rss
         return total
 
     @classmethod
     @contextmanager
     def watched(cls) -> Iterator[Peak]:
-        """While this is open the memory is watched."""
+        """Watch the memory while the context is open."""
         peak = cls()
         thread = Thread(target=peak._watch, daemon=True)
         thread.start()
         try:
             yield peak
         finally:
-            peak._over.set()
+            peak._stop.set()
             thread.join()

@@ -1,4 +1,4 @@
-"""A chain over photos, timed step by step."""
+"""Benchmark of a chain over photos, timed step by step."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from statistics import median
 from typing import Any
 
 from ganchain import chains
-from ganchain.batch.plan import find
 from ganchain.bench.costs import StageCost, costs
 from ganchain.bench.machine import Peak, machine, matrix_products
-from ganchain.bench.throughput import Throughput, of_chain
+from ganchain.bench.throughput import Throughput, chain_throughput
 from ganchain.errors import FaceError, PhotoError
 from ganchain.photos import images
+from ganchain.photos.find import find
 from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Stopwatch
 
 RUNS = 3
-NOWHERE = Path(".ganchain-bench")  # what is looked for in the inputs' place of outputs: there are none
+NOWHERE = Path(".ganchain-bench")  # stands for the folder of outputs, of which there is none
 PER_WORKER = 6  # photos timed in each process of the batch
 
 
 @dataclass(frozen=True)
 class Report:
-    """What ``measure`` found.
+    """Result of ``measure``.
 
     Attributes:
         chain: as it was asked for.
         machine: processor, cores, threads, versions.
         products: GFLOP/s of a matrix product by precision, measured in this run.
-        photos, megapixels, faces: how many, of what size on average, and how many faces are edited in them.
+        photos, megapixels, faces: number of photos, their mean size, and the number of faces edited in them.
         seconds: a photo in one process by step: "read", "detect", each stage, "paste", "encode"; medians of the runs.
             The faces are cut out in the first stage of scope face.
         memory: peak of the resident memory of that process in bytes.
-        stages: by name.
-        batch: the photos by ``ganchain batch``; None with no workers.
+        stages: costs by the stages' names.
+        batch: throughput of ``ganchain batch`` on the photos; None with no workers.
     """
 
     chain: str
@@ -55,16 +55,16 @@ class Report:
 
     @property
     def photos_per_second(self) -> float:
-        """In one process."""
+        """Photos a second in one process."""
         return 1 / sum(self.seconds.values())
 
     @property
     def shares(self) -> dict[str, float]:
-        """Of each step in the seconds a photo; they add up to 1."""
+        """Share of each step in the seconds a photo; they add up to 1."""
         return {name: seconds * self.photos_per_second for name, seconds in self.seconds.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """Return all of it, for JSON."""
         return asdict(self) | {"photos_per_second": self.photos_per_second, "shares": self.shares}
 
 
@@ -86,44 +86,45 @@ def measure(
     Raises:
         GanchainError: the chain or the engine is wrong, there are no photos, one cannot be read, or no face is in any.
     """
-    described = chains.load(chain)
+    loaded_chain = chains.load(chain)
     sources = [item.source for item in find(photos, NOWHERE).items if _readable(item.source)]
     if not sources:
         raise PhotoError(f"no photo that can be read in {', '.join(map(str, photos))}")
-    pipeline = Pipeline.from_chain(described, engine=engine, device=device)
+    pipeline = Pipeline.from_chain(loaded_chain, engine=engine, device=device)
     pipeline.prepare()
     with Peak.watched() as peak, tempfile.TemporaryDirectory() as folder:
-        faces, _ = _through(pipeline, sources, Path(folder))
+        faces, _ = _run_photos(pipeline, sources, Path(folder))
         if not faces and any(stage.scope == "face" for stage in pipeline.stages):
             raise FaceError(f"no face to edit in {', '.join(map(str, photos))}: nothing of the chain would be measured")
-        passes = [_through(pipeline, sources, Path(folder))[1] for _ in range(runs)]
-    about, products = machine(pipeline.device), matrix_products(pipeline.device)
-    stages = costs(described, pipeline, products)
-    number = about["usable"] if workers is None else workers
+        passes = [_run_photos(pipeline, sources, Path(folder))[1] for _ in range(runs)]
+    facts, products = machine(pipeline.device), matrix_products(pipeline.device)
+    stages = costs(loaded_chain, pipeline, products)
+    processes = facts["usable"] if workers is None else workers
     return Report(
         chain=chain,
-        machine=about,
+        machine=facts,
         products=products,
         photos=len(sources),
         megapixels=sum(width * height for width, height in map(images.size, sources)) / len(sources) / 1e6,
         faces=faces,
-        seconds={name: median(one[name] for one in passes) for name in passes[0]},
+        seconds={name: median(seconds[name] for seconds in passes) for name in passes[0]},
         memory=peak.bytes,
         stages=stages,
-        batch=of_chain(chain, sources, workers=number, each=PER_WORKER, engine=engine, device=device)
-        if number
+        batch=chain_throughput(chain, sources, workers=processes, each=PER_WORKER, engine=engine, device=device)
+        if processes
         else None,
     )
 
 
 def _readable(photo: Path) -> bool:
+    """Return whether the photo can be read."""
     with suppress(PhotoError):
         return bool(images.read(photo).pixels.size)
     return False
 
 
-def _through(pipeline: Pipeline, sources: Sequence[Path], folder: Path) -> tuple[int, dict[str, float]]:
-    """All photos once: faces edited, and the seconds a photo by step."""
+def _run_photos(pipeline: Pipeline, sources: Sequence[Path], folder: Path) -> tuple[int, dict[str, float]]:
+    """Run all photos once: faces edited, and the seconds a photo by step."""
     watch, faces = Stopwatch(), 0
     targets = outputs.Targets(folder, "bench", pipeline.output, alone=False)
     for source in sources:

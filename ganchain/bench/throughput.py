@@ -1,4 +1,4 @@
-"""Photos a second of ``ganchain batch`` at work."""
+"""Throughput of ``ganchain batch``: photos a second."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ganchain.batch.summary import Summary
 from ganchain.bench.machine import Peak
 from ganchain.errors import GanchainError
 
-WARM = 2  # photos a worker: with the first ones networks are compiled and memory is taken
+WARM = 2  # photos a worker that are not timed: networks are compiled and memory is taken
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """What a batch achieved.
+    """Throughput of a batch.
 
     Attributes:
         workers: processes asked for; None for the batch's own choice.
-        photos: that were timed.
+        photos: number of photos that were timed.
         photos_per_second: from when each worker had done ``WARM`` photos to the last one written.
         memory: peak of the resident memory of all processes in bytes; pages that they share count for each.
-        engines: by which the stages ran.
+        engines: the engine of each stage.
     """
 
     workers: int | None
@@ -53,36 +53,36 @@ def throughput(
     Raises:
         GanchainError: a photo failed, or there are not more than ``warm``.
     """
-    done: list[float] = []
+    times: list[float] = []
     records: list[Record] = []
 
-    def told(record: Record, summary: Summary) -> None:
-        done.append(time.perf_counter())
+    def note(record: Record, summary: Summary) -> None:
+        times.append(time.perf_counter())
         records.append(record)
 
     with Peak.watched() as peak:
-        batch(chain, photos, out, Options(workers=workers, engine=engine, device=device), told)
+        batch(chain, photos, out, Options(workers=workers, engine=engine, device=device), note)
     for record in records:
         if record.status not in ("ok", "no_face"):
             raise GanchainError(f"{record.path or record.input}: {record.status}: {record.error}")
-    if len(done) <= warm:
-        raise GanchainError(f"{len(done)} photos are too few to be timed; more than {warm} are wanted")
-    rate = (len(done) - warm) / (done[-1] - done[warm - 1])
-    return Throughput(workers, len(done) - warm, rate, peak.bytes, records[-1].engines)
+    if len(times) <= warm:
+        raise GanchainError(f"{len(times)} photos are too few to be timed; more than {warm} are wanted")
+    rate = (len(times) - warm) / (times[-1] - times[warm - 1])
+    return Throughput(workers, len(times) - warm, rate, peak.bytes, records[-1].engines)
 
 
 def repeated(photos: Sequence[Path], count: int, folder: Path) -> list[Path]:
-    """``count`` copies of ``photos`` in turn, in ``folder``."""
+    """Copy ``photos`` in turn into ``folder``, ``count`` of them."""
     copies = [folder / f"{number:04}-{photos[number % len(photos)].name}" for number in range(count)]
     for number, copy in enumerate(copies):
         shutil.copyfile(photos[number % len(photos)], copy)
     return copies
 
 
-def of_chain(
+def chain_throughput(
     chain: str | Path, photos: Sequence[Path], *, workers: int, each: int, engine: str, device: str
 ) -> Throughput:
-    """The throughput of ``workers`` processes, ``each`` photos timed a worker, whatever the number of ``photos``."""
+    """Measure ``workers`` processes, with ``each`` photos timed a worker, however many ``photos`` there are."""
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder) / "in"
         inputs.mkdir()

@@ -1,5 +1,5 @@
-"""Chains: the YAML that people write, checked, and the stages there are."""
+"""Chains in YAML, checked against the options of the stages that exist."""
 
-from ganchain.chains.chain import Chain, Output, StageSpec, bundled, find, load, parse, schema
+from ganchain.chains.chain import Chain, Output, StageSpec, bundled, find, load, numbered, parse, schema
 
-__all__ = ["Chain", "Output", "StageSpec", "bundled", "find", "load", "parse", "schema"]
+__all__ = ["Chain", "Output", "StageSpec", "bundled", "find", "load", "numbered", "parse", "schema"]

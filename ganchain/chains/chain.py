@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from ganchain.chains import registry
-from ganchain.chains.document import document
+from ganchain.chains.document import Document, Key, Locate, Place, colour_hint, validated
 from ganchain.checkpoints.manifest import Policy
-from ganchain.errors import ChainError, GanchainError, available
+from ganchain.errors import ChainError, GanchainError, OptionError, StageError, available, text_of
 from ganchain.faces.detect import FaceRule
 from ganchain.photos.images import Format
 from ganchain.stage import Stage
 
-Key = str | int
-_COLOUR_AS_COMMENT = re.compile(r":\s+#[0-9a-fA-F]{6}\b")
-Model = TypeVar("Model", bound=BaseModel)
+EXPECTED = "a chain is a mapping with the key 'stages'"
 
 
 class Output(BaseModel):
-    """What is written, and how."""
+    """The output of a chain: which pictures are written, and how."""
 
     model_config = ConfigDict(extra="forbid")
-    write: Literal["photo", "faces", "both"] = "photo"
-    format: Format = "png"
-    side: Annotated[int, Field(ge=64, le=4096)] | None = None
-    location: Literal["keep", "strip"] = "keep"
-    mark: bool = True
+    write: Annotated[
+        Literal["photo", "faces", "both"], Field(description="The whole photo, a picture of each face, or both.")
+    ] = "photo"
+    format: Annotated[Format, Field(description="Of the pictures.")] = "png"
+    side: Annotated[Annotated[int, Field(ge=64, le=4096)] | None, Field(description="Of the face pictures, in px.")] = (
+        None
+    )
+    location: Annotated[Literal["keep", "strip"], Field(description="strip takes GPS data out.")] = "keep"
+    mark: Annotated[bool, Field(description="Say in the pictures' metadata that a network edited them.")] = True
 
     @model_validator(mode="after")
     def _side_is_of_faces(self) -> Self:
@@ -43,7 +45,7 @@ class Output(BaseModel):
 
 
 class Head(BaseModel):
-    """All of a chain but its stages."""
+    """The settings of a chain beside its stages."""
 
     model_config = ConfigDict(extra="forbid")
     faces: Literal["all", "largest"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = "all"
@@ -53,33 +55,75 @@ class Head(BaseModel):
 
 @dataclass(frozen=True)
 class StageSpec:
-    """One stage of a chain with all its options, defaults included."""
+    """One stage of a chain with all its options, defaults included.
+
+    Attributes:
+        name, cls: the stage's name in YAML, and its class.
+        options: arguments of its constructor.
+        place: where the chain asks for the stage.
+        places: where the chain asks for each option.
+    """
 
     name: str
     cls: type[Stage]
     options: dict[str, Any]
-    where: str
-    places: dict[str, str]
+    place: Place
+    places: dict[str, Place]
 
-    def build(self) -> Stage:
-        """Construct the stage; what its constructor refuses becomes a ChainError with file, line and key.
+    @classmethod
+    def check(cls, name: str, values: Mapping[str, Any], locate: Locate, folder: Path = Path()) -> StageSpec:
+        """Check a stage and the values of its options.
 
-        The constructor's message begins with the option it is about, as in "factor: …"; else the stage is named.
+        Args:
+            values: option -> value, as written in YAML.
+            locate: ``locate()`` returns the place of the stage, ``locate(option)`` that of an option.
+            folder: the folder in which relative paths start.
+
+        Raises:
+            ChainError: there is no such stage or option, or a value is wrong; with the place and what is available.
         """
         try:
+            stage = registry.stage(name)
+        except ChainError as error:
+            raise locate().add_to(error) from error.__cause__
+        model = validated(registry.options(stage), values, locate, folder=folder)
+        options = {option: getattr(model, option) for option in type(model).model_fields}
+        for option, value in options.items():
+            if isinstance(value, Path):
+                options[option] = (folder / value.expanduser()).resolve()
+                if not options[option].is_file():
+                    raise locate(option).error(f"no file {options[option]}")
+        return cls(name, stage, options, locate(), {option: locate(option) for option in options})
+
+    @property
+    def where(self) -> str:
+        """File and line of the chain: "chain.yaml:3"."""
+        return self.place.where
+
+    def build(self) -> Stage:
+        """Construct the stage.
+
+        Raises:
+            ChainError: its constructor refuses an option, or its weights cannot be used; with file, line and key.
+            StageError: its constructor raised an exception of its own.
+        """
+        place = replace(self.place, key=self.name)
+        try:
             stage = self.cls(**self.options)
-            stage.name, stage.where = self.name, self.where
-            return stage
-        except (ValueError, GanchainError) as error:
-            option, _, reason = str(error).partition(": ")
-            if option in self.places:
-                raise ChainError(f"{self.places[option]}: {reason}") from error
-            raise ChainError(f"{self.where}: {self.name}: {error}") from error
+        except OptionError as error:
+            raise self.places.get(error.option, place).error(error.reason) from error
+        except (GanchainError, ValueError) as error:
+            raise place.error(str(error)) from error
+        except Exception as error:
+            reason = f"cannot be built: {text_of(error)}"
+            raise StageError(reason, stage=self.name, where=self.where) from error
+        stage.name, stage.where = self.name, self.where
+        return stage
 
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain as its YAML says it."""
+    """A chain in YAML that was read and checked."""
 
     source: str
     stages: tuple[StageSpec, ...]
@@ -89,20 +133,24 @@ class Chain:
 
 
 def bundled() -> list[str]:
-    """Names of the chains shipped in ``configs``."""
+    """List the names of the chains shipped in ``configs``."""
     folder = resources.files("ganchain.configs")
     return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
 def find(chain: str | Path) -> Path:
-    """The YAML file of a chain given by path or by the name of a bundled one."""
+    """Find the YAML file of a chain, by its path or by the name of a bundled chain.
+
+    Raises:
+        ChainError: there is none; with what is available.
+    """
     path = Path(chain)
     if path.is_file():
         return path
     if str(chain) in bundled():
         return Path(str(resources.files("ganchain.configs") / f"{chain}.yaml"))
     if path.suffix:
-        raise ChainError(f"{chain}: no such file; bundled chains: {', '.join(bundled())}")
+        raise ChainError(f"no such file; bundled chains: {', '.join(bundled())}", file=str(chain))
     raise ChainError(f"no chain {str(chain)!r}; {available(str(chain), bundled())}, or a YAML file's path")
 
 
@@ -113,136 +161,71 @@ def load(chain: str | Path) -> Chain:
         ChainError: with file, line, key, value and what is available.
     """
     path = find(chain)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ChainError(f"{path}: cannot be read: {error}") from error
-    return parse(text, path.name if path.parent == Path() else str(path), path.parent)
+    document = Document.read(path, EXPECTED)
+    return _checked(document, path.parent)
 
 
 def parse(text: str, source: str, folder: Path) -> Chain:
-    """Check the YAML ``text``; ``source`` names it in messages, relative paths start at ``folder``."""
-    lines = text.splitlines()
-    data = document(text, source, "a chain is a mapping with the key 'stages'", _colour_hint(lines))
-    items = data.get("stages")
+    """Read and check a chain from YAML.
+
+    Args:
+        text: the YAML.
+        source: the name of it in messages.
+        folder: the folder in which relative paths start.
+
+    Raises:
+        ChainError: as ``load``.
+    """
+    return _checked(Document.parse(text, source, EXPECTED), folder)
+
+
+def _checked(document: Document, folder: Path) -> Chain:
+    items = document.data.get("stages")
     if not isinstance(items, CommentedSeq) or not items:
-        line = _line(data, ["stages"])
-        raise ChainError(f"{source}:{line}: stages: a list of stages is needed, as in\nstages:\n  - makeup: {{}}")
-    rest = {key: value for key, value in data.items() if key != "stages"}
-    head = _validated(Head, rest, data, [], source, also=["stages"])
-    specs = tuple(_spec(items, index, source, folder, lines) for index in range(len(items)))
-    return Chain(source, specs, head.faces, head.output, head.license_policy)
+        raise document.error("a list of stages is needed, as in\nstages:\n  - makeup: {}", "stages")
+    rest = {key: value for key, value in document.data.items() if key != "stages"}
+    head = validated(Head, rest, document.place, also=["stages"])
+    specs = tuple(_spec(document, index, item, folder) for index, item in enumerate(items))
+    return Chain(document.source, specs, head.faces, head.output, head.license_policy)
 
 
-def _spec(items: CommentedSeq, index: int, source: str, folder: Path, lines: Sequence[str]) -> StageSpec:
-    item = items[index]
-    where = f"{source}:{_line(items, [index])}"
-    if isinstance(item, str):
-        name, given = item, {}
-    elif isinstance(item, CommentedMap) and len(item) == 1:
-        name, given = next(iter(item.items()))
-    else:
-        raise ChainError(f"{where}: stages[{index}]: each item is one stage, as in '- makeup: {{look: evening}}'")
-    if given is None:
-        given = {}
-    if not isinstance(given, dict):
-        raise ChainError(f"{where}: stages[{index}].{name}: options are a mapping, not {given!r}")
-    for key, value in given.items():
-        line = _line(items, [index, name, key])
-        if value is None and (hint := _colour_hint(lines[line - 1 : line])):
-            raise ChainError(f"{source}:{line}: stages[{index}].{name}.{key}: no value{hint}")
-    try:
-        cls = registry.stage(str(name))
-    except ChainError as error:
-        raise ChainError(f"{where}: stages[{index}]: {error}") from error
-    model = registry.options(cls)
-    checked = _validated(model, given, items, [index, name], source, folder=folder)
-    values = {key: getattr(checked, key) for key in model.model_fields}
+def _spec(document: Document, index: int, item: object, folder: Path) -> StageSpec:
+    name, values = stage_item(document, index, item)
+
+    def locate(*path: Key) -> Place:
+        return document.place("stages", index, *((name, *path) if path else ()))
+
     for key, value in values.items():
-        if isinstance(value, Path):
-            values[key] = (folder / value.expanduser()).resolve()
-            if not values[key].is_file():
-                line = _line(items, [index, name, key])
-                raise ChainError(f"{source}:{line}: stages[{index}].{name}.{key}: no file {values[key]}")
-    keys: dict[str, list[Key]] = {key: [index, str(name), key] for key in values}
-    places = {key: f"{source}:{_line(items, path)}: {_dotted(path)}" for key, path in keys.items()}
-    return StageSpec(str(name), cls, values, where, places)
+        line = document.text.splitlines()[locate(key).line - 1]
+        if value is None and (hint := colour_hint(line)):
+            raise locate(key).error(f"no value{hint}")
+    return StageSpec.check(name, values, locate, folder)
 
 
-def _colour_hint(lines: Sequence[str]) -> str:
-    """What to do when a colour without quotes became a comment in one of ``lines``."""
-    found = any(_COLOUR_AS_COMMENT.search(line) for line in lines if not line.lstrip().startswith("#"))
-    return '; to YAML " #" starts a comment: write the colour in quotes' if found else ""
+def stage_item(document: Document, index: int, item: object) -> tuple[str, Mapping[str, Any]]:
+    """Read the name of a stage and its options from an item of a chain's list."""
+    if isinstance(item, str):
+        return item, {}
+    if not isinstance(item, CommentedMap) or len(item) != 1:
+        raise document.error("each item is one stage, as in '- makeup: {look: evening}'", "stages", index)
+    name, values = next(iter(item.items()))
+    if values is not None and not isinstance(values, dict):
+        raise document.error(f"options are a mapping, not {values!r}", "stages", index, name)
+    return str(name), values or {}
 
 
-def _validated(
-    model: type[Model],
-    value: dict[str, Any],
-    root: Any,
-    path: list[Key],
-    source: str,
-    also: Sequence[str] = (),
-    folder: Path = Path(),
-) -> Model:
-    try:
-        return model.model_validate(value, context={"folder": folder})
-    except ValidationError as error:
-        lines = [_message(model, problem, root, path, source, also) for problem in _distinct(error)]
-        raise ChainError("\n".join(lines)) from error
-
-
-def _distinct(error: ValidationError) -> list[Any]:
-    """One problem a key: a union reports each of its members."""
-    by_key: dict[tuple[Any, ...], Any] = {}
-    for problem in error.errors(include_url=False):
-        by_key.setdefault(problem["loc"][:2] if problem["loc"][:1] == ("output",) else problem["loc"][:1], problem)
-    return list(by_key.values())
-
-
-def _message(model: type[BaseModel], problem: Any, root: Any, path: list[Key], source: str, also: Sequence[str]) -> str:
-    location = [part for part in problem["loc"] if isinstance(part, str | int)]
-    known = {**model.model_fields, **dict.fromkeys(also)}
-    if location[:1] == ["output"] and len(location) > 1:
-        known = dict(Output.model_fields)
-    full = [*path, *location[: 2 if location[:1] == ["output"] else 1]]
-    key = _dotted(full)
-    where = f"{source}:{_line(root, full)}: {key}"
-    given = problem["input"]
-    if problem["type"] == "extra_forbidden":
-        return f"{where}: no such option; {available(str(full[-1]), known)}"
-    if problem["type"] == "missing":
-        return f"{where}: this option is needed"
-    expected = problem.get("ctx", {}).get("expected")
-    if problem["type"] == "literal_error" and expected:
-        words = [word.strip("'") for word in str(expected).replace(" or ", ", ").split(", ")]
-        return f"{where}: {given!r} is none of these; {available(str(given), words)}"
-    if problem["type"] == "value_error":
-        return f"{where}: {problem['ctx']['error']}"
-    if problem["type"].startswith("model_"):
-        return f"{where}: {given!r}: a mapping is needed; {available('', known)}"
-    return f"{where}: {given!r}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
-
-
-def _dotted(path: Sequence[Key]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-    return f"stages{text}" if text.startswith("[") else text
-
-
-def _line(root: Any, path: Sequence[Key]) -> int:
-    """1-based line of the deepest part of ``path`` that the YAML has."""
-    line = 1
-    node = root
-    for part in path:
-        position = ((getattr(node, "lc", None) and node.lc.data) or {}).get(part)
-        if position is None:  # not there, or merged in from elsewhere
-            return line
-        line = position[0] + 1
-        node = node[part]
-    return line
+def numbered(names: Iterable[str]) -> list[str]:
+    """Number names that occur more than once: makeup, webtoon, webtoon-2 …"""
+    counts = Counter[str]()
+    labels: list[str] = []
+    for name in names:
+        counts[name] += 1
+        labels.append(name if counts[name] == 1 else f"{name}-{counts[name]}")
+    return labels
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of a chain, for editors and forms."""
+    """Build the JSON schema of a chain, for editors and forms."""
     head = Head.model_json_schema()
     usable = {name: cls for name, cls in registry.stages().items() if isinstance(cls, type)}
     variants: list[dict[str, Any]] = [{"enum": list(usable)}]

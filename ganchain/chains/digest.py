@@ -1,8 +1,7 @@
-"""Digests of chains: what an output depends on, as one SHA-256; equal digests, equal outputs."""
+"""Digests of chains: one SHA-256 of everything an output depends on, so that equal digests mean equal outputs."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,7 +21,7 @@ def chain_hash(chain: Chain, weights: Iterable[str]) -> str:
     """Compute the SHA-256 of a chain with all its defaults, the content of its files and weights, and our version.
 
     Args:
-        weights: of all its stages, as ``Stage.weights`` names them.
+        weights: the weights of all its stages, as in ``Stage.weights``.
     """
     stages = [
         [spec.name, f"{spec.cls.__module__}.{spec.cls.__qualname__}", _by_content(spec.options)]
@@ -35,21 +34,21 @@ def chain_hash(chain: Chain, weights: Iterable[str]) -> str:
         "weights": [_weights(ref) for ref in weights],
         "version": VERSION,
     }
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    return files.sha256_of_texts(json.dumps(described, sort_keys=True))
 
 
 def chain_key(chain: Chain, weights: Iterable[str], template: str) -> str:
-    """Compute the key of a chain in a batch, of its hash and the ``template`` of the outputs' names."""
-    return files.sha256_of_texts([chain_hash(chain, weights), template])
+    """Compute the key of a chain in a batch from its hash and the ``template`` of the outputs' names."""
+    return files.sha256_of_texts(chain_hash(chain, weights), template)
 
 
 def photo_key(photo: str, chain: str) -> str:
-    """Compute the key of an output, of the SHA-256 of its ``photo`` and the key of its ``chain``."""
-    return files.sha256_of_texts([photo, chain])
+    """Compute the key of an output from the SHA-256 of its ``photo`` and the key of its ``chain``."""
+    return files.sha256_of_texts(photo, chain)
 
 
 def _by_content(value: Any) -> Any:
-    """Options as JSON, files as the digest of what is in them."""
+    """Turn an option's value into JSON; a file becomes the digest of its content."""
     if isinstance(value, Path):
         return f"file {files.sha256(value)}"
     if isinstance(value, dict):
@@ -62,12 +61,12 @@ def _by_content(value: Any) -> Any:
 
 
 def _weights(ref: str) -> str:
-    """The digest of the weights ``ref``: of the manifest's file, or of the foreign files at that path."""
-    if ref in manifest.entries():
-        return manifest.entry(ref).sha256
+    """Look up the digest of the weights ``ref`` in the manifest, or compute it from the foreign files at that path."""
+    if (entry := manifest.get(ref)) is not None:
+        return entry.sha256
     path = Path(ref)
     if (bundle := tensorflow.prefix(path)) is not None:
         parts = sorted(bundle.parent.glob(f"{bundle.name}.*"))
     else:
         parts = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    return files.sha256_of_texts(map(files.sha256, parts))
+    return files.sha256_of_texts(*map(files.sha256, parts))

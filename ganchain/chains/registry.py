@@ -1,4 +1,4 @@
-"""The stages that exist: the files of ``ganchain.stages``, and other packages' entry points of that name."""
+"""The registry of stages: the files of ``ganchain.stages``, and other packages' entry points of that name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from ganchain.errors import ChainError, available
+from ganchain.checkpoints.manifest import Weights
+from ganchain.errors import ChainError, OptionError, available
 from ganchain.stage import Stage
 
 PACKAGE = GROUP = "ganchain.stages"
@@ -33,16 +34,16 @@ def stage(name: str) -> type[Stage]:
     """Import the stage class called ``name`` in YAML.
 
     Raises:
-        ChainError: there is none, it cannot be imported, or it is no stage.
+        ChainError: there is no such stage, it cannot be imported, or its class is no ``Stage``.
     """
     for point in entry_points(group=GROUP):
         if point.name == name:
             return _from_entry_point(point)
     if name in built_in():
         return _from_file(name)
-    for other, cls in stages().items():
+    for stage_name, cls in stages().items():
         if not isinstance(cls, ChainError) and name.lower() in cls.networks:
-            raise ChainError(f"{name!r} is a network; the stage is called {other!r}")
+            raise ChainError(f"{name!r} is a network; the stage is called {stage_name!r}")
     raise ChainError(f"no stage {name!r}; {available(name, names())}")
 
 
@@ -75,9 +76,9 @@ def _from_file(name: str) -> type[Stage]:
 
 
 def name_of(cls: type[Stage]) -> str:
-    """Look up what a stage class is called in YAML; a class that is not registered is called by its own name.
+    """Look up the name of a stage class in YAML.
 
-    ``OilPaint``, of a script, is called ``oil_paint``.
+    A class that is not registered gets its name from its own: ``OilPaint`` in a script is called ``oil_paint``.
     """
     package, _, module = cls.__module__.rpartition(".")
     if package == PACKAGE:
@@ -89,7 +90,7 @@ def name_of(cls: type[Stage]) -> str:
 
 
 def stages() -> dict[str, type[Stage] | ChainError]:
-    """Import every stage, by name; one that cannot be used gives its error instead."""
+    """Import all stages, by name; a stage that cannot be used is replaced by its error."""
     classes: dict[str, type[Stage] | ChainError] = {}
     for name in names():
         try:
@@ -97,6 +98,37 @@ def stages() -> dict[str, type[Stage] | ChainError]:
         except ChainError as error:
             classes[name] = error
     return classes
+
+
+def options_for(name: str, cls: type[Stage], architecture: str, trained_for: str | None = None) -> list[str]:
+    """List the options of a stage that take weights of ``architecture``, trained for one stage or for any."""
+    if trained_for not in (None, name):
+        return []
+    return [option for option, architectures in cls.architectures.items() if architecture in architectures]
+
+
+def takers(architecture: str, trained_for: str | None = None) -> list[tuple[str, str]]:
+    """List the (stage, option) pairs that take weights of ``architecture``, trained for one stage or for any."""
+    usable = {name: cls for name, cls in stages().items() if not isinstance(cls, ChainError)}
+    return [
+        (name, option) for name, cls in usable.items() for option in options_for(name, cls, architecture, trained_for)
+    ]
+
+
+def expect(weights: Weights, cls: type[Stage]) -> None:
+    """Refuse weights of an architecture that no option of the stage ``cls`` takes.
+
+    Raises:
+        OptionError: with the stages that take these weights, and the architectures that this stage takes.
+    """
+    if not options_for("", cls, weights.architecture):
+        users = " and ".join(sorted({stage for stage, _ in takers(weights.architecture)})) or "no stage"
+        expected = ", ".join(name for architectures in cls.architectures.values() for name in architectures)
+        raise OptionError(
+            f"{weights.ref} holds weights of {weights.architecture}, which serve {users}; "
+            f"{name_of(cls)} takes {expected}",
+            option="weights",
+        )
 
 
 def options(cls: type[Stage]) -> type[BaseModel]:
@@ -110,7 +142,7 @@ def options(cls: type[Stage]) -> type[BaseModel]:
 
 
 def descriptions(cls: type[Stage]) -> dict[str, str]:
-    """Read what the ``Options:`` section of a stage's docstring says of each option."""
+    """Read the description of each option from the ``Options:`` section of a stage's docstring."""
     section = (inspect.getdoc(cls) or "").partition("Options:\n")[2]
     texts: dict[str, str] = {}
     last = ""

@@ -1,1 +1,1 @@
-"""Weight files: the bundled ones, the user's cache, published ones, and foreign files read without running anything."""
+"""Weight files: bundled, cached, published and foreign ones; foreign files are read without running code."""

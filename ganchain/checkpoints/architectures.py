@@ -1,9 +1,8 @@
-"""Every network there is: how its weights are recognised, how it is built, which stages it serves."""
+"""Networks by name: their weights are recognised by the names of the tensors, and the networks built from them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -14,6 +13,8 @@ from ganchain.errors import WeightsError
 from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.animegan2 import AnimeGAN2
 from ganchain.nets.beautygan import BeautyGAN, GeneratorBranch
+from ganchain.nets.parts import PartsNet
+from ganchain.nets.points import Points
 from ganchain.nets.portrait import Portrait
 from ganchain.nets.spandrel import SpandrelModel
 from ganchain.nets.srgan import SRResNet
@@ -25,96 +26,80 @@ from ganchain.nets.upscaler import Upscaler
 
 
 class Network(Protocol):
-    """What a network's class offers to those who only hold tensors."""
+    """A network's class, which recognises its own tensors and builds the network from them."""
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """This network's tensors among ``flat`` under its own names; None when the file is of another kind."""
+        """Pick this network's tensors out of ``flat``, under its own names; None when the file is of another kind."""
         ...
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> nn.Module:
-        """The network with these weights; sizes are read from the tensors."""
+        """Build the network with these weights; sizes are read from the tensors."""
         ...
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """A network and the stages whose work it does."""
-
-    network: type[Network]
-    stages: tuple[str, ...]
-
-
 # the last one asks another library, which knows a hundred networks more
-ARCHITECTURES = {
-    "unet": Architecture(UNet, ("makeup", "attributes", "webtoon")),
-    "portrait": Architecture(Portrait, ("attributes",)),
-    "upscaler": Architecture(Upscaler, ("upscale",)),
-    "age-gender": Architecture(AgeGender, ()),
-    "stargan": Architecture(StarGAN, ("attributes",)),
-    "beautygan-tf1": Architecture(BeautyGAN, ("makeup",)),
-    "beautygan-pytorch": Architecture(GeneratorBranch, ("makeup",)),
-    "swapping-autoencoder": Architecture(SwappingAutoEncoder, ("webtoon",)),
-    "stylegan2": Architecture(StyleGAN2, ("webtoon",)),
-    "animegan2": Architecture(AnimeGAN2, ("webtoon",)),
-    "srresnet": Architecture(SRResNet, ("upscale",)),
-    "spandrel": Architecture(SpandrelModel, ("upscale",)),
+ARCHITECTURES: dict[str, type[Network]] = {
+    "unet": UNet,
+    "portrait": Portrait,
+    "upscaler": Upscaler,
+    "age-gender": AgeGender,
+    "points": Points,
+    "parts": PartsNet,
+    "stargan": StarGAN,
+    "beautygan-tf1": BeautyGAN,
+    "beautygan-pytorch": GeneratorBranch,
+    "swapping-autoencoder": SwappingAutoEncoder,
+    "stylegan2": StyleGAN2,
+    "animegan2": AnimeGAN2,
+    "srresnet": SRResNet,
+    "spandrel": SpandrelModel,
 }
 
 
 def recognise(files: Mapping[str, Mapping[str, Tensor]]) -> tuple[str, dict[str, Tensor]]:
-    """The network that stands in ``files`` (name -> tensors): its architecture, and its tensors by its own names.
+    """Recognise the network in ``files`` (name -> tensors): its architecture, and its tensors by its own names.
 
     Several files may hold one network's parts (StarGAN's generator and discriminator).
 
     Raises:
         WeightsError: a file is of no known layout, or two are of different networks.
     """
-    found: dict[str, str] = {}
+    recognised: dict[str, str] = {}
     merged: dict[str, Tensor] = {}
     for file, flat in files.items():
-        for name, architecture in ARCHITECTURES.items():
-            tensors = architecture.network.recognise(flat)
+        for name, network in ARCHITECTURES.items():
+            tensors = network.recognise(flat)
             if tensors:
                 if twice := merged.keys() & tensors.keys():
-                    raise WeightsError(f"{file}: {min(twice)} stands in another of these files already")
-                found[file] = name
+                    raise WeightsError(f"{min(twice)} stands in another of these files already", ref=file)
+                recognised[file] = name
                 merged |= tensors
                 break
         else:
             keys = ", ".join(sorted(flat)[:4]) or "none"
             known = ", ".join(ARCHITECTURES)
             hint = "" if find_spec("spandrel") else "; more are known with pip install 'ganchain[spandrel]'"
-            raise WeightsError(f"{file}: no known layout: {len(flat)} tensors ({keys} …); known: {known}{hint}")
-    if len(set(found.values())) != 1:
-        said = ", ".join(f"{file}: {name}" for file, name in found.items()) or "no file"
-        raise WeightsError(f"these are not the parts of one network: {said}")
+            raise WeightsError(f"no known layout: {len(flat)} tensors ({keys} …); known: {known}{hint}", ref=file)
+    if len(set(recognised.values())) != 1:
+        parts = ", ".join(f"{file}: {name}" for file, name in recognised.items()) or "no file"
+        raise WeightsError(f"these are not the parts of one network: {parts}")
     for key, tensor in merged.items():
         if not bool(tensor.isfinite().all()):
-            raise WeightsError(f"{', '.join(files)}: {key} holds numbers that are not finite")
+            raise WeightsError(f"{key} holds numbers that are not finite", ref=", ".join(files))
     # copies, since files may hold views of one storage
-    copies = {key: (one.float() if one.is_floating_point() else one).clone() for key, one in merged.items()}
-    return next(iter(found.values())), copies
-
-
-def expect(ref: str, architecture: str, stage: str) -> None:
-    """Refuse weights of a network that does not do the work of ``stage``."""
-    serves = ARCHITECTURES[architecture].stages
-    if stage not in serves:
-        taken = ", ".join(name for name, one in ARCHITECTURES.items() if stage in one.stages)
-        raise WeightsError(
-            f"weights: {ref} holds weights of {architecture}, which serve {' and '.join(serves)}; {stage} takes {taken}"
-        )
+    copies = {key: (value.float() if value.is_floating_point() else value).clone() for key, value in merged.items()}
+    return next(iter(recognised.values())), copies
 
 
 def build(architecture: str, tensors: Mapping[str, Tensor]) -> nn.Module:
-    """The network ``architecture`` with the weights ``tensors``, to be used, not trained.
+    """Build the network ``architecture`` with the weights ``tensors``, to be used, not trained.
 
     Raises:
         WeightsError: tensors are missing, too many, or of shapes that do not go together.
     """
-    network = ARCHITECTURES[architecture].network
+    network = ARCHITECTURES[architecture]
     try:
         if network is not SpandrelModel:  # first without memory: what does not fit shall not be allocated
             with torch.device("meta"):
@@ -123,9 +108,3 @@ def build(architecture: str, tensors: Mapping[str, Tensor]) -> nn.Module:
     except (RuntimeError, KeyError, ValueError, IndexError, StopIteration) as error:
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(f"the tensors make no {architecture} network: {reason}") from error
-
-
-def stage_of(key: str, architecture: str) -> str:
-    """The stage that takes these weights; of a network that serves several, the one the key begins with."""
-    stages = ARCHITECTURES[architecture].stages
-    return next((stage for stage in stages if key.startswith(stage)), ", ".join(stages))

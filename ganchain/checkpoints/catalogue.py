@@ -1,4 +1,4 @@
-"""The checkpoints that others published: where they lie, their digests, licences; and files told by their digests."""
+"""The catalogue of checkpoints that others published: addresses, digests and licences."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ from functools import lru_cache
 from hashlib import sha1
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from ruamel.yaml import YAML
 
 from ganchain import files
 from ganchain.checkpoints import tensorflow
+from ganchain.checkpoints.entries import Commercial, Sha1, Sha256
 
 CHUNK = 1 << 20
-Commercial = Literal["yes", "no", "unknown"]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Sha1 = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
 
 
 class File(BaseModel):
@@ -32,16 +29,16 @@ class File(BaseModel):
 
     @property
     def pinned(self) -> bool:
-        """Whether a digest is published."""
+        """True if its digest is published."""
         return bool(self.sha256 or self.git_blob)
 
     def problem(self, path: Path) -> str | None:
-        """Why ``path`` is not this file; None when it is, as far as can be told."""
+        """Compare ``path`` with the published size and digest: says what differs, or None."""
         if self.size is not None and path.stat().st_size != self.size:
             return f"{path.stat().st_size} bytes, published are {self.size}"
-        for wanted, found in ((self.sha256, files.sha256), (self.git_blob, git_blob)):
-            if wanted and found(path) != wanted:
-                return f"digest {found(path)[:12]}…, published is {wanted[:12]}…"
+        for expected, digest in ((self.sha256, files.sha256), (self.git_blob, git_blob)):
+            if expected and digest(path) != expected:
+                return f"digest {digest(path)[:12]}…, published is {expected[:12]}…"
         return None
 
 
@@ -59,30 +56,29 @@ class Published(BaseModel):
 
     @property
     def pinned(self) -> bool:
-        """Whether the digests of all files are published."""
+        """True if the digests of all files are published."""
         return all(file.pinned for file in self.files)
 
 
 @lru_cache(maxsize=1)
 def published() -> dict[str, Published]:
-    """All published checkpoints by key."""
+    """Read all published checkpoints, by key."""
     text = (resources.files("ganchain.weights") / "published.yaml").read_text(encoding="utf-8")
     return {key: Published.model_validate(value) for key, value in YAML(typ="safe").load(text).items()}
 
 
 def match(path: Path, *others: Path) -> str | None:
-    """The key of the published checkpoint whose digests these files have; None when they are another's."""
-    given = [file for one in (path, *others) for file in parts(one)]
+    """Find the key of the published checkpoint that these files are, by their digests; None when they are none."""
+    file_parts = [part for file in (path, *others) for part in parts(file)]
     for key, checkpoint in published().items():
-        if checkpoint.pinned and len(given) == len(checkpoint.files):
-            wanted = {file.sha256 or file.git_blob for file in checkpoint.files}
-            if all({files.sha256(file), git_blob(file)} & wanted for file in given):
-                return key
+        same_number = checkpoint.pinned and len(file_parts) == len(checkpoint.files)
+        if same_number and all(any(file.problem(path) is None for file in checkpoint.files) for path in file_parts):
+            return key
     return None
 
 
 def parts(path: Path) -> list[Path]:
-    """The files that hold the weights ``path`` stands for: itself, or those of a TensorFlow bundle."""
+    """List the files that hold the weights of ``path``: itself, or those of a TensorFlow bundle."""
     bundle = tensorflow.prefix(path)
     if bundle is None:
         return [path]
@@ -97,7 +93,8 @@ def git_blob(path: Path) -> str:
 
 
 @lru_cache(maxsize=64)
-def _git_blob(path: Path, size: int, _changed: int) -> str:
+def _git_blob(path: Path, size: int, _modified: int) -> str:
+    """Compute the id of a file that has this size and time of modification."""
     blob = sha1(b"blob %d\0" % size, usedforsecurity=False)
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):

@@ -1,4 +1,4 @@
-"""Published checkpoints downloaded from their mirrors into the user's cache."""
+"""Download published checkpoints from their mirrors into the user's cache."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import Any
 
 from ganchain.checkpoints import cache, manifest
 from ganchain.checkpoints.catalogue import File, published
-from ganchain.checkpoints.manifest import Entry
+from ganchain.checkpoints.entries import Entry
+from ganchain.checkpoints.importing import import_files
 from ganchain.errors import WeightsError, available
 
 TIMEOUT = 30  # seconds a server may be silent
-STALE = 24 * 3600  # seconds after which an unfinished download is nobody's
+STALE = 24 * 3600  # seconds after which an unfinished download counts as abandoned
 MOST = 4 << 30  # bytes of a download whose size is not known
 CHUNK = 1 << 16  # bytes
 
@@ -31,29 +32,34 @@ def fetch(key: str, *, offline: bool = False, progress: Callable[[str], Any] | N
     Raises:
         WeightsError: unknown key, no connection allowed, no place to write, or no mirror gave the right file.
     """
-    if key in manifest.entries() and cache.problem(key) is None:
-        return manifest.entry(key)
+    entry = manifest.get(key)
+    if entry is not None and manifest.problem(key) is None:
+        return entry
     if key not in published():
         raise WeightsError(f"no published weights {key!r}; {available(key, published())}")
     checkpoint = published()[key]
     if offline or os.environ.get("GANCHAIN_OFFLINE", "0") not in ("", "0"):
-        wanted = ", ".join(file.name for file in checkpoint.files)
+        names = ", ".join(file.name for file in checkpoint.files)
         raise WeightsError(
-            f"offline: {key!r} was not fetched. Get {wanted} from {checkpoint.page} elsewhere, then run: "
+            f"offline: {key!r} was not fetched. Get {names} from {checkpoint.page} elsewhere, then run: "
             f"ganchain weights import FILE... --as {key}"
         )
     with cache.writing():
-        manifest.cache().mkdir(parents=True, exist_ok=True)
-        for old in manifest.cache().glob(".fetch-*"):  # what an interrupted run left is thrown away
+        cache.folder().mkdir(parents=True, exist_ok=True)
+        for old in cache.folder().glob(".fetch-*"):  # of interrupted runs
             if time.time() - old.stat().st_mtime > STALE:
                 shutil.rmtree(old, ignore_errors=True)
-        with TemporaryDirectory(prefix=".fetch-", dir=manifest.cache(), ignore_cleanup_errors=True) as folder:
-            paths = [_downloaded(key, checkpoint.page, file, Path(folder), progress) for file in checkpoint.files]
-            return cache.take(paths, key)[1]
+        with TemporaryDirectory(prefix=".fetch-", dir=cache.folder(), ignore_cleanup_errors=True) as folder:
+            paths = [_download(key, checkpoint.page, file, Path(folder), progress) for file in checkpoint.files]
+            return import_files(paths, key)[1]
 
 
-def _downloaded(key: str, page: str, file: File, folder: Path, progress: Callable[[str], Any] | None) -> Path:
-    """The first mirror's file that is right."""
+def _download(key: str, page: str, file: File, folder: Path, progress: Callable[[str], Any] | None) -> Path:
+    """Download a file from the first mirror that has the right one.
+
+    Raises:
+        WeightsError: no mirror has it; says for each of them why.
+    """
     import pooch
     import requests
 
@@ -61,24 +67,25 @@ def _downloaded(key: str, page: str, file: File, folder: Path, progress: Callabl
     failures = []
     for url in file.urls:
         meter: Any = Meter(file.size or MOST, progress(file.name) if progress else None)
-        downloader: Any = pooch.HTTPDownloader(meter, CHUNK, timeout=TIMEOUT, hooks={"response": _secure})
+        downloader: Any = pooch.HTTPDownloader(meter, CHUNK, timeout=TIMEOUT, hooks={"response": _refuse_insecure})
         try:
             pooch.retrieve(url, known_hash=None, fname=file.name, path=folder, downloader=downloader)
-            wrong = file.problem(folder / file.name)
+            problem = file.problem(folder / file.name)
         except requests.RequestException as error:
-            wrong = _reason(error)
-        if wrong is None:
+            problem = _reason(error)
+        if problem is None:
             return folder / file.name
         (folder / file.name).unlink(missing_ok=True)
-        failures.append(f"  {url}: {wrong}")
+        failures.append(f"  {url}: {problem}")
     raise WeightsError(
-        f"{key!r}: {file.name} could not be had:\n" + "\n".join(failures) + f"\nIf {page} still offers it, "
-        f"download it there and run: ganchain weights import FILE... --as {key}"
+        f"{file.name} could not be downloaded:\n" + "\n".join(failures) + f"\nIf {page} still offers it, download it "
+        f"there and run: ganchain weights import FILE... --as {key}",
+        ref=key,
     )
 
 
 def _reason(error: Any) -> str:
-    """What went wrong, in a few words."""
+    """Say in a few words why a mirror failed."""
     import requests
 
     if isinstance(error, requests.Timeout):
@@ -93,35 +100,42 @@ def _reason(error: Any) -> str:
 
 
 class Meter:
-    """A progress bar for pooch that ends a download which is larger than it may be."""
+    """Progress bar for pooch that aborts a download of more than ``most`` bytes."""
 
     def __init__(self, most: int, bar: Any) -> None:
-        self.most, self.bar, self.come = most, bar, 0
+        self.most, self.bar, self.received = most, bar, 0
         self.total = 0
 
     def update(self, count: int) -> None:
+        """Add ``count`` received bytes.
+
+        Raises:
+            requests.RequestException: the file is larger than it may be.
+        """
         import requests
 
-        self.come += count
-        if self.come > self.most + CHUNK:  # pooch counts whole chunks
+        self.received += count
+        if self.received > self.most + CHUNK:  # pooch counts whole chunks
             raise requests.RequestException(f"more than the {self.most} bytes it should have")
         if self.bar:
             self.bar.total = self.total
             self.bar.update(count)
 
     def reset(self) -> None:
-        self.come = 0
+        """Begin at 0 again, as pooch does at the end."""
+        self.received = 0
         if self.bar:
             self.bar.reset()
 
     def close(self) -> None:
+        """Close the progress bar."""
         if self.bar:
             self.bar.close()
 
 
-def _secure(response: Any, **_: Any) -> None:
-    """Refuse to be led from https to http."""
+def _refuse_insecure(response: Any, **_: Any) -> None:
+    """Refuse a redirect from https to http."""
     import requests
 
     if response.url.startswith("https:") and response.headers.get("location", "").startswith("http:"):
-        raise requests.RequestException("leads away from https")
+        raise requests.RequestException("redirects from https to http")

@@ -1,8 +1,8 @@
-"""Foreign weight files read as tensors; nothing that stands in them is ever run.
+"""Read foreign weight files as tensors, without running code that they contain.
 
-Known kinds, told by content: pickles of torch (zip and legacy), zip archives of such, safetensors, HDF5 files, and
-TensorFlow bundles (by name, since a bundle is several files). What else a file holds (options, optimizers, classes
-of the code that wrote it) is left out.
+Known kinds, recognised by their content: torch pickles (zip and legacy), zip archives of them, safetensors, HDF5
+files, and TensorFlow bundles (by name, since a bundle is several files). Everything else in a file (options,
+optimizers, classes of the code that wrote it) is left out.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Flat = dict[str, Tensor]
 
 
 class Inert:
-    """Stands for a class of the code that wrote a file: holds what is put into it and does nothing."""
+    """Stand-in for a class of the code that wrote a file: it holds attributes and does nothing."""
 
 
 # classes that published files name beside their tensors, and which need no code of theirs
@@ -43,7 +43,7 @@ FOREIGN = ["argparse.Namespace", "utils.config.Configuration"]
 
 
 def read(path: Path) -> dict[str, Flat]:
-    """The tensors of a foreign file, by the name of the file or archive member they stand in.
+    """Read the tensors of a foreign file, by the name of the file or archive member that they stand in.
 
     Nested dicts are flattened ("g_ema.conv1.noise.weight"); HDF5 datasets and TensorFlow variables keep their "/".
 
@@ -53,21 +53,22 @@ def read(path: Path) -> dict[str, Flat]:
     try:
         prefix = tensorflow.prefix(path)
         if prefix is not None:
-            return {str(path): tensorflow.read(prefix, _of_generator)}
+            return {str(path): tensorflow.read(prefix, _is_generator_weight)}
         if path.is_dir():
-            raise WeightsError(f"{path} is a folder without a TensorFlow checkpoint (*.index); name a weight file")
+            raise WeightsError("a folder without a TensorFlow checkpoint (*.index); name a weight file", ref=path)
         with path.open("rb") as file:
             return _read(str(path), file)
     except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
+        raise WeightsError(f"cannot read it: {error.strerror or error}", ref=path) from error
 
 
-def _of_generator(variable: str) -> bool:
-    """Of the one TensorFlow checkpoint there is a network for, a tenth is of use."""
+def _is_generator_weight(variable: str) -> bool:
+    """Say whether a variable is a generator's weight: in the one known TensorFlow checkpoint that is a tenth."""
     return variable.startswith("generator/") and not variable.endswith(("/Adam", "/Adam_1"))
 
 
 def _read(name: str, file: BinaryIO, archived: bool = False) -> dict[str, Flat]:
+    """Read an open file by the kind that its first bytes show."""
     start = file.read(64)
     file.seek(0)
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
@@ -79,33 +80,33 @@ def _read(name: str, file: BinaryIO, archived: bool = False) -> dict[str, Flat]:
     if start.startswith(b"\x80"):
         return {name: _pickle(name, file)}
     if start.startswith(b"version https://git-lfs"):
-        raise WeightsError(f"{name}: this is Git LFS's note of a file, not the file itself; run git lfs pull there")
+        raise WeightsError("this is Git LFS's note of a file, not the file itself; run git lfs pull there", ref=name)
     if not start:
-        raise WeightsError(f"{name}: an empty file")
+        raise WeightsError("an empty file", ref=name)
     if start.lstrip()[:1] == b"<":
-        raise WeightsError(f"{name}: this is a web page, not a weight file; the download link may want a browser")
-    raise WeightsError(f"{name}: neither a torch pickle, safetensors, HDF5 nor TensorFlow file")
+        raise WeightsError("this is a web page, not a weight file; the download link may want a browser", ref=name)
+    raise WeightsError("neither a torch pickle, safetensors, HDF5 nor TensorFlow file", ref=name)
 
 
 def _pickle(name: str, file: BinaryIO) -> Flat:
-    """A zip or legacy pickle through torch's unpickler of weights, which builds tensors and containers only."""
+    """Read a zip or legacy pickle by torch's unpickler of weights, which builds tensors and containers only."""
     try:
-        with safe_globals([(Inert, known) for known in FOREIGN]):
+        with safe_globals([(Inert, class_name) for class_name in FOREIGN]):
             tree = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken or hostile file may fail in any way
-        asked = re.search(r"GLOBAL (\S+)", str(error))
-        if asked:
-            reason = f"refused, it asks for {asked[1]}; only tensors are read from foreign files"
-            raise WeightsError(f"{name}: {reason}") from error
-        raise WeightsError(f"{name}: no readable torch file: cut, changed, or more than tensors in it") from error
+        code = re.search(r"GLOBAL (\S+)", str(error))
+        if code:
+            reason = f"refused, it asks for {code[1]}; only tensors are read from foreign files"
+            raise WeightsError(reason, ref=name) from error
+        raise WeightsError("no readable torch file: cut, changed, or more than tensors in it", ref=name) from error
     try:
-        return _flattened(tree, "", {}, set())
+        return _flatten(tree, "", {}, set())
     except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{name}: refused: {error}") from error
+        raise WeightsError(f"refused: {error}", ref=name) from error
 
 
-def _flattened(tree: Any, path: str, found: Flat, seen: set[int]) -> Flat:
-    """Every tensor by its path; a dict that stands in several places counts once."""
+def _flatten(tree: Any, path: str, tensors: Flat, seen: set[int]) -> Flat:
+    """Add every tensor of ``tree`` to ``tensors`` by its path; a dict that stands in several places counts once."""
     if isinstance(tree, Tensor):
         size = tree.numel() * tree.element_size()
         plain = (
@@ -113,59 +114,64 @@ def _flattened(tree: Any, path: str, found: Flat, seen: set[int]) -> Flat:
         )
         if not plain or size > tree.untyped_storage().nbytes():
             raise ValueError(f"{path} is no plain tensor of the size it says")
-        found[path] = tree.detach()
+        tensors[path] = tree.detach()
     elif isinstance(tree, Mapping) and id(tree) not in seen:
         seen.add(id(tree))
         for key, value in tree.items():
-            _flattened(value, f"{path}.{key}" if path else str(key), found, seen)
-    return found
+            _flatten(value, f"{path}.{key}" if path else str(key), tensors, seen)
+    return tensors
 
 
 def _zip(name: str, file: BinaryIO, archived: bool) -> dict[str, Flat]:
-    """A zip pickle of torch, or an archive of weight files (one level deep)."""
+    """Read a zip pickle of torch, or an archive of weight files (one level deep)."""
     try:
         with zipfile.ZipFile(file) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
             if any(member.filename.rpartition("/")[2] == TORCH_ZIP for member in members):
                 if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-                    raise WeightsError(f"{name}: refused: packed, as torch never writes its files")
+                    raise WeightsError("refused: packed, as torch never writes its files", ref=name)
                 file.seek(0)
                 return {name: _pickle(name, file)}
             if archived:
-                raise WeightsError(f"{name}: an archive inside an archive; unpack it and import the weight files")
-            found: dict[str, Flat] = {}
+                raise WeightsError("an archive inside an archive; unpack it and import the weight files", ref=name)
+            content: dict[str, Flat] = {}
             members = [member for member in members if member.filename.endswith(SUFFIXES)]
             if sum(member.file_size for member in members) > LARGEST:
-                raise WeightsError(f"{name}: refused: it says to unpack to more than {LARGEST >> 30} GiB")
+                raise WeightsError(f"refused: it says to unpack to more than {LARGEST >> 30} GiB", ref=name)
             for member in members:
                 inner = BytesIO(archive.read(member))
-                found |= _read(f"{name}: {member.filename}", inner, archived=True)
+                content |= _read(f"{name}: {member.filename}", inner, archived=True)
     except (zipfile.BadZipFile, zlib.error, LZMAError, NotImplementedError, RuntimeError, EOFError) as error:
-        raise WeightsError(f"{name}: a broken or encrypted zip archive: {error}") from error
-    if not found:
-        raise WeightsError(f"{name}: an archive without a weight file ({', '.join(SUFFIXES)})")
-    return found
+        raise WeightsError(f"a broken or encrypted zip archive: {error}", ref=name) from error
+    if not content:
+        raise WeightsError(f"an archive without a weight file ({', '.join(SUFFIXES)})", ref=name)
+    return content
 
 
 def _safetensors(name: str, file: BinaryIO) -> Flat:
+    """Read a safetensors file."""
     try:
         return load(file.read())
     except (SafetensorError, KeyError, ValueError) as error:
-        raise WeightsError(f"{name}: no readable safetensors file: {error}") from error
+        raise WeightsError(f"no readable safetensors file: {error}", ref=name) from error
 
 
 def _hdf5(name: str, file: BinaryIO) -> Flat:
-    """The float datasets that lie in the file itself; links and datasets that lead to other files are refused."""
-    found: Flat = {}
+    """Read the float datasets that lie in the file itself; refuse links and datasets that lead to other files."""
+    tensors: Flat = {}
     try:
         with h5py.File(file, "r") as source:
-            _walk(source, "", found, set())
+            _walk(source, "", tensors, set())
+    except WeightsError as error:
+        error.at(ref=name)
+        raise
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError) as error:
-        raise WeightsError(f"{name}: no readable HDF5 file: {error}") from error
-    return found
+        raise WeightsError(f"no readable HDF5 file: {error}", ref=name) from error
+    return tensors
 
 
-def _walk(group: Any, path: str, found: Flat, seen: set[int]) -> None:
+def _walk(group: Any, path: str, tensors: Flat, seen: set[int]) -> None:
+    """Add the datasets below ``group`` to ``tensors`` by their paths."""
     place = h5o.get_info(group.id).addr
     if place in seen:
         raise ValueError(f"{path} stands in itself or in several places")
@@ -176,10 +182,10 @@ def _walk(group: Any, path: str, found: Flat, seen: set[int]) -> None:
             raise WeightsError(f"{where}: refused, it leads to another place or file")
         item = group[key]
         if isinstance(item, h5py.Group):
-            _walk(item, where, found, seen)
+            _walk(item, where, tensors, seen)
         elif item.is_virtual or item.external:
             raise WeightsError(f"{where}: refused, its values lie in another file")
         elif item.dtype.kind == "f":
-            if 4 * (item.size + sum(tensor.numel() for tensor in found.values())) > LARGEST:
+            if 4 * (item.size + sum(tensor.numel() for tensor in tensors.values())) > LARGEST:
                 raise WeightsError(f"{where}: refused, the file says to unpack to more than {LARGEST >> 30} GiB")
-            found[where] = torch.from_numpy(np.array(item[()], dtype=np.float32))
+            tensors[where] = torch.from_numpy(np.array(item[()], dtype=np.float32))

@@ -1,8 +1,8 @@
-"""TensorFlow V2 checkpoint bundles (`model.index` + `model.data-00000-of-00001`) read without TensorFlow.
+"""Read TensorFlow V2 checkpoint bundles (`model.index` + `model.data-00000-of-00001`) without TensorFlow.
 
 The index is a LevelDB table whose values are protocol buffers (BundleEntryProto of tensor_bundle.proto: type, shape,
-place, CRC-32C); the data files hold raw little-endian numbers. Nothing in a bundle is code, but no number in it is
-believed: places are checked against the files, and blocks and tensors may not overlap, so work is bounded by file size.
+place, CRC-32C); the data files hold raw little-endian numbers. A bundle holds no code, but its numbers are not
+trusted: places are checked against the files, and blocks and tensors may not overlap, so work is bounded by file size.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Words = NDArray[np.uint32]
 
 
 class Entry(NamedTuple):
-    """What a tensor is and where it lies."""
+    """Type, shape and place of a tensor."""
 
     dtype: int
     shape: tuple[int, ...]
@@ -43,33 +43,34 @@ class Entry(NamedTuple):
 
 
 def prefix(path: Path) -> Path | None:
-    """The bundle (`models/model`) that a folder, a file of it or the bare prefix stands for; None if there is none."""
+    """Find the bundle (`models/model`) of a folder, one of its files or the bare prefix; None if there is none."""
     if path.is_dir() and not Path(f"{path}.index").is_file():
-        found = list(path.glob("*.index"))
-        path = found[0] if len(found) == 1 else path / "model.index"
+        indices = list(path.glob("*.index"))
+        path = indices[0] if len(indices) == 1 else path / "model.index"
     bare = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", str(path))
     return Path(bare) if Path(f"{bare}.index").is_file() else None
 
 
 def read(path: Path, wanted: Callable[[str], bool] | None = None) -> dict[str, Tensor]:
-    """The tensors whose names are ``wanted`` (None: all of type float32) as stored: kernels stay (H, W, in, out).
+    """Read the tensors whose names are ``wanted`` (None: all of type float32) as stored: kernels stay (H, W, in, out).
 
     Raises:
         WeightsError: the bundle is missing, cut or changed, or a wanted tensor is no whole float32 one.
     """
     bundle = prefix(path)
     if bundle is None:
-        raise WeightsError(f"{path}: no TensorFlow checkpoint (one `*.index` with its `.data-…` files)")
+        raise WeightsError("no TensorFlow checkpoint (one `*.index` with its `.data-…` files)", ref=path)
     try:
         shards, entries = _index(Path(f"{bundle}.index"))
         chosen = {name: e for name, e in entries.items() if (wanted(name) if wanted else e.dtype == FLOAT32)}
         _check(chosen, shards)
         return {name: _tensor(Path(f"{bundle}.data-{e.shard:05d}-of-{shards:05d}"), e) for name, e in chosen.items()}
     except (ValueError, OSError) as error:
-        raise WeightsError(f"{bundle}.index: not a whole TensorFlow checkpoint: {error}") from error
+        raise WeightsError(f"not a whole TensorFlow checkpoint: {error}", ref=f"{bundle}.index") from error
 
 
 def _check(entries: dict[str, Entry], shards: int) -> None:
+    """Refuse tensors that are not whole float32 ones, overlap or are too many."""
     end = (0, 0)
     for name, e in sorted(entries.items(), key=lambda item: (item[1].shard, item[1].offset)):
         if e.dtype != FLOAT32 or e.sliced:
@@ -84,6 +85,7 @@ def _check(entries: dict[str, Entry], shards: int) -> None:
 
 
 def _tensor(file: Path, e: Entry) -> Tensor:
+    """Read a tensor and compare its checksum."""
     if not file.is_file() or file.stat().st_size < e.offset + e.size:
         raise ValueError(f"{file.name} is missing or cut")
     with file.open("rb") as stream:
@@ -95,7 +97,7 @@ def _tensor(file: Path, e: Entry) -> Tensor:
 
 
 def _index(file: Path) -> tuple[int, dict[str, Entry]]:
-    """The number of data files, and the entries by name."""
+    """Read the number of data files, and the entries by name."""
     table = file.read_bytes() if file.stat().st_size <= MOST_INDEX else b""
     if len(table) < 48 or int.from_bytes(table[-8:], "little") != MAGIC:
         raise ValueError("no LevelDB table")
@@ -121,7 +123,7 @@ def _index(file: Path) -> tuple[int, dict[str, Entry]]:
 
 
 def _entry(message: bytes) -> Entry:
-    """A BundleEntryProto: 1 type, 2 shape (2 dimensions (1 size)), 3 shard, 4 offset, 5 size, 6 CRC, 7 slices."""
+    """Parse a BundleEntryProto: 1 type, 2 shape (2 dimensions (1 size)), 3 shard, 4 offset, 5 size, 6 CRC, 7 slices."""
     numbers: dict[int, int] = {}
     shape: list[int] = []
     sliced = False
@@ -138,7 +140,7 @@ def _entry(message: bytes) -> Entry:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(number, value) of every field of a protocol buffer."""
+    """Parse a protocol buffer: (number, value) of every field."""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
@@ -156,7 +158,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """The number that begins at ``at``, seven bits a byte, and the place after it."""
+    """Parse the number that begins at ``at``, seven bits a byte; also returns the place after it."""
     value = 0
     for count, byte in enumerate(data[at : at + 10]):
         value |= (byte & 127) << 7 * count
@@ -166,13 +168,13 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _handle(data: bytes, at: int = 0) -> tuple[int, int, int]:
-    """Place and size of a block, and the place after them."""
+    """Parse place and size of a block; also returns the place after them."""
     place, at = _varint(data, at)
     return place, *_varint(data, at)
 
 
 def _block(table: bytes, place: int, size: int) -> bytes:
-    """The content of a block; behind it come a byte for its compression and a CRC-32C of both."""
+    """Cut out the content of a block; behind it come a byte for its compression and a CRC-32C of both."""
     block = table[place : place + size + 5]
     if len(block) != size + 5 or _masked_crc32c(block[:-4]) != int.from_bytes(block[-4:], "little"):
         raise ValueError("a block of the index is cut or changed")
@@ -182,7 +184,7 @@ def _block(table: bytes, place: int, size: int) -> bytes:
 
 
 def _pairs(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values; a key names how many bytes it shares with the one before. Restart points end the block."""
+    """Parse keys and values; a key says how many bytes it shares with the one before. Restart points end the block."""
     end = len(block) - 4 - 4 * int.from_bytes(block[-4:], "little")
     key, at = b"", 0
     while at < end:
@@ -198,7 +200,7 @@ def _pairs(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _masked_crc32c(data: bytes) -> int:
-    """CRC-32C (Castagnoli) as TensorFlow stores it: rotated by 15 bits, plus a constant.
+    """Compute CRC-32C (Castagnoli) as TensorFlow stores it: rotated by 15 bits, plus a constant.
 
     A CRC is linear: that of two pieces is the first one's, carried on over as many zeros as the second has bytes, xor
     the second one's. So all words are joined in pairs, then all pairs: log2(n) steps of two table look-ups a pair.
@@ -208,24 +210,24 @@ def _masked_crc32c(data: bytes) -> int:
     while len(words) > 1:
         if len(words) % 2:  # zeros in front change nothing
             words = np.concatenate((np.zeros(1, np.uint32), words))
-        words = _carried(words[::2], step) ^ words[1::2]
+        words = _advance(words[::2], step) ^ words[1::2]
         step += 1
-    crc = int(_carried(words, 0)[0]) ^ 0xFFFFFFFF
+    crc = int(_advance(words, 0)[0]) ^ 0xFFFFFFFF
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def _carried(registers: Words, step: int) -> Words:
-    """The registers after 4 * 2**step more bytes of zeros."""
+def _advance(registers: Words, step: int) -> Words:
+    """Carry the registers on over 4 * 2**step more bytes of zeros."""
     low, high = _zeros(step)
     return low[registers & 0xFFFF] ^ high[registers >> 16]
 
 
 @cache
 def _zeros(step: int) -> Words:
-    """(2, 65536): what 4 * 2**step bytes of zeros make of every low and every high half of a register."""
+    """Tabulate every low and every high half of a register after 4 * 2**step bytes of zeros: (2, 65536)."""
     bits: Words = 2 ** np.arange(32, dtype=np.uint32)
     if step:
-        bits = _carried(_carried(bits, step - 1), step - 1)
+        bits = _advance(_advance(bits, step - 1), step - 1)
     else:
         for _ in range(32):
             bits = np.bitwise_xor(bits >> 1, (bits & 1) * POLYNOMIAL)

@@ -1,1 +1,1 @@
-"""The command line: one file a command, which parses, calls the library and prints."""
+"""The command line: a file for each command, which parses options, calls the library and prints."""

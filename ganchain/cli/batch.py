@@ -5,12 +5,10 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from ganchain.batch.options import Options
+from ganchain.batch.options import Options
 
 
 @click.command()
@@ -21,24 +19,24 @@ if TYPE_CHECKING:
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No photos, or folders, that match; repeatable.")
 @click.option(
     "--name",
-    default="{stem}-{chain}.{ext}",
+    default=Options.name,
     show_default=True,
     metavar="TEMPLATE",
     help="Names of the outputs: {stem}, {name} (with suffix), {parent} (folder), {chain}, {ext}; / makes folders.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes  [default: one a core, as memory allows]")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default=Options.device, show_default=True)
 @click.option(
     "--engine",
-    default="auto",
+    default=Options.engine,
     show_default=True,
     metavar="ENGINE",
-    help="What runs the networks: torch, openvino, or auto: the fastest that agrees with torch.",
+    help="As of ganchain run: torch is the reference, auto takes the fastest that agrees with it.",
 )
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
-    default=600.0,
+    default=Options.timeout,
     show_default=True,
     metavar="SECONDS",
     help="A photo that takes longer is given up.",
@@ -51,6 +49,9 @@ if TYPE_CHECKING:
     help="Work on this Ray cluster (extra ray); auto: the one this machine is part of, local: this machine.",
 )
 @click.option("--identity", is_flag=True, help="Record how far each face moves in dlib's embedding (extra evaluate).")
+@click.option(
+    "--accept-damaged", is_flag=True, help="Edit photos whose file is damaged, too, as far as they can be read."
+)
 @click.option(
     "--redo", is_flag=True, help="Do again what is finished; each output is replaced when the new one is there."
 )
@@ -88,25 +89,24 @@ def batch(
     import json
 
     from ganchain.batch import display
-    from ganchain.batch.options import Options
     from ganchain.batch.run import batch as run
 
-    chosen = Options(**options)  # type: ignore[arg-type]
+    settings = Options(**options)  # type: ignore[arg-type]
     if dry_run:
-        _would(chain, inputs, out, chosen)
+        _print_plan(chain, inputs, out, settings)
         return
     on_terminal = sys.stdout.isatty()
     with display.bar() if on_terminal else display.lines() as show:
-        summary = run(chain, inputs, out, chosen, show)
+        summary = run(chain, inputs, out, settings, show)
     if not on_terminal:
         with suppress(OSError):
-            click.echo(json.dumps({"summary": display.end(summary)}))
-    for line in display.told(summary):
+            click.echo(json.dumps({"summary": display.summary_fields(summary)}))
+    for line in display.summary_lines(summary):
         click.echo(line, err=True)
     ctx.exit(summary.exit_code)
 
 
-def _would(chain: str, inputs: tuple[Path, ...], out: Path, options: Options) -> None:
+def _print_plan(chain: str, inputs: tuple[Path, ...], out: Path, options: Options) -> None:
     from ganchain.batch.display import NAMED, plain
     from ganchain.batch.journal import Journal
     from ganchain.batch.run import finished, plan

@@ -1,4 +1,4 @@
-"""``ganchain bench``."""
+"""The command ``ganchain bench``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def bench(
 
     from ganchain.bench.report import measure
     from ganchain.bench.table import show
-    from ganchain.errors import GanchainError
+    from ganchain.errors import PhotoError
 
     report = measure(chain, photos, engine=engine, device=device, workers=workers, runs=repeat)
     line = json.dumps(report.to_json())
@@ -41,4 +41,4 @@ def bench(
         try:
             file.write_text(line + "\n", encoding="utf-8")
         except OSError as error:
-            raise GanchainError(f"{file}: cannot be written: {error.strerror or error}") from error
+            raise PhotoError(f"cannot be written: {error.strerror or error}", path=file) from error

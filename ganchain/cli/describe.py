@@ -1,4 +1,4 @@
-"""What there is, in words and pictures: chains, stages, faces."""
+"""Descriptions of chains, stages, faces and weights, as printed text and as pictures."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from ruamel.yaml import YAML
 
 from ganchain import chains
 from ganchain.chains import registry
-from ganchain.checkpoints import cache, manifest
-from ganchain.checkpoints.architectures import stage_of
+from ganchain.checkpoints import manifest
 from ganchain.checkpoints.catalogue import Published, published
-from ganchain.checkpoints.manifest import Entry
+from ganchain.checkpoints.entries import Entry
 from ganchain.faces.face import Face
 from ganchain.photos.photo import Photo
 from ganchain.pipeline.pipeline import Pipeline
@@ -31,7 +30,7 @@ CHOSEN, LEFT_OUT = (0, 200, 90), (150, 150, 150)
 
 
 def _console() -> Console:
-    """As wide as the terminal; wide enough for whole names where there is none."""
+    """Build a console as wide as the terminal; without a terminal, wide enough for whole names."""
     console = Console()
     return console if console.is_terminal else Console(width=160)
 
@@ -52,7 +51,7 @@ def chain(name: str | Path, license_policy: manifest.Policy | None = None) -> No
 
 
 def as_yaml(described: chains.Chain) -> str:
-    """The resolved chain as YAML, all defaults written out."""
+    """Write a checked chain as YAML, with all defaults."""
     plain = {
         "faces": described.faces,
         "stages": [
@@ -76,9 +75,11 @@ def stages(name: str | None) -> None:
     console = _console()
     if name is None:
         table = Table("stage", "what it does")
-        for each, found in registry.stages().items():
-            about = str(found) if isinstance(found, Exception) else (inspect.getdoc(found) or "").partition("\n")[0]
-            table.add_row(each, about)
+        for stage, cls_or_error in registry.stages().items():
+            if isinstance(cls_or_error, Exception):
+                table.add_row(stage, str(cls_or_error))
+            else:
+                table.add_row(stage, (inspect.getdoc(cls_or_error) or "").partition("\n")[0])
         console.print(table)
         console.print("ganchain stages NAME explains one.")
         return
@@ -107,35 +108,35 @@ def _values(shape: dict[str, Any]) -> str:
         return str(shape["const"])
     if "minimum" in shape and "maximum" in shape:
         return f"{shape['minimum']:g} to {shape['maximum']:g}"
-    known = {"path": "a file's path", "colour": "a colour", "weights": "a key or a file's path"}
-    return known.get(str(shape.get("format")), str(shape.get("type", "any")))
+    formats = {"path": "a file's path", "colour": "a colour", "weights": "a key or a file's path"}
+    return formats.get(str(shape.get("format")), str(shape.get("type", "any")))
 
 
-def faces(found: Sequence[Face], *, as_json: bool) -> None:
-    """Print detections: number, box, score, and why one is left out."""
+def faces(detected: Sequence[Face], *, as_json: bool) -> None:
+    """Print detections: number, box, score, and why a face is left out."""
     table = Table("number", "left, top, right, bottom", "score", "left out")
     number = 0
-    for face in found:
-        shown = str(number) if face.left_out is None else "-"
+    for face in detected:
+        label = str(number) if face.left_out is None else "-"
         box = [round(edge) for edge in face.box]
         if as_json:
             points = [[round(float(v), 2) for v in point] for point in face.landmarks]
             line = {"number": None if face.left_out else number, "box": box, "score": round(face.score, 4)}
             print(json.dumps({**line, "landmarks": points, "left_out": face.left_out}))
-        table.add_row(shown, ", ".join(map(str, box)), f"{face.score:.2f}", face.left_out or "")
+        table.add_row(label, ", ".join(map(str, box)), f"{face.score:.2f}", face.left_out or "")
         number += face.left_out is None
     if not as_json:
-        _console().print(table if found else "no face found")
+        _console().print(table if detected else "no face found")
 
 
-def boxes(photo: Photo, found: Sequence[Face]) -> Photo:
-    """The photo with a numbered box around each face; those left out in grey with the reason."""
+def boxes(photo: Photo, detected: Sequence[Face]) -> Photo:
+    """Draw a numbered box around each face; faces that are left out get a grey one with the reason."""
     image = Image.fromarray(photo.pixels)
     draw = ImageDraw.Draw(image)
     width = max(2, round(max(photo.size) / 400))
     font = ImageFont.load_default(size=max(12, max(photo.size) / 45))
     number = 0
-    for face in found:
+    for face in detected:
         colour = CHOSEN if face.left_out is None else LEFT_OUT
         label = face.left_out or f"{number}  ({face.score:.2f})"
         number += face.left_out is None
@@ -150,17 +151,19 @@ def boxes(photo: Photo, found: Sequence[Face]) -> Photo:
 
 
 def weights() -> None:
-    """Print all weights: bundled, imported, and those that can be fetched."""
+    """Print all weights: those that are bundled or imported, and those that can be fetched."""
     table = Table(Column("key", no_wrap=True), "network", "stage", "state", "commercial use", "licence")
-    here = manifest.entries()
+    entries = manifest.entries()
     bundled = manifest.bundled()
-    listed: dict[str, Entry | Published] = {key: here[key] for key in [*bundled, *here]}
-    listed |= {key: other for key, other in published().items() if key not in here}
-    for key, one in listed.items():
-        state = "bundled" if key in bundled else "imported" if key in here else "to be fetched"
-        licence = f"{one.licence}; {one.note}" if one.note else one.licence
-        row = (key, one.architecture, stage_of(key, one.architecture), state, one.commercial, licence)
-        table.add_row(*row, style="" if key in here else "dim")
-    for key in sorted(set(cache.keys()) - here.keys()):
+    listed: dict[str, Entry | Published] = {key: entries[key] for key in [*bundled, *entries]}
+    listed |= {key: checkpoint for key, checkpoint in published().items() if key not in entries}
+    for key, entry in listed.items():
+        state = "bundled" if key in bundled else "imported" if key in entries else "to be fetched"
+        licence = f"{entry.licence}; {entry.note}" if entry.note else entry.licence
+        takers = registry.takers(entry.architecture, entry.stage if isinstance(entry, Entry) else None)
+        stages = ", ".join(dict.fromkeys(stage for stage, _ in takers))
+        style = "" if key in entries else "dim"
+        table.add_row(key, entry.architecture, stages, state, entry.commercial, licence, style=style)
+    for key in sorted(set(manifest.all_keys()) - entries.keys()):
         table.add_row(key, "-", "-", "broken", "-", "import it again", style="red")
     _console().print(table)

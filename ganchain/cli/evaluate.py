@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 
-def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    pairs = {pair.partition("=")[0]: pair.partition("=")[2] for pair in given}
+def _pairs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = {pair.partition("=")[0]: pair.partition("=")[2] for pair in values}
     if not all(pairs.values()):
         raise click.BadParameter("write KEY=WEIGHTS, as in webtoon=runs/webtoon/webtoon.safetensors")
     return pairs
@@ -45,9 +45,10 @@ def evaluate(
     ganchain evaluate --data DATA --sheet sheet.png
     ganchain evaluate webtoon --data faces/ --against webtoon=runs/webtoon/webtoon.safetensors
 
-    DATA is laid out as for `ganchain train`. A table a key is printed, what is wanted beside what was found (where they
-    differ, the model card weights/KEY.md says why), then one line of JSON. The sheet shows faces through the edits of
-    KEYS: source, makeup, attributes, webtoon, upscale. What DATA does not serve for is left out and said.
+    DATA is laid out as for `ganchain train`. A table for each key is printed, with the wanted and the measured figures
+    (where they differ, the model card weights/KEY.md says why), then one line of JSON. The sheet shows faces through
+    the edits of KEYS: source, makeup, attributes, webtoon, upscale. Keys for which DATA has no pictures are left out,
+    with a note.
     """
     import torch
 

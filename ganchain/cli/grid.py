@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ganchain.cli.group import print_failure
+
 if TYPE_CHECKING:
     from ganchain.sheets.grid import Grid
     from ganchain.sheets.grid_settings import Setting
@@ -52,7 +54,7 @@ def grid(
     side: int | None,
     device: str,
     license_policy: str | None,
-    **asked: Any,
+    **arguments: Any,
 ) -> None:
     """Draw PHOTOS (files or folders) under many settings, side by side: a row a face, a column a setting.
 
@@ -65,7 +67,7 @@ def grid(
     ganchain grid photo.jpg --chain my.yaml --vary attributes.age=young,old -o grid.html
     ganchain grid my-grid.yaml photo.jpg                        the same from a file
 
-    GRID is a YAML file, or the name of one that comes along (overview, strengths):
+    GRID is a YAML file, or the name of a bundled grid (overview, strengths):
 
     \b
     chain: my.yaml            # if left out, the stages that are named below, alone
@@ -79,28 +81,29 @@ def grid(
     stop the others: it is named, and the exit status is 1.
     """
     from ganchain.errors import ChainError
-    from ganchain.pipeline import outputs
+    from ganchain.photos.find import expand
     from ganchain.sheets.grid import DEFAULT, Grid
     from ganchain.sheets.people import Pages
 
-    name, photos = _grid(photos)
-    options = _options(asked)
+    name, photos = _split_grid(photos)
+    options = _options(arguments)
     if name and options:
-        raise ChainError(f"{name}: the grid's file says what is varied; leave --{next(iter(options))} out")
+        reason = f"the grid's file says what is varied; leave --{next(iter(options))} out"
+        raise ChainError(reason, file=name)
     limits: dict[str, Any] = {"device": device, "license_policy": license_policy}
-    drawn = Grid.of(**options, **limits) if options else Grid.read(name or DEFAULT, **limits)
-    sources: Sequence[Path] = outputs.expand(photos) or drawn.photos
+    settings = Grid.of(**options, **limits) if options else Grid.read(name or DEFAULT, **limits)
+    sources: Sequence[Path] = expand(photos) or settings.photos
     if not sources:
         raise click.UsageError("Missing argument 'PHOTOS...'.")
-    pages = Pages(out, drawn.captions, title=drawn.source, sources=[*sources, *drawn.references], side=side)
-    failed = _draw(drawn, sources, pages)
+    pages = Pages(out, settings.captions, title=settings.source, sources=[*sources, *settings.references], side=side)
+    failed = _draw(settings, sources, pages)
     if failed:
         click.echo(f"{failed} of {len(sources)} photos failed", err=True)
         ctx.exit(1)
 
 
 def _draw(grid: Grid, sources: Sequence[Path], pages: Pages) -> int:
-    """Write the pages; returns how many photos failed."""
+    """Write the pages, and return the number of photos that failed."""
     from ganchain.errors import GanchainError
 
     grid.prepare()
@@ -111,7 +114,7 @@ def _draw(grid: Grid, sources: Sequence[Path], pages: Pages) -> int:
             rows = grid.cells(source, pages.side, pages.names[source])
         except GanchainError as error:
             failed += 1
-            click.secho(f"{source}: failed: {str(error).removeprefix(f'{source}: ')}", fg="red", err=True)
+            print_failure(source, error)
             continue
         pages.add(rows)
         click.echo(f"{source}: {len(rows)} row{'s' * (len(rows) != 1)} of {len(grid.columns)} settings")
@@ -120,8 +123,8 @@ def _draw(grid: Grid, sources: Sequence[Path], pages: Pages) -> int:
     return failed
 
 
-def _grid(photos: tuple[Path, ...]) -> tuple[str | None, tuple[Path, ...]]:
-    """The grid, where the first argument is one, and the photos."""
+def _split_grid(photos: tuple[Path, ...]) -> tuple[str | None, tuple[Path, ...]]:
+    """Split the arguments into the grid's name, None if the first argument is a photo, and the photos."""
     from ganchain.sheets import grid_file
 
     first = str(photos[0]) if photos else ""
@@ -129,25 +132,29 @@ def _grid(photos: tuple[Path, ...]) -> tuple[str | None, tuple[Path, ...]]:
     return (first, photos[1:]) if is_grid else (None, photos)
 
 
-def _options(asked: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of ``Grid.of``, of the options that were given."""
+def _options(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Turn the options of the command line into arguments of ``Grid.of``; options that were not used are left out."""
+    from ganchain.chains.document import Place
     from ganchain.sheets import grid_settings
 
-    found = {name: value for name, value in asked.items() if value}
+    options = {name: value for name, value in arguments.items() if value}
     for axis in ("vary", "by"):
-        if axis in found:
-            found[axis] = [one for text in found[axis] for one in _settings(f"--{axis} {text}", text)]
-    if "strengths" in found:
-        place = f"--strengths {found['strengths']}"
-        found["strengths"] = grid_settings.strengths(place, found["strengths"].split(","))
-    return found
+        if axis in options:
+            options[axis] = [setting for text in options[axis] for setting in _settings(f"--{axis}", text)]
+    if "strengths" in options:
+        place = Place(f"--strengths {options['strengths']}")
+        options["strengths"] = grid_settings.strengths(place, options["strengths"].split(","))
+    return options
 
 
-def _settings(place: str, text: str) -> Iterable[Setting]:
+def _settings(option: str, text: str) -> Iterable[Setting]:
+    from ganchain.chains.document import Place
     from ganchain.sheets import grid_settings
 
     key, equals, values = text.partition("=")
-    return grid_settings.settings(place, key.strip(), [_value(one) for one in values.split(",")] if equals else None)
+    place = Place(f"{option} {text}")
+    parsed = [_value(value) for value in values.split(",")] if equals else None
+    return grid_settings.settings(place, key.strip(), parsed)
 
 
 def _value(text: str) -> str | float:

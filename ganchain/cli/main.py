@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +17,7 @@ from ganchain.cli.batch import batch
 from ganchain.cli.bench import bench
 from ganchain.cli.evaluate import evaluate
 from ganchain.cli.grid import grid
+from ganchain.cli.group import VERBOSE, Group, print_failure
 from ganchain.cli.serve import serve
 from ganchain.cli.show import show
 from ganchain.cli.sign import sign
@@ -29,19 +30,7 @@ if TYPE_CHECKING:
     from ganchain.pipeline.result import Result
 
 
-class Group(click.Group):
-    """A group whose commands end with one clear line instead of a traceback when ganchain says why."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except GanchainError as error:
-            click.secho("error: ", fg="red", nl=False, err=True)
-            click.echo(str(error), err=True)
-            ctx.exit(2)
-
-
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, params=[VERBOSE], context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="ganchain")
 def main() -> None:
     """Make a character of a photo: faces are found and aligned once, edited by a chain, and put back.
@@ -73,7 +62,8 @@ def main() -> None:
     "--engine",
     default="torch",
     show_default=True,
-    help="How networks are run: torch, torch-half, torch-graph (CUDA), openvino, openvino-half (CPU); auto measures.",
+    help="How networks are run: torch (the reference), torch-half, torch-graph (CUDA), openvino, openvino-half (CPU); "
+    "auto measures and takes the fastest that agrees with torch.",
 )
 @click.option(
     "--save-stages",
@@ -91,6 +81,9 @@ def main() -> None:
     type=click.Choice(["any", "commercial"]),
     help="commercial: refuse weights that may not be used commercially  [default: the chain's, else any]",
 )
+@click.option(
+    "--accept-damaged", is_flag=True, help="Edit photos whose file is damaged, too, as far as they can be read."
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Print the chain with all its defaults and do nothing.")
 @click.pass_context
 def run(
@@ -102,6 +95,7 @@ def run(
     engine: str,
     save_stages: Path | None,
     sheet: Path | None,
+    accept_damaged: bool,
     license_policy: Policy | None,
     dry_run: bool,
 ) -> None:
@@ -111,6 +105,7 @@ def run(
     stop the others: it is named, and the exit status is 1.
     """
     from ganchain.cli import describe
+    from ganchain.photos.find import expand
     from ganchain.pipeline import outputs
     from ganchain.pipeline.pipeline import Pipeline
     from ganchain.sheets import people
@@ -122,9 +117,14 @@ def run(
         raise click.UsageError("Missing argument 'PHOTOS...'.")
     keep_steps = save_stages is not None or sheet is not None
     pipeline = Pipeline.from_yaml(
-        chain, device=device, engine=engine, keep_steps=keep_steps, license_policy=license_policy
+        chain,
+        device=device,
+        engine=engine,
+        keep_steps=keep_steps,
+        accept_damaged=accept_damaged,
+        license_policy=license_policy,
     )
-    sources = outputs.expand(photos)
+    sources = expand(photos)
     targets = outputs.Targets(out, Path(chain).stem, pipeline.output, alone=len(sources) == 1)
     pages = None if sheet is None else people.Pages.of(pipeline, sheet, sources)
     pipeline.prepare()
@@ -151,15 +151,15 @@ def _report(source: Path, result: Result, written: Iterable[Path]) -> None:
     from ganchain.faces.detect import NOT_CHOSEN
 
     if result.status == "failed":
-        reason = str(result.error or "unknown").removeprefix(f"{source}: ")
-        click.secho(f"{source}: failed: {reason}", fg="red", err=True)
+        assert result.error is not None
+        print_failure(source, result.error)
         return
     edited = sum(face.left_out is None for face in result.faces)
-    found = any(face.left_out == NOT_CHOSEN for face in result.faces)
-    none = "no face chosen by faces, unchanged" if found else "no face, unchanged"
-    what = none if result.status == "no_face" else f"{edited} face{'s' * (edited != 1)}"
+    has_face = any(face.left_out == NOT_CHOSEN for face in result.faces)
+    no_face = "no face chosen by faces, unchanged" if has_face else "no face, unchanged"
+    outcome = no_face if result.status == "no_face" else f"{edited} face{'s' * (edited != 1)}"
     files = ", ".join(str(path) for path in written)
-    click.echo(f"{source}: {what}, {sum(result.seconds.values()):.1f} s -> {files}")
+    click.echo(f"{source}: {outcome}, {sum(result.seconds.values()):.1f} s -> {files}")
 
 
 @main.command()
@@ -172,11 +172,11 @@ def faces(photo: Path, out: Path | None, as_json: bool) -> None:
     from ganchain.faces.detect import DlibDetector
     from ganchain.photos import images
 
-    read = images.read(photo)
-    found = DlibDetector()(read.pixels)
-    describe.faces(found, as_json=as_json)
+    picture = images.read(photo)
+    detected = DlibDetector()(picture.pixels)
+    describe.faces(detected, as_json=as_json)
     if out is not None:
-        images.write(describe.boxes(read, found), out)
+        images.write(describe.boxes(picture, detected), out)
         click.echo(f"-> {out}", err=as_json)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from ganchain.web.limits import Limits
+
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 for all.")
@@ -17,16 +19,27 @@ import click
 )
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--engine", default="torch", show_default=True, help="As of ganchain run.")
-@click.option("--max-upload", type=click.FloatRange(min=0.1), default=40.0, show_default=True, metavar="MB")
-@click.option("--max-pixels", type=click.FloatRange(min=0.1), default=50.0, show_default=True, metavar="MEGAPIXELS")
 @click.option(
-    "--timeout", type=click.FloatRange(min=1), default=300.0, show_default=True, metavar="SECONDS", help="Of one job."
+    "--max-upload", type=click.FloatRange(min=0.1), default=Limits.upload / 1e6, show_default=True, metavar="MB"
 )
-@click.option("--max-waiting", type=click.IntRange(min=1), default=16, show_default=True, help="Jobs in the queue.")
+@click.option(
+    "--max-pixels", type=click.FloatRange(min=0.1), default=Limits.pixels / 1e6, show_default=True, metavar="MEGAPIXELS"
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=Limits.seconds,
+    show_default=True,
+    metavar="SECONDS",
+    help="Of one job.",
+)
+@click.option(
+    "--max-waiting", type=click.IntRange(min=1), default=Limits.waiting, show_default=True, help="Jobs in the queue."
+)
 @click.option(
     "--keep",
     type=click.FloatRange(min=0.5),
-    default=30.0,
+    default=Limits.kept / 60,
     show_default=True,
     metavar="MINUTES",
     help="Photos and results are deleted when nobody has asked for them for so long.",
@@ -59,7 +72,6 @@ def serve(
         from ganchain.web.server import serve as run
     except ImportError as error:
         raise GanchainError(f"the web page needs more packages ({error.name}): pip install 'ganchain[web]'") from error
-    from ganchain.web.uploads import Limits
 
     limits = Limits(
         upload=round(max_upload * 1e6),

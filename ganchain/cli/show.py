@@ -32,41 +32,41 @@ def show(ctx: click.Context, /, files: tuple[Path, ...], as_json: bool) -> None:
     status = 0
     for file in files:
         try:
-            found = _found(file)
+            record = _read(file)
         except PhotoError as error:
             click.secho(str(error), fg="red", err=True)
             status = 2
             continue
-        status = max(status, int(not found["marked"]))
-        click.echo(json.dumps(found) if as_json else "\n".join(_told(found)))
+        status = max(status, int(not record["marked"]))
+        click.echo(json.dumps(record) if as_json else _as_text(record))
     ctx.exit(status)
 
 
-def _found(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> dict[str, Any]:
     from dataclasses import asdict
 
     from ganchain.photos import credentials, images
     from ganchain.photos.marks import Provenance
 
     format_, size, packet = images.header(file)
-    said, signed = Provenance.of(packet), credentials.read(file)
-    found: dict[str, Any] = {"file": str(file), "format": format_, "size": list(size), "marked": said.marked}
-    return {**found, **asdict(said), "c2pa": asdict(signed) if signed else None}
+    mark, signed = Provenance.of(packet), credentials.read(file)
+    header: dict[str, Any] = {"file": str(file), "format": format_, "size": list(size), "marked": mark.marked}
+    return {**header, **asdict(mark), "c2pa": asdict(signed) if signed else None}
 
 
-def _told(found: dict[str, Any]) -> list[str]:
-    width, height = found["size"]
-    lines = [f"{found['file']}: {found['format']}, {width} x {height} px"]
-    if found["marked"]:
-        how = "made" if found["source_type"] == "trainedAlgorithmicMedia" else "edited"
-        lines.append(f"marked: {how} with a trained network ({found['source_type']})")
+def _as_text(record: dict[str, Any]) -> str:
+    width, height = record["size"]
+    lines = [f"{record['file']}: {record['format']}, {width} x {height} px"]
+    if record["marked"]:
+        verb = "made" if record["source_type"] == "trainedAlgorithmicMedia" else "edited"
+        lines.append(f"marked: {verb} with a trained network ({record['source_type']})")
     else:
         lines.append("not marked: nothing in it says that a network edited it; marks can get lost")
-        lines += [f"source type: {found['source_type']}"] if found["source_type"] else []
-    named = {"software": found["software"], "chain": found["chain"], "chain hash": found["chain_hash"]}
-    named["stages"] = " → ".join(found["stages"])
-    lines += [f"{name}: {value}" for name, value in named.items() if value]
-    return ["\n  ".join([*lines, f"Content Credentials: {_credentials(found['c2pa'])}"])]
+        lines += [f"source type: {record['source_type']}"] if record["source_type"] else []
+    fields = {"software": record["software"], "chain": record["chain"], "chain hash": record["chain_hash"]}
+    fields["stages"] = " → ".join(record["stages"])
+    lines += [f"{name}: {value}" for name, value in fields.items() if value]
+    return "\n  ".join([*lines, f"Content Credentials: {_credentials(record['c2pa'])}"])
 
 
 def _credentials(signed: dict[str, Any] | None) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ganchain.cli.group import print_failure
+
 if TYPE_CHECKING:
     from ganchain.photos.images import Format
 
@@ -44,28 +46,28 @@ def align(
     from rich.progress import track
 
     from ganchain.photos import images
-    from ganchain.pipeline import outputs
+    from ganchain.photos.find import expand
     from ganchain.train.crops import Crops
 
     crops = Crops(out, framing, side, images.suffix_of(format_), smallest)
-    sources = outputs.expand(photos)
+    sources = expand(photos)
     failed = 0
-    for made in track(crops.make(sources), "aligning", len(sources), disable=not sys.stderr.isatty()):
-        failed += made.error is not None
-        if made.error is not None:
-            click.secho(f"{made.photo}: failed: {str(made.error).removeprefix(f'{made.photo}: ')}", fg="red", err=True)
-        elif not made.crops:
-            click.echo(f"{made.photo}: skipped: {'; '.join(made.left_out) or 'no face'}")
+    for photo_crops in track(crops.make(sources), "aligning", len(sources), disable=not sys.stderr.isatty()):
+        failed += photo_crops.error is not None
+        if photo_crops.error is not None:
+            print_failure(photo_crops.photo, photo_crops.error)
+        elif not photo_crops.crops:
+            click.echo(f"{photo_crops.photo}: skipped: {'; '.join(photo_crops.left_out) or 'no face'}")
         else:
-            said = "".join(f"; {reason}" for reason in made.left_out)
-            click.echo(f"{made.photo}: -> {', '.join(map(str, made.crops))}{said}")
+            left_out = "".join(f"; {reason}" for reason in photo_crops.left_out)
+            click.echo(f"{photo_crops.photo}: -> {', '.join(map(str, photo_crops.crops))}{left_out}")
     if failed:
         click.echo(f"{failed} of {len(sources)} photos failed", err=True)
         ctx.exit(1)
 
 
 class Train(click.Command):
-    """Its help ends with the recipes there are."""
+    """The command ``train``, whose help ends with a list of all recipes."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from ganchain.train import recipes
@@ -88,7 +90,7 @@ class Train(click.Command):
 @click.option("--precision", type=click.Choice(["bf16-mixed", "32-true"]))
 @click.option("--threads", type=int, help="CPU threads  [default: all]")
 def train(
-    recipe: str, resume: bool, settings: tuple[str, ...], threads: int | None, **given: Path | int | str | None
+    recipe: str, resume: bool, settings: tuple[str, ...], threads: int | None, **options: Path | int | str | None
 ) -> None:
     """Train the weights of RECIPE: a recipe's name, module:Class of your own, or a YAML file.
 
@@ -98,8 +100,8 @@ def train(
     options: {steps: 2000, batch: 8}
     out: runs/mine
 
-    What is given here stands above the YAML. DATA is a folder of crops that `ganchain align` made; or it holds
-    folders of aligned faces: faces256 (framing tight), wide256 (framing head) and photos_cc0 (whole photos),
+    Options of the command line replace those of the YAML. DATA is a folder of crops that `ganchain align` made; or it
+    holds folders of aligned faces: faces256 (framing tight), wide256 (framing head) and photos_cc0 (whole photos),
     where labels.csv says who is in which split.
 
     OUT gets the weights (RECIPE.safetensors, for `weights:` in a chain), samples to look at (sample-STEP.png),
@@ -107,10 +109,10 @@ def train(
     """
     from ganchain.train import runs
 
-    run = runs.plan(recipe, given, settings, resume=resume)
-    speaks = os.environ.get("LOCAL_RANK", "0") == "0"  # the first of several processes
-    if speaks:
+    run = runs.plan(recipe, options, settings, resume=resume)
+    is_first_process = os.environ.get("LOCAL_RANK", "0") == "0"  # only this one prints
+    if is_first_process:
         click.echo(f"{run.recipe} learns from {run.data}; what it needs of the pictures is made first")
     weights = run.go(threads=threads, resume=resume)
-    if speaks:
+    if is_first_process:
         click.echo(f"-> {weights}")

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ganchain.errors import WeightsError
+from ganchain.cli.group import Group
+from ganchain.errors import WeightsError, text_of
 
 if TYPE_CHECKING:
-    from ganchain.checkpoints.manifest import Entry
+    from ganchain.checkpoints.entries import Entry
 
 
-@click.group()
+@click.group(cls=Group)
 def weights() -> None:
-    """Which weights there are; fetch or import published checkpoints.
+    """List weights; fetch or import published checkpoints.
 
     \b
     ganchain weights list
@@ -45,8 +46,8 @@ def list_weights() -> None:
 def fetch(ctx: click.Context, keys: tuple[str, ...], offline: bool) -> None:
     """Download the published checkpoints KEY from their own sites, check them, and import them.
 
-    A download that was interrupted begins again; a half file is never used. Where no digest is published, what
-    came is recorded as it came. Whether you may use a checkpoint is between you and its authors: the licence is
+    A download that was interrupted begins again; a half file is never used. Where no digest is published, that of
+    the downloaded file is recorded. Whether you may use a checkpoint is between you and its authors: the licence is
     printed.
     """
     from ganchain.checkpoints import manifest
@@ -61,20 +62,20 @@ def fetch(ctx: click.Context, keys: tuple[str, ...], offline: bool) -> None:
                 _report(key, download(key, offline=offline, progress=Bar))
         except WeightsError as error:
             failed += 1
-            click.secho(f"{key}: {error}", fg="red", err=True)
+            click.secho(f"{key}: {text_of(error, beside=key)}", fg="red", err=True)
     if failed:
         click.echo(f"{failed} of {len(keys)} not fetched", err=True)
         ctx.exit(1)
 
 
 def _report(key: str, entry: Entry) -> None:
-    from ganchain.checkpoints.architectures import stage_of
+    from ganchain.chains import registry
 
     side = f", {entry.side} px" if entry.side else ""
     licence = f"{entry.licence}; {entry.note}" if entry.note else entry.licence
     click.echo(f"{key}: {entry.architecture}{side}; licence: {licence}; commercial use: {entry.commercial}")
-    option = "style_weights" if entry.architecture == "stylegan2" else "weights"
-    click.echo(f"in a chain: {stage_of(key, entry.architecture)}: {{{option}: {key}}}")
+    for stage, option in registry.takers(entry.architecture, entry.stage):
+        click.echo(f"in a chain: {stage}: {{{option}: {key}}}")
 
 
 @weights.command("import")
@@ -82,25 +83,25 @@ def _report(key: str, entry: Entry) -> None:
 @click.option("--as", "key", help="The key to use in chains  [default: the published one, else of the file's name]")
 @click.option("--side", type=int, help="Side in px of the training faces, where the file cannot tell.")
 def import_files(files: tuple[Path, ...], key: str | None, side: int | None) -> None:
-    """Import the FILEs of one checkpoint: recognised by what stands in them, converted to safetensors.
+    """Import the FILEs of one checkpoint: they are recognised by their content and converted to safetensors.
 
     torch pickles (also zipped), HDF5, TensorFlow checkpoints (name the folder, or the .index file) and safetensors.
     No code in a file is run; a file that asks for it is refused. With --as KEY of a published checkpoint, the
     file must have its digest, where one is published.
     """
-    from ganchain.checkpoints import cache
+    from ganchain.checkpoints import importing
 
-    _report(*cache.take(files, key, side))
+    _report(*importing.import_files(files, key, side))
 
 
 @weights.command()
 @click.argument("keys", nargs=-1, metavar="[KEY...]")
 @click.pass_context
 def verify(ctx: click.Context, keys: tuple[str, ...]) -> None:
-    """Check that all weights (or KEY...) are what they were when they came; exit status 1 when one is not."""
-    from ganchain.checkpoints import cache
+    """Check that all weights (or KEY...) are unchanged since they were recorded; exit status 1 when one is not."""
+    from ganchain.checkpoints import manifest
 
-    problems = {key: cache.problem(key) for key in keys or cache.keys()}
+    problems = {key: manifest.problem(key) for key in keys or manifest.all_keys()}
     for key, problem in problems.items():
         click.echo(f"{key}: {problem or 'ok'}")
     if any(problems.values()):
@@ -111,15 +112,15 @@ def verify(ctx: click.Context, keys: tuple[str, ...]) -> None:
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
 def remove(keys: tuple[str, ...]) -> None:
     """Delete the imported weights KEY... from the cache."""
-    from ganchain.checkpoints import cache
+    from ganchain.checkpoints import importing
 
     for key in keys:
-        cache.remove(key)
+        importing.remove(key)
         click.echo(f"{key}: removed")
 
 
 class Bar:
-    """A progress bar as pooch wants one."""
+    """A progress bar with the methods that pooch calls."""
 
     def __init__(self, name: str) -> None:
         from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn

@@ -1,8 +1,8 @@
-"""Hair dyed by arithmetic: given a matte, the strands keep their light and shade and get another colour.
+"""Hair dyes: given a matte, the strands keep their light and shade and get another colour.
 
-Shared by the stage ``attributes`` and by its training (hair is dyed at random there). Lightness is moved to
-the dye's mean at a contrast the dye allows; the chroma then follows the lightness along the dye's ramp, as in
-real hair: shadows of blond hair are brown, its highlights pale. Works in CIE L*a*b* (D65).
+Shared by the stage ``attributes`` and its training, where hair is dyed at random. The lightness is moved to the
+dye's mean, at a contrast that the dye allows. The chroma then follows the lightness along the dye's ramp, as in
+real hair: shadows of blond hair are brown, its highlights pale. All of this in CIE L*a*b* (D65).
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ DYES = {
     "brown": Dye(28, (7, 12), ((0, 0, 0), (14, 6, 7), (30, 9, 14), (50, 9, 18), (80, 4, 15))),
     "blond": Dye(60, (13, 18), ((0, 0, 0), (20, 8, 11), (40, 9, 23), (60, 7, 28), (80, 3, 24), (100, 0, 8))),
 }
-GREY = Dye(62, (10, 16), ((0, 0, 0), (30, 0, 2), (60, 0, 3), (100, 0, 3)))  # what age does to hair of any colour
-GAIN = 2.4  # contrast is not stretched further: noise would show
-RELIEF = (22.0, 30.0)  # lights stay within this above the mean L, shadows below it
+GREY = Dye(62, (10, 16), ((0, 0, 0), (30, 0, 2), (60, 0, 3), (100, 0, 3)))  # the colour that all hair takes with age
+GAIN = 2.4  # most that contrast is stretched; beyond it noise would show
+RELIEF = (22.0, 30.0)  # farthest that lights may lie above the mean L, and shadows below it
 FLAT = (0.2, 0.5)  # mean difference of L from its surroundings: 0.2 on studio walls, above 0.75 on 95 % of hair
-EDGE = 2.0  # larger differences count as this one, lest the head's outline be taken for hair
-OUTLIER = 2.0  # what is lighter than so many deviations is hair mixed with skin or background
+EDGE = 2.0  # larger differences are cut to this, so that the head's outline does not count as hair
+OUTLIER = 2.0  # pixels lighter by more deviations than this are hair mixed with skin or background
 
 
 def dye(faces: Tensor, matte: Tensor, colour: Dye) -> Tensor:
     """Dye the hair under ``matte``: (N, 3, H, W) -1..1 and (N, 1, H, W) 0..1 -> (N, 3, H, W) -1..1."""
     lab = to_lab(faces)
-    weight = matte**8  # what is surely hair
+    weight = matte**8  # only pixels that are surely hair
     light, (mean, deviation) = lab[:, :1], moments(lab[:, :1], weight)
     hair = torch.minimum(light, mean + OUTLIER * deviation)
     gain = (deviation.clamp(*colour.contrast) / deviation).clamp(max=GAIN)
@@ -58,13 +58,16 @@ def dye(faces: Tensor, matte: Tensor, colour: Dye) -> Tensor:
     mixed = torch.minimum(
         light + matte * (new - hair), torch.maximum(light, torch.lerp(new, target.expand_as(new), bare))
     )
-    own = lab[:, 1:] - moments(lab[:, 1:], weight)[0]
-    chroma = torch.lerp(lab[:, 1:], ramp(new, colour) + 0.3 * own, matte)
+    own_chroma = lab[:, 1:] - moments(lab[:, 1:], weight)[0]
+    chroma = torch.lerp(lab[:, 1:], ramp(new, colour) + 0.3 * own_chroma, matte)
     return torch.where(matte > 0, from_lab(torch.cat([mixed, chroma], dim=1)), faces)
 
 
 def strands(faces: Tensor) -> Tensor:
-    """Where detail is as fine as hair's, 0..1: walls have none, an edge little. (N, 3, H, W) -> (N, 1, H, W)."""
+    """Find the places with detail as fine as that of hair: (N, 3, H, W) -> (N, 1, H, W) 0..1.
+
+    Walls have none, an edge little.
+    """
     unit = faces.shape[3] / 256
     light = to_lab(faces)[:, :1]
     detail = blur((light - blur(light, 2 * unit)).abs().clamp(max=EDGE), 4 * unit)
@@ -73,14 +76,14 @@ def strands(faces: Tensor) -> Tensor:
 
 
 def greyness(faces: Tensor, matte: Tensor) -> Tensor:
-    """Whether the hair under ``matte`` is grey, neither dark nor coloured: (N, 1, 1, 1) 0..1."""
+    """Measure how grey the hair under ``matte`` is, neither dark nor coloured: (N, 1, 1, 1) 0..1."""
     mean, _ = moments(to_lab(faces), matte**8)
     light, chroma = mean[:, :1], mean[:, 1:].norm(dim=1, keepdim=True)
     return ((light - 30) / 10).clamp(0, 1) * ((13 - chroma) / 5).clamp(0, 1)
 
 
 def moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted mean and standard deviation (at least 1) over the picture: (N, C, H, W) -> two (N, C, 1, 1)."""
+    """Compute the weighted mean and standard deviation (at least 1) of pictures: (N, C, H, W) -> two (N, C, 1, 1)."""
     total = weight.sum(dim=(2, 3), keepdim=True) + 1e-6
     mean = (x * weight).sum(dim=(2, 3), keepdim=True) / total
     variance = ((x - mean).square() * weight).sum(dim=(2, 3), keepdim=True) / total
@@ -88,10 +91,10 @@ def moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def ramp(light: Tensor, colour: Dye) -> Tensor:
-    """Chroma of each lightness: (N, 1, H, W) -> a, b (N, 2, H, W)."""
+    """Look up the chroma of each lightness on the dye's ramp: (N, 1, H, W) -> a, b (N, 2, H, W)."""
     points = torch.tensor(colour.ramp, dtype=light.dtype, device=light.device)
     lights, chroma = points[:, 0].contiguous(), points[:, 1:]
-    right = torch.searchsorted(lights, light[:, 0].contiguous()).clamp(1, len(lights) - 1)
-    share = (light[:, 0] - lights[right - 1]) / (lights[right] - lights[right - 1])
-    mixed = torch.lerp(chroma[right - 1], chroma[right], share.clamp(0, 1)[..., None])
+    upper = torch.searchsorted(lights, light[:, 0].contiguous()).clamp(1, len(lights) - 1)
+    share = (light[:, 0] - lights[upper - 1]) / (lights[upper] - lights[upper - 1])
+    mixed = torch.lerp(chroma[upper - 1], chroma[upper], share.clamp(0, 1)[..., None])
     return mixed.permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""CIE L*a*b* (D65) of tensors in -1..1, differentiable; products are written out so that autocast keeps fp32."""
+"""CIE L*a*b* (D65) of tensors in -1..1; differentiable. Products are written out so that autocast keeps float32."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LINEAR = 6 / 29  # below its cube, the cube root gives way to a straight line
 
 
 def to_lab(faces: Tensor) -> Tensor:
-    """sRGB (N, 3, H, W) -1..1 -> L*a*b* (N, 3, H, W): L 0..100, a and b about -100..100."""
+    """Convert sRGB (N, 3, H, W) -1..1 to L*a*b* (N, 3, H, W): L 0..100, a and b about -100..100."""
     rgb = ((faces + 1) / 2).clamp(0, 1)
     linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
     xyz = _mix(linear, _XYZ)
@@ -28,7 +28,7 @@ def to_lab(faces: Tensor) -> Tensor:
 
 
 def from_lab(lab: Tensor) -> Tensor:
-    """L*a*b* (N, 3, H, W) -> sRGB (N, 3, H, W) -1..1; colours out of gamut are clipped."""
+    """Convert L*a*b* (N, 3, H, W) to sRGB (N, 3, H, W) -1..1; colours out of gamut are clipped."""
     y = (lab[:, :1] + 16) / 116
     root = torch.cat([y + lab[:, 1:2] / 500, y, y - lab[:, 2:] / 200], dim=1)
     xyz = torch.where(root > _LINEAR, root**3, 3 * _LINEAR**2 * (root - 4 / 29))
@@ -38,5 +38,5 @@ def from_lab(lab: Tensor) -> Tensor:
 
 
 def _mix(x: Tensor, rows: Sequence[Sequence[float]]) -> Tensor:
-    """A 3 x 3 matrix over the channels."""
+    """Multiply the channels by a 3 x 3 matrix."""
     return torch.stack([r * x[:, 0] + g * x[:, 1] + b * x[:, 2] for r, g, b in rows], dim=1)

@@ -1,1 +1,1 @@
-"""How networks are run: by torch in float32, which is the reference, or by something faster that agrees with it."""
+"""Engines, which run networks: torch in float32 is the reference, the others are faster and agree with it."""

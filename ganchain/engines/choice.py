@@ -1,48 +1,49 @@
-"""Which engine runs which stage: asked for, or the fastest one that agrees with float32 torch."""
+"""Choice of the engine for each stage: the one asked for, or the fastest that agrees with float32 torch."""
 
 from __future__ import annotations
 
 import json
+import logging
 import platform
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache, partial
-from hashlib import sha256
 from importlib import resources
 from io import BytesIO
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from ganchain import tensors
+from ganchain import files, tensors
 from ganchain._version import VERSION
 from ganchain.engines import openvino
 from ganchain.engines.half import Half, dtype
-from ganchain.engines.seam import Engine, give, kernels
-from ganchain.errors import EngineError, available
+from ganchain.engines.kernels import Engine, kernels_of, set_engine
+from ganchain.errors import EngineError, GanchainError, StageError, available, text_of
 from ganchain.framing import CELEBA, FFHQ, HEAD, Framing
 from ganchain.stage import Stage
 
+log = logging.getLogger(__name__)
+
 TOLERANCE = 0.5  # levels of 255: the mean difference from float32 torch that is allowed
-ALIKE = 1.1  # times that differ less are alike, on any machine with other things to do; then the nearer one is taken
+SAME_SPEED = 1.1  # times within this ratio count as the same, since machines have other work
 RUNS = 5
 LONG_ENOUGH = 0.5  # seconds after which no further run is needed
-SHOWN = Framing.around([HEAD, FFHQ, CELEBA])  # what of the face the probe shows
+SHOWN = Framing.around([HEAD, FFHQ, CELEBA])  # framing of the probe
 LABELS = ("torch", "torch-half", "torch-graph", "openvino", "openvino-half")
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What an engine does to a stage.
+class Measurement:
+    """Speed of a stage under an engine, and its difference from float32 torch.
 
     Attributes:
-        seconds: for one face, the least of a few; None where the engine cannot run the stage.
+        seconds: for one face, the shortest of a few runs; None where the engine cannot run the stage.
         difference: mean distance from float32 torch on one face, in levels of 255.
         reason: why it cannot run.
     """
@@ -53,24 +54,25 @@ class Measured:
 
     @property
     def agrees(self) -> bool:
+        """True if the difference is within ``TOLERANCE``."""
         return self.difference is not None and self.difference <= TOLERANCE
 
 
 def labels(device: torch.device) -> list[str]:
-    """The engines that there are for ``device``, "torch" first."""
+    """List the engines that run on ``device``, "torch" first."""
     if device.type == "cuda":
         return ["torch", "torch-half", "torch-graph"]
-    found = ["torch", "torch-half"] if dtype(device) else ["torch"]
+    usable = ["torch", "torch-half"] if dtype(device) else ["torch"]
     if openvino.installed():
-        found += ["openvino", "openvino-half"] if openvino.half() else ["openvino"]
-    return found
+        usable += ["openvino", "openvino-half"] if openvino.half() else ["openvino"]
+    return usable
 
 
 def engine(label: str, device: torch.device) -> Engine | None:
-    """The engine ``label``; None for plain torch.
+    """Make the engine ``label``; None for plain torch.
 
     Raises:
-        EngineError: there is no such engine, or not here.
+        EngineError: there is no such engine, or it does not run here.
     """
     if label not in LABELS:
         raise EngineError(f"no engine {label!r}; {available(label, ['auto', *LABELS])}")
@@ -84,28 +86,35 @@ def engine(label: str, device: torch.device) -> Engine | None:
 
 
 def use(stages: Mapping[str, Stage], wanted: str | Mapping[str, str], device: torch.device) -> dict[str, str]:
-    """Have each stage run by what is wanted: a label, "auto", or a label for each stage's name; returns the labels."""
-    used = {}
+    """Set each stage's engine: a label, "auto", or a label for each stage's name; returns the labels.
+
+    Raises:
+        EngineError: an engine does not run here, or cannot run a stage, which it names.
+    """
+    chosen = {}
     for name, stage in stages.items():
         label = wanted if isinstance(wanted, str) else wanted.get(name, "torch")
-        if not any(True for _ in kernels(stage)):
+        if not any(True for _ in kernels_of(stage)):
             label = "torch"
-        elif label == "auto":
-            label = Choice(stage, device).label
         try:
+            if label == "auto":
+                label = Choice(stage, device).label
             if label != "torch":
-                give(stage, engine(label, device))
-        except EngineError as error:
-            raise EngineError(f"{name}: {error}") from error
-        used[name] = label
-    return used
+                set_engine(stage, engine(label, device))
+        except GanchainError as error:
+            raise error.at(stage=name) from error.__cause__
+        except Exception as error:
+            reason = f"cannot be run by engine {label!r}: {text_of(error)}"
+            raise StageError(reason, stage=name, where=stage.where) from error
+        chosen[name] = label
+    return chosen
 
 
 class Choice:
-    """What each engine does to one stage, and which of them is the fastest that agrees.
+    """Choice of an engine for one stage: all are measured, and the fastest one that agrees is taken.
 
-    The choice is kept beside the imported weights, by the stage's weights, the processor and the versions: the same
-    machine makes the same choice again, without measuring.
+    The measurements are saved in the cache, under a digest of the stage's weights, the processor and the versions: the
+    same machine makes the same choice again, without measuring.
     """
 
     def __init__(self, stage: Stage, device: torch.device) -> None:
@@ -113,49 +122,55 @@ class Choice:
 
     @property
     def label(self) -> str:
-        """The fastest engine that agrees; of those alike the nearest."""
-        kept = self._kept()
-        if kept is None:
-            kept = self.measured
-            self._keep(kept)
-        fit = {label: one.seconds for label, one in kept.items() if one.agrees and one.seconds is not None}
-        quick = ALIKE * min(fit.values(), default=0.0)
-        return min(
-            (label for label in fit if fit[label] <= quick), key=lambda x: kept[x].difference or 0, default="torch"
-        )
+        """The fastest engine that agrees; of several as fast, the one nearest to float32 torch."""
+        measurements = self._load()
+        if measurements is None:
+            measurements = self.measured
+            self._save(measurements)
+        seconds = {
+            label: measurement.seconds
+            for label, measurement in measurements.items()
+            if measurement.agrees and measurement.seconds is not None
+        }
+        longest = SAME_SPEED * min(seconds.values(), default=0.0)
+        fastest = (label for label in seconds if seconds[label] <= longest)
+        return min(fastest, key=lambda label: measurements[label].difference or 0, default="torch")
 
     @cached_property
-    def measured(self) -> dict[str, Measured]:
-        """By label; the stage is left on plain torch."""
+    def measured(self) -> dict[str, Measurement]:
+        """Measurements by label; the stage is left on plain torch."""
         face = probe(self.stage).to(self.device)
-        found: dict[str, Measured] = {}
+        measurements: dict[str, Measurement] = {}
         reference = torch.empty(0)
         for label in labels(self.device):
             try:
-                give(self.stage, engine(label, self.device))
+                set_engine(self.stage, engine(label, self.device))
                 with torch.inference_mode():
                     answer = self.stage(face).float().clamp(-1, 1)
-                    seconds = self._least(face)
-            except Exception as error:  # a network that an engine fails at: another one will run it
+                    seconds = self._least_seconds(face)
+            except Exception as error:  # another engine will run the network
                 if label == "torch":
                     raise
-                found[label] = Measured(None, reason=f"{type(error).__name__}: {error}")
+                log.info("engine %s fails at a network: %s", label, text_of(error))
+                log.debug("the failure:", exc_info=True)
+                measurements[label] = Measurement(None, reason=f"{type(error).__name__}: {error}")
                 continue
             finally:
-                give(self.stage, None)
+                set_engine(self.stage, None)
             reference = answer if label == "torch" else reference
-            found[label] = Measured(seconds, float(tensors.levels(answer - reference).abs().mean()))
-        return found
+            measurements[label] = Measurement(seconds, float(tensors.levels(answer - reference).abs().mean()))
+        return measurements
 
-    def _least(self, face: Tensor) -> float:
-        """Seconds of the quickest run: on a busy machine the one that was disturbed least."""
+    def _least_seconds(self, face: Tensor) -> float:
+        """Time a few runs and return the shortest, in seconds: on a busy machine it was disturbed least."""
         times: list[float] = []
         while len(times) < RUNS and sum(times) < LONG_ENOUGH:
             times.append(self._seconds(face))
         return min(times)
 
     def _seconds(self, face: Tensor) -> float:
-        synchronize = partial(torch.cuda.synchronize, self.device) if self.device.type == "cuda" else _nothing
+        """Time one run, in seconds."""
+        synchronize = partial(torch.cuda.synchronize, self.device) if self.device.type == "cuda" else _do_nothing
         synchronize()
         start = time.perf_counter()
         self.stage(face)
@@ -164,31 +179,33 @@ class Choice:
 
     @cached_property
     def _file(self) -> Path:
-        chip = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else processor()
-        said = [VERSION, torch.__version__, openvino.installed(), chip, torch.get_num_threads(), self.stage.scale]
-        said += [type(self.stage).__qualname__, self.stage.side, *(kernel.digest() for kernel in kernels(self.stage))]
-        return openvino.folder() / f"{sha256(json.dumps(said).encode()).hexdigest()[:32]}.json"
+        """The file of the measurements; its name is a digest of all that they depend on."""
+        device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else processor()
+        parts = [VERSION, torch.__version__, openvino.installed(), device, torch.get_num_threads(), self.stage.scale]
+        parts += [type(self.stage).__qualname__, self.stage.side]
+        parts += [kernel.digest() for kernel in kernels_of(self.stage)]
+        return openvino.folder() / f"{files.sha256_of_texts(json.dumps(parts))[:32]}.json"
 
-    def _kept(self) -> dict[str, Measured] | None:
-        with suppress(OSError, ValueError, TypeError, AttributeError):  # nothing kept, or damaged
-            found = json.loads(self._file.read_text(encoding="utf-8"))
-            return {label: Measured(**one) for label, one in found.items()}
+    def _load(self) -> dict[str, Measurement] | None:
+        """Load the saved measurements; None where there are none."""
+        with suppress(OSError, ValueError, TypeError, AttributeError):  # no file, or a damaged one
+            saved = json.loads(self._file.read_text(encoding="utf-8"))
+            return {label: Measurement(**measurement) for label, measurement in saved.items()}
         return None
 
-    def _keep(self, found: Mapping[str, Measured]) -> None:
-        part = self._file.with_name(f".{uuid4().hex}")
+    def _save(self, measurements: Mapping[str, Measurement]) -> None:
+        """Save the measurements, if the cache can be written to."""
         with suppress(OSError):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps({label: asdict(one) for label, one in found.items()}), encoding="utf-8")
-            part.replace(self._file)
+            fields = {label: asdict(measurement) for label, measurement in measurements.items()}
+            files.write(self._file, json.dumps(fields))
 
 
 def probe(stage: Stage) -> Tensor:
-    """The face that engines are compared on, as ``stage`` sees it: (1, 3, S, S) float32 -1..1."""
+    """Cut the face that engines are compared on as ``stage`` sees it: (1, 3, S, S) float32 -1..1."""
     picture = probe_picture()
     window = picture[stage.framing.within(SHOWN, picture.shape[-1]).place]
-    wanted = stage.side or 256 // stage.multiple * stage.multiple
-    return tensors.resize(window, (wanted, wanted)).clamp(-1, 1)
+    side = stage.side or 256 // stage.multiple * stage.multiple
+    return tensors.resize(window, (side, side)).clamp(-1, 1)
 
 
 @lru_cache(maxsize=1)
@@ -199,7 +216,7 @@ def probe_picture() -> Tensor:
 
 
 def processor() -> str:
-    """The CPU's name."""
+    """Look up the CPU's name."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -207,4 +224,4 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _nothing() -> None: ...
+def _do_nothing() -> None: ...

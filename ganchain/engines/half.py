@@ -1,4 +1,4 @@
-"""torch in half precision: channels last, the convolutions in bfloat16 (or float16 where CUDA knows no better)."""
+"""torch in half precision: channels last, the convolutions in bfloat16 (float16 on CUDA devices without it)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganchain.engines.seam import Function, Kernel, lay, tensors_of, with_tensors
+from ganchain.engines.kernels import Function, Kernel, set_memory_format, tensors_of, with_tensors
 from ganchain.errors import EngineError
 
 
 def dtype(device: torch.device) -> torch.dtype | None:
-    """The half precision ``device`` computes in; None where it would only be emulated."""
+    """Choose the half precision that ``device`` computes in; None where it would only be emulated."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else None
@@ -23,8 +23,11 @@ class Half:
 
     Args:
         device: where the networks are.
-        compiler: a backend of ``torch.compile``; "cudagraphs" captures the whole function as one graph, which takes
-            launching out of small networks. None runs it as it is.
+        compiler: a backend of ``torch.compile``; "cudagraphs" captures the whole function as one graph, which saves
+            small networks the launches. None runs it as it is.
+
+    Raises:
+        EngineError: the processor computes in no half precision.
     """
 
     def __init__(self, device: torch.device, compiler: str | None = None) -> None:
@@ -34,19 +37,20 @@ class Half:
             raise EngineError("this processor computes no bfloat16")
 
     def __call__(self, kernel: Kernel) -> Function:
-        lay(kernel.network, torch.channels_last)
-        own = kernel.function
+        set_memory_format(kernel.network, torch.channels_last)
+        function = kernel.function
         if self.compiler:
-            own = torch.compile(own, backend=self.compiler, dynamic=False)
+            function = torch.compile(function, backend=self.compiler, dynamic=False)
 
         def run(*arguments: Any) -> Any:
-            laid = (_laid(tensor) for tensor in tensors_of(arguments))
+            inputs = (_channels_last(tensor) for tensor in tensors_of(arguments))
             with torch.autocast(self.device.type, self.dtype):
-                answer = own(*with_tensors(arguments, laid))
+                answer = function(*with_tensors(arguments, inputs))
             return with_tensors(answer, (tensor.float() for tensor in tensors_of(answer)))
 
         return run
 
 
-def _laid(tensor: Tensor) -> Tensor:
+def _channels_last(tensor: Tensor) -> Tensor:
+    """Store a batch of planes (N, C, H, W) channels last; other tensors stay as they are."""
     return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor

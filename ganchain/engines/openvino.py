@@ -1,43 +1,43 @@
-"""OpenVINO: the network converted once, then run by Intel's CPU plugin (which also serves AMD and ARM)."""
+"""OpenVINO: networks are converted once, then run by Intel's CPU plugin (which also serves AMD and ARM)."""
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
-from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganchain.checkpoints import manifest
-from ganchain.engines.seam import Function, Kernel, tensors_of, with_tensors
+from ganchain import files
+from ganchain.checkpoints import cache
+from ganchain.engines.kernels import Function, Kernel, tensors_of, with_tensors
 from ganchain.errors import EngineError
 
-KEPT = 8  # compiled models a kernel: one for each shape of its inputs
+MAX_COMPILED = 8  # compiled models a kernel: one for each shape of its inputs
 TELEMETRY = "openvino_telemetry"
 
 
 @lru_cache(maxsize=1)
 def silent() -> Any:
-    """The module ``openvino``, imported so that it reports nothing to anybody.
+    """Import ``openvino`` so that it reports nothing to anybody.
 
-    Its import would tell an analytics service; without the package for that it uses its own silent stand-in.
+    Its import would report to an analytics service; without the package for that it uses its own silent stand-in.
 
     Raises:
         EngineError: it is not installed or cannot be imported.
     """
-    before = sys.modules.get(TELEMETRY)
+    former = sys.modules.get(TELEMETRY)
     sys.modules[TELEMETRY] = None  # type: ignore[assignment]
     try:
         with warnings.catch_warnings():
@@ -49,13 +49,13 @@ def silent() -> Any:
         ) from None
     finally:
         del sys.modules[TELEMETRY]
-        if before is not None:
-            sys.modules[TELEMETRY] = before
+        if former is not None:
+            sys.modules[TELEMETRY] = former
     return openvino
 
 
 def installed() -> str | None:
-    """OpenVINO's version; None where it is not installed (there is none for Windows on ARM)."""
+    """Look up OpenVINO's version; None where it is not installed (there is none for Windows on ARM)."""
     try:
         return version("openvino")
     except PackageNotFoundError:
@@ -64,20 +64,21 @@ def installed() -> str | None:
 
 @lru_cache(maxsize=1)
 def core() -> Any:
-    """The one Core, never let go of: its threads get a stack for signals that ends with it, and a signal that came
-    after that would end the process (OpenVINO 2026.4).
+    """Make the process's one Core, which is never freed.
+
+    The signal stack of its threads is freed with it, and a later signal would end the process (OpenVINO 2026.4).
     """
     return silent().Core()
 
 
 def half() -> bool:
-    """Whether OpenVINO computes in bfloat16 on this CPU."""
+    """Say whether OpenVINO computes in bfloat16 on this CPU."""
     return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def folder() -> Path:
-    """Where converted networks are kept."""
-    return manifest.cache().parent / "engines"
+    """Locate the cache of converted networks."""
+    return cache.folder().parent / "engines"
 
 
 class OpenVINO:
@@ -104,65 +105,69 @@ class OpenVINO:
             inputs = tensors_of(arguments)
             samples = max(len(tensor) for tensor in inputs)
             shapes = [tuple(tensor.shape[1:]) for tensor in inputs]
-            key = f"{shapes} {_constants(arguments)}"
+            key = f"{shapes} {_replace_tensors(arguments)}"
             if key not in compiled:
                 first = with_tensors(arguments, (tensor[:1].cpu() for tensor in inputs))
-                compiled[key] = self._compiled(kernel, first, f"{digest} {key}")
-                if len(compiled) > KEPT:
+                compiled[key] = self._compile(kernel, first, f"{digest} {key}")
+                if len(compiled) > MAX_COMPILED:
                     compiled.popitem(last=False)
             compiled.move_to_end(key)
-            planes = [tensor.expand(samples, *tensor.shape[1:]).contiguous().numpy() for tensor in inputs]
-            found = compiled[key](planes, samples)
-            return found[0] if len(found) == 1 else tuple(found)
+            arrays = [tensor.expand(samples, *tensor.shape[1:]).contiguous().numpy() for tensor in inputs]
+            answer = compiled[key](arrays, samples)
+            return answer[0] if len(answer) == 1 else tuple(answer)
 
         return run
 
     def _read(self, path: Path) -> Any:
-        """The network in a file; None when it is not there, or damaged.
+        """Read a network from a file; None when it is not there, or damaged.
 
-        What is run was always read from a file: a model just converted shares its weights with Python's objects, which
-        OpenVINO's own threads then let go of behind Python's back.
+        Only networks read from files are run: a newly converted one shares its weights with Python objects, which
+        OpenVINO's own threads would free without Python's lock.
         """
         with suppress(RuntimeError):
             return core().read_model(path) if path.exists() else None
         return None
 
-    def _compiled(self, kernel: Kernel, arguments: Any, name: str) -> Callable[..., list[Tensor]]:
-        """The kernel for one sample of these shapes; converted, or read from the cache."""
-        path = folder() / f"{sha256(f'{name} {installed()} {torch.__version__}'.encode()).hexdigest()[:32]}.xml"
+    def _compile(self, kernel: Kernel, arguments: Any, name: str) -> Callable[..., list[Tensor]]:
+        """Compile the kernel for one sample of these shapes; it is converted, or read from the cache.
+
+        Raises:
+            EngineError: OpenVINO cannot convert or compile it.
+        """
+        path = folder() / f"{files.sha256_of_texts(f'{name} {installed()} {torch.__version__}')[:32]}.xml"
         model = self._read(path)
         if model is None:
-            with TemporaryDirectory(ignore_cleanup_errors=True) as made:
-                silent().save_model(_converted(kernel, arguments), Path(made) / "net.xml", compress_to_fp16=False)
-                model = self._read(_kept(Path(made) / "net.xml", path))
+            with TemporaryDirectory(ignore_cleanup_errors=True) as converted:
+                silent().save_model(_converted(kernel, arguments), Path(converted) / "net.xml", compress_to_fp16=False)
+                model = self._read(_move_to_cache(Path(converted) / "net.xml", path))
         try:
             request = core().compile_model(model, "CPU", self.settings).create_infer_request()
         except RuntimeError as error:
-            raise EngineError(f"openvino cannot compile {type(kernel.network).__name__}: {_line(error)}") from error
+            raise EngineError(f"openvino cannot compile {type(kernel.network).__name__}: {_one_line(error)}") from error
 
         def run(inputs: Sequence[np.ndarray], samples: int) -> list[Tensor]:
             parts: list[list[Tensor]] = []
             for i in range(samples):
-                found = request.infer([plane[i : i + 1] for plane in inputs], share_outputs=True)
-                parts.append([torch.from_numpy(found[port].copy()) for port in request.model_outputs])
+                outputs = request.infer([plane[i : i + 1] for plane in inputs], share_outputs=True)
+                parts.append([torch.from_numpy(outputs[port].copy()) for port in request.model_outputs])
             return [torch.cat(part) if samples > 1 else part[0] for part in zip(*parts, strict=True)]
 
         return run
 
 
-def _constants(value: Any) -> Any:
-    """What of the arguments is no tensor, and where the tensors are."""
+def _replace_tensors(value: Any) -> Any:
+    """Replace the tensors in ``value`` by "tensor"; the rest, the constants, tell kernels compiled apart."""
     if isinstance(value, tuple | list):
-        return [_constants(one) for one in value]
+        return [_replace_tensors(item) for item in value]
     return "tensor" if isinstance(value, Tensor) else value
 
 
-class _Flat(nn.Module):
+class _TensorModule(nn.Module):
     """A kernel as a module whose ``forward`` takes nothing but tensors."""
 
     def __init__(self, kernel: Kernel, arguments: Any) -> None:
         super().__init__()
-        self.network = kernel.network  # its weights are found here
+        self.network = kernel.network  # so that the module has its weights
         self.function, self.arguments = kernel.function, arguments
 
     def forward(self, *inputs: Tensor) -> Any:
@@ -170,33 +175,42 @@ class _Flat(nn.Module):
 
 
 def _converted(kernel: Kernel, arguments: Any) -> Any:
-    """OpenVINO's model of the kernel for inputs of these very shapes."""
+    """Convert the kernel to OpenVINO's model, for inputs of these very shapes."""
     inputs = tensors_of(arguments)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of tracing: what is no tensor is a constant, as is meant here
-            module = _Flat(kernel, arguments).eval()
+        with warnings.catch_warnings(), _kept_logging(), torch.no_grad():
+            warnings.simplefilter("ignore")  # tracing warns that all but tensors become constants, as they shall
+            module = _TensorModule(kernel, arguments).eval()
             model = silent().convert_model(module, example_input=tuple(inputs))
             model.reshape({port: list(tensor.shape) for port, tensor in zip(model.inputs, inputs, strict=True)})
             return model
-    except Exception as error:  # the frontend raises anything on what it does not know
-        raise EngineError(f"openvino cannot convert {type(kernel.network).__name__}: {_line(error)}") from error
+    except Exception as error:  # the frontend raises anything on operators that it does not know
+        raise EngineError(f"openvino cannot convert {type(kernel.network).__name__}: {_one_line(error)}") from error
 
 
-def _kept(made: Path, path: Path) -> Path:
-    """Where a converted network is read: ``path`` in the cache, where it appears whole or not at all, else ``made``."""
-    part = path.with_name(f".{uuid4().hex}")
+@contextmanager
+def _kept_logging() -> Iterator[None]:
+    """Leave the root logger as it is: the converter sets its level, and does not set it back when it fails."""
+    root = logging.getLogger()
+    level, filters, handlers = root.level, root.filters[:], root.handlers[:]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters[:], root.handlers[:] = filters, handlers
+
+
+def _move_to_cache(converted: Path, path: Path) -> Path:
+    """Copy a converted network to ``path`` in the cache, whole or not at all; returns where it is to be read from."""
+    try:
         for suffix in (".bin", ".xml"):
-            shutil.copyfile(made.with_suffix(suffix), part)
-            part.replace(path.with_suffix(suffix))
+            with converted.with_suffix(suffix).open("rb") as source, files.replaced(path.with_suffix(suffix)) as target:
+                shutil.copyfileobj(source, target)
         return path
     except OSError:
-        with suppress(OSError):
-            part.unlink()
-        return made
+        return converted
 
 
-def _line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
+    """Shorten an error's text to one line of 300 characters."""
     return " ".join(str(error).split())[:300]

@@ -1,1 +1,1 @@
-"""How good weights are: near their teacher, true to the person, what they cost; two files side by side."""
+"""Evaluation of weights: nearness to the teacher, likeness to the person, cost; also two files side by side."""

@@ -1,4 +1,4 @@
-"""What a network costs: multiply-accumulates and milliseconds for one face."""
+"""Cost of a network: multiply-accumulates and milliseconds for one face."""
 
 from __future__ import annotations
 
@@ -13,33 +13,35 @@ from torch.utils.flop_counter import FlopCounterMode
 from ganchain.checkpoints import architectures, manifest
 from ganchain.evaluate.edits import EDITS
 
-SIDE = 256  # px, of a picture for networks that take any side
+SIDE = 256  # px, side of the picture for networks that take any side
 RUNS = 11
 
 
 def cost(key: str, weights: str | None = None) -> dict[str, float]:
-    """GMAC of the convolutions and matrix products, and the median ms, of one face on this CPU in float32.
+    """Measure the GMAC of the convolutions and matrix products, and the median ms, of one face on this CPU in float32.
 
-    Of a stage's weights the whole stage at its own side is measured, painting and dyeing included.
+    For the weights of a stage the whole stage is measured at its own side, painting and dyeing included.
     """
-    work, side = _work(key, weights)
+    network, side = _build(key, weights)
     face = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.inference_mode():
         with FlopCounterMode(display=False) as counter:
-            work(face)
-        times = [_seconds(work, face) for _ in range(RUNS)]
+            network(face)
+        times = [_seconds(network, face) for _ in range(RUNS)]
     return {"GMAC": counter.get_total_flops() / 2e9, "ms": 1000 * median(times)}
 
 
-def _work(key: str, weights: str | None) -> tuple[Callable[[Tensor], Tensor], int]:
+def _build(key: str, weights: str | None) -> tuple[Callable[[Tensor], Tensor], int]:
+    """Build the stage or network of ``key``, and return it with the side in px of its input."""
     if key in EDITS:
-        stage = EDITS[key][0].built(weights)
+        stage = EDITS[key][0].build_stage(weights)
         return stage, stage.side or SIDE
     loaded = manifest.load(weights or key)
     return architectures.build(loaded.architecture, loaded.tensors), SIDE
 
 
-def _seconds(work: Callable[[Tensor], Tensor], face: Tensor) -> float:
+def _seconds(network: Callable[[Tensor], Tensor], face: Tensor) -> float:
+    """Time one call."""
     start = time.perf_counter()
-    work(face)
+    network(face)
     return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""What the edits do to people: how much of the person stays, and what an unseen judge makes of age and gender.
+"""Effects of the edits on people: how far they stay themselves, and how a judge that saw no edits takes age and gender.
 
 Edits run as in any chain, on test pictures. The distance between two faces is that of dlib's face embedding, below 0.6
 for the same person (King 2017). The judge is ``nets.age_gender``, trained on labelled photos only.
@@ -27,15 +27,15 @@ from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 from ganchain.tensors import Pixels, to_faces, to_pixels
 from ganchain.train.age_gender import targets
-from ganchain.train.data import Sample, plain, read, samples
+from ganchain.train.data import Sample, is_plain_folder, read, samples
 
-EMBEDDING_SIDE, JUDGED_SIDE = 150, 256  # px, in the tight framing, as dlib's network and the judge learned
+EMBEDDING_SIDE, JUDGED_SIDE = 150, 256  # px in the tight framing, on which dlib's network and the judge were trained
 AIMS = {"young": (1, -1), "old": (1, 1), "female": (0, -1), "male": (0, 1)}  # place and sign of the judge's answer
 
 
 @dataclass(frozen=True)
 class Edit:
-    """A stage with options, and how far the embedding may move."""
+    """Stage with options, and how far the embedding may move."""
 
     name: str
     stage: str
@@ -43,11 +43,11 @@ class Edit:
     limit: float = 0.6
 
     def pipeline(self, weights: str | None) -> Pipeline:
-        """The chain of this edit alone."""
-        return Pipeline([self.built(weights)], faces="largest")
+        """Build the chain of this edit alone."""
+        return Pipeline([self.build_stage(weights)], faces="largest")
 
-    def built(self, weights: str | None) -> Stage:
-        """The stage of this edit, with ``weights`` instead of the bundled ones."""
+    def build_stage(self, weights: str | None) -> Stage:
+        """Build the stage of this edit, with ``weights`` instead of the bundled ones."""
         options = dict(self.options)
         if weights is not None:
             options = {**options, "weights": weights}
@@ -72,39 +72,41 @@ EDITS: dict[str, tuple[Edit, ...]] = {
 
 @dataclass(frozen=True)
 class Person:
-    """A test picture and the face in it."""
+    """Test picture with the face in it."""
 
     sample: Sample
     pixels: Pixels
     face: Face
 
     def chip(self, side: int, edited: Pixels | None = None) -> Pixels:
-        """The aligned face (side, side, 3), of the picture or of an ``edited`` one, which may be larger."""
+        """Cut out the aligned face (side, side, 3), from the picture or from an ``edited`` one, which may be larger."""
         pixels = self.pixels if edited is None else edited
         face = self.face.enlarged(pixels.shape[1] // self.pixels.shape[1])
         return to_pixels(Aligner(TIGHT).chip(pixels, face, side))[0]
 
-    def edited(self, pipeline: Pipeline) -> Pixels:
+    def edit(self, pipeline: Pipeline) -> Pixels:
+        """Run the picture through ``pipeline``."""
         photo = pipeline(self.pixels).photo
         assert photo is not None
         return photo.pixels
 
 
 class People:
-    """The test pictures that show a face: those in ``data`` itself, or in its ``folder``.
+    """Test pictures that show a face: those in ``data`` itself, or in its ``folder``.
 
-    Spread evenly over them when there are more than ``limit``.
+    If there are more than ``limit``, they are picked evenly.
     """
 
     def __init__(self, data: Path, folder: str, limit: int | None = None) -> None:
-        found = samples(data if plain(data) else data / folder, "test")
-        if limit is not None and len(found) > limit:
-            found = [found[round(i * (len(found) - 1) / max(limit - 1, 1))] for i in range(limit)]
-        self.found, self._detector = found, DlibDetector()
+        pictures = samples(data if is_plain_folder(data) else data / folder, "test")
+        if limit is not None and len(pictures) > limit:
+            pictures = [pictures[round(i * (len(pictures) - 1) / max(limit - 1, 1))] for i in range(limit)]
+        self.pictures, self._detector = pictures, DlibDetector()
 
     @cached_property
     def all(self) -> list[Person]:
-        people = list(self._seen())
+        """The people, found in the pictures once."""
+        people = list(self._detect())
         if not people:
             raise PhotoError("no face is found in the pictures of the test split")
         return people
@@ -115,11 +117,12 @@ class People:
 
     @cached_property
     def embeddings(self) -> list[NDArray[np.float64]]:
-        """Of ``all``, unedited: read once for every edit and every file of weights."""
+        """Embeddings of ``all``, unedited: computed once for every edit and every file of weights."""
         return [self.embed(person.chip(EMBEDDING_SIDE)) for person in self.all]
 
-    def _seen(self) -> Iterator[Person]:
-        for sample in self.found:
+    def _detect(self) -> Iterator[Person]:
+        """Yield the largest face of each picture that shows one."""
+        for sample in self.pictures:
             pixels = read(sample.path)
             usable = [face for face in self._detector(pixels) if face.left_out is None]
             if usable:
@@ -127,32 +130,35 @@ class People:
 
 
 def identity(key: str, weights: str | None, people: People) -> dict[str, float]:
-    """Mean embedding distance to the source, and the share of faces below the edit's limit."""
+    """Measure the mean embedding distance to the source, and the share of faces below the edit's limit."""
     figures: dict[str, float] = {}
     for edit in EDITS[key]:
         pipeline, distances = edit.pipeline(weights), []
         for person, source in zip(people.all, people.embeddings, strict=True):
-            made = people.embed(person.chip(EMBEDDING_SIDE, person.edited(pipeline)))
-            distances.append(float(np.linalg.norm(made - source)))
+            edited = people.embed(person.chip(EMBEDDING_SIDE, person.edit(pipeline)))
+            distances.append(float(np.linalg.norm(edited - source)))
         figures[f"{edit.name}: embedding distance"] = float(np.mean(distances))
         figures[f"{edit.name}: share below {edit.limit:g}"] = float(np.mean(np.array(distances) < edit.limit))
     return figures
 
 
-def judged(weights: str | None, people: People) -> dict[str, float]:
-    """The share of faces that the judge takes for what the edit aims at; of those labelled the opposite, and of all."""
+def success_rates(weights: str | None, people: People) -> dict[str, float]:
+    """Measure the share of faces that the judge takes for the aim of the edit.
+
+    There are two shares: of all faces, and of those labelled the opposite.
+    """
     judge = architectures.build("age-gender", manifest.load("age-gender").tensors)
     figures: dict[str, float] = {}
     for edit in EDITS["attributes-portrait"]:
         place, sign = AIMS[edit.name]
-        pipeline, hits, of_others = edit.pipeline(weights), list[bool](), list[bool]()
+        pipeline, hits, opposite_hits = edit.pipeline(weights), list[bool](), list[bool]()
         for person in people.all:
-            face = to_faces(person.chip(JUDGED_SIDE, person.edited(pipeline)))
+            face = to_faces(person.chip(JUDGED_SIDE, person.edit(pipeline)))
             with torch.inference_mode():
-                answer = judge(face)
-            hits.append(float(answer[0, place]) * sign > 0)
-            of_others += hits[-1:] if float(targets(person.sample)[place] - 0.5) * sign < 0 else []
+                logits = judge(face)
+            hits.append(float(logits[0, place]) * sign > 0)
+            opposite_hits += hits[-1:] if float(targets(person.sample)[place] - 0.5) * sign < 0 else []
         figures[f"{edit.name}: taken for it"] = float(np.mean(hits))
-        if of_others:
-            figures[f"{edit.name}: taken for it, of the opposite"] = float(np.mean(of_others))
+        if opposite_hits:
+            figures[f"{edit.name}: taken for it, of the opposite"] = float(np.mean(opposite_hits))
     return figures

@@ -1,4 +1,4 @@
-"""``ganchain evaluate``: tables to read, one JSON line, and a contact sheet to look at."""
+"""Report of ``ganchain evaluate``: tables to read, one JSON line, and a contact sheet to look at."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, Subset
 
+from ganchain.chains.document import Place
 from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, available
-from ganchain.evaluate import edits, standard
+from ganchain.evaluate import edits, parts, points, standard
 from ganchain.evaluate.cost import cost
 from ganchain.evaluate.edits import EDITS, Edit, People
 from ganchain.sheets import sheet
 from ganchain.tensors import resize, to_faces, to_pixels
-from ganchain.train import recipes
+from ganchain.train import recipes, runs
 
 BATCH = 32
 FACTOR = 4
 HEADS, FACES = "wide256", "faces256"
 BUDGET = {"GMAC": ("<=", 0.5)}
+READINGS = {"points": points.figures, "parts": parts.figures}  # measured on all pictures at once
 
-# what the weights shall reach: (at least or at most, the bound)
+# bounds that the weights shall keep: (at least or at most, the bound)
 WANTED: dict[str, dict[str, tuple[str, float]]] = {
     "makeup": BUDGET
     | {f"removed in {region}": (">=", 0.75) for region in ("lips", "lids", "cheeks")}
@@ -43,6 +44,18 @@ WANTED: dict[str, dict[str, tuple[str, float]]] = {
     | {f"{look}: share below 0.55": (">=", 0.9) for look in ("colour", "ink")},
     "upscale": {"GMAC": ("<=", 2.5), "gain over bicubic, dB": (">=", 2.0), "Set5 x4, luma dB": (">=", 31.2)},
     "upscale-detail": {"GMAC": ("<=", 2.5)},
+    "points": {"GMAC": ("<=", 0.15), "mean": ("<=", 1.5), "turned: mean": ("<=", 2.0), "worst": ("<=", 8.0)}
+    | dict.fromkeys(("eyes", "irises", "lips"), ("<=", 1.2))
+    | {f"{part} correlation": (">=", 0.95) for part in ("blink", "mouth")}
+    | {"worst group above the mean": ("<=", 0.3)},
+    "parts": {
+        "GMAC": ("<=", 0.35),
+        "hair: overlap with the teacher": (">=", 0.92),
+        "hair: overlap with the teacher, updos and long hair": (">=", 0.88),
+        "hair: share called hair on bald heads, %": ("<=", 1.0),
+        "cover: share on clean faces, %": ("<=", 0.5),
+        "cover: mean of kinds never trained on": (">=", 0.8),
+    },
 }
 
 
@@ -56,33 +69,38 @@ def run(
     """Measure the bundled weights ``keys`` (all of them by default) on the test split of ``data``, and print tables.
 
     Args:
-        against: other weights (a key or a file) to stand beside the bundled ones, by the bundled one's key.
+        against: other weights (a key or a file) to compare with the bundled ones, by the bundled one's key.
         limit: at most so many pictures.
 
     Returns:
-        key -> "bundled", and what it stands against -> figure -> value.
+        key -> "bundled", and the weights compared with it -> figure -> value.
+
+    Raises:
+        ChainError: a key is none of the bundled weights that have a recipe.
     """
     against = dict(against or {})
-    known = [key for key in manifest.bundled() if key in recipes.BUNDLED]
+    bundled = [key for key in manifest.bundled() if key in recipes.BUNDLED]
     for key in (*keys, *against):
-        if key not in known:
-            raise ChainError(f"evaluate {key}: {available(key, known)}")
-    others = {key: _resolved(ref) for key, ref in against.items()}
+        if key not in bundled:
+            raise ChainError(f"evaluate {key}: {available(key, bundled)}")
+    refs_by_key = {key: _resolve(ref) for key, ref in against.items()}
     people = {folder: People(data, folder, limit) for folder in (HEADS, FACES)}
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    figures: dict[str, dict[str, dict[str, float]]] = {}
     console = Console(width=None if Console().is_terminal else 120)
-    for key in keys or against or known:
-        if not (keys or against) and (reason := _unfit(key, data)):
+    for key in keys or against or bundled:
+        if not (keys or against) and (reason := _reason_unfit(key, data)):
             console.print(f"{key}: left out: {reason}")
             continue
-        refs: dict[str, str | None] = {"bundled": None} | ({against[key]: others[key]} if key in against else {})
-        found[key] = {name: measured(key, ref, data, people, limit) for name, ref in refs.items()}
-        console.print(_table(key, found[key]))
-    return found
+        columns: dict[str, str | None] = {"bundled": None} | (
+            {against[key]: refs_by_key[key]} if key in against else {}
+        )
+        figures[key] = {name: measured(key, ref, data, people, limit) for name, ref in columns.items()}
+        console.print(_table(key, figures[key]))
+    return figures
 
 
-def _unfit(key: str, data: Path) -> str:
-    """Why the pictures in ``data`` do not serve to measure ``key``."""
+def _reason_unfit(key: str, data: Path) -> str:
+    """Say why the pictures in ``data`` cannot measure ``key``; "" if they can."""
     try:
         recipes.check(key, data)
     except ChainError as error:
@@ -90,33 +108,34 @@ def _unfit(key: str, data: Path) -> str:
     return ""
 
 
-def _resolved(ref: str) -> str:
-    try:
-        return TypeAdapter(manifest.Ref).validate_python(ref)
-    except ValidationError as error:
-        raise ChainError(f"--against {ref}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+def _resolve(ref: str) -> str:
+    """Check the key or path that ``--against`` names."""
+    return runs.weights_ref(ref, Place(f"--against {ref}"))
 
 
 def measured(
     key: str, weights: str | None, data: Path, people: Mapping[str, People], limit: int | None
 ) -> dict[str, float]:
-    """All figures of one file of weights."""
+    """Measure all figures of one file of weights."""
     figures = by_recipe(key, weights, data, limit)
     if key in EDITS:
         figures |= edits.identity(key, weights, people[HEADS])
     if key == "attributes-portrait":
-        figures |= edits.judged(weights, people[FACES])
+        figures |= edits.success_rates(weights, people[FACES])
     if key.startswith("upscale") and (data / "sr_eval").is_dir():
-        figures |= standard.figures(EDITS[key][0].built(weights), FACTOR, data / "sr_eval")
+        figures |= standard.figures(EDITS[key][0].build_stage(weights), FACTOR, data / "sr_eval")
     return figures | cost(key, weights)
 
 
 def by_recipe(key: str, weights: str | None, data: Path, limit: int | None) -> dict[str, float]:
-    """The figures that the recipe of ``key`` defines, averaged over the test split."""
+    """Measure the figures that the recipe of ``key`` defines, averaged over the test split."""
     recipe = recipes.build(key, data)
     recipe.load(manifest.load(weights or key).tensors)
     for net in recipe.networks.values():
         net.eval()
+    if key in READINGS:
+        with torch.inference_mode():
+            return READINGS[key](next(iter(recipe.networks.values())), data, limit)
     test = recipe.dataset("test")
     size: int = len(test)  # type: ignore[arg-type]
     loader = DataLoader(Subset(test, range(min(limit or size, size))), BATCH)
@@ -128,16 +147,18 @@ def by_recipe(key: str, weights: str | None, data: Path, limit: int | None) -> d
 
 
 def _size(batch: object) -> int:
+    """Return the number of items in a batch."""
     while not isinstance(batch, torch.Tensor):
         batch = batch[0]  # type: ignore[index]
     return len(batch)
 
 
 def _table(key: str, columns: Mapping[str, Mapping[str, float]]) -> Table:
+    """Lay out the figures of one key; those that miss what is wanted are red."""
     table = Table(key, *columns, "wanted")
-    wanted = WANTED.get(key, {})
+    bounds = WANTED.get(key, {})
     for name in next(iter(columns.values())):
-        sense, bound = wanted.get(name, ("", 0.0))
+        sense, bound = bounds.get(name, ("", 0.0))
         cells = []
         for values in columns.values():
             good = not sense or (values[name] >= bound if sense == ">=" else values[name] <= bound)
@@ -146,24 +167,24 @@ def _table(key: str, columns: Mapping[str, Mapping[str, float]]) -> Table:
     return table
 
 
-def line(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
-    """All figures as one line of JSON."""
+def line(figures: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """Write all figures as one line of JSON."""
     rounded = {
         key: {name: {figure: round(value, 5) for figure, value in values.items()} for name, values in columns.items()}
-        for key, columns in found.items()
+        for key, columns in figures.items()
     }
     return json.dumps(rounded)
 
 
 def contact(data: Path, keys: Sequence[str], against: Mapping[str, str], rows: int) -> Image.Image:
-    """Several test heads, each through the edits of ``keys`` (all by default), the source first."""
-    shown: list[tuple[str, Edit, str | None]] = []
-    asked = keys or against or EDITS
-    for key, edit in [(key, edit) for key, found in EDITS.items() if key in asked for edit in found]:
-        shown.append((f"{key}: {edit.name}{' of a quarter' * (edit.stage == 'upscale')}", edit, None))
+    """Draw several test heads, each through the edits of ``keys`` (all by default), the source first."""
+    columns: list[tuple[str, Edit, str | None]] = []
+    selected = keys or against or EDITS
+    for key, edit in [(key, edit) for key, key_edits in EDITS.items() if key in selected for edit in key_edits]:
+        columns.append((f"{key}: {edit.name}{' of a quarter' * (edit.stage == 'upscale')}", edit, None))
         if key in against:
-            shown.append((f"{edit.name}, {against[key]}", edit, _resolved(against[key])))
-    pipelines = [(edit.stage, edit.pipeline(weights)) for _, edit, weights in shown]
+            columns.append((f"{edit.name}, {against[key]}", edit, _resolve(against[key])))
+    pipelines = [(edit.stage, edit.pipeline(weights)) for _, edit, weights in columns]
     people = People(data, HEADS, rows).all
     pictures = []
     for person in people:
@@ -174,4 +195,4 @@ def contact(data: Path, keys: Sequence[str], against: Mapping[str, str], rows: i
             assert photo is not None
             pictures[-1].append(photo.pixels)
     names = [[person.sample.path.stem] for person in people]
-    return sheet.sheet(pictures, ["source", *(caption for caption, _, _ in shown)], names)
+    return sheet.sheet(pictures, ["source", *(caption for caption, _, _ in columns)], names)

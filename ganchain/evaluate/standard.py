@@ -1,4 +1,4 @@
-"""Super-resolution's usual figure: PSNR of the luma on Set5 and Set14, as since SRCNN (Dong et al. 2014)."""
+"""Standard figure of super-resolution: PSNR of the luma on Set5 and Set14, as since SRCNN (Dong et al. 2014)."""
 
 from __future__ import annotations
 
@@ -18,30 +18,37 @@ SETS = ("Set5", "Set14")
 
 
 def luma(pixels: Pixels) -> NDArray[np.float64]:
-    """BT.601 as MATLAB's rgb2ycbcr has it: (H, W, 3) uint8 -> (H, W) 16..235."""
+    """Compute the luma by BT.601 as MATLAB's rgb2ycbcr does: (H, W, 3) uint8 -> (H, W) 16..235."""
     return 16 + pixels.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255
 
 
-def psnr(made: Pixels, photo: Pixels, shaved: int) -> float:
-    """dB between the lumas, ``shaved`` px of the border left out."""
-    inside = slice(shaved, -shaved or None)
-    error = (luma(made) - luma(photo))[inside, inside]
+def psnr(output: Pixels, photo: Pixels, border: int) -> float:
+    """Compute the dB between the lumas, with ``border`` px at each side left out."""
+    inside = slice(border, -border or None)
+    error = (luma(output) - luma(photo))[inside, inside]
     return float(10 * np.log10(255**2 / np.mean(error**2)))
 
 
 def figures(stage: Stage, factor: int, folder: Path) -> dict[str, float]:
-    """The sets that lie in ``folder``, as their originals: PNG files in folders of the sets' names."""
-    found = {}
+    """Measure the sets that lie in ``folder``, with their originals: PNG files in folders of the sets' names.
+
+    Raises:
+        PhotoError: there is none of the sets.
+    """
+    values = {}
     for name in SETS:
         files = pictures(folder / name)
         if files:
-            found[f"{name} x{factor}, luma dB"] = float(np.mean([_of_one(stage, factor, file) for file in files]))
-    if not found:
+            values[f"{name} x{factor}, luma dB"] = float(
+                np.mean([_picture_psnr(stage, factor, file) for file in files])
+            )
+    if not values:
         raise PhotoError(f"neither {' nor '.join(SETS)} in {folder}")
-    return found
+    return values
 
 
-def _of_one(stage: Stage, factor: int, file: Path) -> float:
+def _picture_psnr(stage: Stage, factor: int, file: Path) -> float:
+    """Measure one picture."""
     photo = read(file)
     height, width = (side - side % factor for side in photo.shape[:2])
     photo = photo[:height, :width]

@@ -1,1 +1,1 @@
-"""Faces: found, aligned to one template, and put back."""
+"""Faces: detection, alignment to one template, and pasting back."""

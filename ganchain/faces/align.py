@@ -1,6 +1,6 @@
-"""Faces aligned once, and only their change put back.
+"""Alignment: faces are cut out once, and only their change is pasted back.
 
-Pixel centres lie at whole numbers in photos and canvases alike (dlib's and OpenCV's convention).
+Pixel centres lie at whole numbers in photos and canvases alike (the convention of dlib and OpenCV).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MIN_SIDE = 16
 
 @dataclass(frozen=True)
 class Canvas:
-    """One aligned face at the photo's own resolution, before and after the edits so far.
+    """Aligned face at the photo's own resolution, before and after the edits so far.
 
     Attributes:
         before, after: (1, 3, S, S) float32 -1..1.
@@ -44,22 +44,23 @@ class Canvas:
         return self.after.shape[-1]
 
     def resampled(self, after: Tensor) -> Canvas:
-        """This canvas with ``after``, resampled to another side: (1, 3, S', S')."""
+        """Return this canvas with ``after`` (1, 3, S', S') in place of its own, and all else resampled to that side."""
         side = after.shape[-1]
         step = self.side / side
         corner = np.full(2, step / 2 - 0.5)
         linear, shift = self.matrix[:, :2], self.matrix[:, 2]
         matrix = np.column_stack([linear * step, linear @ corner + shift])
-        before, cover = self._other(self.before, side).clamp(-1, 1), self._other(self.cover, side).clamp(0, 1)
+        before, cover = self._resize(self.before, side).clamp(-1, 1), self._resize(self.cover, side).clamp(0, 1)
         return replace(self, before=before, after=after, cover=cover, matrix=matrix)
 
     @staticmethod
-    def _other(layers: Tensor, side: int) -> Tensor:
+    def _resize(layers: Tensor, side: int) -> Tensor:
+        """Resample ``layers`` to another side."""
         factor, rest = divmod(side, layers.shape[-1])
         return tensors.resize(layers, (side, side)) if rest or not factor else tensors.bicubic(layers, factor)
 
     def reduced(self) -> Canvas:
-        """This canvas at the photo's own resolution, antialiased, when it is finer than that."""
+        """Return this canvas at the photo's own resolution, antialiased; itself where it is no finer than that."""
         finer = round(1 / float(np.hypot(*self.matrix[:, 0])))
         if finer <= 1:
             return self
@@ -68,7 +69,7 @@ class Canvas:
 
 
 def similarity(landmarks: NDArray[np.float64]) -> Matrix:
-    """The (2, 3) least-squares similarity, template -> photo px (Umeyama 1991), without reflection.
+    """Fit the (2, 3) least-squares similarity, template -> photo px (Umeyama 1991), without reflection.
 
     ``landmarks`` are the photo's (5, 2) points in the template's order.
     """
@@ -83,12 +84,12 @@ def similarity(landmarks: NDArray[np.float64]) -> Matrix:
 
 @dataclass(frozen=True)
 class Aligner:
-    """Cuts canvases out of photos and puts what changed back.
+    """Aligner that cuts canvases out of photos and pastes their change back.
 
     Attributes:
         framing: the window of the template that a canvas shows.
         max_side: canvases of larger faces are reduced to this side.
-        side: all canvases have this side; None for the photo's own resolution.
+        side: the side of all canvases; None for the photo's own resolution.
     """
 
     framing: Framing
@@ -96,30 +97,30 @@ class Aligner:
     side: int | None = None
 
     def canvas(self, pixels: Pixels, face: Face) -> Canvas:
-        """The canvas of ``face``, mirrored beyond the photo's edge."""
+        """Cut out the canvas of ``face``, mirrored beyond the photo's edge."""
         to_photo = similarity(face.landmarks)
         resolution = float(np.hypot(*to_photo[:, 0]))
-        own = max(MIN_SIDE, round(self.framing.side * resolution))
-        side = self.side or min(own, self.max_side)
+        native_side = max(MIN_SIDE, round(self.framing.side * resolution))
+        side = self.side or min(native_side, self.max_side)
         unit = self.framing.side / side
         corner = np.array([self.framing.left, self.framing.top]) + unit / 2
         matrix = np.column_stack([to_photo[:, :2] * unit, to_photo[:, :2] @ corner + to_photo[:, 2]])
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        step, seen = own // side, matrix
-        if step > 1:  # the warp knows no antialiasing
-            pixels, seen = tensors.averaged(pixels, step), matrix / step
-            seen[:, 2] += 0.5 / step - 0.5
-        chip = cv2.warpAffine(pixels, seen, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+        step, warp = native_side // side, matrix
+        if step > 1:  # the warp does not antialias
+            pixels, warp = tensors.averaged(pixels, step), matrix / step
+            warp[:, 2] += 0.5 / step - 0.5
+        chip = cv2.warpAffine(pixels, warp, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
         before = tensors.to_faces(chip.astype(np.uint8))
         return Canvas(before, before.clone(), torch.zeros_like(before[:, :1]), matrix, self.framing)
 
     def chip(self, pixels: Pixels, face: Face, side: int) -> Tensor:
-        """The aligned face at a fixed side: (1, 3, side, side) float32 -1..1."""
+        """Cut out the aligned face at a fixed side: (1, 3, side, side) float32 -1..1."""
         return tensors.resize(self.canvas(pixels, face).before, (side, side)).clamp(-1, 1)
 
     @staticmethod
     def paste(pixels: Pixels, canvas: Canvas) -> Pixels:
-        """Add what changed on ``canvas`` to (H, W, 3) uint8; what did not change keeps its bits.
+        """Add the change of ``canvas`` to (H, W, 3) uint8; pixels that did not change keep their bits.
 
         photo + W(after - before), and where pixels were replaced also - W(cover) * (photo - W(before)), with
         W the warp from canvas to photo.
@@ -146,9 +147,9 @@ def _planes(layers: Tensor) -> list[NDArray[np.float32]]:
 
 
 def _bounds(canvas: Canvas, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """The photo's px that the canvas can reach: left, top, right, bottom (exclusive)."""
-    far = canvas.side - 0.5
-    corners = np.array([(-0.5, -0.5), (far, -0.5), (-0.5, far), (far, far)])
+    """Compute the photo's px that the canvas can reach: left, top, right, bottom (exclusive)."""
+    end = canvas.side - 0.5
+    corners = np.array([(-0.5, -0.5), (end, -0.5), (-0.5, end), (end, end)])
     x, y = canvas.matrix[:, :2] @ corners.T + canvas.matrix[:, 2:]
     left, top = max(0, int(np.floor(x.min()))), max(0, int(np.floor(y.min())))
     return left, top, min(shape[1], int(np.ceil(x.max())) + 1), min(shape[0], int(np.ceil(y.max())) + 1)

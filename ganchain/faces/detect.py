@@ -1,4 +1,4 @@
-"""Faces found in a photo, and the choice among them."""
+"""Detection of faces in a photo, and the choice among them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ NOT_CHOSEN = "not chosen by faces"
 
 
 class Detector(Protocol):
-    """What finds faces for a pipeline; ``ganchain.testing.FakeDetector`` is one for tests."""
+    """Interface of a detector of faces; ``ganchain.testing.FakeDetector`` is one for tests."""
 
     def __call__(self, pixels: Pixels) -> list[Face]:
-        """Find all faces in (H, W, 3) uint8 RGB, best first; those not to be edited say why (``left_out``)."""
+        """Find all faces in (H, W, 3) uint8 RGB, best first; those not to be edited have a reason (``left_out``)."""
         ...
 
 
 @dataclass(frozen=True)
 class DlibDetector:
-    """Finds frontal faces with dlib's HOG detector, on a copy of bounded size, and five landmarks of each.
+    """Detector of frontal faces by dlib's HOG model, on a copy of bounded size, with five landmarks of each.
 
-    Safe among threads: they take turns at the detector.
+    Safe among threads: they take turns at the model.
 
     Attributes:
-        side: longest side in px of the copy the detector sees. Measured by ``benchmarks/detection.py``.
+        side: longest side in px of the copy that is searched. Measured by ``benchmarks/detection.py``.
         enlarge: small photos are enlarged up to this factor, so that faces of 40 px are found in them.
         rim: mirrored border around the copy, as a share of its shorter side, for faces that touch the edge.
         min_score: detections below it are left out; dlib's false faces lie mostly below 0.2.
@@ -50,26 +50,27 @@ class DlibDetector:
     landmarks: Callable[[Pixels, Box], Points] = field(default_factory=FivePoints, repr=False, compare=False)
 
     def __call__(self, pixels: Pixels) -> list[Face]:
-        """Find all faces in (H, W, 3) uint8 RGB, best first; those not to be edited say why (``left_out``)."""
+        """Find all faces in (H, W, 3) uint8 RGB, best first; those not to be edited have a reason (``left_out``)."""
         height, width = pixels.shape[:2]
         scale = min(self.side / max(height, width), self.enlarge)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         copy = averaged(pixels, int(1 / scale))
         copy = cv2.resize(copy, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR).astype(np.uint8)
         rim = min(round(self.rim * min(size)), min(size) - 1)
-        seen = cv2.copyMakeBorder(copy, rim, rim, rim, rim, cv2.BORDER_REFLECT_101).astype(np.uint8)
+        searched = cv2.copyMakeBorder(copy, rim, rim, rim, rim, cv2.BORDER_REFLECT_101).astype(np.uint8)
         faces = []
-        for box, score in self.hog(seen):
+        for box, score in self.hog(searched):
             left, top, right, bottom = ((edge - rim + 0.5) / scale - 0.5 for edge in box)
-            place = (left, top, right, bottom)
+            photo_box = (left, top, right, bottom)
             if scale > 1:  # the landmarks are read where there are more pixels
-                points = (self.landmarks(seen, box) - rim + 0.5) / scale - 0.5
+                points = (self.landmarks(searched, box) - rim + 0.5) / scale - 0.5
             else:
-                points = self.landmarks(pixels, place)
-            faces.append(self._judged(Face(place, score, points), (width, height)))
+                points = self.landmarks(pixels, photo_box)
+            faces.append(self._checked(Face(photo_box, score, points), (width, height)))
         return faces
 
-    def _judged(self, face: Face, size: tuple[int, int]) -> Face:
+    def _checked(self, face: Face, size: tuple[int, int]) -> Face:
+        """Give ``face`` a reason to be left out, if there is one."""
         x, y = face.landmarks.mean(axis=0)
         if face.score < self.min_score:
             return replace(face, left_out=f"score {face.score:.2f} below {self.min_score:g}")
@@ -81,9 +82,12 @@ class DlibDetector:
 
 
 def choose(faces: Sequence[Face], rule: FaceRule) -> list[Face]:
-    """Apply ``faces: all | largest | [0, 2]`` to detections; those not chosen get a reason.
+    """Apply ``faces: all | largest | [0, 2]`` to detections; those that are not chosen get a reason.
 
     Numbers count the usable faces, best first, as ``ganchain faces`` draws them.
+
+    Raises:
+        ChainError: ``rule`` is none of these.
     """
     usable = [face for face in faces if face.left_out is None]
     if rule == "all":
@@ -95,6 +99,8 @@ def choose(faces: Sequence[Face], rule: FaceRule) -> list[Face]:
     else:
         raise ChainError(f"faces: {rule!r} is none of all, largest or a list of numbers")
     return [
-        face if face.left_out or any(face is one for one in chosen) else replace(face, left_out=NOT_CHOSEN)
+        face
+        if face.left_out or any(face is chosen_face for chosen_face in chosen)
+        else replace(face, left_out=NOT_CHOSEN)
         for face in faces
     ]

@@ -1,4 +1,4 @@
-"""The only file that imports dlib: HOG face detection, landmarks, face embeddings."""
+"""HOG face detection, landmarks and face embeddings; the only file that imports dlib."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ BUNDLED = "landmarks.dat"
 TEACHER = "shape_predictor_5_face_landmarks.dat"
 EMBEDDING = "dlib_face_recognition_resnet_model_v1.dat"
 MIRRORED = [2, 3, 0, 1, 4]  # the five points' order in a mirrored picture
-BOX_DROP, BOX_SIDE = 0.185, 1.25  # the detector's box in template units: middle below that of the points; side
+BOX_DROP, BOX_SIDE = 0.185, 1.25  # the detector's box in template units: its middle below the points'; its side
 CHIP_SIDE, CHIP_PADDING = 208, 0.15  # px; share of the box around it
 
 
 def model_file(name: str) -> Path:
-    """Path of the bundled shape predictor, or of one of dlib's models in the package ``face_recognition_models``.
+    """Return the path of the bundled shape predictor, or of one of dlib's models in ``face_recognition_models``.
 
-    The package is found, not imported: its ``__init__`` needs pkg_resources, which setuptools dropped.
+    The package ``face_recognition_models`` is located, not imported: its ``__init__`` needs pkg_resources, which
+    setuptools dropped.
 
     Raises:
         WeightsError: the file is not there; it says which extra brings it.
@@ -51,7 +52,7 @@ def model_file(name: str) -> Path:
 
 
 class HogDetector:
-    """dlib's frontal face detector (HOG + linear SVM; Dalal & Triggs 2005): finds faces of 80 px and more.
+    """Detector of frontal faces of dlib (HOG + linear SVM; Dalal & Triggs 2005), for faces of 80 px and more.
 
     Threads take turns: dlib's object keeps the picture's pyramid in itself while it runs, and runs without Python's
     global lock.
@@ -67,19 +68,19 @@ class HogDetector:
         return dlib.get_frontal_face_detector()
 
     def __call__(self, pixels: Pixels, threshold: float = 0.0) -> list[tuple[Box, float]]:
-        """((left, top, right, bottom), score) of each face in (H, W, 3) uint8 RGB, best first."""
+        """Find the faces in (H, W, 3) uint8 RGB: ((left, top, right, bottom), score) of each, best first."""
         with self._lock:
             boxes, scores, _ = self._detector.run(np.ascontiguousarray(pixels), 0, threshold)
-        found = [
+        faces = [
             ((float(b.left()), float(b.top()), float(b.right()), float(b.bottom())), float(score))
             for b, score in zip(boxes, scores, strict=True)
         ]
-        return sorted(found, key=lambda item: -item[1])
+        return sorted(faces, key=lambda face: -face[1])
 
 
 @dataclass(frozen=True)
 class Chip:
-    """A face at one size and one exposure, so that a small predictor need learn neither.
+    """Face at one size and one exposure, so that a small predictor need learn neither.
 
     Attributes:
         pixels: (CHIP_SIDE, CHIP_SIDE) uint8 luma, stretched to the full range; the photo's edge repeated beyond it.
@@ -93,12 +94,12 @@ class Chip:
 
     @classmethod
     def cut(cls, pixels: Pixels, box: Box) -> Chip:
-        """The chip around ``box`` of (H, W, 3) uint8 RGB."""
+        """Cut the chip around ``box`` out of (H, W, 3) uint8 RGB."""
         height, width = pixels.shape[:2]
         side = max(box[2] - box[0], 2)
         left, top = (round(edge - CHIP_PADDING * side) for edge in box[:2])
         side *= 1 + 2 * CHIP_PADDING
-        step = max(1, int(side) // CHIP_SIDE)  # large faces are first reduced by a whole number: that is quick
+        step = max(1, int(side) // CHIP_SIDE)  # large faces are first reduced by a whole number, which is fast
         size = round(side / step) * step
         rows, columns = np.arange(top, top + size).clip(0, height - 1), np.arange(left, left + size).clip(0, width - 1)
         inside = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -115,21 +116,21 @@ class Chip:
         return cls(chip, np.array([left, top]) - 0.5, CHIP_SIDE / size)
 
     def inward(self, points: Points) -> Points:
-        """Photo px -> chip px."""
+        """Convert photo px to chip px."""
         return (points - self.corner) * self.scale - 0.5
 
     def place(self, box: Box) -> Box:
-        """A box of the photo on the chip."""
+        """Convert a box of the photo to chip px."""
         left, top, right, bottom = self.inward(np.array(box).reshape(2, 2)).ravel().tolist()
         return (left, top, right, bottom)
 
     def outward(self, points: Points) -> Points:
-        """Chip px -> photo px."""
+        """Convert chip px to photo px."""
         return (points + 0.5) / self.scale + self.corner
 
 
 class Landmarks:
-    """A shape predictor (Kazemi & Sullivan 2014) as dlib reads it: one of its models, or a file."""
+    """Shape predictor (Kazemi & Sullivan 2014), run by dlib: one of dlib's models, or a file."""
 
     def __init__(self, model: str | Path = TEACHER) -> None:
         self.model = model
@@ -140,29 +141,29 @@ class Landmarks:
         try:
             return dlib.shape_predictor(str(file))
         except RuntimeError as error:
-            raise WeightsError(f"{file}: not a shape predictor, or cut: {error}") from error
+            raise WeightsError(f"not a shape predictor, or cut: {error}", ref=file) from error
 
     def __call__(self, pixels: Pixels, box: Box) -> Points:
-        """(P, 2) x, y in px of the face in ``box`` of (H, W, 3) or (H, W) uint8."""
+        """Predict the (P, 2) x, y in px of the face in ``box`` of (H, W, 3) or (H, W) uint8."""
         rectangle = dlib.rectangle(*(round(edge) for edge in box))
         shape = self._predictor(np.ascontiguousarray(pixels), rectangle)
         return np.array([(point.x, point.y) for point in shape.parts()], dtype=np.float64)
 
 
 def mirrored(points: Points, width: int) -> Points:
-    """The five points of a picture ``width`` px wide in its mirror image."""
+    """Mirror the five points of a picture ``width`` px wide."""
     return points[MIRRORED] * (-1, 1) + (width - 1, 0)
 
 
 def from_both_sides(model: Landmarks, pixels: Pixels, box: Box) -> Points:
-    """(5, 2) x, y: the mean of what ``model`` reads in a picture and in its mirror image."""
+    """Average the points that ``model`` reads in a picture and in its mirror image: (5, 2) x, y."""
     last = pixels.shape[1] - 1
-    turned = model(pixels[:, ::-1], (last - box[2], box[1], last - box[0], box[3]))
-    return (model(pixels, box) + mirrored(turned, pixels.shape[1])) / 2
+    mirror_points = model(pixels[:, ::-1], (last - box[2], box[1], last - box[0], box[3]))
+    return (model(pixels, box) + mirrored(mirror_points, pixels.shape[1])) / 2
 
 
 def box_around(points: Points) -> tuple[Points, float]:
-    """Middle (x, y) and side of the box that the detector would give a face with these five points."""
+    """Compute middle (x, y) and side of the box that the detector would give a face with these five points."""
     unit = float(np.linalg.norm(points - points.mean(axis=0)) / np.linalg.norm(TEMPLATE - TEMPLATE.mean(axis=0)))
     across = points[:2].mean(axis=0) - points[2:4].mean(axis=0)
     down = np.array([-across[1], across[0]]) / max(np.linalg.norm(across), 1e-6)
@@ -170,21 +171,22 @@ def box_around(points: Points) -> tuple[Points, float]:
 
 
 class FivePoints:
-    """Our own five landmarks: the corners of the eyes and the base of the nose, in the template's order.
+    """Five landmarks of our own: the corners of the eyes and the base of the nose, in the template's order.
 
-    Read twice: the detector's boxes come in coarse steps, the second one fits the points of the first reading.
+    They are read twice: the detector's boxes come in coarse steps, so the second box is fitted to the first reading.
     """
 
     def __init__(self, model: str | Path = BUNDLED) -> None:
         self._model = Landmarks(model)
 
     def __call__(self, pixels: Pixels, box: Box) -> Points:
-        """(5, 2) x, y in px of the face in ``box`` of (H, W, 3) uint8 RGB."""
+        """Read the (5, 2) x, y in px of the face in ``box`` of (H, W, 3) uint8 RGB."""
         middle, side = box_around(self._read(pixels, box))
         left, top, right, bottom = (edge for sign in (-1, 1) for edge in (middle + sign * side / 2).tolist())
         return self._read(pixels, (left, top, right, bottom))
 
     def _read(self, pixels: Pixels, box: Box) -> Points:
+        """Read the points once, in ``box``."""
         chip = Chip.cut(pixels, box)
         return chip.outward(from_both_sides(self._model, chip.pixels, chip.place(box)))
 
@@ -201,18 +203,18 @@ def fit(pictures: Sequence[Pixels], boxes: Sequence[Box], points: Sequence[Point
     for name, value in options.items():
         setattr(settings, name, value)
     shapes = []
-    for box, places in zip(boxes, points, strict=True):
-        parts = dlib.points([dlib.point(round(x), round(y)) for x, y in places.tolist()])
+    for box, face_points in zip(boxes, points, strict=True):
+        parts = dlib.points([dlib.point(round(x), round(y)) for x, y in face_points.tolist()])
         shapes.append([dlib.full_object_detection(dlib.rectangle(*(round(edge) for edge in box)), parts)])
     dlib.train_shape_predictor(list(pictures), shapes, settings).save(str(file))
 
 
 class Embedder:
-    """dlib's face recognition network: 128 numbers a face, 0.6 apart is its line between persons."""
+    """Face recognition network of dlib: 128 numbers a face; 0.6 apart is its line between persons."""
 
     def __init__(self) -> None:
         self._network = dlib.face_recognition_model_v1(str(model_file(EMBEDDING)))
 
     def __call__(self, chip: Pixels) -> NDArray[np.float64]:
-        """(128,) embedding of a (150, 150, 3) uint8 RGB chip of padding 0.25."""
+        """Compute the (128,) embedding of a (150, 150, 3) uint8 RGB chip of padding 0.25."""
         return np.asarray(self._network.compute_face_descriptor(np.ascontiguousarray(chip)))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Face:
-    """One detected person.
+    """Face of one detected person.
 
     Attributes:
         box: left, top, right, bottom in px of the photo.
@@ -35,6 +35,6 @@ class Face:
         return float(np.linalg.norm(self.landmarks[:2].mean(axis=0) - self.landmarks[2:4].mean(axis=0)))
 
     def enlarged(self, factor: int) -> Face:
-        """The same face in the photo enlarged ``factor`` times (pixel centres at whole numbers)."""
+        """Return this face in the photo enlarged ``factor`` times (pixel centres at whole numbers)."""
         left, top, right, bottom = ((edge + 0.5) * factor - 0.5 for edge in self.box)
         return replace(self, box=(left, top, right, bottom), landmarks=(self.landmarks + 0.5) * factor - 0.5)

@@ -1,7 +1,7 @@
-"""Tells gender and age of a face: the judge of ``ganchain evaluate`` and the features of perceptual losses.
+"""Age and gender network: the judge of ``ganchain evaluate`` and the features of perceptual losses.
 
 A small residual network (He et al. 2016), trained from random weights on real labelled faces alone
-(``ganchain train age-gender``). It judges pictures; it is no statement about the person on them.
+(``ganchain train age-gender``). It judges pictures; it says nothing about the person on them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ganchain.tensors import resize
 
-SEEN = 112  # px, the side it was trained at
+INPUT_SIDE = 112  # px, the side it was trained at
 
 
 class Residual(nn.Module):
@@ -33,9 +33,10 @@ class Residual(nn.Module):
 
 
 class AgeGender(nn.Module):
-    """Faces in the tight framing, any side, (N, 3, S, S) -1..1 -> logits (N, 2): male, old.
+    """Network that tells gender and age of a face.
 
-    Above 0: more male than female, nearer 50 and more than 39 and less.
+    Takes faces in the tight framing of any side, (N, 3, S, S) -1..1, and gives logits (N, 2): male, old. Above 0 means
+    more male than female, and more likely 50 and older than 39 and younger.
 
     Args:
         widths: channels of each level, finest first; level k works at 1/2**(k+1) of the side.
@@ -59,12 +60,12 @@ class AgeGender(nn.Module):
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """``flat`` where it is such a network's own state dict."""
+        """Return ``flat`` if it is the state dict of such a network, else None."""
         return dict(flat) if {"stem.0.weight", "levels.0.0.first.0.weight", "head.weight"} <= set(flat) else None
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> AgeGender:
-        """Build the network whose state dict ``tensors`` is (sizes read from the shapes)."""
+        """Build the network from its state dict ``tensors``; sizes are read from the shapes."""
         blocks = [key.split(".")[1] for key in tensors if key.startswith("levels.") and key.endswith(".first.0.weight")]
         levels = sorted(set(blocks), key=int)
         widths = [tensors[f"levels.{level}.0.first.0.weight"].shape[0] for level in levels]
@@ -73,14 +74,14 @@ class AgeGender(nn.Module):
         return net
 
     def forward(self, faces: Tensor) -> Tensor:
-        x = self.features(resize(faces, (SEEN, SEEN)), len(self.levels))
+        x = self.features(resize(faces, (INPUT_SIDE, INPUT_SIDE)), len(self.levels))
         logits: Tensor = self.head(self.forget(x.mean(dim=(2, 3))))
         return logits
 
     def features(self, pictures: Tensor, levels: int = 3) -> Tensor:
-        """What it sees at 1/2**levels of the side: (N, 3, H, W) -1..1 -> (N, C, H / 8, W / 8) as it stands.
+        """Compute the feature maps of a level: (N, 3, H, W) -1..1 -> (N, C, H / 2**levels, W / 2**levels).
 
-        The pictures are taken as they are, not resized; H and W divisible by 2**levels.
+        The pictures are not resized; 2**levels must divide H and W.
         """
         x: Tensor = self.levels[0](self.stem(pictures))
         for down, level in zip(self.down[: levels - 1], self.levels[1:levels], strict=True):

@@ -1,6 +1,7 @@
-"""The generator of AnimeGANv2 (Chen et al. 2020), as bryandlee/animegan2-pytorch publishes it.
+"""Generator of AnimeGANv2 (Chen et al. 2020), as bryandlee/animegan2-pytorch publishes it.
 
-Reflection padding, layer normalisation (over channels and pixels at once), MobileNetV2's inverted residuals.
+It pads by reflection, normalises each layer over channels and pixels at once, and is built of MobileNetV2's inverted
+residuals.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from typing import Self
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-TELLING = {"block_a.0.1.weight", "block_c.1.layers.2.weight", "block_e.2.1.weight", "out_layer.0.weight"}
-PARTS = {"block_a", "block_b", "block_c", "block_d", "block_e", "out_layer"}
+SIGNATURE_KEYS = {"block_a.0.1.weight", "block_c.1.layers.2.weight", "block_e.2.1.weight", "out_layer.0.weight"}
+MODULES = {"block_a", "block_b", "block_c", "block_d", "block_e", "out_layer"}
 
 
 def convolution(
     inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1, bias: bool = False
 ) -> nn.Sequential:
-    """Reflection padding, convolution, layer normalisation, leaky ReLU.
+    """Build a convolution with reflection padding, layer normalisation and leaky ReLU.
 
-    With stride 2 only the right and the bottom are padded, so its grid starts at the first pixel.
+    With stride 2 only the right and the bottom are padded, so the output's grid starts at the first pixel.
     """
     half = kernel // 2
     return nn.Sequential(
@@ -32,9 +33,9 @@ def convolution(
 
 
 class InvertedResidual(nn.Module):
-    """Expansion by 2, depthwise 3 x 3, projection (Sandler et al. 2018). (N, inputs, H, W) -> (N, outputs, H, W)
+    """Inverted residual block (Sandler et al. 2018): expansion by 2, depthwise 3 x 3, projection.
 
-    It adds its input where the channels allow that.
+    (N, inputs, H, W) -> (N, outputs, H, W). The input is added where it has as many channels as the output.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -53,12 +54,12 @@ class InvertedResidual(nn.Module):
 
 
 class AnimeGAN2(nn.Module):
-    """A photo redrawn. (N, 3, H, W) in -1..1 -> (N, 3, H, W) in -1..1.
+    """Network that redraws a photo: (N, 3, H, W) -1..1 -> the same.
 
     Args:
-        align_corners: how the two enlargements place their pixels. True, as the authors' hub entry and face2paint do,
-            also returns to the exact size of odd pictures; False, as their test script does, needs sides divisible
-            by 4 (others come back rounded up or down).
+        align_corners: how the two enlargements place their pixels. True, as in the authors' hub entry and face2paint,
+            also returns odd pictures at their exact size; False, as in their test script, needs sides divisible by 4
+            (others come back rounded up or down).
         width: channels at full resolution.
         residuals: inverted residual blocks.
     """
@@ -85,15 +86,15 @@ class AnimeGAN2(nn.Module):
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """Its tensors among ``flat``, a bare state dict."""
+        """Return this network's tensors from ``flat``, a bare state dict; None if it is another network's."""
         tensors = {key.removeprefix("module."): tensor for key, tensor in flat.items()}
-        if not tensors.keys() >= TELLING:
+        if not tensors.keys() >= SIGNATURE_KEYS:
             return None
-        return {key: tensor.float() for key, tensor in tensors.items() if key.split(".")[0] in PARTS}
+        return {key: tensor.float() for key, tensor in tensors.items() if key.split(".")[0] in MODULES}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], align_corners: bool = True) -> Self:
-        """Build the network whose state dict ``tensors`` is (sizes read from the shapes)."""
+        """Build the network from its state dict ``tensors``; sizes are read from the shapes."""
         width = tensors["out_layer.0.weight"].shape[1]
         residuals = len([key for key in tensors if key.endswith(".layers.2.weight")])
         net = cls(align_corners, width, residuals)
@@ -101,12 +102,13 @@ class AnimeGAN2(nn.Module):
         return net
 
     def forward(self, x: Tensor) -> Tensor:
-        halved = self.block_a(x)
-        deep = self.block_c(self.block_b(halved))
-        shallow = self.block_d(self._enlarged(deep, like=halved))
-        return self.out_layer(self.block_e(self._enlarged(shallow, like=x)))
+        half_features = self.block_a(x)
+        quarter_features = self.block_c(self.block_b(half_features))
+        features = self.block_d(self._enlarge(quarter_features, like=half_features))
+        return self.out_layer(self.block_e(self._enlarge(features, like=x)))
 
-    def _enlarged(self, x: Tensor, like: Tensor) -> Tensor:
+    def _enlarge(self, x: Tensor, like: Tensor) -> Tensor:
+        """Enlarge ``x`` to the size of ``like`` (align_corners), or to twice its own."""
         if self.align_corners:
             return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=True)
         return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

@@ -1,7 +1,7 @@
-"""The layers of StyleGAN2 (Karras et al. 2020), shared by its generator and the swapping autoencoder.
+"""Layers of StyleGAN2 (Karras et al. 2020), shared by its generator and the swapping autoencoder.
 
-Equalised learning rate: files hold weights of unit variance, which every layer multiplies by 1 / sqrt(fan-in)
-(Karras et al. 2018, section 4.1). Parameters start at zero: these networks are built from files.
+The learning rate is equalised: files hold weights of unit variance, which every layer multiplies by 1 / sqrt(fan-in)
+(Karras et al. 2018, section 4.1). Parameters start at zero, because these networks are built from files.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 
 def binomial(gain: float) -> Tensor:
-    """The (4, 4) low-pass filter [1, 3, 3, 1]; ``gain`` is its sum, 4 after pixels were spread by zeros."""
+    """Build the (4, 4) low-pass filter [1, 3, 3, 1]; ``gain`` is its sum, 4 after zeros were put between the pixels."""
     row = torch.tensor([1.0, 3.0, 3.0, 1.0])
     return torch.outer(row, row) * (gain / 64)
 
 
 def leaky(x: Tensor) -> Tensor:
-    """Leaky ReLU that keeps the variance."""
+    """Apply a leaky ReLU that keeps the variance."""
     return F.leaky_relu(x, 0.2) * sqrt(2)
 
 
@@ -36,7 +36,7 @@ class FusedLeakyReLU(nn.Module):
 
 
 class Blur(nn.Module):
-    """The 4 x 4 filter over each channel, zeros beyond the border. (N, C, H, W) -> (N, C, H + 2 pad - 3, ...)."""
+    """4 x 4 low-pass filter on each channel, zeros beyond the border. (N, C, H, W) -> (N, C, H + 2 pad - 3, ...)."""
 
     kernel: Tensor
 
@@ -51,11 +51,11 @@ class Blur(nn.Module):
 
 
 class EqualLinear(nn.Module):
-    """Equalised fully connected layer. (N, inputs) -> (N, outputs)
+    """Equalised fully connected layer. (N, inputs) -> (N, outputs).
 
     Args:
-        rate: the learning rate's multiplier, which scales weights and biases.
-        activate: a leaky ReLU follows.
+        rate: multiplier of the learning rate, by which weights and biases are scaled.
+        activate: add a leaky ReLU.
     """
 
     def __init__(self, inputs: int, outputs: int, rate: float = 1.0, activate: bool = False) -> None:
@@ -70,14 +70,14 @@ class EqualLinear(nn.Module):
 
 
 class ModulatedConv2d(nn.Module):
-    """Convolution whose input channels a style scales (section 2.2). x (N, C, H, W), style (N, D) -> (N, outputs, H, W)
+    """Convolution whose input channels are scaled by a style (section 2.2).
 
-    The paper scales the weights; scaling the input and dividing the output by the norms is the same and needs no
-    weights of its own for each sample.
+    x (N, C, H, W), style (N, D) -> (N, outputs, H, W), with ``up`` twice the side. The paper scales the weights.
+    Scaling the input and dividing the output by the norms is the same and needs no weights of its own for each sample.
 
     Args:
-        up: the output has twice the side.
-        demodulate: the expected variance of the output is one, whatever the style.
+        up: double the side.
+        demodulate: keep the expected variance of the output at one, whatever the style.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class ModulatedConv2d(nn.Module):
 
 
 class Noise(nn.Module):
-    """One noise map added to all channels, with one learned strength. x (N, C, H, W), noise (1 or N, 1, H, W)"""
+    """Noise map added to all channels with one learned strength. x (N, C, H, W), noise (1 or N, 1, H, W)."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
-"""Age and gender: a network reads where each pixel lies on the mean face, arithmetic does the rest.
+"""Age and gender editor: a network reads where each pixel lies on the mean face, arithmetic does the rest.
 
-What age and gender do to a face on average (prototypes, Rowland & Perrett 1995; detail after Tiddeman, Burt &
-Perrett 2001) is stored as planes in the frame of the mean face: colour, gain of the detail bands, movement. What
-averages lose is drawn: the lines of old age, stubble, lashes; a beard is evened out to the colour of the cheeks. The
-network says for each pixel which place of the planes it takes; so lines are as sharp as the planes and the face
-keeps its own resolution. The network's training uses the same arithmetic.
+The average effect of age and gender on a face (prototypes, Rowland & Perrett 1995; detail after Tiddeman, Burt &
+Perrett 2001) is stored as planes in the frame of the mean face: colour, gain of the detail bands, movement. Averages
+lose some things, and these are drawn: the lines of old age, stubble, lashes; a beard is evened out to the colour of
+the cheeks. The network says for each pixel which place of the planes it takes. So lines are as sharp as the planes,
+and the face keeps its own resolution. The network is trained with the same arithmetic.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from ganchain.nets.unet import UNet
 from ganchain.tensors import resize
 
 SIDE = 256  # of the mean face's frame
-SEEN = 128  # side of what the network sees: the map is smooth, and so it sees the whole face at once
+INPUT_SIDE = 128  # side of the network's input; it can be small because the map is smooth
 OFFSET = 4.0  # one unit of the network's answer, in px of SIDE
-RIM = 16  # px of SIDE over which an edit fades in from the window's edge
+RIM = 16  # px of SIDE within which an edit fades in from the window's edge
 SIGMAS = (1.0, 2.0, 4.0, 8.0)  # of the detail bands, in px of SIDE
 GAIN = 1.0  # limit of the logarithm of a band's gain
 PALE = 0.022  # share of the chroma that stubble takes for each L it darkens
-SKIN = (18.0, 8.0, 8.0)  # a colour so far from the cheeks' in L, a, b begins to be something else than skin
+SKIN = (18.0, 8.0, 8.0)  # differences from the cheeks' L, a, b at which a colour stops being skin
 
-# planes of the effect of a full step of age, then of gender; of both: the cheeks
+# planes for a full step of age, the same for gender, then the cheeks
 COLOUR, DETAIL, MOVE = 3, len(SIGMAS), 2
 EFFECT = COLOUR + DETAIL + MOVE
 DRAWN = 4  # planes: lines of old age, stubble, lashes (changes of L), and where a beard grows (0..1)
-SHADE, BEARD = 8.0, 18.0  # skin may be so much darker than the cheeks in L; a beard is lifted by so much at most
+SHADE, BEARD = 8.0, 18.0  # L by which skin may be darker than the cheeks; most L by which a beard is lightened
 
 
 class Portrait(nn.Module):
-    """Edits faces in the tight framing.
+    """Editor of age and gender for faces in the tight framing.
 
     Attributes:
-        net: faces (N, 3, SEEN, SEEN) -> where they lie on the mean face, (N, 2, SEEN, SEEN): OFFSET px of SIDE
-            right and down.
+        net: faces (N, 3, INPUT_SIDE, INPUT_SIDE) -> their place on the mean face, (N, 2, INPUT_SIDE, INPUT_SIDE), in
+            OFFSET px of SIDE, right and down.
         planes: (2 * EFFECT + 1, P, P): colour in L*a*b*, logarithm of the gain of each band, movement in px of
             SIDE (where a pixel comes from), for age and for gender; then the cheeks (0..1).
-        lines: (DRAWN, SIDE, SIDE): what is drawn.
+        lines: (DRAWN, SIDE, SIDE): the drawn planes, see DRAWN.
     """
 
     planes: Tensor
@@ -58,29 +58,29 @@ class Portrait(nn.Module):
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """``flat`` where it is a portrait editor's own state dict."""
+        """Return ``flat`` if it is the state dict of a portrait editor, else None."""
         return dict(flat) if {"planes", "lines", "net.stem.weight"} <= set(flat) else None
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Portrait:
-        """Build the editor whose state dict ``tensors`` is."""
+        """Build the editor from its state dict ``tensors``."""
         net = {name.removeprefix("net."): tensor for name, tensor in tensors.items() if name.startswith("net.")}
         return cls(UNet.from_tensors(net, outputs=2), tensors["planes"], tensors["lines"])
 
     def forward(self, faces: Tensor, condition: Tensor) -> Tensor:
-        """(N, 3, S, S) -1..1 and (age, gender) (N, 2) -1..1 -> (N, 3, S, S); 0 changes nothing."""
+        """Edit faces (N, 3, S, S) -1..1 by (age, gender) (N, 2) -1..1 -> (N, 3, S, S); 0 changes nothing."""
         return self.edit(faces, self.offsets(faces), condition)
 
     def offsets(self, faces: Tensor) -> Tensor:
-        """What the network reads from faces of any side: (N, 2, SEEN, SEEN)."""
-        offsets: Tensor = self.net(resize(faces, (SEEN, SEEN)))
+        """Read the places on the mean face with the network: faces of any side -> (N, 2, INPUT_SIDE, INPUT_SIDE)."""
+        offsets: Tensor = self.net(resize(faces, (INPUT_SIDE, INPUT_SIDE)))
         return offsets
 
     def edit(self, faces: Tensor, offsets: Tensor, condition: Tensor) -> Tensor:
-        """The same with given ``offsets`` (N, 2, H, W) instead of the network's."""
+        """Edit as ``forward`` does, with given ``offsets`` (N, 2, H, W) instead of the network's."""
         side = faces.shape[3]
         fade = rim(side, faces.device)
-        place = grid(side, faces.device) + _shares(resize(offsets.float(), (side, side)) * OFFSET)
+        place = grid(side, faces.device) + _grid_units(resize(offsets.float(), (side, side)) * OFFSET)
         planes = _sample(self.planes.expand(len(faces), -1, -1, -1), place)
         drawn = _sample(self.lines.expand(len(faces), -1, -1, -1), place)
         age, gender = condition[:, 0, None, None, None], condition[:, 1, None, None, None]
@@ -88,65 +88,66 @@ class Portrait(nn.Module):
         colour, gains, move = torch.split(effect, [COLOUR, DETAIL, MOVE], dim=1)
         lab = to_lab(faces)
         wrinkles, stubble, lashes, beard = torch.split(drawn, 1, dim=1)
-        skin, cheek = bare(lab, planes[:, -1:])
+        skin, cheek = skin_map(lab, planes[:, -1:])
         light = (gains.clamp(-GAIN, GAIN).expm1() * bands(lab[:, :1])).sum(dim=1, keepdim=True)
         male, female = gender.clamp(min=0), (-gender).clamp(min=0)
         light = light + (age.clamp(min=0) * wrinkles + male * stubble) * skin + female * lashes
-        lab = lab + female * beard * shaved(lab, cheek)
+        lab = lab + female * beard * beard_removal(lab, cheek)
         colour = colour + F.pad(lab[:, 1:] * (PALE * male * stubble * skin), (0, 0, 0, 0, 1, 0))
         changed = from_lab(lab + colour + F.pad(light, (0, 0, 0, 0, 0, 2)))
         edited = faces + fade * (changed - faces)
         moved = F.grid_sample(
-            edited, grid(side, faces.device) + _shares(move * fade), "bicubic", "border", align_corners=False
+            edited, grid(side, faces.device) + _grid_units(move * fade), "bicubic", "border", align_corners=False
         )
         return torch.where(fade > 0, moved, faces)
 
 
 def bands(light: Tensor) -> Tensor:
-    """Differences of Gaussians, finest first: (N, 1, S, S) -> (N, len(SIGMAS), S, S)."""
+    """Split lightness into differences of Gaussians, finest first: (N, 1, S, S) -> (N, len(SIGMAS), S, S)."""
     smooth = [light, *(blur(light, sigma * light.shape[3] / SIDE) for sigma in SIGMAS)]
     return torch.cat(smooth[:-1], dim=1) - torch.cat(smooth[1:], dim=1)
 
 
-def bare(lab: Tensor, cheeks: Tensor) -> tuple[Tensor, Tensor]:
-    """Where there is skin, by the colour of the cheeks: hair, glasses and shadows get no lines.
+def skin_map(lab: Tensor, cheeks: Tensor) -> tuple[Tensor, Tensor]:
+    """Find bare skin by the colour of the cheeks: hair, glasses and shadows get no lines.
 
     Returns:
-        (N, 1, S, S) 0..1, and the cheeks' colour (N, 3, 1, 1).
+        Map (N, 1, S, S) 0..1, and the cheeks' colour (N, 3, 1, 1).
     """
     total = cheeks.sum(dim=(2, 3), keepdim=True) + 1e-6
     colour = (lab * cheeks).sum(dim=(2, 3), keepdim=True) / total
-    far = ((lab - colour) / lab.new_tensor(SKIN)[:, None, None]).square().sum(dim=1, keepdim=True).sqrt()
-    return blur((1.9 - far).clamp(0, 1), 2.0 * lab.shape[3] / SIDE), colour
+    distance = ((lab - colour) / lab.new_tensor(SKIN)[:, None, None]).square().sum(dim=1, keepdim=True).sqrt()
+    return blur((1.9 - distance).clamp(0, 1), 2.0 * lab.shape[3] / SIDE), colour
 
 
-def shaved(lab: Tensor, cheek: Tensor) -> Tensor:
-    """What takes hair off skin of the colour ``cheek``: lighter, the cheeks' chroma, less detail. (N, 3, S, S)."""
+def beard_removal(lab: Tensor, cheek: Tensor) -> Tensor:
+    """Compute the change that takes hair off skin: lighter, the chroma of ``cheek``, less detail. (N, 3, S, S)."""
     smooth = torch.cat([blur(plane, 5.0 * lab.shape[3] / SIDE) for plane in torch.split(lab, 1, dim=1)], dim=1)
     lift = (cheek[:, :1] - SHADE - smooth[:, :1]).clamp(0, BEARD)
-    much = (lift / 6).clamp(0, 1)
-    light = lift - 0.75 * much * (lab[:, :1] - smooth[:, :1])
-    return torch.cat([light, much * 0.7 * (cheek - smooth)[:, 1:]], dim=1)
+    share = (lift / 6).clamp(0, 1)
+    light = lift - 0.75 * share * (lab[:, :1] - smooth[:, :1])
+    return torch.cat([light, share * 0.7 * (cheek - smooth)[:, 1:]], dim=1)
 
 
 def grid(side: int, device: torch.device) -> Tensor:
-    """The identity of ``grid_sample`` (align_corners False): (1, side, side, 2) x, y in -1..1."""
+    """Build the identity grid of ``grid_sample`` (align_corners False): (1, side, side, 2) x, y in -1..1."""
     axis = (torch.arange(side, device=device) * 2 + 1) / side - 1
     return torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)[None]
 
 
 def rim(side: int, device: torch.device) -> Tensor:
-    """A window that is 0 on the outermost pixels and 1 from RIM px (of SIDE) inwards: (side, side)."""
+    """Build a window that is 0 on the outermost pixels and 1 from RIM px (of SIDE) inwards: (side, side)."""
     place = torch.arange(side, device=device, dtype=torch.float32)
     depth = (torch.minimum(place, side - 1 - place) / (RIM * side / SIDE)).clamp(0, 1)
     fade = depth.square() * (3 - 2 * depth)
     return fade[:, None] * fade[None]
 
 
-def _shares(pixels: Tensor) -> Tensor:
-    """px of SIDE (N, 2, S, S) -> what ``grid_sample`` counts in, (N, S, S, 2)."""
+def _grid_units(pixels: Tensor) -> Tensor:
+    """Convert px of SIDE (N, 2, S, S) to the units of ``grid_sample``, (N, S, S, 2)."""
     return pixels.permute(0, 2, 3, 1) * (2 / SIDE)
 
 
 def _sample(planes: Tensor, place: Tensor) -> Tensor:
+    """Read ``planes`` at ``place``, bicubic."""
     return F.grid_sample(planes, place, "bicubic", "border", align_corners=False)

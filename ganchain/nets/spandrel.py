@@ -1,4 +1,4 @@
-"""Super-resolution, restoration and face restoration by the networks that the package spandrel knows."""
+"""Networks for super-resolution, restoration and face restoration that the package spandrel knows."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ OPERATORS = ("nms", "qnms")
 
 
 class SpandrelModel(nn.Module):
-    """(N, 3, H, W) in -1..1 -> (N, 3, H * scale, W * scale) in -1..1, H and W of any size.
+    """Network built by spandrel. (N, 3, H, W) -1..1 -> (N, 3, H * scale, W * scale) -1..1, H and W of any size.
 
-    The architecture and its sizes are spandrel's reading of the tensors, so is the padding of sizes that a network
-    cannot take. The same picture always gives the same answer: networks that draw noise (AuraSR) draw it from one
-    seed, GFPGAN uses the noise stored in its file.
+    spandrel reads the architecture and its sizes from the tensors, and pads sizes that a network cannot take. The same
+    picture always gives the same answer: networks that draw noise (AuraSR) draw it from one seed, GFPGAN uses the
+    noise stored in its file.
 
     Args:
-        descriptor: what ``spandrel.ModelLoader`` returns.
+        descriptor: the result of ``spandrel.ModelLoader``.
     """
 
     def __init__(self, descriptor: Any) -> None:
@@ -40,14 +40,17 @@ class SpandrelModel(nn.Module):
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """The tensors of a network that spandrel knows, under the keys spandrel reads; None without spandrel."""
+        """Return the tensors of a network that spandrel knows, under spandrel's keys.
+
+        None if there is none, or without spandrel.
+        """
         try:
             _import_spandrel()
         except WeightsError:
             return None
         for tensors in _unwrapped(flat):
             layers = [int(part) for key in tensors for part in key.split(".") if part.isdecimal()]
-            if max(layers, default=0) > len(tensors):  # spandrel would build as many layers as a key says
+            if max(layers, default=0) > len(tensors):  # a forged number: spandrel would build that many layers
                 continue
             try:
                 _load(tensors)
@@ -58,10 +61,10 @@ class SpandrelModel(nn.Module):
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """The network with these weights.
+        """Build the network with these weights.
 
         Raises:
-            WeightsError: spandrel is missing, does not know the network, or it does not turn RGB into RGB.
+            WeightsError: spandrel is missing, does not know the network, or the network does not turn RGB into RGB.
         """
         spandrel = _import_spandrel()
         try:
@@ -78,44 +81,49 @@ class SpandrelModel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat(
-            [self._single(one.contiguous()) for one in torch.split(x, 1)]
+            [self._single(picture.contiguous()) for picture in torch.split(x, 1)]
         )  # one at a time, as spandrel wants
 
     def _single(self, x: Tensor) -> Tensor:
-        answer: Tensor
+        """Run one picture (1, 3, H, W) -1..1."""
+        picture: Tensor
         if self.descriptor.architecture.id == "GFPGAN":
-            # spandrel passes GFPGAN 0..1 and clamps its answer to that, but it is trained on -1..1, both ways
-            answer = self.net(x, return_rgb=False, randomize_noise=False)[0]
-            return answer.clamp(-1, 1)
+            # spandrel passes GFPGAN 0..1 and clamps its answer to that, but GFPGAN is trained on -1..1, in and out
+            picture = self.net(x, return_rgb=False, randomize_noise=False)[0]
+            return picture.clamp(-1, 1)
         with torch.random.fork_rng([x.device] if x.is_cuda else []):
             torch.manual_seed(0)
-            answer = self.descriptor((x + 1) / 2)
-            return answer * 2 - 1
+            picture = self.descriptor((x + 1) / 2)
+            return picture * 2 - 1
 
 
 def _load(tensors: Mapping[str, Tensor]) -> Any:
-    """spandrel's descriptor of the network; given a copy, since some of its loaders rename and delete keys."""
+    """Load spandrel's descriptor of the network, from a copy: some of its loaders rename and delete keys."""
     return _import_spandrel().ModelLoader(device="cpu").load_from_state_dict(dict(tensors))
 
 
 def _unwrapped(flat: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """The state dicts ``flat`` may hold, float32: first itself (keys of the first ESRGAN begin with "model.")."""
-    for start in ("", *(f"{wrapper}." for wrapper in WRAPPERS)):
-        inner = {key.removeprefix(start): tensor for key, tensor in flat.items() if key.startswith(start)}
+    """Yield the state dicts that ``flat`` may hold, float32.
+
+    The first is ``flat`` itself: keys of the first ESRGAN begin with "model.", one of the wrappers.
+    """
+    for wrapper in ("", *(f"{name}." for name in WRAPPERS)):
+        tensors = {key.removeprefix(wrapper): tensor for key, tensor in flat.items() if key.startswith(wrapper)}
         for prefix in PREFIXES:
-            if all(key.startswith(prefix) for key in inner):
-                inner = {key.removeprefix(prefix): tensor for key, tensor in inner.items()}
-        if inner:
-            yield {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in inner.items()}
+            if all(key.startswith(prefix) for key in tensors):
+                tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
+        if tensors:
+            yield {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
 
 
 def _import_spandrel() -> ModuleType:
-    """The module spandrel, imported when it is first needed.
+    """Import the module spandrel when it is first needed.
 
     spandrel imports torchvision (for LaMa and RestoreFormer: one rotation, one normalisation, both plain Python).
     torchvision's wheels for Linux on PyPI are built for CUDA and cannot load their compiled part beside a torch for
-    the CPU; the import then stops at the shape functions of operators which nothing has declared. Declared, without
-    an implementation, they let the Python part be imported; torchvision.ops still says that it lacks its operators.
+    the CPU; the import then stops at the shape functions of operators that nothing has declared. Once those are
+    declared, without an implementation, the Python part can be imported; torchvision.ops still says that it lacks its
+    operators.
 
     Raises:
         WeightsError: spandrel or torchvision is missing or cannot be imported.

@@ -1,6 +1,6 @@
 """SRResNet, the generator of SRGAN (Ledig et al. 2017, section 2.1), as published by mseitzer/srgan.
 
-Unlike the paper it pads by reflection (the residual blocks: with zeros), keeps wide feature maps between the
+Unlike the paper's it pads by reflection (the residual blocks: with zeros), keeps wide feature maps between the
 enlargements and has no final activation.
 """
 
@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NESTINGS = ("", "runner.generator.", "runner.model.")
-TELLING = {"initial_conv.1.weight", "body.0.block.1.weight", "upsample.1.weight", "final_conv.1.weight"}
-PARTS = {"initial_conv", "body", "upsample", "final_conv"}
+PREFIXES = ("", "runner.generator.", "runner.model.")
+SIGNATURE_KEYS = {"initial_conv.1.weight", "body.0.block.1.weight", "upsample.1.weight", "final_conv.1.weight"}
+MODULES = {"initial_conv", "body", "upsample", "final_conv"}
 
 
 class FrozenBatchNorm(nn.Module):
@@ -36,7 +36,7 @@ class FrozenBatchNorm(nn.Module):
 
 
 def mirrored(inputs: int, outputs: int, kernel: int, bias: bool = True) -> list[nn.Module]:
-    """A convolution that keeps the size and sees the picture mirrored beyond its border."""
+    """Build a convolution that keeps the size and pads by reflection."""
     return [nn.ReflectionPad2d(kernel // 2), nn.Conv2d(inputs, outputs, kernel, bias=bias)]
 
 
@@ -60,7 +60,9 @@ class Residual(nn.Module):
 
 
 class SRResNet(nn.Module):
-    """(N, 3, H, W) in 0..1 -> (N, 3, H * scale, W * scale), nominally -1..1, not clamped. H and W are 5 or more.
+    """Network that enlarges: (N, 3, H, W) 0..1 -> (N, 3, H * scale, W * scale), nominally -1..1, not clamped.
+
+    H and W are 5 or more.
 
     Args:
         width: channels at the input's resolution.
@@ -89,21 +91,24 @@ class SRResNet(nn.Module):
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """Its tensors among ``flat``: a bare state dict, or the ``generator`` or ``model`` of a ``runner``."""
+        """Return this network's tensors from ``flat``, else None.
+
+        ``flat`` is a bare state dict, or holds the ``generator`` or ``model`` of a ``runner``.
+        """
         names = {key.removeprefix("module."): tensor for key, tensor in flat.items()}
-        for nesting in NESTINGS:
+        for prefix in PREFIXES:
             tensors = {
-                key.removeprefix(nesting).removeprefix("module."): tensor
+                key.removeprefix(prefix).removeprefix("module."): tensor
                 for key, tensor in names.items()
-                if key.startswith(nesting) and not key.endswith("num_batches_tracked")
+                if key.startswith(prefix) and not key.endswith("num_batches_tracked")
             }
-            if tensors.keys() >= TELLING:
-                return {key: tensor.float() for key, tensor in tensors.items() if key.split(".")[0] in PARTS}
+            if tensors.keys() >= SIGNATURE_KEYS:
+                return {key: tensor.float() for key, tensor in tensors.items() if key.split(".")[0] in MODULES}
         return None
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """Build the network whose state dict ``tensors`` is (sizes read from the shapes)."""
+        """Build the network from its state dict ``tensors``; sizes are read from the shapes."""
         wide, width = tensors["final_conv.1.weight"].shape[1], tensors["initial_conv.1.bias"].numel()
         blocks = len({key.split(".")[1] for key in tensors if key.startswith("body.") and ".block." in key})
         stages = len([key for key in tensors if key.startswith("upsample.") and key.endswith(".bias")])
@@ -116,7 +121,7 @@ class SRResNet(nn.Module):
         return self._last(self.upsample(x + self.body(x)))
 
     def _last(self, x: Tensor) -> Tensor:
-        """``final_conv``, for 2 x 2 pixels at once: a CPU is busier with twelve channels out than with three."""
+        """Run ``final_conv`` for 2 x 2 pixels at once: twelve output channels keep a CPU busier than three."""
         if self.scale % 2:
             return self.final_conv(x)
         padding, conv = self.final_conv

@@ -1,8 +1,8 @@
 """StarGAN (Choi et al. 2018): one generator for several facial attributes, and the discriminator that tells them.
 
-Known layouts: the authors' PyTorch files (one a network), Sony's nnabla file (both networks) and our own state dict.
-The authors' files carry running statistics, but their generator only ever ran with each picture's own ones (with the
-stored ones it returns noise), so they are left out.
+Three layouts are known: the authors' PyTorch files (one a network), Sony's nnabla file (both networks) and our own
+state dict. The authors' files carry running statistics, but their generator only ever ran with each picture's own ones
+(with the stored ones it returns noise), so they are left out.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ doubling = partial(nn.ConvTranspose2d, kernel_size=4, stride=2, padding=1, bias=
 
 
 def plain(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
+    """Build a convolution without bias that keeps the size."""
     return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
 
 
 def normalised(conv: nn.Conv2d | nn.ConvTranspose2d, eps: float = 1e-5) -> list[nn.Module]:
-    """The convolution, instance normalisation and ReLU."""
+    """Follow ``conv`` by instance normalisation and ReLU."""
     return [conv, nn.InstanceNorm2d(conv.out_channels, eps, affine=True), nn.ReLU()]
 
 
@@ -48,21 +49,22 @@ class Residual(nn.Module):
 
 
 def count(tensors: Mapping[str, Tensor], pattern: str) -> int:
-    """How many keys match."""
+    """Count the keys that match ``pattern`` in full."""
     return sum(re.fullmatch(pattern, key) is not None for key in tensors)
 
 
-def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors behind the prefix, without it."""
+def select(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose keys begin with ``prefix``, without it."""
     return {key[len(prefix) :]: tensor for key, tensor in tensors.items() if key.startswith(prefix)}
 
 
 def _shapes(tensors: Mapping[str, Tensor], *keys: str) -> list[tuple[int, ...]]:
+    """Return the shape of each key's tensor, () where it is missing."""
     return [tuple(tensors[key].shape) if key in tensors else () for key in keys]
 
 
 def _published(flat: Mapping[str, Tensor], convs: Mapping[str, str]) -> dict[str, Tensor]:
-    """The tensors under the authors' names; ``convs`` maps nnabla's blocks to the modules of their convolutions."""
+    """Rename tensors to the authors' names; ``convs`` maps nnabla's blocks to the modules of their convolutions."""
     tensors: dict[str, Tensor] = {}
     for key, tensor in flat.items():
         nnabla = re.fullmatch(NNABLA, key)
@@ -77,7 +79,10 @@ def _published(flat: Mapping[str, Tensor], convs: Mapping[str, str]) -> dict[str
 
 
 class Generator(nn.Module):
-    """Faces (N, 3, S, S) in -1..1 and wanted labels (N, L) of 0 and 1 -> faces (N, 3, S, S) in -1..1; 4 divides S."""
+    """Generator that edits labels of faces.
+
+    Faces (N, 3, S, S) -1..1 and wanted labels (N, L) of 0 and 1 -> faces (N, 3, S, S) -1..1; 4 divides S.
+    """
 
     accelerable = ("forward",)
 
@@ -97,6 +102,7 @@ class Generator(nn.Module):
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+        """Return the generator's tensors under the authors' names, else None."""
         repeats = count(flat, r"bottleneck_\d+/1st/conv/W") or count(flat, RESIDUALS)
         places = {"init": 0, "downsample_0": 3, "downsample_1": 6}
         places |= {"upsample_0": 9 + repeats, "upsample_1": 12 + repeats, "last": 15 + repeats}
@@ -111,6 +117,7 @@ class Generator(nn.Module):
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """Build the generator from its state dict ``tensors``; sizes are read from the shapes."""
         width, inputs = tensors["main.0.weight"].shape[:2]
         net = cls(inputs - 3, width, count(tensors, RESIDUALS))
         net.load_state_dict(dict(tensors))
@@ -122,7 +129,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Faces (N, 3, side, side) in -1..1 -> realness (N, 1, h, w) of patches and the labels' logits (N, L)."""
+    """Discriminator and classifier of faces.
+
+    Faces (N, 3, side, side) -1..1 -> realness (N, 1, h, w) of patches and the labels' logits (N, L).
+    """
 
     accelerable = ("forward",)
 
@@ -137,6 +147,7 @@ class Discriminator(nn.Module):
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+        """Return the discriminator's tensors under the authors' names, else None."""
         convs = {"init": "main.0", "last_1x1": "conv1", "last_cls": "conv2"}
         convs |= {f"downsample_{i}": f"main.{2 * i}" for i in range(1, 1 + count(flat, r"downsample_\d+/conv/W"))}
         tensors = _published(flat, convs)
@@ -147,6 +158,7 @@ class Discriminator(nn.Module):
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """Build the discriminator from its state dict ``tensors``; sizes are read from the shapes."""
         width, depth = len(tensors["main.0.weight"]), count(tensors, r"main\.\d+\.weight")
         labels, _, kernel, _ = tensors["conv2.weight"].shape
         net = cls(kernel << depth, labels, width, depth)
@@ -159,9 +171,10 @@ class Discriminator(nn.Module):
 
 
 class StarGAN(nn.Module):
-    """The generator and, where there is one, the discriminator.
+    """Generator and, where there is one, discriminator.
 
-    The published files' labels: black hair, blond hair, brown hair, male, young; one of the first three at most.
+    The labels of the published files are black hair, blond hair, brown hair, male, young; at most one of the first
+    three is set.
     """
 
     def __init__(self, generator: Generator, discriminator: Discriminator | None = None) -> None:
@@ -173,23 +186,23 @@ class StarGAN(nn.Module):
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """The generator, the discriminator or both, whatever ``flat`` holds of them; None without either."""
+        """Return the tensors of generator and discriminator, as far as ``flat`` has them, or None."""
         flat = {key.removeprefix("module."): tensor for key, tensor in flat.items()}
         tensors: dict[str, Tensor] = {}
         for name, scope, part in (("generator", "gen/", Generator), ("discriminator", "dis/", Discriminator)):
-            found = (part.recognise(below(flat, prefix)) for prefix in (f"{name}.", scope, ""))
-            own = next(filter(None, found), {})
-            tensors |= {f"{name}.{key}": tensor for key, tensor in own.items()}
+            recognised = (part.recognise(select(flat, prefix)) for prefix in (f"{name}.", scope, ""))
+            part_tensors = next(filter(None, recognised), {})
+            tensors |= {f"{name}.{key}": tensor for key, tensor in part_tensors.items()}
         return tensors or None
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """Build the networks whose state dict ``tensors`` is; the discriminator may be missing."""
-        discriminator = below(tensors, "discriminator.")
-        if not below(tensors, "generator."):
+        """Build the networks from their state dict ``tensors``; the discriminator may be missing."""
+        discriminator = select(tensors, "discriminator.")
+        if not select(tensors, "generator."):
             raise WeightsError("this is StarGAN's discriminator alone; its generator is needed along with it")
         return cls(
-            Generator.from_tensors(below(tensors, "generator.")),
+            Generator.from_tensors(select(tensors, "generator.")),
             Discriminator.from_tensors(discriminator) if discriminator else None,
         )
 
@@ -199,5 +212,5 @@ class StarGAN(nn.Module):
 
     @property
     def side(self) -> int | None:
-        """The side of the faces it was trained on, which only the discriminator tells."""
+        """The side in px of the training faces; None without the discriminator, which alone tells it."""
         return None if self.discriminator is None else self.discriminator.side

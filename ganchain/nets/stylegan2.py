@@ -1,6 +1,6 @@
-"""The generator of StyleGAN2 (Karras et al. 2020) in the layout of rosinality/stylegan2-pytorch.
+"""Generator of StyleGAN2 (Karras et al. 2020) in the layout of rosinality/stylegan2-pytorch.
 
-The file of naver-webtoon-faces holds it at a side of 256; it draws the style images of the swapping autoencoder.
+The file of naver-webtoon-faces holds it at a side of 256; it draws the style pictures of the swapping autoencoder.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from torch import Tensor, nn
 
 from ganchain.nets.modulated import EqualLinear, ModulatedConv2d, StyledConv, binomial
 
-NESTINGS = ("g_ema.", "g.", "")  # the averaged generator is the one to draw with
-TELLING = {"style.1.weight", "input.input", "conv1.conv.weight", "convs.0.conv.weight", "to_rgb1.conv.weight"}
-PARTS = {"style", "input", "conv1", "to_rgb1", "convs", "to_rgbs", "noises"}
+PREFIXES = ("g_ema.", "g.", "")  # the averaged generator is the one to draw with
+SIGNATURE_KEYS = {"style.1.weight", "input.input", "conv1.conv.weight", "convs.0.conv.weight", "to_rgb1.conv.weight"}
+MODULES = {"style", "input", "conv1", "to_rgb1", "convs", "to_rgbs", "noises"}
 
 
 class PixelNorm(nn.Module):
-    """Each latent to unit mean square. (N, D) -> (N, D)"""
+    """Normalisation of each latent to unit mean square. (N, D) -> the same."""
 
     def forward(self, z: Tensor) -> Tensor:
         return z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8)
 
 
 class Upsample(nn.Module):
-    """Twice the side, low-passed. (N, C, H, W) -> (N, C, 2 H, 2 W)"""
+    """Enlargement to twice the side, low-passed. (N, C, H, W) -> (N, C, 2 H, 2 W)."""
 
     kernel: Tensor
 
@@ -43,7 +43,7 @@ class Upsample(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """The picture so far (None at the start), enlarged, plus what this level's features add to it."""
+    """Layer that adds the features of one level to the picture so far (None at the start), enlarged."""
 
     def __init__(self, inputs: int, style: int, up: bool = True) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class ToRGB(nn.Module):
 
 
 class StyleGAN2(nn.Module):
-    """Latents to pictures; pictures are nominally in -1..1, not clamped.
+    """Generator that turns latents into pictures; pictures are nominally in -1..1, not clamped.
 
     ``style`` maps z (N, latent), standard normal, to w (N, latent).
 
@@ -94,21 +94,24 @@ class StyleGAN2(nn.Module):
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """Its tensors among ``flat``: a bare state dict, or a training checkpoint (``g_ema`` before ``g``)."""
+        """Return this network's tensors from ``flat``, else None.
+
+        ``flat`` is a bare state dict or a training checkpoint (``g_ema`` is taken before ``g``).
+        """
         names = {key.removeprefix("module."): tensor for key, tensor in flat.items()}
-        for nesting in NESTINGS:
+        for prefix in PREFIXES:
             tensors = {
-                key.removeprefix(nesting).removeprefix("module."): tensor
+                key.removeprefix(prefix).removeprefix("module."): tensor
                 for key, tensor in names.items()
-                if key.startswith(nesting)
+                if key.startswith(prefix)
             }
-            if tensors.keys() >= TELLING:
-                return {key: tensor.float() for key, tensor in tensors.items() if key.split(".")[0] in PARTS}
+            if tensors.keys() >= SIGNATURE_KEYS:
+                return {key: tensor.float() for key, tensor in tensors.items() if key.split(".")[0] in MODULES}
         return None
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """Build the network whose state dict ``tensors`` is (sizes read from the shapes).
+        """Build the network from its state dict ``tensors``; sizes are read from the shapes.
 
         Filters and noise maps may be missing: the filters are constants, the maps become seeded normal noise.
         """
@@ -122,17 +125,17 @@ class StyleGAN2(nn.Module):
         return net
 
     def mean_style(self, generator: torch.Generator, count: int = 4096) -> Tensor:
-        """The mean (1, latent) of the styles of ``count`` latents."""
+        """Average the styles of ``count`` random latents -> (1, latent)."""
         z = torch.randn(count, self.latent, generator=generator, device=generator.device)
         return self.style(z.to(self.input["input"].device)).mean(0, keepdim=True)
 
     @staticmethod
     def truncated(w: Tensor, mean: Tensor, truncation: float) -> Tensor:
-        """Styles drawn towards the mean: 1 leaves them, 0 makes all of them the mean."""
+        """Move styles towards the mean: 1 leaves them, 0 makes all of them the mean."""
         return mean + truncation * (w - mean)
 
     def forward(self, styles: Tensor, noises: Sequence[Tensor] | None = None) -> Tensor:
-        """Styles (N, latent), or one a layer (N, layers, latent) -> pictures (N, 3, side, side).
+        """Draw pictures: styles (N, latent), or one a layer (N, layers, latent) -> (N, 3, side, side).
 
         ``noises``: one map (1 or N, 1, h, w) for each of the layers - 1 convolutions; None means the file's own.
         """

@@ -1,4 +1,4 @@
-"""The swapping autoencoder (Park et al. 2020) in the layout of rosinality/swapping-autoencoder-pytorch.
+"""Swapping autoencoder (Park et al. 2020) in the layout of rosinality/swapping-autoencoder-pytorch.
 
 naver-webtoon-faces trained it on photos and webtoon faces, so a drawing's texture redraws a photo's structure.
 """
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from ganchain.nets.modulated import Blur, FusedLeakyReLU, StyledConv
 
-NESTINGS = (("e_ema.", "g_ema."), ("e.", "g."), ("encoder.", "generator."))
-TELLING = {"encoder.stem.0.0.weight", "encoder.texture.3.0.weight", "generator.layers.0.conv1.conv.weight"}
+PREFIXES = (("e_ema.", "g_ema."), ("e.", "g."), ("encoder.", "generator."))
+SIGNATURE_KEYS = {"encoder.stem.0.0.weight", "encoder.texture.3.0.weight", "generator.layers.0.conv1.conv.weight"}
 
 
 class EqualConv2d(nn.Module):
-    """Equalised convolution without padding; ``bias`` for the last layer only, others have it in their activation."""
+    """Equalised convolution without padding; only the last layer has a ``bias``, others have it in their activation."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, bias: bool = False) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class EqualConv2d(nn.Module):
 
 
 class EqualConvTranspose2d(nn.Module):
-    """Equalised 1 x 1 convolution with zeros between the pixels. (N, C, H, W) -> (N, outputs, 2 H - 1, 2 W - 1)"""
+    """Equalised 1 x 1 convolution with zeros between the pixels. (N, C, H, W) -> (N, outputs, 2 H - 1, 2 W - 1)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -45,14 +45,14 @@ class EqualConvTranspose2d(nn.Module):
 
 
 def convolution(inputs: int, outputs: int, kernel: int, down: bool = False) -> nn.Sequential:
-    """Activated convolution: the picture is mirrored beyond its border, or low-passed and halved (``down``)."""
+    """Build an activated convolution: padded by reflection, or with ``down`` low-passed and halved."""
     before = [] if kernel == 1 else [Blur(pad=2) if down else nn.ReflectionPad2d(kernel // 2)]
     conv = EqualConv2d(inputs, outputs, kernel, stride=2 if down else 1)
     return nn.Sequential(*before, conv, FusedLeakyReLU(outputs))
 
 
 class EncoderBlock(nn.Module):
-    """Residual block of half the side. (N, inputs, H, W) -> (N, outputs, H / 2, W / 2)"""
+    """Residual block that halves the side. (N, inputs, H, W) -> (N, outputs, H / 2, W / 2)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class EncoderBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Picture (N, 3, S, S) in -1..1 -> structure (N, structure, s, s) and texture (N, textures[-1]).
+    """Encoder of a picture (N, 3, S, S) -1..1 -> structure (N, structure, s, s) and texture (N, textures[-1]).
 
     ``widths`` are the stem's channels; each after the first halves the side, so s = S / 16 for five.
     """
@@ -106,7 +106,10 @@ class GeneratorBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """Structure (N, widths[0], H, W) and a texture (1 or N, style) for each block -> picture, not clamped."""
+    """Generator of a picture from structure (N, widths[0], H, W) and a texture (1 or N, style) for each block.
+
+    The picture is not clamped.
+    """
 
     accelerable = ("forward",)
 
@@ -123,7 +126,7 @@ class Generator(nn.Module):
 
 
 class SwappingAutoEncoder(nn.Module):
-    """Takes pictures (-1..1) apart into structure and texture and puts them together anew (nominally -1..1)."""
+    """Autoencoder that splits pictures (-1..1) into structure and texture and joins them anew (nominally -1..1)."""
 
     def __init__(self, encoder: Encoder, generator: Generator) -> None:
         super().__init__()
@@ -132,43 +135,49 @@ class SwappingAutoEncoder(nn.Module):
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """Its tensors among ``flat``, a training checkpoint (the averages ``e_ema`` and ``g_ema`` first) or our own."""
+        """Return this network's tensors from ``flat``, else None.
+
+        ``flat`` is a training checkpoint (the averages ``e_ema`` and ``g_ema`` are taken first) or our own state dict.
+        """
         names = {key.removeprefix("module."): tensor for key, tensor in flat.items()}
-        for nesting in NESTINGS:
+        for prefixes in PREFIXES:
             tensors = {
                 part + key.removeprefix(prefix).removeprefix("module."): tensor
-                for prefix, part in zip(nesting, ("encoder.", "generator."), strict=True)
+                for prefix, part in zip(prefixes, ("encoder.", "generator."), strict=True)
                 for key, tensor in names.items()
                 if key.startswith(prefix)
             }
-            if tensors.keys() >= TELLING:
+            if tensors.keys() >= SIGNATURE_KEYS:
                 return {key: tensor.float() for key, tensor in tensors.items()}
         return None
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """Build the network whose state dict ``tensors`` is (sizes read from the shapes)."""
+        """Build the network from its state dict ``tensors``; sizes are read from the shapes."""
         steps = sum(key.startswith("encoder.stem.") and key.endswith(".skip.1.weight") for key in tensors)
         stem = ["0.0", *(f"{step}.skip.1" for step in range(1, steps + 1))]
         widths = [tensors[f"encoder.stem.{layer}.weight"].shape[0] for layer in stem]
         structure = tensors["encoder.structure.1.0.weight"].shape[0]
         textures = [tensors[f"encoder.texture.{layer}.weight"].shape[0] for layer in ("0.1", "1.1", "3.0")]
         blocks = range(sum(key.endswith(".conv2.conv.weight") for key in tensors))
-        drawn = [tensors[f"generator.layers.{block}.conv2.activate.bias"].numel() for block in blocks]
+        decoder_widths = [tensors[f"generator.layers.{block}.conv2.activate.bias"].numel() for block in blocks]
         ups = [f"generator.layers.{block}.conv1.conv.blur.kernel" in tensors for block in blocks]
-        net = cls(Encoder(widths, structure, textures), Generator([structure, *drawn], textures[-1], ups))
+        net = cls(Encoder(widths, structure, textures), Generator([structure, *decoder_widths], textures[-1], ups))
         net.load_state_dict(dict(tensors))
         return net
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, 256, 256) -> structure (N, 8, 16, 16), texture (N, 2048)."""
+        """Split pictures (N, 3, 256, 256) into structure (N, 8, 16, 16) and texture (N, 2048)."""
         return self.encoder(x)
 
     def decode(self, structure: Tensor, textures: Sequence[Tensor], noises: Sequence[Tensor] | None = None) -> Tensor:
-        """Structure, a texture and a noise map (default: zeros) for each block -> (N, 3, 256, 256)."""
+        """Join structure, a texture and a noise map (default: zeros) for each block -> (N, 3, 256, 256)."""
         return self.generator(structure, textures, [None] * self.blocks if noises is None else noises)
 
     def swap(self, photo: Tensor, style: Tensor, keep: int) -> Tensor:
-        """The photo (N, 3, 256, 256) with the texture of ``style`` (1 or N) in all but the first ``keep`` blocks."""
-        (structure, own), (_, other) = self.encode(photo), self.encode(style)
-        return self.decode(structure, [own] * keep + [other] * (self.blocks - keep))
+        """Redraw the photo (N, 3, 256, 256) with the texture of ``style`` (1 or N).
+
+        The first ``keep`` blocks of the generator take the photo's own texture.
+        """
+        (structure, photo_texture), (_, style_texture) = self.encode(photo), self.encode(style)
+        return self.decode(structure, [photo_texture] * keep + [style_texture] * (self.blocks - keep))

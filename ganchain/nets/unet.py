@@ -1,8 +1,8 @@
-"""The compact U-Net shared by makeup, attributes and webtoon (0.4 GMAC for a 256 x 256 face).
+"""Compact U-Net shared by makeup, attributes and webtoon (0.4 GMAC for a 256 x 256 face).
 
 A U-Net (Ronneberger et al. 2015) of inverted residual blocks with depthwise 5 x 5 convolutions, in the order
-of ConvNeXt (Liu et al. 2022) but without normalisation, so that colours pass unshifted. It sees the picture
-through a pixel unshuffle of 2 and answers through a pixel shuffle: no full-resolution convolution is paid for.
+of ConvNeXt (Liu et al. 2022) but without normalisation, so that colours are not shifted. Its input goes through a pixel
+unshuffle of 2 and its output through a pixel shuffle, so that no convolution runs at full resolution.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ Padding = Literal["zeros", "replicate"]
 
 
 class Block(nn.Module):
-    """Depthwise 5 x 5, expansion, GELU, projection; starts as the identity. (N, C, H, W) -> the same."""
+    """Inverted residual block: depthwise 5 x 5, expansion, GELU, projection. (N, C, H, W) -> the same.
+
+    It starts as the identity.
+    """
 
     def __init__(self, width: int, padding: Padding, expansion: int = 2) -> None:
         super().__init__()
@@ -37,7 +40,7 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """Picture (and condition planes) to picture, offsets or maps.
+    """U-Net from a picture (and condition planes) to a picture, offsets or maps.
 
     Args:
         inputs: channels in, condition planes included.
@@ -45,8 +48,8 @@ class UNet(nn.Module):
         widths: channels of each level, finest first; level k works at 1/2**(k+1) of the side.
         depths: residual blocks of each level, on the way down and (all but the last level) up.
         scale: output side / input side, 1 or 2.
-        padding: what convolutions see beyond the border; "replicate" for pictures that are tiled, since zeros
-            tell a network where the border is and it comes to rely on that.
+        padding: how convolutions continue the picture beyond the border; "replicate" for pictures that are tiled,
+            since zeros tell a network where the border is and it comes to rely on that.
 
     Shapes: (N, inputs, H, W) -> (N, outputs, H * scale, W * scale); H and W divisible by 2 ** len(widths).
     The output starts at zero: whoever adds it to something starts from the identity.
@@ -82,14 +85,14 @@ class UNet(nn.Module):
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """``flat`` where it is a U-Net's own state dict."""
+        """Return ``flat`` if it is the state dict of a U-Net, else None."""
         return dict(flat) if {"stem.weight", "encode.0.0.spatial.weight", "head.weight"} <= set(flat) else None
 
     @classmethod
     def from_tensors(
         cls, tensors: Mapping[str, Tensor], outputs: int | None = None, padding: Padding = "zeros"
     ) -> UNet:
-        """Build the network whose state dict ``tensors`` is; what shapes can tell is read from them.
+        """Build the network from its state dict ``tensors``; the shapes tell all sizes but one.
 
         ``outputs`` and the scale cannot be told apart by shapes; None stands for scale 1.
         """

@@ -1,7 +1,7 @@
-"""The compact upscaler: a plain convolutional residual over bicubic interpolation.
+"""Compact upscaler: a plain convolutional residual over bicubic interpolation.
 
 After FSRCNN (Dong et al. 2016: work at low resolution), ESPCN (Shi et al. 2016: pixel shuffle) and ECBSR
-(Zhang et al. 2021: a plain body of 3 x 3 convolutions). One body, one head a factor.
+(Zhang et al. 2021: a plain body of 3 x 3 convolutions). The heads, one a factor, share one body.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ganchain.tensors import bicubic
 
 
 class Upscaler(nn.Module):
-    """(N, 3, H, W) in -1..1 -> (N, 3, H * factor, W * factor), not clamped.
+    """Network that enlarges: (N, 3, H, W) -1..1 -> (N, 3, H * factor, W * factor), not clamped.
 
     Args:
         width: channels of the body.
@@ -41,13 +41,13 @@ class Upscaler(nn.Module):
 
     @classmethod
     def recognise(cls, flat: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """``flat`` where it is an upscaler's own state dict."""
+        """Return ``flat`` if it is the state dict of an upscaler, else None."""
         heads = any(key.startswith("heads.") for key in flat)
         return dict(flat) if heads and {"body.0.weight", "body.1.weight"} <= set(flat) else None
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Upscaler:
-        """Build the network whose state dict ``tensors`` is (sizes read from the shapes)."""
+        """Build the network from its state dict ``tensors``; sizes are read from the shapes."""
         width = tensors["body.0.bias"].numel()
         depth = len([key for key in tensors if key.startswith("body.") and key.endswith(".bias")]) - 1
         factors = sorted({int(key.split(".")[1]) for key in tensors if key.startswith("heads.")})
@@ -63,6 +63,9 @@ class Upscaler(nn.Module):
         return bicubic(x, factor) + F.pixel_shuffle(self.detail(x, factor), factor)
 
     def detail(self, x: Tensor, factor: int) -> Tensor:
-        """What bicubic interpolation lacks: (N, 3, H, W) -> (N, 3 * factor**2, H, W), before the pixel shuffle."""
+        """Compute the detail to add to bicubic interpolation, before the pixel shuffle.
+
+        (N, 3, H, W) -> (N, 3 * factor**2, H, W)
+        """
         detail: Tensor = self.heads[str(factor)](self.body(x))
         return detail

@@ -1,1 +1,1 @@
-"""The pixels of a photo file, and the words in it: EXIF, XMP, marks, credentials."""
+"""Photo files: their pixels and their metadata (EXIF, XMP, marks, credentials)."""

@@ -1,5 +1,7 @@
-"""Content Credentials: what was done to a picture, signed, as C2PA specifies it. Written and checked by ``c2pa-python``
-(extra ``c2pa``), which opens no connection here but to a time stamp's server that was asked for.
+"""Content Credentials as C2PA specifies them: a signed record of the edits of a picture.
+
+They are written and checked by ``c2pa-python`` (extra ``c2pa``). It opens no connection, except to the time stamp
+server that the user names.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Literal
 
+from ganchain import files
 from ganchain._version import VERSION
 from ganchain.errors import GanchainError, PhotoError
 from ganchain.photos import images
@@ -20,23 +23,23 @@ from ganchain.photos.marks import SOURCE_TYPES, Provenance, plain
 
 Algorithm = Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"]
 EXTRA = "pip install 'ganchain[c2pa]'"
-_STORE = b"jumdc2pa\0\x11\0\x10\x80\0\0\xaa\x008\x9bq"  # how a manifest store begins, in every format of pictures
+_STORE = b"jumdc2pa\0\x11\0\x10\x80\0\0\xaa\x008\x9bq"  # the first bytes of a manifest store, in every file format
 _SETTINGS = {
-    "builder": {"thumbnail": {"enabled": False}},  # of the original it would show what was edited away
+    "builder": {"thumbnail": {"enabled": False}},  # a thumbnail of the original would show what was edited away
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
 }
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a picture's manifest says, as far as it can be checked.
+    """The content of a picture's manifest, as far as it can be checked.
 
     Attributes:
-        state: "Trusted"; "Valid": neither picture nor manifest were changed, who signed is on no list of trust here;
+        state: "Trusted"; "Valid": neither picture nor manifest was changed, but the signer is on no trust list here;
             "Invalid"; "unchecked": the extra is not installed.
         signer: the name in the certificate.
-        actions: C2PA's names of what was done.
-        reasons: why it is invalid, in C2PA's codes.
+        actions: the edits, by C2PA's names.
+        reasons: why the manifest is invalid, as C2PA's codes.
     """
 
     state: str
@@ -46,7 +49,7 @@ class Credentials:
 
 
 def read(path: Path) -> Credentials | None:
-    """The credentials of the picture in a file; None where there are none."""
+    """Read and check the credentials of a picture file; return None if it has none."""
     with path.open("rb") as file, suppress(ValueError), mmap(file.fileno(), 0, access=ACCESS_READ) as content:
         if content.find(_STORE) < 0:
             return None
@@ -86,25 +89,25 @@ def sign(
 ) -> None:
     """Write the marked picture ``path`` with a signed manifest to ``out``, in the same format.
 
-    The manifest says that ``original`` was opened and edited, by what and how; of the original it has the hash, and
-    the manifest that it may carry itself, but no thumbnail.
+    The manifest says that ``original`` was opened and edited, by which software, chain and stages. It holds the hash
+    of the original, and the original's own manifest if there is one, but no thumbnail.
 
     Args:
-        certificate: the signer's, and those above it but the root, as PEM.
-        key: its private key as PEM (PKCS #8), not encrypted.
+        certificate: the signer's certificate and those above it, without the root, as PEM.
+        key: the private key of the certificate as PEM (PKCS #8), not encrypted.
         timestamp: address of a server (RFC 3161) that attests the time; None opens no connection.
 
     Raises:
-        GanchainError: the picture has no mark of ganchain's, a file cannot be used, or the extra is not installed.
+        GanchainError: the picture has no mark from ganchain, a file cannot be used, or the extra is not installed.
     """
     c2pa = _library()
     mark = Provenance.of(images.header(path).xmp)
     if not mark.own:
-        raise PhotoError(f"{path}: has no mark of ganchain's that could be signed")
+        raise PhotoError("has no mark of ganchain's that could be signed", path=path)
     if images.format_of(out) != images.format_of(path):
-        raise PhotoError(f"{out}: signing keeps the format; the name must end as that of {path.name}")
+        raise PhotoError(f"signing keeps the format; the name must end as that of {path.name}", path=out)
     if out.exists() and (out.samefile(original) or out.samefile(path)):
-        raise PhotoError(f"{out}: would be overwritten; give another name")
+        raise PhotoError("would be overwritten; give another name", path=out)
     signed = BytesIO()
     try:
         pem = certificate.read_bytes(), key.read_bytes()
@@ -117,11 +120,13 @@ def sign(
             with path.open("rb") as file:
                 builder.sign(c2pa.Signer.from_info(info), _mime(path), file, signed)
     except OSError as error:
-        raise PhotoError(f"{error.filename}: cannot be read: {error.strerror}") from error
+        raise PhotoError(f"cannot be read: {error.strerror}", path=error.filename) from error
     except c2pa.C2paError as error:
-        raise GanchainError(f"{path}: cannot be signed: {' '.join(str(error).split())}") from error
-    with images.replaced(out) as file:
-        file.write(signed.getbuffer())
+        raise PhotoError(f"cannot be signed: {' '.join(str(error).split())}", path=path) from error
+    try:
+        files.write(out, signed.getvalue())
+    except OSError as error:
+        raise PhotoError(f"cannot be written: {error.strerror or error}", path=out) from error
 
 
 def _manifest(mark: Provenance) -> str:
@@ -141,7 +146,7 @@ def _manifest(mark: Provenance) -> str:
 
 
 def _mime(path: Path) -> str:
-    """The media type of the picture's content, whatever its name says."""
+    """Find the media type of a picture from its content; its name does not count."""
     return f"image/{images.header(path).format.lower()}"
 
 

@@ -1,11 +1,13 @@
-"""EXIF blocks: what a camera says of a photo, less what does not hold for an edited copy."""
+"""EXIF blocks: the data of the camera, without those that are wrong for an edited copy."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Any
+import logging
+from typing import Any, NamedTuple
 
 from PIL import ExifTags, Image
+
+log = logging.getLogger(__name__)
 
 _TURNS = dict(enumerate((Image.Transpose(n) for n in (0, 3, 1, 5, 4, 6, 2)), start=2))  # by EXIF orientation
 # Description, make, model, resolution, software, date, artist, computer, rating, copyright, Windows' texts.
@@ -13,31 +15,40 @@ _KEPT = {270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 18246, 18249, 33432, 
 _LEFT_OUT = {37500, 40961, 40962, 40963, 40965}  # maker's note, colour space, width, height, its index
 
 
-def kept(image: Image.Image) -> tuple[bytes, Image.Transpose | None]:
-    """The EXIF block to write back, and the turn that makes the picture upright.
+class Exif(NamedTuple):
+    """The EXIF block to write back, and the turn that makes the picture upright; None if it is upright."""
 
-    Left out is what holds only for the file it came in (orientation, size, layout, colour space) and what may
-    show the photo as it was (thumbnail, maker's note, layers of a TIFF).
+    block: bytes
+    turn: Image.Transpose | None
+
+
+def read(image: Image.Image) -> Exif:
+    """Read the EXIF data that also hold for an edited copy of ``image``, and the turn that makes it upright.
+
+    Left out are tags that are true only of the file itself (orientation, size, layout, colour space), and those that
+    may show the photo before the edit (thumbnail, maker's note, layers of a TIFF).
     """
     block, turn = b"", None
-    with suppress(Exception):  # a damaged EXIF block must not cost the photo
-        found, chosen = image.getexif(), Image.Exif()
-        turn = _TURNS.get(found.get(ExifTags.Base.Orientation, 1))
-        chosen.update((tag, _verbatim(found[tag])) for tag in _KEPT & found.keys())
+    try:
+        original, copy = image.getexif(), Image.Exif()
+        turn = _TURNS.get(original.get(ExifTags.Base.Orientation, 1))
+        copy.update((tag, _verbatim(original[tag])) for tag in _KEPT & original.keys())
         for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            if tags := {t: v for t, v in found.get_ifd(part).items() if t not in _LEFT_OUT}:
-                chosen[part] = tags
-        block = chosen.tobytes() if chosen else b""
-    return block if len(block) < 2**16 - 8 else b"", turn  # JPEG takes no more
+            if tags := {t: v for t, v in original.get_ifd(part).items() if t not in _LEFT_OUT}:
+                copy[part] = tags
+        block = copy.tobytes() if copy else b""
+    except Exception:  # a damaged EXIF block must not cost the photo
+        log.debug("an EXIF block is damaged and was left out", exc_info=True)
+    return Exif(block if len(block) < 2**16 - 8 else b"", turn)  # JPEG takes no more
 
 
 def _verbatim(value: Any) -> Any:
-    """Text as the bytes it came in; of a str, Pillow writes ? for every letter beyond ASCII."""
+    """Turn text back into the bytes in the file, for Pillow writes ? for every letter of a str beyond ASCII."""
     return value.encode("latin-1") if isinstance(value, str) else value
 
 
-def loaded(exif: bytes) -> Image.Exif:
-    """A block as Pillow's writers take it."""
+def parse(exif: bytes) -> Image.Exif:
+    """Turn a block into the object that Pillow's writers take."""
     block = Image.Exif()
     block.load(exif)
     block.update((tag, _verbatim(value)) for tag, value in block.items())
@@ -45,7 +56,7 @@ def loaded(exif: bytes) -> Image.Exif:
 
 
 def without_location(exif: bytes) -> bytes:
-    """The EXIF block less its GPS data."""
-    block = loaded(exif)
+    """Remove the GPS data from an EXIF block."""
+    block = parse(exif)
     block.pop(ExifTags.IFD.GPSInfo, None)
     return block.tobytes() if block else b""

@@ -1,4 +1,4 @@
-"""Photos in and out: any picture Pillow reads becomes upright sRGB, and goes back with its metadata."""
+"""Reading and writing of photos: a picture that Pillow reads becomes upright sRGB, and keeps its metadata."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
-from uuid import uuid4
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, PngImagePlugin, UnidentifiedImageError
 
+from ganchain import files
 from ganchain.errors import PhotoError
-from ganchain.photos import exif, xmp
+from ganchain.photos import damage, exif, xmp
+from ganchain.photos.opening import open_picture
 from ganchain.photos.photo import Photo
 from ganchain.tensors import Pixels
 
@@ -24,8 +25,6 @@ Format = Literal["png", "jpeg", "webp", "tiff"]
 Source = str | os.PathLike[str] | Image.Image | Pixels
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".avif"}
-# Formats of photos; not those for which Pillow starts another program (EPS: Ghostscript).
-_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "AVIF", "JPEG2000", "TGA", "ICO", "PCX", "PSD")
 _SAVE: dict[str, dict[str, object]] = {
     "png": {"compress_type": 3},  # zlib's run lengths: faces 2 % smaller, photos 8 % larger, in 0.6 of the time
     "jpeg": {"quality": 95, "subsampling": 0},
@@ -37,15 +36,18 @@ _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _ICC = _SRGB.tobytes()[:24] + bytes(12) + _SRGB.tobytes()[36:]  # undated: equal photos give equal files
 
 
-def read(source: Source) -> Photo:
+def read(source: Source, *, accept_damaged: bool = False) -> Photo:
     """Read a photo: a path, a PIL image, or an (H, W, 3) uint8 RGB array.
 
     EXIF orientation is applied, an embedded ICC profile converted to sRGB; greyscale, palette, CMYK, 16-bit
     and float pictures become 8-bit RGB; alpha is kept apart. Of an animation the first frame is read. EXIF and XMP
-    come along, less what holds only for the file and what may show the photo as it was.
+    are kept, without data that are true only of the file or may show the photo before the edit.
+
+    Args:
+        accept_damaged: read a file whose pixels are damaged as far as its decoder can.
 
     Raises:
-        PhotoError: the file is missing, no picture, cut off, damaged, or a decompression bomb.
+        PhotoError: the file is missing, no picture, cut off, damaged, or has more pixels than ``most_pixels``.
     """
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or 0 in source.shape:
@@ -57,22 +59,25 @@ def read(source: Source) -> Photo:
     with _explained(name):
         if isinstance(source, Image.Image):
             return _decode(source, name)
-        with Image.open(name, formats=_FORMATS) as image:
+        content = files.read_regular(Path(name))
+        with open_picture(io.BytesIO(damage.completed(content)), name) as image:
+            if not accept_damaged and (reason := damage.problem(content)):
+                raise PhotoError(f"the file is damaged: {reason} (run and batch: --accept-damaged)", path=name)
             return _decode(image, name)
 
 
 def size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Width, height in px of the photo in a file as its header says, before any orientation; no pixel is decoded.
+    """Read width and height in px from a file's header, before any orientation; no pixel is decoded.
 
     Raises:
-        PhotoError: as ``read``, as far as the header tells.
+        PhotoError: as ``read``, as far as the header shows it.
     """
-    with _explained(os.fspath(path)), Image.open(path, formats=_FORMATS) as image:
+    with _explained(os.fspath(path)), open_picture(path, os.fspath(path)) as image:
         return image.size
 
 
 class Header(NamedTuple):
-    """What a photo file says before its pixels: Pillow's name of the format, width and height in px, XMP or b""."""
+    """The header of a photo file: Pillow's name of the format, width and height in px, and XMP or b""."""
 
     format: str
     size: tuple[int, int]
@@ -80,13 +85,13 @@ class Header(NamedTuple):
 
 
 def header(path: str | os.PathLike[str]) -> Header:
-    """Read the header of a photo file; no pixel is decoded, but of a PNG, whose texts may stand behind them.
+    """Read the header of a photo file; only a PNG is decoded, because its texts may follow the pixels.
 
     Raises:
         PhotoError: as ``read``.
     """
-    with _explained(os.fspath(path)), Image.open(path, formats=_FORMATS) as image:
-        if image.format == "PNG":  # texts may stand behind the pixels
+    with _explained(os.fspath(path)), open_picture(path, os.fspath(path)) as image:
+        if image.format == "PNG":
             image.load()
         packet = image.info.get("xmp")
         return Header(image.format or "", image.size, packet if isinstance(packet, bytes) else b"")
@@ -94,19 +99,19 @@ def header(path: str | os.PathLike[str]) -> Header:
 
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
-    """What goes wrong with the photo ``name`` becomes a PhotoError with the reason."""
+    """Turn any error about the photo ``name`` into a PhotoError with the reason."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd but readable metadata
             yield
     except FileNotFoundError:
-        raise PhotoError(f"{name}: no such file") from None
+        raise PhotoError("no such file", path=name) from None
     except UnidentifiedImageError:
-        raise PhotoError(f"{name}: not a picture that can be read") from None
-    except Image.DecompressionBombError:
-        raise PhotoError(f"{name}: too many pixels, possibly a decompression bomb") from None
+        raise PhotoError("not a picture that can be read", path=name) from None
+    except PhotoError:
+        raise
     except Exception as error:  # Pillow's decoders raise anything on damaged files
-        raise PhotoError(f"{name}: cannot be read: {_reason(error)}") from error
+        raise PhotoError(f"cannot be read: {_reason(error)}", path=name) from error
 
 
 def _reason(error: Exception) -> str:
@@ -118,24 +123,26 @@ def _decode(image: Image.Image, name: str) -> Photo:
     if 0 in image.size:
         raise ValueError("it has no pixels")
     profile = image.info.get("icc_profile")
-    block, turn = exif.kept(image)
+    block, turn = exif.read(image)
     packet = image.info.get("xmp")
-    said = xmp.kept(packet) if isinstance(packet, bytes | str) else b""
+    packet = xmp.kept(packet) if isinstance(packet, bytes | str) else b""
     image = _to_eight_bit(image if turn is None else image.transpose(turn))
     alpha = None
     if image.has_transparency_data:
-        full = image.convert("RGBA")
-        alpha = np.array(full.getchannel("A"))
-        image = full.convert("L" if image.mode in ("1", "L", "LA") else "RGB")  # as its profile expects
+        rgba = image.convert("RGBA")
+        alpha = np.array(rgba.getchannel("A"))
+        image = rgba.convert("L" if image.mode in ("1", "L", "LA") else "RGB")  # as its profile expects
     pixels = np.asarray(_to_srgb(image, profile))  # a copy of a large photo costs as much as its decoding
-    return Photo(pixels, None if alpha is None or alpha.min() == 255 else alpha, block, name, said)
+    return Photo(pixels, None if alpha is None or alpha.min() == 255 else alpha, block, name, packet)
 
 
 def _to_eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit and float greyscale scaled down by their format's range, not by their own minimum and maximum."""
+    """Scale 16-bit and float greyscale down by the range of the format, not by the picture's minimum and maximum."""
     if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        grey = Image.fromarray((values.clip(0, 0xFFFF) >> 8).astype(np.uint8))
+        values, bits = np.asarray(image).astype(np.int64), _bits(image)
+        if bits == 32:  # Pillow reads unsigned numbers as signed ones
+            values %= 1 << 32
+        grey = Image.fromarray((values.clip(0, (1 << bits) - 1) >> (bits - 8)).astype(np.uint8))
         if "transparency" in image.info:
             grey.putalpha(Image.fromarray(values != image.info["transparency"]).convert("L"))
         return grey
@@ -146,9 +153,15 @@ def _to_eight_bit(image: Image.Image) -> Image.Image:
     return image
 
 
+def _bits(image: Image.Image) -> int:
+    """Read how many bits a grey value of the file has: 32 in TIFFs that say so, else 16."""
+    tags = getattr(image, "tag_v2", {})
+    return 32 if tuple(tags.get(258, ())) == (32,) and 2 not in tuple(tags.get(339, ())) else 16
+
+
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """RGB in sRGB; a profile that is damaged or of another colour space than the picture is left aside."""
-    if image.mode not in ("RGB", "L", "CMYK", "LAB"):  # of what is RGB, `convert` would make a copy
+    """Convert to RGB in sRGB; a profile that is damaged or of another colour space than the picture is ignored."""
+    if image.mode not in ("RGB", "L", "CMYK", "LAB"):  # `convert` would copy a picture that is RGB
         image = image.convert("RGB")
     if profile:
         with suppress(ImageCms.PyCMSError, OSError):
@@ -157,7 +170,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def to_image(photo: Photo) -> Image.Image:
-    """The photo as a PIL image, RGB or RGBA."""
+    """Convert a photo to a PIL image, RGB or RGBA."""
     image = Image.fromarray(photo.pixels)
     if photo.alpha is not None:
         image.putalpha(Image.fromarray(photo.alpha))
@@ -165,10 +178,9 @@ def to_image(photo: Photo) -> Image.Image:
 
 
 def write(photo: Photo, path: Path, *, keep_location: bool = True, part: str = "") -> None:
-    """Write ``photo`` in the format of the suffix; the file appears whole or not at all.
+    """Write ``photo`` in the format of the suffix; the file is written completely or not at all.
 
-    JPEG knows no alpha: transparent photos are laid on white there. Until it is whole, the file is called
-    ``.PARTHEX.part``; by this ``part`` a caller knows its own when a crash left one.
+    JPEG has no alpha, so a transparent photo is laid on white. ``part`` is the prefix of ``files.replaced``.
 
     Raises:
         PhotoError: the suffix is unknown or the file cannot be written.
@@ -177,32 +189,17 @@ def write(photo: Photo, path: Path, *, keep_location: bool = True, part: str = "
     image = to_image(photo)
     if format_ == "jpeg" and photo.alpha is not None:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    with replaced(path, part) as file:
-        block = exif.loaded(photo.exif if keep_location else exif.without_location(photo.exif))
-        packet = photo.xmp if keep_location else xmp.without_location(photo.xmp)
-        image.save(file, format_, icc_profile=_ICC, **_metadata(format_, block, packet), **_SAVE[format_])
-
-
-@contextmanager
-def replaced(path: Path, part: str = "") -> Iterator[IO[bytes]]:
-    """A file that appears at ``path`` once all is written to it, and else not at all; as in ``write``."""
-    unfinished = path.with_name(f".{part}{uuid4().hex}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut can leave a file of the right name and size without content
-        unfinished.replace(path)
+        with files.replaced(path, part) as file:
+            block = exif.parse(photo.exif if keep_location else exif.without_location(photo.exif))
+            packet = photo.xmp if keep_location else xmp.without_location(photo.xmp)
+            image.save(file, format_, icc_profile=_ICC, **_metadata(format_, block, packet), **_SAVE[format_])
     except Exception as error:  # Pillow's encoders raise anything, too
-        raise PhotoError(f"{path}: cannot be written: {_reason(error)}") from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
+        raise PhotoError(f"cannot be written: {_reason(error)}", path=path) from error
 
 
 def _metadata(format_: Format, block: Image.Exif, packet: bytes) -> dict[str, Any]:
-    """EXIF and XMP as Pillow's writer of the format takes them."""
+    """Write EXIF and XMP as arguments of Pillow's writer for the format."""
     options: dict[str, Any] = {"exif": block or b""}
     if packet and format_ == "tiff":
         block[_XMP_TAG] = packet
@@ -216,10 +213,14 @@ def _metadata(format_: Format, block: Image.Exif, packet: bytes) -> dict[str, An
 
 
 def format_of(path: Path) -> Format:
-    """The format that a file name's suffix asks for."""
+    """Find the format for a file name's suffix.
+
+    Raises:
+        PhotoError: no format that is written has this suffix.
+    """
     name = {".jpg": "jpeg", ".tif": "tiff"}.get(path.suffix.lower(), path.suffix.lower()[1:])
     if name not in _SAVE:
-        raise PhotoError(f"{path}: cannot be written: the name must end in .png, .jpg, .webp or .tiff")
+        raise PhotoError("cannot be written: the name must end in .png, .jpg, .webp or .tiff", path=path)
     return name  # type: ignore[return-value]
 
 
@@ -228,6 +229,6 @@ def suffix_of(format_: Format) -> str:
 
 
 def alpha_enlarged(alpha: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Alpha (H, W) for the photo enlarged ``factor`` times."""
+    """Enlarge alpha (H, W) ``factor`` times, as its photo was."""
     image = Image.fromarray(alpha)
     return np.asarray(image.resize((image.width * factor, image.height * factor), Image.Resampling.BICUBIC))

@@ -1,6 +1,6 @@
-"""What was done to a picture, as it says so itself: the mark in its XMP.
+"""Marks: the record in a picture's XMP of how it was made.
 
-The words are those of the IPTC Photo Metadata Standard and of IPTC's vocabulary of digital source types.
+The terms are those of the IPTC Photo Metadata Standard and of IPTC's vocabulary of digital source types.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ganchain.photos import xmp
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 EDITED, GENERATED = "compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia"
-SAYS_SO = (EDITED, GENERATED, "compositeSynthetic")  # source types that say that a trained network took part
+MARKS = (EDITED, GENERATED, "compositeSynthetic")  # source types of pictures that a trained network took part in
 _SOURCE_TYPE, _TOOL, _CHAIN, _HASH, _STAGES = map(
     xmp.name,
     ("Iptc4xmpExt:DigitalSourceType", "xmp:CreatorTool", "ganchain:chain", "ganchain:chainHash", "ganchain:stages"),
@@ -24,14 +24,14 @@ _SINGLE = (_CHAIN, _HASH, _TOOL, _SOURCE_TYPE)
 
 @dataclass(frozen=True)
 class Provenance:
-    """What is known of a picture's making; texts are empty where nothing is said.
+    """The record of how a picture was made; a text is empty if the picture does not say.
 
     Attributes:
         stages: names of the stages that edited it, in order.
         chain: the chain's name.
-        chain_hash: of ``ganchain.chains.digest``: equal hashes, equal edits.
+        chain_hash: the hash by ``ganchain.chains.digest``; equal hashes mean equal edits.
         software: name and version.
-        source_type: IPTC's, without the vocabulary's address.
+        source_type: IPTC's digital source type, without the vocabulary's address.
     """
 
     stages: tuple[str, ...] = ()
@@ -42,32 +42,32 @@ class Provenance:
 
     @classmethod
     def of(cls, packet: bytes | str) -> Provenance:
-        """What an XMP packet of any software says; one that is damaged says nothing."""
-        found = xmp.read(packet)
-        said = {key: [plain(one) for one in xmp.texts(found.get(key))] for key in (_STAGES, *_SINGLE)}
-        chain, hash_, tool, source_type = (next(iter(said[key]), "") for key in _SINGLE)
-        return cls(tuple(said[_STAGES]), chain, hash_, tool, source_type.rstrip("/").rpartition("/")[2])
+        """Read the record from an XMP packet of any software; that of a damaged packet is empty."""
+        properties = xmp.read(packet)
+        texts = {key: [plain(text) for text in xmp.texts(properties.get(key))] for key in (_STAGES, *_SINGLE)}
+        chain, hash_, tool, source_type = (next(iter(texts[key]), "") for key in _SINGLE)
+        return cls(tuple(texts[_STAGES]), chain, hash_, tool, source_type.rstrip("/").rpartition("/")[2])
 
     @property
     def marked(self) -> bool:
-        """Whether it is said that a trained network made or edited the picture."""
-        return self.source_type in SAYS_SO
+        """True if the record says that a trained network made or edited the picture."""
+        return self.source_type in MARKS
 
     @property
     def own(self) -> bool:
-        """Whether ganchain says so."""
+        """True if the record is a mark that ganchain wrote."""
         return self.marked and bool(self.stages)
 
     def xmp(self) -> bytes:
-        """The mark as an XMP packet of its own."""
+        """Write the mark as an XMP packet that holds nothing else."""
         return self.onto(b"")
 
     def onto(self, packet: bytes) -> bytes:
-        """``packet`` with this mark; it replaces that of an earlier edit, and what was said of tool and source.
+        """Add this mark to ``packet``, in place of the mark of an earlier edit, the tool and the source type.
 
-        A picture that was wholly generated stays so.
+        The source type of a picture that was generated as a whole stays the same.
         """
-        found = _still_true(packet)
+        properties = _without_camera(packet)
         generated = Provenance.of(packet).source_type == GENERATED
         mark: dict[str, str | Iterable[str]] = {
             _SOURCE_TYPE: SOURCE_TYPES + (GENERATED if generated else self.source_type),
@@ -76,23 +76,23 @@ class Provenance:
             _HASH: self.chain_hash,
             _STAGES: [plain(stage) for stage in self.stages],
         }
-        others = {key: one for key, one in found.items() if key not in mark}
-        return xmp.written({key: xmp.of(key, value) for key, value in mark.items() if value} | others)
+        rest = {key: element for key, element in properties.items() if key not in mark}
+        return xmp.write({key: xmp.element(key, value) for key, value in mark.items() if value} | rest)
 
 
 def after(packet: bytes, mark: Provenance | None) -> bytes:
-    """The packet of a picture that was edited: with ``mark``, or without one where none is wanted."""
-    return xmp.written(_still_true(packet)) if mark is None else mark.onto(packet)
+    """Update the packet of a picture that was edited: add ``mark``, or with None no mark."""
+    return xmp.write(_without_camera(packet)) if mark is None else mark.onto(packet)
 
 
-def _still_true(packet: bytes) -> xmp.Properties:
-    """What is said of a picture, less that a camera took it so."""
-    found = xmp.read(packet)
+def _without_camera(packet: bytes) -> xmp.Properties:
+    """Read the properties of a picture, without a source type that says that a camera took it as it is."""
+    properties = xmp.read(packet)
     if not Provenance.of(packet).marked:
-        found.pop(_SOURCE_TYPE, None)
-    return found
+        properties.pop(_SOURCE_TYPE, None)
+    return properties
 
 
 def plain(text: str) -> str:
-    """Without what XML cannot hold, which names of files can, and what terminals obey."""
+    """Replace control characters by "?": XML cannot hold them, terminals obey them, and file names may have them."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -1,4 +1,4 @@
-"""Photo: a whole picture in memory."""
+"""A photo in memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Photo:
         alpha: (H, W) uint8, or None for an opaque photo.
         exif: the EXIF block to write back (no orientation), or b"".
         xmp: the XMP packet to write back, or b"".
-        name: where it came from, for messages.
+        name: its file or source, for messages.
     """
 
     pixels: Pixels

@@ -1,7 +1,7 @@
-"""XMP packets: what is said of a photo, by whichever software, as properties that can be kept, removed and added.
+"""XMP packets: properties of a photo, written by any software, that can be read, removed and added.
 
-RDF in XML as ISO 16684-1 describes it; the names are those of the IPTC Photo Metadata Standard and of the schemas of
-Adobe, PLUS and Creative Commons.
+The format is RDF in XML as in ISO 16684-1; the names are those of the IPTC Photo Metadata Standard and of the schemas
+of Adobe, PLUS and Creative Commons.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ for _prefix, _uri in NAMESPACES.items():
 
 
 def name(qualified: str) -> str:
-    """``dc:rights`` as ElementTree writes it: ``{http://purl.org/dc/elements/1.1/}rights``."""
+    """Expand ``dc:rights`` to ElementTree's form of it: ``{http://purl.org/dc/elements/1.1/}rights``."""
     prefix, _, local = qualified.partition(":")
     return f"{{{NAMESPACES[prefix]}}}{local}"
 
 
 def _names(prefix: str, names: str) -> set[str]:
-    return {name(f"{prefix}:{one}") for one in names.split()}
+    return {name(f"{prefix}:{local}") for local in names.split()}
 
 
-# Who made it, whose it is, what it shows; of these schemas everything but the second list.
+# Schemas about authors, rights and content: all of their properties are kept, except those of _LEFT_OUT.
 _KEPT_WHOLE = tuple(name(f"{prefix}:") for prefix in ("dc", "xmpRights", "Iptc4xmpCore", "Iptc4xmpExt", "plus", "cc"))
 _KEPT_WHOLE += (name("ganchain:"), name("exif:GPS"))
-# What holds only for the file it came in: its type, its identity, places in its pixels.
+# Properties that are true only of the file itself: its type, its identity, regions of its pixels.
 _LEFT_OUT = _names("dc", "format identifier coverage") | _names("Iptc4xmpExt", "DigitalImageGUID ImageRegion")
-# Of schemas that also hold thumbnails, the history of edits and text of layers, these alone.
+# Other schemas also hold thumbnails, the history of edits and text of layers: only these properties are kept.
 _KEPT = _names("xmp", "CreateDate CreatorTool Label Rating") | _names(
     "photoshop",
     "AuthorsPosition CaptionWriter Category City Country Credit DateCreated Headline Instructions Source State "
@@ -64,97 +64,97 @@ _PLACES = (
 
 
 def read(packet: bytes | str) -> Properties:
-    """The properties of a packet by their names, the first of each; none where it is not well-formed.
+    """Read the properties of a packet by their names, the first of each name; none if it is not well-formed.
 
-    A document type, and with it entities, is not accepted.
+    A packet with a document type, which could define entities, is not accepted.
     """
     text = packet if isinstance(packet, str) else packet.decode("utf-8", "replace")
     text = text[text.find("<") : text.rfind(">") + 1]  # some software pads with zeros
-    found: Properties = {}
+    properties: Properties = {}
     if "<!DOCTYPE" in text:
-        return found
+        return properties
     with suppress(ET.ParseError, ValueError):
         for rdf in ET.fromstring(text).iter(name("rdf:RDF")):
             for description in rdf.findall(name("rdf:Description")):
-                for one in _of(description):
-                    found.setdefault(one.tag, one)
-    return found
+                for property_ in _properties(description):
+                    properties.setdefault(property_.tag, property_)
+    return properties
 
 
-def _of(description: ET.Element) -> Iterable[ET.Element]:
-    """Properties stand as attributes or as elements; both come as elements."""
+def _properties(description: ET.Element) -> Iterable[ET.Element]:
+    """Yield the properties of a description, written as attributes or as elements, all as elements."""
     for key, value in description.attrib.items():
         if key.startswith("{") and not key.startswith((name("rdf:"), "{http://www.w3.org/XML/1998/namespace}")):
-            yield of(key, value)
+            yield element(key, value)
     for child in description:
         if child.tag.startswith("{") and not child.tag.startswith(name("rdf:")) and _depth(child) <= DEPTH:
             child.tail = None
             yield child
 
 
-def _depth(element: ET.Element) -> int:
-    level, depth = [element], 0
+def _depth(root: ET.Element) -> int:
+    level, depth = [root], 0
     while level:
-        level, depth = [child for one in level for child in one], depth + 1
+        level, depth = [child for parent in level for child in parent], depth + 1
     return depth
 
 
-def of(key: str, value: str | Iterable[str]) -> ET.Element:
-    """A property: a text, or texts in their order."""
-    element = ET.Element(key)
+def element(key: str, value: str | Iterable[str]) -> ET.Element:
+    """Build a property from a text, or from texts in their order."""
+    built = ET.Element(key)
     if isinstance(value, str):
-        element.text = value
-        return element
-    items = ET.SubElement(element, name("rdf:Seq"))
-    for one in value:
-        ET.SubElement(items, name("rdf:li")).text = one
-    return element
+        built.text = value
+        return built
+    items = ET.SubElement(built, name("rdf:Seq"))
+    for text in value:
+        ET.SubElement(items, name("rdf:li")).text = text
+    return built
 
 
-def texts(element: ET.Element | None) -> list[str]:
-    """The texts of a property: its own, of its list, or the URI that it refers to."""
-    if element is None:
+def texts(property_: ET.Element | None) -> list[str]:
+    """List the texts of a property: the URI that it refers to, its own text, or those of its list."""
+    if property_ is None:
         return []
-    found = [(one.text or "").strip() for one in element.iter() if not len(one)]
-    return [one for one in [element.get(name("rdf:resource"), ""), *found] if one]
+    leaves = [(part.text or "").strip() for part in property_.iter() if not len(part)]
+    return [text for text in [property_.get(name("rdf:resource"), ""), *leaves] if text]
 
 
-def written(properties: Properties) -> bytes:
-    """The packet of ``properties``, b"" of none: as many of them, in their order, as ``LIMIT`` allows.
+def write(properties: Properties) -> bytes:
+    """Write a packet of ``properties`` in their order, without those for which ``LIMIT`` leaves no room.
 
-    Equal properties give equal bytes.
+    Equal properties give equal bytes; no properties give b"".
     """
     root = ET.Element(name("x:xmpmeta"))
     description = ET.SubElement(ET.SubElement(root, name("rdf:RDF")), name("rdf:Description"), {name("rdf:about"): ""})
     room = LIMIT - len((_BEGIN + ET.tostring(root, "unicode") + _END).encode())
-    for one in properties.values():
-        if (size := _size(one)) <= room:
+    for property_ in properties.values():
+        if (size := _size(property_)) <= room:
             room -= size
-            description.append(one)
+            description.append(property_)
     return (_BEGIN + ET.tostring(root, "unicode") + _END).encode() if len(description) else b""
 
 
-def _size(element: ET.Element) -> int:
-    return len(ET.tostring(element, "unicode").encode())
+def _size(property_: ET.Element) -> int:
+    return len(ET.tostring(property_, "unicode").encode())
 
 
 def kept(packet: bytes | str) -> bytes:
-    """A packet of what goes along with a photo that is edited: creator, rights, captions, keywords, place, rating.
+    """Keep the properties that also hold for an edited copy: creator, rights, captions, keywords, place, rating.
 
-    Left out is what holds only for the file it came in (type, size, identity, regions), what EXIF says already, and
-    what may show the photo as it was or tell how it was made (thumbnails, history of edits, text of layers).
-    The shortest stand first, so that an endless caption costs nobody's rights their place.
+    Left out are those that are true only of the file itself (type, size, identity, regions), those that EXIF holds,
+    and those that may show the photo before the edit or how it was made (thumbnails, history, text of layers).
+    The shortest come first, so that a very long caption cannot push out the rights.
     """
-    found = {key: one for key, one in read(packet).items() if _goes_along(key)}
-    return written(dict(sorted(found.items(), key=lambda item: (_size(item[1]), item[0]))))
+    properties = {key: property_ for key, property_ in read(packet).items() if _is_kept(key)}
+    return write(dict(sorted(properties.items(), key=lambda item: (_size(item[1]), item[0]))))
 
 
-def _goes_along(key: str) -> bool:
+def _is_kept(key: str) -> bool:
     return key in _KEPT or (key.startswith(_KEPT_WHOLE) and key not in _LEFT_OUT)
 
 
 def without_location(packet: bytes) -> bytes:
-    """The packet less coordinates and names of places."""
+    """Remove coordinates and names of places from a packet."""
     gps = name("exif:GPS")
-    found = read(packet)
-    return written({key: one for key, one in found.items() if key not in _PLACES and not key.startswith(gps)})
+    properties = read(packet).items()
+    return write({key: value for key, value in properties if key not in _PLACES and not key.startswith(gps)})

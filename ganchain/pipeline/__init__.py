@@ -1,1 +1,1 @@
-"""Photos through a chain of stages."""
+"""The pipeline: it takes photos through a chain of stages."""

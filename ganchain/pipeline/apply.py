@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganchain.errors import StageError
+from ganchain.errors import GanchainError, StageError, text_of
 from ganchain.faces.align import Canvas
 from ganchain.faces.face import Face
 from ganchain.framing import EYE_DISTANCE, Window
@@ -26,9 +26,9 @@ from ganchain.tensors import Pixels, bicubic, resize, to_faces, to_pixels
 log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 64  # faces
-CPU_FULL = "DefaultCPUAllocator"  # how torch says that the CPU's memory is full
-LARGEST_STEP = 2.0
-WHOLE = 1536  # px: the longest side of a photo that is not tiled
+CPU_FULL = "DefaultCPUAllocator"  # part of torch's message when the CPU's memory is full
+MAX_UPSCALING = 2.0
+MAX_UNTILED = 1536  # px: the longest side of a photo that is not tiled
 RIM = 0.12  # share of a window's half side over which a change fades out at its rim
 REPLACED_RIM = 0.25  # the same for pixels that were replaced: all of the window differs, not only the face
 
@@ -38,52 +38,52 @@ def to_canvases(
 ) -> list[Canvas]:
     """Run a stage of scope "face" over canvases.
 
-    Windows of the same side share network batches of at most ``batch`` faces (by default what the device is good at);
-    a batch is halved whenever memory runs out.
+    Windows of the same side share network batches of at most ``batch`` faces (by default ``LARGEST_BATCH`` on CUDA, one
+    on a CPU); a batch is halved whenever memory runs out.
 
     Raises:
         StageError: the stage raised an exception, or its answer breaks the contract.
     """
     if stage.effect == "enlarge":
-        return [_enlarged(stage, canvas, device) for canvas in canvases]
+        return [_enlarge(stage, canvas, device) for canvas in canvases]
     windows = [stage.framing.within(canvas.framing, canvas.side) for canvas in canvases]
     sides = [stage.side or ceil(window.side / stage.multiple) * stage.multiple for window in windows]
     edited = list(canvases)
     for side in sorted(set(sides)):
-        left = [index for index, own in enumerate(sides) if own == side]
+        remaining = [index for index, window_side in enumerate(sides) if window_side == side]
         size = batch or (LARGEST_BATCH if device.type == "cuda" else 1)
-        while left:
-            now = left[:size]
-            given = torch.cat([_cut(canvases[index], windows[index], side) for index in now])
+        while remaining:
+            chunk = remaining[:size]
+            inputs = torch.cat([_cut(canvases[index], windows[index], side) for index in chunk])
             try:
-                answers = run(stage, given.to(device)).cpu()
+                answers = run(stage, inputs.to(device)).cpu()
             except (MemoryError, torch.OutOfMemoryError):
-                if len(now) == 1:
+                if len(chunk) == 1:
                     raise
-                size = (len(now) + 1) // 2
+                size = (len(chunk) + 1) // 2
                 log.info("stage %s: memory ran out, now %d faces at once", stage.name, size)
                 continue
-            for index, face, answer in zip(now, torch.split(given, 1), torch.split(answers, 1), strict=True):
-                edited[index] = _onto(stage, canvases[index], windows[index], face, answer)
-            del left[: len(now)]
+            for index, face, answer in zip(chunk, torch.split(inputs, 1), torch.split(answers, 1), strict=True):
+                edited[index] = _merge(stage, canvases[index], windows[index], face, answer)
+            del remaining[: len(chunk)]
     return edited
 
 
 def to_photo(stage: Stage, photo: Photo, faces: list[Face], device: torch.device) -> tuple[Photo, list[Face]]:
-    """Run a stage of scope "photo" in tiles; returns the photo, and its faces where they lie in it then.
+    """Run a stage of scope "photo" in tiles; returns the photo, and its faces at their places in it.
 
     Raises:
-        StageError: as ``to_canvases``.
+        StageError: as in ``to_canvases``.
     """
     if stage.effect == "enlarge":
-        pixels = _tiled(stage, photo.pixels, device)
+        pixels = _run_tiled(stage, photo.pixels, device)
         alpha = None if photo.alpha is None else images.alpha_enlarged(photo.alpha, stage.scale)
         return replace(photo, pixels=pixels, alpha=alpha), [face.enlarged(stage.scale) for face in faces]
-    pixels, step = photo.pixels, _resizing(stage, photo, faces)
+    pixels, step = photo.pixels, _scale_for(stage, photo, faces)
     if step != 1:
         kind = cv2.INTER_AREA if step < 1 else cv2.INTER_CUBIC
         pixels = cv2.resize(pixels, None, fx=step, fy=step, interpolation=kind).astype(np.uint8)
-    pixels = _tiled(stage, pixels, device)
+    pixels = _run_tiled(stage, pixels, device)
     width, height = photo.size
     if pixels.shape[:2] != (height, width):
         pixels = to_pixels(resize(to_faces(pixels), (height, width)))[0]
@@ -100,49 +100,45 @@ def run(stage: Stage, faces: Tensor) -> Tensor:
     """
     try:
         answer = stage(faces)
-    except (torch.OutOfMemoryError, MemoryError):
+    except (torch.OutOfMemoryError, MemoryError, GanchainError):
         raise
     except Exception as error:  # a plug-in may raise anything
         if CPU_FULL in str(error):
             raise MemoryError(str(error)) from error
-        if isinstance(error, StageError):
-            raise
-        raise _broken(stage, f"failed on a batch of shape {tuple(faces.shape)}: {_said(error)}") from error
+        raise _stage_error(stage, f"failed on a batch of shape {tuple(faces.shape)}: {text_of(error)}") from error
     expected = (*faces.shape[:2], faces.shape[2] * stage.scale, faces.shape[3] * stage.scale)
     if not isinstance(answer, Tensor) or tuple(answer.shape) != expected:
         shape = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-        raise _broken(stage, f"must return shape {expected} for {tuple(faces.shape)}, not {shape}")
+        raise _stage_error(stage, f"must return shape {expected} for {tuple(faces.shape)}, not {shape}")
     if not (bool(answer.sum().isfinite()) or bool(answer.isfinite().all())):  # a sum of finite values can overflow
-        raise _broken(stage, "returned values that are not finite")
+        raise _stage_error(stage, "returned values that are not finite")
     return answer.float().clamp(-1, 1)
 
 
-def _broken(stage: Stage, reason: str) -> StageError:
+def _stage_error(stage: Stage, reason: str) -> StageError:
+    """Make the error of a stage, with its name and place."""
     return StageError(reason, stage=stage.name, where=stage.where)
 
 
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def _resizing(stage: Stage, photo: Photo, faces: Sequence[Face]) -> float:
-    """How much the photo is resized so that its largest face has the size the stage was trained on."""
+def _scale_for(stage: Stage, photo: Photo, faces: Sequence[Face]) -> float:
+    """Compute the factor that gives the photo's largest face the size the stage was trained on."""
     whole = stage.whole_photo
     if whole.side is None or stage.side is None:
         return 1.0
     if not faces:
         return min(1.0, whole.side / max(photo.size))
     trained = stage.side * EYE_DISTANCE / stage.framing.side
-    step = min(LARGEST_STEP, trained / max(face.eye_distance for face in faces))
-    return step if whole.tiles else min(step, WHOLE / max(photo.size))
+    step = min(MAX_UPSCALING, trained / max(face.eye_distance for face in faces))
+    return step if whole.tiles else min(step, MAX_UNTILED / max(photo.size))
 
 
 def _cut(canvas: Canvas, window: Window, side: int) -> Tensor:
+    """Cut the stage's window out of a canvas: (1, 3, side, side) float32 -1..1."""
     return resize(canvas.after[window.place], (side, side)).clamp(-1, 1)
 
 
-def _onto(stage: Stage, canvas: Canvas, window: Window, given: Tensor, answer: Tensor) -> Canvas:
-    """Bring the stage's answer onto the canvas: as a replacement, or as the change of what it was given."""
+def _merge(stage: Stage, canvas: Canvas, window: Window, face: Tensor, answer: Tensor) -> Canvas:
+    """Put the stage's answer onto the canvas: as a replacement, or as the change from its input."""
     place, size = window.place, window.side
     replaces = stage.effect == "replace"
     mask = rim(size, REPLACED_RIM if replaces else RIM)
@@ -152,28 +148,33 @@ def _onto(stage: Stage, canvas: Canvas, window: Window, given: Tensor, answer: T
         cover = cover.clone()
         cover[place] = torch.maximum(cover[place], mask)
     else:
-        after[place] += resize(answer - given, (size, size)) * mask
+        after[place] += resize(answer - face, (size, size)) * mask
     return replace(canvas, after=after.clamp(-1, 1), cover=cover)
 
 
-def _enlarged(stage: Stage, canvas: Canvas, device: torch.device) -> Canvas:
+def _enlarge(stage: Stage, canvas: Canvas, device: torch.device) -> Canvas:
     """Enlarge the whole canvas; at its rim bicubically, so that it has no border when it is pasted into the photo."""
     if canvas.side <= tiles.TILE and canvas.side % stage.multiple == 0:
         answer = run(stage, canvas.after.to(device)).cpu()
     else:
-        answer = to_faces(_tiled(stage, to_pixels(canvas.after)[0], device))
-    plain = bicubic(canvas.after, stage.scale).clamp(-1, 1)
-    return canvas.resampled(torch.lerp(plain, answer, rim(answer.shape[-1], RIM)))
+        answer = to_faces(_run_tiled(stage, to_pixels(canvas.after)[0], device))
+    resampled = bicubic(canvas.after, stage.scale).clamp(-1, 1)
+    return canvas.resampled(torch.lerp(resampled, answer, rim(answer.shape[-1], RIM)))
 
 
-def _tiled(stage: Stage, pixels: Pixels, device: torch.device) -> Pixels:
+def _run_tiled(stage: Stage, pixels: Pixels, device: torch.device) -> Pixels:
+    """Run a stage over (H, W, 3) uint8 pixels in tiles, or whole if it must see the whole photo."""
     tile = tiles.TILE if stage.whole_photo.tiles else max(pixels.shape)
     return tiles.tiled(lambda part: run(stage, part.to(device)), pixels, stage.scale, stage.multiple, tile)
 
 
 @lru_cache(maxsize=32)
 def rim(size: int, width: float) -> Tensor:
-    """(1, 1, size, size): 1 inside, falling smoothly to 0 at the rim of a square with rounded corners."""
+    """Draw a mask (1, 1, size, size): 1 inside, falling smoothly to 0 at the rim of a square with rounded corners.
+
+    Args:
+        width: share of the half side over which it falls.
+    """
     axis = ((torch.arange(size) + 0.5) / size * 2 - 1).abs()
     radius = (axis[:, None] ** 4 + axis[None, :] ** 4) ** 0.25
     fade = ((1 - radius) / width).clamp(0, 1)

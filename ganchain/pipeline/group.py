@@ -1,4 +1,4 @@
-"""Several photos on their way through a chain, side by side."""
+"""Groups of photos that go through a chain side by side."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Passage:
     """One photo on its way through a chain.
 
     Attributes:
-        result: what became of it so far.
-        photo: the photo with the edits of whole-photo stages; there once it was read.
+        result: its result so far.
+        photo: the photo with the edits of whole-photo stages; set once it was read.
         faces: the faces to edit, where they lie in ``photo``.
         canvases: of ``faces``, with the edits since the last whole-photo stage; empty before the first.
-        stages: names of the stages behind it.
+        stages: names of the stages that have run.
         watch: seconds by step.
     """
 
@@ -47,14 +47,14 @@ class Passage:
         self.result = Result(self.result.name, "failed", faces=self.result.faces, error=error)
 
     @contextmanager
-    def guarded(self) -> Iterator[None]:
-        """Let an exception fail this photo."""
+    def catch_errors(self) -> Iterator[None]:
+        """Catch exceptions in the block; they fail this photo."""
         try:
             yield
         except Exception as error:
             self.fail(error)
 
-    def pasted(self) -> Photo:
+    def paste(self) -> Photo:
         """Paste the canvases into the photo; the best face comes last, on top."""
         pixels = self.photo.pixels
         for canvas in reversed(self.canvases):
@@ -64,14 +64,14 @@ class Passage:
 
 @dataclass(frozen=True)
 class Group:
-    """Photos that go through the same stages side by side: the faces of all of them share network batches.
+    """Photos that go through the same stages side by side; the faces of all of them share network batches.
 
     Attributes:
-        photos: them.
+        photos: the photos on their way.
         aligner: cuts the canvases.
         device: where the networks run.
-        batch: faces in one network batch; None for what the device is good at.
-        mark: what edited pictures say of themselves; None: nothing.
+        batch: faces in one network batch; None for the device's default.
+        mark: the provenance that is written into edited pictures; None for none.
     """
 
     photos: Sequence[Passage]
@@ -81,58 +81,60 @@ class Group:
     mark: Provenance | None = None
 
     @property
-    def going(self) -> list[Passage]:
-        """The photos that have faces to edit (or need none) and have not failed."""
+    def active(self) -> list[Passage]:
+        """Photos that have faces to edit (or need none) and have not failed."""
         return [photo for photo in self.photos if photo.result.status == "ok"]
 
     @torch.inference_mode()
     def run(self, stage: Stage, name: str) -> None:
-        """Run ``stage``, called ``name`` in results, over the photos; what fails is that photo's result."""
-        going = self.going
-        for photo in going:
+        """Run ``stage``, called ``name`` in results, over the photos; an error becomes its photo's result."""
+        active = self.active
+        for photo in active:
             photo.stages.append(name)
         if stage.scope == "photo":
-            for photo in going:
-                with photo.guarded(), photo.watch(name):
-                    whole, photo.canvases = photo.pasted(), []
+            for photo in active:
+                with photo.catch_errors(), photo.watch(name):
+                    whole, photo.canvases = photo.paste(), []
                     photo.photo, photo.faces = apply.to_photo(stage, whole, photo.faces, self.device)
             return
-        shares = [going] if going else []
-        for share in shares:  # more are appended when photos fail together
+        batches = [active] if active else []
+        for batch_photos in batches:  # more are appended when photos fail together
             try:
-                with _timed(share, name):
-                    canvases = [self._canvases(photo) for photo in share]
+                with _timed(batch_photos, name):
+                    canvases = [self._canvases(photo) for photo in batch_photos]
                     edited = iter(apply.to_canvases(stage, list(chain(*canvases)), self.device, self.batch))
-                    for photo, own in zip(share, canvases, strict=True):
-                        photo.canvases = [next(edited) for _ in own]
+                    for photo, photo_canvases in zip(batch_photos, canvases, strict=True):
+                        photo.canvases = [next(edited) for _ in photo_canvases]
             except Exception as error:
-                if len(share) == 1:
-                    share[0].fail(error)
+                if len(batch_photos) == 1:
+                    batch_photos[0].fail(error)
                     continue
-                log.warning("stage %s failed on %d photos at once; running them one by one", name, len(share))
+                log.warning("stage %s failed on %d photos at once; running them one by one", name, len(batch_photos))
                 log.debug("the failure:", exc_info=error)
-                shares += [[photo] for photo in share]
+                batches += [[photo] for photo in batch_photos]
 
     def _canvases(self, photo: Passage) -> list[Canvas]:
+        """Return a photo's canvases, cut from it if there are none yet."""
         return photo.canvases or [self.aligner.canvas(photo.photo.pixels, face) for face in photo.faces]
 
     def keep_step(self, name: str) -> None:
         """Keep the photos as they are after the stage ``name``."""
-        for photo in self.going:
-            photo.result.steps.append((name, replace(photo.pasted(), xmp=self._xmp(photo))))
+        for photo in self.active:
+            photo.result.steps.append((name, replace(photo.paste(), xmp=self._xmp(photo))))
 
     def finish(self, *, whole: bool, pictures: bool) -> list[Result]:
         """Paste the edits, now (``whole``) or when a photo is asked for, and keep the faces' ``pictures``."""
-        for photo in self.going:
-            with photo.guarded(), photo.watch("paste"):
+        for photo in self.active:
+            with photo.catch_errors(), photo.watch("paste"):
                 photo.result.xmp = self._xmp(photo)
                 photo.photo = replace(photo.photo, xmp=photo.result.xmp)
-                photo.result.whole = photo.pasted() if whole else photo.pasted
+                photo.result.whole = photo.paste() if whole else photo.paste
                 if pictures:
                     photo.result.pictures = [to_pixels(canvas.after)[0] for canvas in self._canvases(photo)]
         return [photo.result for photo in self.photos]
 
     def _xmp(self, photo: Passage) -> bytes:
+        """Add the mark to the XMP packet of a photo that stages have edited."""
         if not photo.stages:
             return photo.photo.xmp
         return after(photo.photo.xmp, self.mark and replace(self.mark, stages=tuple(photo.stages)))
@@ -140,7 +142,7 @@ class Group:
 
 @contextmanager
 def _timed(photos: Sequence[Passage], name: str) -> Iterator[None]:
-    """Divide the seconds of a batch among its photos by their faces."""
+    """Time the block, and divide its seconds among the photos by their numbers of faces."""
     watch = Stopwatch()
     with watch(name):
         yield

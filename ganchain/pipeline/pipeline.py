@@ -1,8 +1,7 @@
-"""The pipeline: faces are found and aligned once, edited by the stages, and put back once."""
+"""Pipeline: faces are found and aligned once, edited by the stages, and put back once."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -35,12 +34,13 @@ class Pipeline:
         stages: the stages in order; the same class may stand twice.
         faces: "all", "largest", or numbers of the usable faces, best first.
         device: "auto" (CUDA where there is one), "cpu" or "cuda".
-        engine: how the networks are run: "torch" (float32, the reference), another one of ``ganchain.engines``,
-            "auto" (the fastest that agrees with it, measured once), or what ``engines`` of another pipeline says.
+        engine: what runs the networks: "torch" (float32, the reference), another one of ``ganchain.engines``,
+            "auto" (the fastest that agrees with it, measured once), or the ``engines`` of another pipeline.
         batch: faces in one network batch; by default as many as CUDA's memory holds, and on a CPU one, since more
-            are no faster there and a face's picture shall not depend on its neighbours, by no bit.
-        detector: how faces are found.
+            are no faster there and a face's picture shall not depend on its neighbours by a single bit.
+        detector: finds the faces; dlib's by default.
         keep_steps: keep the whole photo after each stage in ``Result.steps``.
+        accept_damaged: read photos whose pixels are damaged, as far as it goes; else they fail.
         output: what ``ganchain run`` writes; the pipeline itself only carries it.
         license_policy: "commercial" refuses stages whose weights' licence does not allow commercial use.
 
@@ -59,6 +59,7 @@ class Pipeline:
         batch: int | None = None,
         detector: Detector | None = None,
         keep_steps: bool = False,
+        accept_damaged: bool = False,
         output: Output | None = None,
         license_policy: manifest.Policy = "any",
     ) -> None:
@@ -67,14 +68,14 @@ class Pipeline:
         for stage in stages:
             stage.name = stage.name or registry.name_of(type(stage))
             stage.check()
-            with _placed(stage):
+            with _located(stage):
                 manifest.permit(stage.weights, license_policy)
-        self.names = numbered(stage.name for stage in stages)
+        self.names = chains.numbered(stage.name for stage in stages)
         self.device = _device(device)
         self.stages = [stage.resolved().to(self.device).eval() for stage in stages]
-        self._engine, self._together = engine, batch
+        self._engine, self._batch = engine, batch
         self.faces: FaceRule = faces
-        self.keep_steps, self.output = keep_steps, output
+        self.keep_steps, self.accept_damaged, self.output = keep_steps, accept_damaged, output
         self.detector = detector or DlibDetector()
         self.described: Chain | None = None
         self.license_policy: manifest.Policy = license_policy
@@ -87,15 +88,21 @@ class Pipeline:
         device: str = "auto",
         engine: str | Mapping[str, str] = "torch",
         keep_steps: bool = False,
+        accept_damaged: bool = False,
         license_policy: manifest.Policy | None = None,
     ) -> Pipeline:
-        """The pipeline of a YAML file, or of a chain shipped in ``configs`` by its name.
+        """Build the pipeline of a YAML file, or of a chain shipped in ``configs`` by its name.
 
-        ``license_policy`` stands above the one in the file.
+        ``license_policy`` overrides the one in the file.
         """
         described = chains.load(chain)
         return cls.from_chain(
-            described, device=device, engine=engine, keep_steps=keep_steps, license_policy=license_policy
+            described,
+            device=device,
+            engine=engine,
+            keep_steps=keep_steps,
+            accept_damaged=accept_damaged,
+            license_policy=license_policy,
         )
 
     @classmethod
@@ -106,15 +113,17 @@ class Pipeline:
         device: str = "auto",
         engine: str | Mapping[str, str] = "torch",
         keep_steps: bool = False,
+        accept_damaged: bool = False,
         license_policy: manifest.Policy | None = None,
     ) -> Pipeline:
-        """The pipeline of a chain that was read by ``ganchain.chains.chain``."""
+        """Build the pipeline of a chain that was read before (``ganchain.chains.load``)."""
         pipeline = cls(
             [stage.build() for stage in described.stages],
             faces=described.faces,
             device=device,
             engine=engine,
             keep_steps=keep_steps,
+            accept_damaged=accept_damaged,
             output=described.output,
             license_policy=license_policy or described.license_policy,
         )
@@ -123,25 +132,27 @@ class Pipeline:
 
     @cached_property
     def _aligner(self) -> Aligner:
+        """Aligner whose canvases hold the windows of all stages."""
         framings = [stage.framing for stage in self.stages if stage.scope == "face" and stage.effect != "enlarge"]
         return Aligner(Framing.around(framings or [HEAD]), side=self.output.side if self.output else None)
 
     @cached_property
     def _ready(self) -> bool:
+        """True, once all stages have read their reference pictures."""
         with torch.inference_mode():
             for stage in self.stages:
-                with _placed(stage):
+                with _located(stage):
                     stage.prepare(self._align)
         return True
 
     @cached_property
     def engines(self) -> dict[str, str]:
-        """How each stage's networks are run, by the stages' names."""
+        """Engine of each stage, by the stages' names."""
         return choice.use(dict(zip(self.names, self.stages, strict=True)), self._engine, self.device)
 
     @cached_property
     def mark(self) -> Provenance | None:
-        """What the pictures that it edits say of themselves; None where they shall say nothing."""
+        """Provenance that is written into the edited pictures; None where the chain wants no mark."""
         if self.output is not None and not self.output.mark:
             return None
         names, chain = tuple(self.names), self.described
@@ -153,6 +164,7 @@ class Pipeline:
         _ = self._ready, self.engines, self.mark
 
     def _align(self, path: Path, framing: Framing, side: int) -> Tensor:
+        """Cut the best face of a reference picture: (1, 3, side, side) float32 -1..1, on the device."""
         photo = images.read(path)
         usable = [face for face in self.detector(photo.pixels) if face.left_out is None]
         if not usable:
@@ -183,7 +195,7 @@ class Pipeline:
         """
         self.prepare()
         passages = [self._read(photo) for photo in photos]
-        group = Group(passages, self._aligner, self.device, self._together, self.mark)
+        group = Group(passages, self._aligner, self.device, self._batch, self.mark)
         for name, stage in zip(self.names, self.stages, strict=True):
             if not stage.idle:
                 group.run(stage, name)
@@ -193,12 +205,12 @@ class Pipeline:
         return group.finish(whole=write != "faces", pictures=write != "photo")
 
     def _read(self, source: Source) -> Passage:
-        """Read a photo, find its faces, choose among them."""
+        """Read a photo, find its faces and choose among them; an error becomes its result."""
         name = str(source) if isinstance(source, str | Path) else type(source).__name__
         passage = Passage(Result(name, "ok"))
-        with passage.guarded():
+        with passage.catch_errors():
             with passage.watch("read"):
-                photo = images.read(source)
+                photo = images.read(source, accept_damaged=self.accept_damaged)
             with passage.watch("detect"):
                 faces = choose(self.detector(photo.pixels), self.faces)
             passage.photo, passage.faces = photo, [face for face in faces if face.left_out is None]
@@ -209,8 +221,8 @@ class Pipeline:
 
 
 @contextmanager
-def _placed(stage: Stage) -> Iterator[None]:
-    """Add to an error which stage it is about, and where that stands in its chain."""
+def _located(stage: Stage) -> Iterator[None]:
+    """Add to an error the name of the stage that it is about, and the stage's line in its chain."""
     try:
         yield
     except (PhotoError, FaceError, WeightsError) as error:
@@ -218,6 +230,11 @@ def _placed(stage: Stage) -> Iterator[None]:
 
 
 def _device(name: str) -> torch.device:
+    """Choose the device.
+
+    Raises:
+        ChainError: there is no such device, or not here.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name not in ("cpu", "cuda"):
@@ -225,13 +242,3 @@ def _device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ChainError("device cuda: torch finds no CUDA device here; use --device cpu")
     return torch.device(name)
-
-
-def numbered(names: Iterable[str]) -> list[str]:
-    """Number names that come again: makeup, webtoon, webtoon-2 …"""
-    counts = Counter[str]()
-    labels = []
-    for name in names:
-        counts[name] += 1
-        labels.append(name if counts[name] == 1 else f"{name}-{counts[name]}")
-    return labels

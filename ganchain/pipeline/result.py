@@ -1,4 +1,4 @@
-"""What became of one photo."""
+"""Results: the edited photo, its faces, the time that each step took, and the error if there was one."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ Status = Literal["ok", "no_face", "failed"]
 
 @dataclass
 class Result:
-    """What became of one photo.
+    """Result of one photo.
 
     Attributes:
-        name: the photo's path, or what stands for it.
+        name: the photo's path, or the type of the object that was given instead.
         status: "ok"; "no_face": no usable face, the photo is unchanged; "failed": see ``error``.
-        whole: the whole photo after the chain, or what makes it; None when it failed.
+        whole: the whole photo after the chain, or a function that makes it; None when it failed.
         faces: all detections in the photo as it was read, best first, with boxes, scores and reasons.
         pictures: the edited faces as (S, S, 3) uint8, in the order of the faces that were edited; none when
             the chain's output is the photo alone.
         steps: (stage, whole photo after it), when asked for.
-        xmp: what the edited pictures say of themselves, an XMP packet.
+        xmp: the XMP packet of the edited pictures, with their provenance.
         seconds: by step ("read", "detect", each stage, "paste").
-        error: why it failed.
+        error: the reason why it failed.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Result:
     @property
     def photo(self) -> Photo | None:
         """The whole photo after the chain; None when it failed."""
-        if callable(self.whole):  # of a chain that writes faces nobody may ask for it
+        if callable(self.whole):  # a chain that writes only faces may never need it
             self.whole = self.whole()
         return self.whole
 
@@ -62,23 +62,25 @@ class Result:
         return images.to_image(self.photo)
 
     def save(self, path: str | Path) -> None:
-        """Write the whole photo, in the format of the suffix, with its metadata."""
+        """Write the whole photo, in the format of the suffix, with its metadata; raises ``error`` when it failed."""
         if self.photo is None:
             raise self.error or GanchainError(f"{self.name} has no picture")
         images.write(self.photo, Path(path))
 
 
 class Stopwatch:
-    """Seconds by name."""
+    """Stopwatch that adds up seconds by name."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
+        """Time the block under ``name``."""
         start = time.perf_counter()
         yield
         self.add(name, time.perf_counter() - start)
 
     def add(self, name: str, seconds: float) -> None:
+        """Add ``seconds`` to those of ``name``."""
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds

@@ -1,9 +1,10 @@
-"""A whole photo through a network in overlapping tiles, in memory that does not grow with its height."""
+"""Tiles: a network runs over a whole photo in overlapping tiles, in memory that does not grow with its height."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from math import ceil
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -40,35 +41,42 @@ def tiled(
     if rows == columns == 1:
         return tensors.to_pixels(run(tensors.to_faces(padded)))[0, : height * scale, : width * scale]
     result = np.empty((height * scale, width * scale, 3), np.uint8)
-    seam = OVERLAP * scale
-    below = torch.empty(0)
+    overlap = OVERLAP * scale
+    carried_rows = torch.empty(0)
     for row in range(rows):
         strip = torch.zeros(1, 3, tile_h * scale, padded.shape[1] * scale)
         for column in range(columns):
             x = column * step_w
             tile = padded[row * step_h : row * step_h + tile_h, x : x + tile_w]
-            out = run(tensors.to_faces(tile)).float().cpu() * _fade(tile_w, column, columns, scale)
-            strip[..., x * scale : (x + tile_w) * scale] += out
+            answer = run(tensors.to_faces(tile)).float().cpu() * _fade(tile_w, column, columns, scale)
+            strip[..., x * scale : (x + tile_w) * scale] += answer
         strip *= _fade(tile_h, row, rows, scale)[:, None]
         if row > 0:
-            strip[:, :, :seam] += below
-        below = strip[:, :, -seam:]
+            strip[:, :, :overlap] += carried_rows
+        carried_rows = strip[:, :, -overlap:]
         top = row * step_h * scale
-        done = tensors.to_pixels(strip if row == rows - 1 else strip[:, :, :-seam])[0]
-        result[top : top + done.shape[0]] = done[: result.shape[0] - top, : result.shape[1]]
+        finished = tensors.to_pixels(strip if row == rows - 1 else strip[:, :, :-overlap])[0]
+        result[top : top + finished.shape[0]] = finished[: result.shape[0] - top, : result.shape[1]]
     return result
 
 
-def _split(length: int, multiple: int, largest: int) -> tuple[int, int]:
-    """Side and number of the tiles that cover ``length`` px."""
+class _Split(NamedTuple):
+    """Division of an axis into tiles: their side in px, and how many they are."""
+
+    side: int
+    tiles: int
+
+
+def _split(length: int, multiple: int, largest: int) -> _Split:
+    """Divide an axis of ``length`` px into tiles."""
     if length <= largest:
-        return ceil(length / multiple) * multiple, 1
+        return _Split(ceil(length / multiple) * multiple, 1)
     tile = largest // multiple * multiple
-    return tile, ceil((length - OVERLAP) / (tile - OVERLAP))
+    return _Split(tile, ceil((length - OVERLAP) / (tile - OVERLAP)))
 
 
 def _fade(side: int, index: int, count: int, scale: int) -> Tensor:
-    """Weights (side * scale,) of one tile along an axis; those of neighbours add up to 1 where they overlap."""
+    """Compute the weights (side * scale,) of one tile along an axis; where tiles overlap they add up to 1."""
     weights = torch.ones(side * scale)
     ramp = (torch.arange(OVERLAP * scale) + 0.5) / (OVERLAP * scale)
     if index > 0:

@@ -1,1 +1,1 @@
-"""Published networks doing a stage's work."""
+"""Published networks in the place of the bundled ones."""

@@ -1,4 +1,4 @@
-"""BeautyGAN in the place of the bundled painter: the makeup of a reference photo."""
+"""BeautyGAN in the place of the bundled painter, for the makeup of a reference photo."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from ganchain.stage import Align, Stage
 
 
 class Transfer(Protocol):
-    """A network, or a foreign engine that runs one."""
+    """Network, or foreign engine that runs one, that takes makeup from a reference face."""
 
     def transfer(self, source: Tensor, reference: Tensor) -> Tensor:
-        """(N, 3, 256, 256) and (N or 1, 3, 256, 256), both -1..1 -> the sources with the references' makeup."""
+        """Give each source the makeup of its reference.
+
+        (N, 3, 256, 256) and (N or 1, 3, 256, 256), both -1..1 -> (N, 3, 256, 256) -1..1.
+        """
         ...
 
 
@@ -37,6 +40,7 @@ class MakeupTransfer(Stage):
         self.register_buffer("reference", torch.empty(0), persistent=False)
 
     def prepare(self, align: Align) -> None:
+        """Read the reference face."""
         self.reference = align(self.path, self.framing, 256)
 
     def forward(self, faces: Tensor) -> Tensor:

@@ -20,11 +20,11 @@ from ganchain.photos import images
 from ganchain.stage import Align, Scope, Stage, WholePhoto
 from ganchain.tensors import to_faces
 
-KEEP = 5  # of the blocks that take the photo's own texture: 5 keeps more of the photo, 3 less
+KEEP = 5  # blocks that take the photo's own texture: 5 keeps more of the photo, 3 less
 TRUNCATION = 0.7
 
 
-class Painted(Stage):
+class AnimeGANPainter(Stage):
     """Draw with AnimeGAN2 (bryandlee's PyTorch release); faces at the trained side, whole photos in one piece."""
 
     framing = FFHQ
@@ -41,14 +41,14 @@ class Painted(Stage):
         return torch.lerp(faces, self.net(faces), self.strength)
 
 
-class Swapped(Stage):
+class TextureSwapper(Stage):
     """Draw with a Swapping AutoEncoder (Park et al. 2020): the photo's structure, a style picture's texture.
 
     Args:
-        style: the style picture; None: one is made by ``maker`` from ``seed``.
+        style: the style picture; None: ``maker`` makes one from ``seed``.
         keep: how many of the generator's blocks, coarse to fine, take the photo's own texture (0 to 8).
         maker: StyleGAN2 weights.
-        truncation: of the made style, towards the mean: 1 is any picture, 0 the mean one.
+        truncation: how far the made style may be from the mean: 1 is any picture, 0 the mean one.
     """
 
     side = 256
@@ -78,23 +78,26 @@ class Swapped(Stage):
     def prepare(self, align: Align) -> None:
         """Read the style picture (a drawing needs no face that a detector finds), or make one."""
         if self.style is not None:
-            picture = squared(to_faces(images.read(self.style).pixels))
+            picture = centre_square(to_faces(images.read(self.style).pixels))
         else:
             assert self.maker is not None
-            picture = made(self.maker, self.seed, self.truncation)
+            picture = style_picture(self.maker, self.seed, self.truncation)
         device = next(self.net.parameters()).device
         with torch.no_grad():
             self.texture = self.net.encode(picture.to(device))[1]
 
     def forward(self, faces: Tensor) -> Tensor:
-        structure, own = self.net.encode(faces)
-        styled = self.texture.expand(len(faces), -1)
-        drawn = self.net.decode(structure, [own] * self.keep + [styled] * (self.net.blocks - self.keep))
+        structure, own_texture = self.net.encode(faces)
+        style_texture = self.texture.expand(len(faces), -1)
+        drawn = self.net.decode(structure, [own_texture] * self.keep + [style_texture] * (self.net.blocks - self.keep))
         return torch.lerp(faces, drawn.clamp(-1, 1), self.strength)
 
 
-def squared(picture: Tensor) -> Tensor:
-    """The centre square of (1, 3, H, W), bilinearly (corners aligned) at 256 px, as the original's notebook does."""
+def centre_square(picture: Tensor) -> Tensor:
+    """Cut out the centre square of (1, 3, H, W) and resize it to 256 px.
+
+    Bilinear with aligned corners, as the original's notebook does it.
+    """
     height, width = picture.shape[2:]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -102,11 +105,11 @@ def squared(picture: Tensor) -> Tensor:
     return F.interpolate(square, (256, 256), mode="bilinear", align_corners=True)
 
 
-def made(weights: Weights, seed: int, truncation: float) -> Tensor:
-    """A style picture of StyleGAN2: (1, 3, 256, 256), nominally -1..1; the same for the same seed."""
+def style_picture(weights: Weights, seed: int, truncation: float) -> Tensor:
+    """Make a style picture with StyleGAN2: (1, 3, 256, 256), nominally -1..1; the same for the same seed."""
     net = cast(StyleGAN2, architectures.build("stylegan2", weights.tensors)).eval()
     generator = torch.Generator().manual_seed(seed)
     latent = torch.randn(1, net.latent, generator=generator)
     with torch.no_grad():
         style = net.truncated(net.style(latent), net.mean_style(torch.Generator().manual_seed(0)), truncation)
-        return squared(net(style))
+        return centre_square(net(style))

@@ -1,4 +1,4 @@
-"""Networks that spandrel knows in the place of the bundled upscaler."""
+"""Networks that spandrel knows, in the place of the bundled upscaler."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ FACE_SIDE = 512  # px; all published face restoration networks
 
 
 class Spandrel(Stage):
-    """What the stage ``upscale`` does with weights that spandrel knows.
+    """Do the work of the stage ``upscale`` with weights that spandrel knows.
 
-    Super-resolution and restoration work on what ``scope`` says. Face restoration works on faces: aligned as FFHQ, at
-    512 px, its change added at the photo's own resolution.
+    Super-resolution and restoration work on the faces or the photo, by ``scope``. Face restoration works on faces:
+    aligned as FFHQ, at 512 px, its change added at the photo's own resolution.
 
     Args:
         tensors: the weights.
@@ -47,8 +47,8 @@ class Spandrel(Stage):
         self.net = cast(SpandrelModel, architectures.build("spandrel", tensors))
         self.scale, self.scope, self.strength = self.net.scale, scope or "photo", strength
         if factor not in (None, self.scale):
-            does = f"enlarge {self.scale} times, not {factor}" if self.scale > 1 else "do not enlarge"
-            raise OptionError(f"these weights {does}", option="factor")
+            ability = f"enlarge {self.scale} times, not {factor}" if self.scale > 1 else "do not enlarge"
+            raise OptionError(f"these weights {ability}", option="factor")
         size = self.net.descriptor.size_requirements
         self.side = None
         self.multiple = size.multiple_of
@@ -59,7 +59,7 @@ class Spandrel(Stage):
             self.scope, self.side, self.framing = "face", size.minimum or FACE_SIDE, FFHQ
 
     def forward(self, faces: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, 3, H * scale, W * scale), both -1..1."""
+        """Enlarge or restore: (N, 3, H, W) -> (N, 3, H * scale, W * scale), both -1..1."""
         plain = resize(faces, (faces.shape[2] * self.scale, faces.shape[3] * self.scale))
         if self.strength == 0:
             return plain

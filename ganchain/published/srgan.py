@@ -16,7 +16,7 @@ from ganchain.tensors import resize
 
 
 class SRGANUpscaler(Stage):
-    """Enlarge by SRResNet (Ledig et al. 2017); trained on sharp pictures reduced by bicubic interpolation."""
+    """Enlarge by SRResNet (Ledig et al. 2017), trained on sharp pictures reduced by bicubic interpolation."""
 
     side = None
     effect = "enlarge"

@@ -24,8 +24,8 @@ KEEP = "keep"
 class StarGANEditor(Stage):
     """Set labels of CelebA on faces (Choi et al. 2018): hair one of three, Male, Young.
 
-    What is to be kept is read from the source by the discriminator's class head, since the generator wants all
-    labels of the target.
+    The generator wants all labels of the target. Those that are to be kept are read from the source by the
+    discriminator's class head.
     """
 
     framing = CELEBA
@@ -44,18 +44,18 @@ class StarGANEditor(Stage):
                 "ganchain weights import G.ckpt D.ckpt",
                 option="weights",
             )
-        kept = [name for name, value in (("hair", hair), ("gender", gender), ("age", age)) if value == KEEP]
-        self.edits = len(kept) < 3
-        if self.edits and kept and self.net.discriminator is None:
+        kept_options = [name for name, value in (("hair", hair), ("gender", gender), ("age", age)) if value == KEEP]
+        self.edits = len(kept_options) < 3
+        if self.edits and kept_options and self.net.discriminator is None:
             raise OptionError(
                 "'keep' needs StarGAN's discriminator, which tells what the source is like; import it along with the "
                 "generator, or say what hair, gender and age shall be",
-                option=kept[0],
+                option=kept_options[0],
             )
         self.hair, self.gender, self.age, self.strength = hair, gender, age, strength
 
     def labels(self, faces: Tensor) -> Tensor:
-        """The target's labels: (N, 3, S, S) -> (N, 5), 0 or 1."""
+        """Compute the target's labels: (N, 3, S, S) -> (N, 5), 0 or 1."""
         labels = faces.new_zeros(len(faces), len(LABELS))
         if self.net.discriminator is not None:
             logits = self.net.discriminator(faces)[1]
@@ -63,8 +63,8 @@ class StarGANEditor(Stage):
             hair = logits[:, : len(HAIR)]
             labels[:, : len(HAIR)] *= one_hot(hair.argmax(dim=1), len(HAIR))  # one of the three at most
         if self.hair != KEEP:
-            wanted = torch.tensor([float(self.hair == colour) for colour in HAIR])
-            labels[:, : len(HAIR)] = wanted.to(labels)
+            hair_labels = torch.tensor([float(self.hair == colour) for colour in HAIR])
+            labels[:, : len(HAIR)] = hair_labels.to(labels)
         if self.gender != KEEP:
             labels[:, MALE] = float(self.gender == "male")
         if self.age != KEEP:

@@ -13,13 +13,14 @@ from PIL import Image
 
 from ganchain import chains
 from ganchain.chains import Chain
+from ganchain.chains.document import Place
 from ganchain.checkpoints.manifest import Policy
 from ganchain.errors import ChainError, GanchainError
 from ganchain.faces.detect import Detector, DlibDetector
 from ganchain.faces.face import Face
 from ganchain.photos import images
+from ganchain.photos.find import expand
 from ganchain.photos.images import Source
-from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.sheets import grid_file, grid_settings, people
 from ganchain.sheets.grid_settings import Setting
@@ -32,7 +33,7 @@ LARGEST = 400  # cells a face
 
 
 class CachedDetector:
-    """A detector that looks at each picture once."""
+    """A detector that remembers the faces of each picture, so that a photo is searched only once."""
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
@@ -47,14 +48,14 @@ class CachedDetector:
 
 @dataclass(frozen=True)
 class Grid:
-    """What is shown of each face: a column a setting, and a row each where a second thing is varied.
+    """A grid: each face under many settings, one column a setting, and more rows if a second thing is varied.
 
     Attributes:
         columns, rows: the settings; a grid that varies one thing has one row, which changes nothing.
-        chain: what they change; None: the stages that they name.
-        photos: what is drawn where nothing else is asked for.
-        source: its name.
-        device, license_policy: as of ``Pipeline``.
+        chain: the chain that the settings change; None for a chain of the stages that they name.
+        photos: the photos to draw by default.
+        source: the grid's name.
+        device, license_policy: as for ``Pipeline``.
 
     Example:
         >>> Grid.of(vary={"attributes.hair": ["black", "blond"]}).draw(["photo.jpg"]).save("grid.png")
@@ -80,63 +81,68 @@ class Grid:
         strengths: Sequence[float | Setting] = (),
         chain: str | Path | None = None,
         photos: Sequence[str | Path] = (),
-        **others: Any,
+        **fields: Any,
     ) -> Grid:
-        """A grid by its settings.
+        """Build a grid from its settings.
 
         Args:
-            vary: what the columns show, as {"attributes.hair": ["black", "blond"], "webtoon": {"scope": "photo"}}.
-            by: what the rows show, in the same words.
-            references: photos or folders whose makeup the columns show, instead of ``vary``.
-            strengths: 0 to 1, shown by the columns; what is varied is then shown by the rows.
-            chain: the chain that is changed, a file or a bundled one.
+            vary: the settings of the columns: {"attributes.hair": ["black", "blond"], "webtoon": {"scope": "photo"}}.
+            by: the settings of the rows, written in the same way.
+            references: reference photos (or folders of them), one a column, instead of ``vary``.
+            strengths: 0 to 1, one a column; the settings of ``vary`` or ``references`` then become the rows.
+            chain: the chain to change, a file or a bundled one.
             photos: files and folders to draw.
-            others: ``source``, ``device``, ``license_policy``.
+            fields: ``source``, ``device``, ``license_policy``.
 
         Raises:
-            GanchainError: a setting is wrong; says what is available.
+            GanchainError: a setting is wrong; with what is available.
         """
-        columns, rows = (_axis(name, given) for name, given in (("vary", vary), ("by", by)))
+        columns, rows = _axis("vary", vary), _axis("by", by)
         if references and columns:
-            raise ChainError("references: they are what is varied; keep vary or references")
+            raise ChainError("they are what is varied; keep vary or references", key="references")
         columns = columns or grid_settings.references([Path(path) for path in references])
         if strengths:
             if rows:
-                raise ChainError("strengths: they are the columns then, and what is varied the rows; leave by out")
+                reason = "they are the columns then, and what is varied the rows; leave by out"
+                raise ChainError(reason, key="strengths")
             if not columns and chain is None:
-                raise ChainError("strengths: of what? Say what is varied, or which chain")
-            shares = [one for one in strengths if isinstance(one, Setting)]
-            columns, rows = shares or grid_settings.strengths("strengths", strengths), columns
+                raise ChainError("of what? Say what is varied, or which chain", key="strengths")
+            checked = [strength for strength in strengths if isinstance(strength, Setting)]
+            columns, rows = checked or grid_settings.strengths(Place(key="strengths"), strengths), columns
         if not columns:
             raise ChainError("a grid needs something that is varied, as in vary: {attributes.hair: [black, blond]}")
         base = None if chain is None else chains.load(chain)
         rows = grid_settings.distinct(rows) or [Setting()]
-        made = cls(grid_settings.distinct(columns), rows, base, outputs.expand([Path(one) for one in photos]), **others)
-        if len(made.columns) * len(made.rows) > LARGEST:
+        grid = cls(grid_settings.distinct(columns), rows, base, expand([Path(path) for path in photos]), **fields)
+        if len(grid.columns) * len(grid.rows) > LARGEST:
             raise ChainError(
-                f"{len(made.columns)} x {len(made.rows)} settings are too many to look at: {LARGEST} at most"
+                f"{len(grid.columns)} x {len(grid.rows)} settings are too many to look at: {LARGEST} at most"
             )
-        for row in made.rows:
-            for column in made.columns:
-                grid_settings.changed(base, row, column)
-        return made
+        for row in grid.rows:
+            for column in grid.columns:
+                grid_settings.changed_stages(base, row, column)
+        return grid
 
     @classmethod
-    def read(cls, grid: str | Path, **others: Any) -> Grid:
-        """The grid of a YAML file, or of one that comes along by its name.
+    def read(cls, grid: str | Path, **arguments: Any) -> Grid:
+        """Read a grid from a YAML file, or a bundled grid by its name.
+
+        Args:
+            grid: the file's path, or the name.
+            arguments: arguments of ``of`` that replace those of the file.
 
         Raises:
             ChainError: with file, line, key, value and what is available.
         """
         file = grid_file.read(grid)
         try:
-            return cls.of(**{**file.asked, **others})
+            return cls.of(**{**file.arguments, **arguments})
         except ChainError as error:
-            raise file.placed(error) from error
+            raise file.add_place(error) from error.__cause__
 
     @property
     def captions(self) -> list[str]:
-        """What stands above the columns, that of the photo first."""
+        """The captions above the columns, that of the photo first."""
         return ["photo", *(column.caption for column in self.columns)]
 
     @cached_property
@@ -145,19 +151,19 @@ class Grid:
 
     @cached_property
     def _pipelines(self) -> list[list[Pipeline]]:
-        """By rows and columns; those that do the same share their stages, and so their weights."""
+        """The pipelines by row and column; equal stages are built once and shared, and so are their weights."""
         stages: dict[tuple[str, str], Stage] = {}
         return [[self._pipeline(row, column, stages) for column in self.columns] for row in self.rows]
 
     def _pipeline(self, row: Setting, column: Setting, stages: dict[tuple[str, str], Stage]) -> Pipeline:
-        chosen = []
-        for spec in grid_settings.changed(self.chain, row, column):
+        row_stages = []
+        for spec in grid_settings.changed_stages(self.chain, row, column):
             key = (spec.name, repr(spec.options))
             if key not in stages:
                 stages[key] = spec.build()
-            chosen.append(stages[key])
+            row_stages.append(stages[key])
         pipeline = Pipeline(
-            chosen,
+            row_stages,
             faces=self.chain.faces if self.chain else "all",
             device=self.device,
             detector=self._detector,
@@ -169,16 +175,16 @@ class Grid:
 
     @property
     def references(self) -> list[Path]:
-        """The photos whose makeup the columns show; empty where they show other settings, too."""
-        found = [column.picture for column in self.columns if column.picture]
-        return found if len(found) == len(self.columns) else []
+        """The reference photos of the columns; empty unless each column has one."""
+        pictures = [column.picture for column in self.columns if column.picture]
+        return pictures if len(pictures) == len(self.columns) else []
 
     def prepare(self) -> None:
-        """Load all weights and read all references now, so that what is wrong is said before the first photo."""
-        assert self._pipelines
+        """Load all weights and read all references now, so that errors come before the first photo."""
+        _ = self._pipelines
 
     def rim(self, side: int) -> list[Pixels]:
-        """The heads of the references, at most ``side`` px; empty where the columns are none."""
+        """Cut out the heads of the references, at most ``side`` px; none unless each column has a reference."""
         return [self._head(path, side) for path in self.references]
 
     def _head(self, path: Path, side: int) -> Pixels:
@@ -187,36 +193,40 @@ class Grid:
         return (Window.head(best, photo.size) if best else Window.whole(photo.size)).shown(photo, side)
 
     def cells(self, photo: Source, side: int, name: str | None = None) -> list[Row]:
-        """The rows of one photo (a path, a PIL image or an array): for each face and each of ``rows``, the photo's head
-        and its cells, at most ``side`` px.
+        """Draw the rows of one photo: for each face and each of ``rows``, the head in the photo, then its cells.
+
+        Args:
+            photo: a path, a PIL image or an array.
+            side: the longest side of a cell in px.
+            name: the photo's name in the sheet; the file's name by default.
 
         Raises:
             GanchainError: the photo cannot be read, or a stage failed.
         """
         source = images.read(photo)
-        before: dict[int, Pixels] = {}
-        found: dict[tuple[int, int], Row] = {}
+        originals: dict[int, Pixels] = {}  # by face
+        face_rows: dict[tuple[int, int], Row] = {}  # by face and row
         for number, (row, pipelines) in enumerate(zip(self.rows, self._pipelines, strict=True)):
             for pipeline in pipelines:
                 result = pipeline(images.to_image(source))
-                shown = people.windows(result, source.size, name or Path(source.name).name)
-                for face, (face_name, window) in enumerate(shown):
-                    if face not in before:
-                        before[face] = window.shown(source, side)
-                    line = found.setdefault((face, number), Row(face_name, [before[face]], row.caption))
-                    cell = result.photo if result.status == "ok" else None
-                    line.pictures.append(None if cell is None else window.shown(cell, side))
-        return [found[key] for key in sorted(found)]
+                windows = people.windows(result, source.size, name or Path(source.name).name)
+                for face, (face_name, window) in enumerate(windows):
+                    if face not in originals:
+                        originals[face] = window.shown(source, side)
+                    face_row = face_rows.setdefault((face, number), Row(face_name, [originals[face]], row.caption))
+                    edited = result.photo if result.status == "ok" else None
+                    face_row.pictures.append(None if edited is None else window.shown(edited, side))
+        return [face_rows[key] for key in sorted(face_rows)]
 
     def draw(self, photos: Sequence[Source] = (), side: int = people.SIDE) -> Image.Image:
-        """The grid of ``photos`` (those of its file by default) as one picture; all of its rows are held at once."""
+        """Draw the grid of ``photos`` (by default those of its file) as one picture; all rows are in memory at once."""
         rows = [row for photo in photos or self.photos for row in self.cells(photo, side)]
         if not rows:
             raise GanchainError("a grid needs photos")
-        return people.drawn(rows, self.captions, self.rim(side), side)
+        return people.draw(rows, self.captions, self.rim(side), side)
 
 
-def _axis(name: str, given: Mapping[str, Any] | Sequence[Setting]) -> list[Setting]:
-    if isinstance(given, Mapping):
-        return [one for key, values in given.items() for one in grid_settings.settings(name, key, values)]
-    return list(given)
+def _axis(name: str, axis: Mapping[str, Any] | Sequence[Setting]) -> list[Setting]:
+    if isinstance(axis, Mapping):
+        return [setting for key, values in axis.items() for setting in grid_settings.settings(Place(name), key, values)]
+    return list(axis)

@@ -1,9 +1,9 @@
-"""Grids in YAML: those of users, and those in ``configs/grids``, read with their lines."""
+"""Grids in YAML: those of users, and those in ``configs/grids``, read with line numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from ganchain import chains
-from ganchain.chains.document import document
+from ganchain.chains.document import Document, Key, Place
 from ganchain.errors import ChainError, available
 from ganchain.sheets import grid_settings
 from ganchain.sheets.grid_settings import Setting
@@ -21,36 +21,35 @@ KEYS = ("photos", "chain", "vary", "by", "references", "strengths")
 
 @dataclass(frozen=True)
 class GridFile:
-    """What a grid's YAML asks for.
+    """A grid's YAML file that was read and checked.
 
     Attributes:
-        asked: arguments of ``Grid.of``.
-        places: file, line and key of each of them, for messages.
+        arguments: arguments of ``Grid.of``.
+        document: the YAML, whose keys are the arguments' names.
     """
 
-    asked: dict[str, Any]
-    places: dict[str, str]
+    arguments: dict[str, Any]
+    document: Document
 
-    def placed(self, error: ChainError) -> ChainError:
-        """The error with its place, where it begins with the name of an argument."""
-        key, _, reason = str(error).partition(": ")
-        return ChainError(f"{self.places[key]}: {reason}") if key in self.places else error
+    def add_place(self, error: ChainError) -> ChainError:
+        """Give an error about an argument of ``Grid.of`` its place in the file, and return it, to be raised again."""
+        return self.document.place(error.key).add_to(error) if error.key in self.document.data else error
 
 
 def bundled() -> list[str]:
-    """Names of the grids shipped in ``configs/grids``."""
+    """List the names of the grids shipped in ``configs/grids``."""
     folder = resources.files("ganchain.configs") / "grids"
     return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
 def find(grid: str | Path) -> Path:
-    """The YAML file of a grid given by path or by the name of a bundled one."""
+    """Find the YAML file of a grid, by its path or by the name of a bundled grid."""
     path = Path(grid)
     if path.is_file():
         return path
     if str(grid) in bundled():
         return Path(str(resources.files("ganchain.configs") / "grids" / f"{grid}.yaml"))
-    raise ChainError(f"{grid}: no such grid; {available(str(grid), bundled())}, or a YAML file's path")
+    raise ChainError(f"no such grid; {available(str(grid), bundled())}, or a YAML file's path", file=str(grid))
 
 
 def read(grid: str | Path) -> GridFile:
@@ -60,70 +59,60 @@ def read(grid: str | Path) -> GridFile:
         ChainError: with file, line, key, value and what is available.
     """
     path = find(grid)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ChainError(f"{path}: cannot be read: {error}") from error
-    source = path.name if path.parent == Path() else str(path)
-    data = document(text, source, "a grid is a mapping with the key 'vary' or 'references'")
-    places = {str(key): f"{source}:{_line(data, key)}: {key}" for key in data}
+    document = Document.read(path, "a grid is a mapping with the key 'vary' or 'references'")
+    data = document.data
     for key in data:
         if key not in KEYS:
-            raise ChainError(f"{places[str(key)]}: no such option; {available(str(key), KEYS)}")
-    asked: dict[str, Any] = {"source": path.stem}
+            raise document.error(f"no such option; {available(str(key), KEYS)}", key)
+    arguments: dict[str, Any] = {"source": path.stem}
     for axis in ("vary", "by"):
-        asked[axis] = list(_settings(data.get(axis), source, places.get(axis, ""), path.parent))
+        arguments[axis] = list(_settings(document, [axis], data.get(axis), path.parent))
     for files in ("photos", "references"):
-        asked[files] = _files(data.get(files, []), places.get(files, ""), path.parent)
+        arguments[files] = [path.parent / str(name) for name in _as_list(data.get(files, []))]
+        for file in arguments[files]:
+            if not file.exists():
+                raise document.error(f"no file {file}", files)
     if "strengths" in data:
-        asked["strengths"] = grid_settings.strengths(places["strengths"], _listed(data["strengths"]))
+        arguments["strengths"] = grid_settings.strengths(document.place("strengths"), _as_list(data["strengths"]))
     if "chain" in data:
-        asked["chain"] = _chain(data["chain"], places["chain"], path.parent)
-    return GridFile(asked, places)
+        arguments["chain"] = _chain(document, data["chain"], path.parent)
+    return GridFile(arguments, document)
 
 
-def _settings(given: Any, source: str, place: str, folder: Path) -> Iterator[Setting]:
-    """``vary`` and ``by`` are a mapping, or a list of mappings and of stages' names."""
-    if given is None or isinstance(given, CommentedMap):
-        for key, values in (given or {}).items():
-            yield from grid_settings.settings(f"{source}:{_line(given, key)}", str(key), values, folder)
-    elif isinstance(given, CommentedSeq):
-        for index, item in enumerate(given):
+def _settings(document: Document, path: list[Key], axis: Any, folder: Path) -> Iterator[Setting]:
+    """Read ``vary`` or ``by``: a mapping, or a list of mappings and of stages' names."""
+    if isinstance(axis, CommentedMap):
+        for key, values in axis.items():
+            yield from grid_settings.settings(_line(document, path, key), str(key), values, folder)
+    elif isinstance(axis, CommentedSeq):
+        for index, item in enumerate(axis):
             if isinstance(item, str):
-                yield from grid_settings.settings(f"{source}:{_line(given, index)}", item, None, folder)
+                yield from grid_settings.settings(_line(document, path, index), item, None, folder)
             elif isinstance(item, CommentedMap):
-                yield from _settings(item, source, place, folder)
+                yield from _settings(document, [*path, index], item, folder)
             else:
-                raise ChainError(f"{source}:{_line(given, index)}: {item!r}: as in '- attributes.hair: [black, blond]'")
-    else:
-        raise ChainError(f"{place}: {given!r}: a mapping is needed, as in\nvary:\n  attributes.hair: [black, blond]")
+                raise _line(document, path, index).error(f"{item!r}: as in '- attributes.hair: [black, blond]'")
+    elif axis is not None:
+        reason = f"{axis!r}: a mapping is needed, as in\nvary:\n  attributes.hair: [black, blond]"
+        raise document.error(reason, *path)
 
 
-def _files(given: Any, place: str, folder: Path) -> list[Path]:
-    found = [folder / str(name) for name in _listed(given)]
-    for path in found:
-        if not path.exists():
-            raise ChainError(f"{place}: no file {path}")
-    return found
+def _line(document: Document, path: list[Key], key: Key) -> Place:
+    """Look up the line of a setting; its key is left out, for the stage that checks it adds its own."""
+    return replace(document.place(*path, key), key="")
 
 
-def _chain(given: Any, place: str, folder: Path) -> str | Path:
-    """A file beside the grid, or the name of a bundled chain."""
-    if not isinstance(given, str):
-        raise ChainError(f"{place}: {given!r}: the name of a bundled chain or a YAML file's path is needed")
-    chain = folder / given if (folder / given).is_file() else given
+def _chain(document: Document, name: Any, folder: Path) -> str | Path:
+    """Check the name of a bundled chain, or of a chain's file beside the grid."""
+    if not isinstance(name, str):
+        raise document.error(f"{name!r}: the name of a bundled chain or a YAML file's path is needed", "chain")
+    chain = folder / name if (folder / name).is_file() else name
     try:
         chains.find(chain)
     except ChainError as error:
-        raise ChainError(f"{place}: {error}") from error
+        raise document.place("chain").add_to(error) from error.__cause__
     return chain
 
 
-def _listed(given: Any) -> list[Any]:
-    return list(given) if isinstance(given, list) else [given]
-
-
-def _line(node: Any, key: Any) -> int:
-    """1-based; what was merged in from elsewhere stands at the line of its mapping."""
-    position = (node.lc.data or {}).get(key)
-    return int(position[0] if position else node.lc.line) + 1
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else [value]

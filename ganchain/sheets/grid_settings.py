@@ -1,4 +1,4 @@
-"""What a grid varies: settings of a chain, from options or YAML, checked like a chain."""
+"""The settings that a grid varies, read from options or YAML and checked like a chain."""
 
 from __future__ import annotations
 
@@ -6,71 +6,76 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
-from ganchain import chains
-from ganchain.chains import Chain, StageSpec, registry
+from ganchain.chains import Chain, StageSpec, numbered, registry
+from ganchain.chains.document import Locate, Place, dotted
 from ganchain.errors import ChainError, available
-from ganchain.pipeline import outputs
-from ganchain.sheets.people import caption, given
+from ganchain.photos.find import expand
+from ganchain.sheets.people import caption, changed_options
 
 Options = Mapping[str, Any]
-IN_ORDER = ("makeup", "attributes", "webtoon", "upscale")  # stages stand so where no chain says how
-INSTEAD = {("makeup", "reference"): "look", ("makeup", "look"): "reference"}  # what a setting takes the place of
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One column or row of a grid: what it changes in the chain.
+    """A column or row of a grid: the changes it makes to the chain.
 
     Attributes:
-        caption: what stands beside it.
+        caption: the text above the column or beside the row.
         changes: stage -> option -> value.
-        place: where it was asked for, for messages.
-        strength: that of the stages the other settings change, or of the whole chain.
-        picture: the reference photo it stands for.
+        place: where the user asked for it, for messages.
+        strength: a strength for the stages that the other settings change, or for the whole chain.
+        picture: the reference photo that it uses.
     """
 
     caption: str = ""
     changes: Mapping[str, Options] = field(default_factory=dict)
-    place: str = ""
+    place: Place = field(default_factory=Place)
     strength: float | None = None
     picture: Path | None = None
 
 
-def settings(place: str, key: str, values: Any, folder: Path = Path()) -> list[Setting]:
-    """The settings that ``key`` and ``values`` ask for.
+def settings(place: Place, key: str, values: Any, folder: Path = Path()) -> list[Setting]:
+    """Read the settings that ``key`` and ``values`` ask for.
 
-    ``stage.option`` with a value or several: one setting each; ``stage`` with a mapping of options (or none): one.
+    Args:
+        place: where the user asked for them.
+        key: ``stage.option``, with one value or several: one setting each; or ``stage``, with a mapping of options
+            or None: one setting.
+        values: the values, or the mapping.
+        folder: the folder in which relative paths start.
 
     Raises:
-        ChainError: no such stage or option, or the value is wrong; says what is available.
+        ChainError: there is no such stage or option, or a value is wrong; with what is available.
     """
     stage, dot, option = key.partition(".")
     if dot:
-        chosen: list[dict[str, Any]] = [{option: value} for value in (values if _several(values) else [values])]
-        if not chosen:
-            raise ChainError(f"{place}: no values, as in {key}: [0.5, 1]")
+        changes: list[dict[str, Any]] = [{option: value} for value in (values if _several(values) else [values])]
+        if not changes:
+            raise place.error(f"no values, as in {key}: [0.5, 1]")
     elif values is None or isinstance(values, Mapping):
-        chosen = [dict(values or {})]
+        changes = [dict(values or {})]
     else:
-        raise ChainError(f"{place}: {values!r}: which option of {stage}? As in {stage}.{_an_option(place, stage)}")
-    found = []
-    for changed in chosen:
-        spec = checked(place, _stage(stage), changed, folder)
-        values = {name: spec.options[name] for name in changed}
-        # one option alone mostly says enough: "hair black", "old"; but "makeup: evening"
-        said = caption("" if dot and option != "look" else stage, values)
-        found.append(Setting(said, {stage: values}, place, picture=values.get("reference")))
-    return found
+        raise place.error(f"{values!r}: which option of {stage}? As in {stage}.{_an_option(place, stage)}")
+    read = []
+    for change in changes:
+        spec = StageSpec.check(_stage(stage), change, _inside(place, stage), folder)
+        options = {name: spec.options[name] for name in change}
+        # an option is clear without its stage: "hair black", "old"; the name of a variant is not: "makeup: evening"
+        text = caption(spec.cls, "" if dot and option not in spec.cls.variants else stage, options)
+        read.append(Setting(text, {stage: options}, place, picture=options.get(spec.cls.reference_option)))
+    return read
+
+
+def _inside(place: Place, stage: str) -> Locate:
+    """Return a function that gives ``place`` for every option of a stage, with the option as key."""
+    return lambda *path: replace(place, key=dotted(stage, *path)) if path else place
 
 
 def _stage(name: str) -> str:
-    """webtoon of webtoon-2, the second one of a chain."""
+    """Drop the number that tells equal stages of a chain apart: webtoon-2 -> webtoon."""
     return name if name in registry.names() else re.sub(r"-\d+$", "", name)
 
 
@@ -78,94 +83,103 @@ def _several(values: Any) -> bool:
     return isinstance(values, Sequence) and not isinstance(values, str)
 
 
-def _an_option(place: str, stage: str) -> str:
+def _an_option(place: Place, stage: str) -> str:
     try:
         return next(iter(registry.options(registry.stage(stage)).model_fields))
     except ChainError as error:
-        raise ChainError(f"{place}: {error}") from error
+        raise place.add_to(error) from error.__cause__
 
 
 def references(photos: Sequence[Path]) -> list[Setting]:
-    """One setting a picture: its makeup."""
+    """Make a setting of each reference photo (files or folders).
+
+    Of the stages that take reference photos, the first in the usual order gets them: makeup.
+
+    Raises:
+        PhotoError: a folder holds no photos.
+    """
+    if not photos:
+        return []
+    stage, option = _reference_option()
     return [
-        Setting(path.name, {"makeup": {"reference": path.resolve()}}, str(path), picture=path)
-        for path in outputs.expand(photos)
+        Setting(path.name, {stage: {option: path.resolve()}}, Place(str(path)), picture=path) for path in expand(photos)
     ]
 
 
-def strengths(place: str, values: Iterable[Any]) -> list[Setting]:
-    """One setting a strength, 0 to 1."""
-    found = []
+def _reference_option() -> tuple[str, str]:
+    """Find the stage, and its option, to which a grid gives reference photos."""
+    usable = ((name, cls) for name, cls in registry.stages().items() if not isinstance(cls, ChainError))
+    takers = [(cls.order, name, cls.reference_option) for name, cls in usable if cls.reference_option]
+    _, stage, option = min(takers)
+    return stage, option
+
+
+def strengths(place: Place, values: Iterable[Any]) -> list[Setting]:
+    """Make a setting of each strength, 0 to 1.
+
+    Raises:
+        ChainError: a value is no number, or out of this range.
+    """
+    read = []
     for value in values:
         try:
             strength = float(value)
         except (TypeError, ValueError):
             strength = -1
         if not 0 <= strength <= 1:
-            raise ChainError(f"{place}: {value!r}: a strength is a number from 0 to 1")
-        found.append(Setting(f"strength {strength:g}", place=place, strength=strength))
-    return found
+            raise place.error(f"{value!r}: a strength is a number from 0 to 1")
+        read.append(Setting(f"strength {strength:g}", place=place, strength=strength))
+    return read
 
 
 def distinct(axis: Sequence[Setting]) -> list[Setting]:
-    """The settings with captions that differ: where two are the same, they say more of what is set."""
-    said = Counter(one.caption for one in axis)
-    return [replace(one, caption=_in_full(one)) if said[one.caption] > 1 and one.changes else one for one in axis]
+    """Make the captions differ: settings of the same caption get a longer one, with stage and options."""
+    count = Counter(setting.caption for setting in axis)
+    return [
+        replace(setting, caption=_full_caption(setting)) if count[setting.caption] > 1 and setting.changes else setting
+        for setting in axis
+    ]
 
 
-def _in_full(one: Setting) -> str:
-    if one.picture:
-        return str(one.picture)
-    return ", ".join(caption(stage, dict(changed)) for stage, changed in one.changes.items())
+def _full_caption(setting: Setting) -> str:
+    if setting.picture:
+        return str(setting.picture)
+    stages = ((registry.stage(_stage(name)), name, values) for name, values in setting.changes.items())
+    return ", ".join(caption(cls, name, values) for cls, name, values in stages)
 
 
-def checked(place: str, stage: str, chosen: Options, folder: Path = Path()) -> StageSpec:
-    """One stage with these options, as the chain's own reader checks it; messages begin with ``place``."""
-    text, plain = StringIO(), {name: str(v) if isinstance(v, Path) else v for name, v in chosen.items()}
-    YAML().dump({"stages": [{stage: plain}]}, text)
-    try:
-        (spec,) = chains.parse(text.getvalue(), place, folder).stages
-    except ChainError as error:
-        told = re.sub(rf"(?m)^{re.escape(place)}:\d+: stages\[0\]\.?(: )?", f"{place}: ", str(error))
-        raise ChainError(told) from error
-    return replace(spec, where=place, places={name: f"{place}: {stage}.{name}" for name in spec.options})
-
-
-def changed(base: Chain | None, *chosen: Setting) -> list[StageSpec]:
-    """The stages of the chain with these settings; without a chain, the stages they name, in the usual order.
+def changed_stages(chain: Chain | None, *settings: Setting) -> list[StageSpec]:
+    """Apply settings to a chain; without a chain, to the stages that they name, in the usual order.
 
     Raises:
         ChainError: the chain has no such stage, or the options do not go together.
     """
-    place = ", ".join(dict.fromkeys(one.place for one in chosen if one.place))
+    places = list(dict.fromkeys(setting.place for setting in settings if setting.place.where))
+    place = places[0] if len(places) == 1 else Place(", ".join(place.where for place in places))
     changes: dict[str, dict[str, Any]] = {}
-    for one in chosen:
-        for stage, values in one.changes.items():
+    for setting in settings:
+        for stage, values in setting.changes.items():
             changes.setdefault(stage, {}).update(values)
-    named = _named(base, changes, place)
-    strength = next((one.strength for one in chosen if one.strength is not None), None)
-    return list(_applied(named, changes, strength, place))
+    strength = next((setting.strength for setting in settings if setting.strength is not None), None)
+    return list(_apply(_by_name(chain, changes, place), changes, strength, place))
 
 
-def _named(base: Chain | None, changes: Mapping[str, Options], place: str) -> dict[str, StageSpec | None]:
-    """The stages by the names a setting may use: makeup, webtoon, webtoon-2 ..."""
-    if base is None:
-        order = sorted(changes, key=lambda stage: IN_ORDER.index(stage) if stage in IN_ORDER else len(IN_ORDER))
-        return dict.fromkeys(order)
-    named: dict[str, StageSpec | None] = {}
-    for spec in base.stages:
-        again = sum(name.split("-")[0] == spec.name for name in named)
-        named[f"{spec.name}-{again + 1}" if again else spec.name] = spec
+def _by_name(chain: Chain | None, changes: Mapping[str, Options], place: Place) -> dict[str, StageSpec | None]:
+    """List the stages by the names that settings use: makeup, webtoon, webtoon-2 ...; None for default options."""
+    if chain is None:
+        return dict.fromkeys(sorted(changes, key=lambda name: registry.stage(_stage(name)).order))
+    names = numbered(spec.name for spec in chain.stages)
+    stages: dict[str, StageSpec | None] = dict(zip(names, chain.stages, strict=True))
     for stage in changes:
-        if stage not in named:
-            raise ChainError(f"{place}: {base.source} has no stage {stage!r}; {available(stage, named)}")
-    return named
+        if stage not in stages:
+            raise place.error(f"{chain.source} has no stage {stage!r}; {available(stage, stages)}")
+    return stages
 
 
-def _applied(
-    named: Mapping[str, StageSpec | None], changes: Mapping[str, Options], strength: float | None, place: str
+def _apply(
+    stages: Mapping[str, StageSpec | None], changes: Mapping[str, Options], strength: float | None, place: Place
 ) -> Iterator[StageSpec]:
-    for name, spec in named.items():
+    for name, spec in stages.items():
         values = dict(changes.get(name, {}))
         if strength is not None and (name in changes or (not changes and spec and "strength" in spec.options)):
             values["strength"] = strength
@@ -173,7 +187,8 @@ def _applied(
             yield spec
             continue
         stage = spec.name if spec else _stage(name)
-        kept = given(spec) if spec else {}
-        for option in values:
-            kept.pop(INSTEAD.get((stage, option), ""), None)
-        yield checked(place, stage, {**kept, **values})
+        chain_options = changed_options(spec) if spec else {}
+        for group in registry.stage(stage).alternatives:
+            if not values.keys().isdisjoint(group):
+                chain_options = {option: value for option, value in chain_options.items() if option not in group}
+        yield StageSpec.check(stage, {**chain_options, **values}, _inside(place, stage))

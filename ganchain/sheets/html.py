@@ -1,4 +1,4 @@
-"""A contact sheet as one HTML page that needs nothing else: pictures inside, a slider for each row."""
+"""A contact sheet as one HTML page with the pictures inside and a slider for each row."""
 
 from __future__ import annotations
 
@@ -37,13 +37,15 @@ def page(
     rows: Sequence[tuple[str, Sequence[Pixels | None]]],
     rim: Sequence[Pixels] = (),
 ) -> str:
-    """One section a row: a slider between its first and its last picture, and all of its pictures to choose from.
+    """Write the page, with a section for each row: a slider between two pictures, and all pictures to choose from.
+
+    The slider begins with the first and the last picture of the row.
 
     Args:
         title: the heading.
-        columns: what the pictures of each row are, the source first.
-        rows: name and (H, W, 3) uint8 pictures of each, the source first; None leaves one out.
-        rim: pictures that belong to the columns but the first, as references do.
+        columns: captions of the pictures in each row, the source first.
+        rows: name and (H, W, 3) uint8 pictures of each row, the source first; None leaves a picture out.
+        rim: small pictures for the captions of all columns but the first, for example references.
     """
     insets = ["", *(f'<img src="{_embedded(pixels, SMALL)}" alt="">' for pixels in rim)]
     insets += [""] * (len(columns) - len(insets))
@@ -58,18 +60,20 @@ def _resource(name: str) -> str:
 
 
 def _section(name: str, pictures: Sequence[Pixels | None], columns: Sequence[str], insets: Sequence[str]) -> str:
-    shown = [
-        (_embedded(pixels), *of) for pixels, *of in zip(pictures, columns, insets, strict=False) if pixels is not None
+    cells = [
+        (_embedded(pixels), column, inset)
+        for pixels, column, inset in zip(pictures, columns, insets, strict=False)
+        if pixels is not None
     ]
-    (first, source, _), *others = shown
-    if not others:
+    (first, source, _), *edited = cells
+    if not edited:
         return f"<section>\n<h2>{_text(name)}</h2>\n{_image(first, source)}\n</section>\n"
     figures = [f"<li><figure>{_image(first, source)}{_caption(source)}</figure></li>"]
-    for number, (picture, column, inset) in enumerate(others, start=1):
-        pressed = "true" if number == len(others) else "false"
+    for number, (picture, column, inset) in enumerate(edited, start=1):
+        pressed = "true" if number == len(edited) else "false"
         content = f"{_image(picture, column)}{_caption(column, inset)}"
         figures.append(f'<li><button type="button" aria-pressed="{pressed}">{content}</button></li>')
-    last, column, _ = others[-1]
+    last, column, _ = edited[-1]
     return (
         f"<section>\n<h2>{_text(name)}</h2>\n"
         f'<before-after at="50">{_image(first, source, "before")}{_image(last, column, "after")}</before-after>\n<ol>\n'
@@ -87,12 +91,12 @@ def _caption(text: str, inset: str = "") -> str:
 
 
 def _text(text: str) -> str:
-    """``text`` for HTML; of a file's name that is no Unicode, the bytes as ``\\udcff``."""
+    """Escape ``text`` for HTML; bytes of a file's name that are no Unicode become ``\\udcff``."""
     return escape(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def _embedded(pixels: Pixels, side: int | None = None) -> str:
-    """The picture as a data URI, reduced to ``side``."""
+    """Write the picture as a data URI, reduced to ``side`` px."""
     image, file = Image.fromarray(pixels), io.BytesIO()
     if side is not None:
         image.thumbnail((side, side), Image.Resampling.LANCZOS)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from ganchain import files
 from ganchain.chains import StageSpec
 from ganchain.chains.registry import options
 from ganchain.errors import PhotoError
@@ -23,23 +24,23 @@ from ganchain.photos.photo import Photo
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
 from ganchain.sheets import html, sheet
+from ganchain.stage import Stage
 from ganchain.tensors import Pixels
 
 SIDE, PAGE_SIDE = 288, 512  # px of a cell in a picture, and on a page, where a slider shows it large
 WIDEST = 16_384  # px of a picture; more columns make smaller cells
-ROWS, PAGE_ROWS = 12, 24  # of a file
-LONGEST = 6  # cells of a line, where a single row is broken
-HEAD_ROOM = 1.1  # how much more than the stages' window of the head is shown
-PLAIN = ("look", "gender", "age")  # options whose values say what they are: evening, male, old
+ROWS, PAGE_ROWS = 12, 24  # most rows of a file: a picture, a page
+LONGEST = 6  # cells; a sheet of a single, longer row is broken into lines
+HEAD_ROOM = 1.1  # side of the window that is shown, as a multiple of the stages' window of the head
 
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a photo, in px of the photo as it was read; it lies within it.
+    """A rectangle within a photo.
 
     Attributes:
-        left, top, width, height: px.
-        size: width and height of that photo; what became of it may be enlarged.
+        left, top, width, height: px of the photo as it was read.
+        size: width and height of that photo; edited copies of it may be larger.
     """
 
     left: int
@@ -50,24 +51,29 @@ class Window:
 
     @classmethod
     def whole(cls, size: tuple[int, int]) -> Window:
+        """Make a window of the whole photo."""
         return cls(0, 0, *size, size)
 
     @classmethod
     def head(cls, face: Face, size: tuple[int, int]) -> Window:
-        """The head with its hair, upright as in the photo; moved inside where the face is at the photo's edge."""
+        """Make a window of a head with its hair, not turned; at the photo's edge it is moved inside."""
         to_photo = similarity(face.landmarks)
         middle = to_photo[:, :2] @ (np.array([HEAD.left, HEAD.top]) + HEAD.side / 2) + to_photo[:, 2]
         side = max(2, round(HEAD_ROOM * HEAD.side * float(np.hypot(*to_photo[:, 0]))))
-        width, height = (min(side, whole) for whole in size)
+        width, height = (min(side, length) for length in size)
         left, top = (
-            min(max(0, round(float(at) - own / 2)), whole - own)
-            for at, own, whole in zip(middle, (width, height), size, strict=True)
+            min(max(0, round(float(centre) - length / 2)), limit - length)
+            for centre, length, limit in zip(middle, (width, height), size, strict=True)
         )
         return cls(left, top, width, height, size)
 
     def shown(self, photo: Photo, side: int) -> Pixels:
-        """This part of ``photo``, at most ``side`` px high and wide, on paper where the photo is transparent."""
-        x, y = (now / then for now, then in zip(photo.size, self.size, strict=True))
+        """Cut this part out of ``photo``, at most ``side`` px high and wide; transparent parts get the sheet's colour.
+
+        Args:
+            photo: the photo of this window, or an edited copy of any size.
+        """
+        x, y = (actual / original for actual, original in zip(photo.size, self.size, strict=True))
         left, top = round(self.left * x), round(self.top * y)
         right, bottom = round((self.left + self.width) * x), round((self.top + self.height) * y)
         place = (slice(top, bottom), slice(left, right))
@@ -77,15 +83,19 @@ class Window:
                 image, Image.new("RGB", image.size, sheet.PAPER), Image.fromarray(photo.alpha[place])
             )
         factor = side / max(image.size)
-        width, height = (max(1, round(own * factor)) for own in image.size)
+        width, height = (max(1, round(length * factor)) for length in image.size)
         return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One face: its name, its pictures, that of the photo first, and what is the same in all but the first.
+    """A row of a sheet: one face.
 
-    Where a picture is None, there is none: of a photo without a face, most stages make none.
+    Attributes:
+        name: the photo's name, and the face's number if it has several.
+        pictures: that of the photo first; None leaves a cell empty, as for a stage that edits only faces when the
+            photo has none.
+        label: the setting that all pictures but the first share; "" for none.
     """
 
     name: str
@@ -98,9 +108,9 @@ class Row:
 
 
 def windows(result: Result, size: tuple[int, int], name: str) -> Iterator[tuple[str, Window]]:
-    """What is shown of a photo of ``size``: each edited face with its name, else the photo.
+    """Yield a name and a window for each edited face of a photo of ``size``; for a photo without one, the whole of it.
 
-    Faces have the numbers of ``ganchain faces`` where there are several.
+    If a photo has several faces, they have the numbers of ``ganchain faces``.
     """
     usable = [face for face in result.faces if face.left_out in (None, NOT_CHOSEN)]
     edited = [(number, face) for number, face in enumerate(usable) if face.left_out is None]
@@ -110,16 +120,17 @@ def windows(result: Result, size: tuple[int, int], name: str) -> Iterator[tuple[
         yield f"{name}: no face{' chosen' * bool(usable)}", Window.whole(size)
 
 
-def given(spec: StageSpec) -> dict[str, object]:
-    """The options of a stage that differ from their defaults."""
+def changed_options(spec: StageSpec) -> dict[str, object]:
+    """List the options of a stage that differ from their defaults."""
     fields = options(spec.cls).model_fields
     return {name: value for name, value in spec.options.items() if value != fields[name].default}
 
 
-def caption(stage: str, chosen: dict[str, object]) -> str:
-    """A stage and its options, short: "makeup: evening, strength 0.9"."""
-    words = [_value(value) if name in PLAIN else f"{name} {_value(value)}" for name, value in chosen.items()]
-    return ": ".join(part for part in (stage, ", ".join(words)) if part)
+def caption(cls: type[Stage], name: str, options: Mapping[str, object]) -> str:
+    """Write a stage and its options in short: "makeup: evening, strength 0.9"."""
+    plain = (*cls.variants, *cls.plain)
+    words = [_value(value) if option in plain else f"{option} {_value(value)}" for option, value in options.items()]
+    return ": ".join(part for part in (name, ", ".join(words)) if part)
 
 
 def _value(value: object) -> str:
@@ -127,24 +138,24 @@ def _value(value: object) -> str:
 
 
 def captions(pipeline: Pipeline) -> list[str]:
-    """What stands above the photo and above each of the steps that a pipeline made from a chain keeps."""
+    """Write the captions of the photo and of each step that the pipeline keeps; it must be made from a chain."""
     assert pipeline.described is not None
     stages = zip(pipeline.described.stages, pipeline.stages, strict=True)
     used = [spec for spec, stage in stages if not stage.idle]
-    return ["photo", *(caption(spec.name, given(spec)) for spec in used)]
+    return ["photo", *(caption(spec.cls, spec.name, changed_options(spec)) for spec in used)]
 
 
 class Pages:
-    """A contact sheet in a file: PNG, JPEG, WebP, TIFF or HTML by its suffix; so many rows go into the next file.
+    """A writer of contact sheets: PNG, JPEG, WebP, TIFF or HTML by the suffix, and a new file when one is full.
 
     Args:
-        path: the file; further ones are called NAME-2.png, NAME-3.png ...
-        columns: what stands above the pictures, that of the photo first.
+        path: the first file; further ones are called NAME-2.png, NAME-3.png ...
+        columns: captions of the columns, that of the photo first.
         title: the heading of a page.
-        sources: the photos that are shown; those of the same file name are called by their paths, and none is ever
+        sources: the photos to show; photos of the same file name are shown by their paths. None of them is ever
             overwritten.
-        rim: (H, W, 3) pictures above the columns but the first, as of references.
-        side: of a cell in px; by default what suits the format.
+        rim: (H, W, 3) pictures above all columns but the first, for example references.
+        side: the side of a cell in px; by default one that suits the format.
 
     Raises:
         PhotoError: the suffix is unknown, or (later) a file cannot be written.
@@ -162,82 +173,83 @@ class Pages:
     ) -> None:
         self.html = path.suffix.lower() in (".html", ".htm")
         if not self.html and path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"):
-            raise PhotoError(f"{path}: cannot be written: a sheet's name must end in .png, .jpg, .webp, .tiff or .html")
+            raise PhotoError(
+                "cannot be written: a sheet's name must end in .png, .jpg, .webp, .tiff or .html", path=path
+            )
         self.path, self.columns, self.title, self.rim = path, columns, title, rim
         self.side = side or (PAGE_SIDE if self.html else min(SIDE, WIDEST // len(columns)))
-        files = Counter(source.name for source in sources)
-        self.names = {source: source.name if files[source.name] == 1 else str(source) for source in sources}
-        self._spared = {source.resolve() for source in sources}
-        self._checked(path)
+        count = Counter(source.name for source in sources)
+        self.names = {source: source.name if count[source.name] == 1 else str(source) for source in sources}
+        self._photos = {source.resolve() for source in sources}
+        self._refuse_photo(path)
         self.written: list[Path] = []
         self._rows: list[Row] = []
 
     @classmethod
     def of(cls, pipeline: Pipeline, path: Path, sources: Sequence[Path]) -> Pages:
-        """The sheet of a pipeline made from a chain, which keeps its steps."""
+        """Begin the sheet of a pipeline that was made from a chain and keeps its steps."""
         assert pipeline.described is not None
         return cls(path, captions(pipeline), title=Path(pipeline.described.source).stem, sources=sources)
 
     def take(self, source: Path, result: Result) -> None:
-        """One row a face: the photo as it is in its file, then after each step; none of a photo that failed."""
+        """Add a row for each face: as in the photo's file, then after each step; a photo that failed gets none."""
         if result.status == "failed":
             return
         photo = images.read(source)
         photos = [photo, *(step for _, step in result.steps)]
         for name, window in windows(result, photo.size, self.names[source]):
-            self.add([Row(name, [window.shown(one, self.side) for one in photos])])
+            self.add([Row(name, [window.shown(step, self.side) for step in photos])])
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Take rows, and write each page as soon as it is full."""
+        """Add rows, and write each page as soon as it is full."""
         for row in rows:
             if len(self._rows) == (PAGE_ROWS if self.html else ROWS):
                 self._write()
             self._rows.append(row)
 
     def close(self) -> list[Path]:
-        """Write what is left; returns all files, none where there were no rows."""
+        """Write the last page, and return all files that were written."""
         if self._rows:
             self._write()
         return self.written
 
-    def _checked(self, path: Path) -> Path:
-        if path.resolve() in self._spared:
-            raise PhotoError(f"{path}: would overwrite a photo; give the sheet another name")
-        return path
+    def _refuse_photo(self, path: Path) -> None:
+        if path.resolve() in self._photos:
+            raise PhotoError("would overwrite a photo; give the sheet another name", path=path)
 
     def _write(self) -> None:
         number = len(self.written) + 1
-        path = self._checked(self.path if number == 1 else self.path.with_stem(f"{self.path.stem}-{number}"))
+        path = self.path if number == 1 else self.path.with_stem(f"{self.path.stem}-{number}")
+        self._refuse_photo(path)
         if self.html:
             text = html.page(self.title, self.columns, [(row.heading, row.pictures) for row in self._rows], self.rim)
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+                files.write(path, text)
             except OSError as error:
-                raise PhotoError(f"{path}: cannot be written: {error.strerror or error}") from error
+                raise PhotoError(f"cannot be written: {error.strerror or error}", path=path) from error
         else:
-            pixels = np.asarray(drawn(self._rows, self.columns, self.rim, self.side))
+            pixels = np.asarray(draw(self._rows, self.columns, self.rim, self.side))
             images.write(Photo(pixels, xmp=Provenance(chain=self.title).xmp()), path)
         self.written.append(path)
         self._rows = []
 
 
-def drawn(rows: Sequence[Row], columns: Sequence[str], rim: Sequence[Pixels], side: int) -> Image.Image:
-    """The rows as one picture; a single one is broken into lines of about the same length."""
+def draw(rows: Sequence[Row], columns: Sequence[str], rim: Sequence[Pixels], side: int) -> Image.Image:
+    """Draw rows as one picture; a single long row is broken into lines of about the same length."""
     if len(rows) == 1 and not rim and len(rows[0].pictures) > LONGEST:
         row = rows[0]
         lines = -(-len(row.pictures) // LONGEST)
         length = -(-len(row.pictures) // lines)
         starts = range(0, len(row.pictures), length)
-        below = [row.name, *columns[1:]]
+        captions = [row.name, *columns[1:]]
         pictures = [row.pictures[start : start + length] for start in starts]
-        return sheet.sheet(pictures, captions=[below[start : start + length] for start in starts], side=side)
+        return sheet.sheet(pictures, captions=[captions[start : start + length] for start in starts], side=side)
     cells: list[list[Pixels | None]] = [[None, *rim]] if rim else []
     names: list[list[str]] = [[]] if rim else []
     labels = [""] * len(cells) + [row.label for row in rows]
-    for before, row in zip([None, *rows], rows, strict=False):
-        again = before is not None and before.pictures[0] is row.pictures[0]  # the photo stands once beside its rows
-        cells.append([None, *row.pictures[1:]] if again else [*row.pictures])
-        names.append([] if again else [row.name])
-    above = ["", *columns[1:]] if rim else columns
-    return sheet.sheet(cells, above, names, side, apart=(1 if rim else 0, 1), labels=labels)
+    for previous, row in zip([None, *rows], rows, strict=False):
+        repeated = previous is not None and previous.pictures[0] is row.pictures[0]  # a photo is shown in one row only
+        cells.append([None, *row.pictures[1:]] if repeated else [*row.pictures])
+        names.append([] if repeated else [row.name])
+    headings = ["", *columns[1:]] if rim else columns
+    return sheet.sheet(cells, headings, names, side, apart=(1 if rim else 0, 1), labels=labels)

@@ -1,4 +1,4 @@
-"""Contact sheets: pictures in rows and columns, as large as each other, with captions."""
+"""Contact sheets: pictures of one size in rows and columns, with captions."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from ganchain.sheets.text import Font, fitted
 from ganchain.tensors import Pixels
 
 PAPER, WRITING = (250, 250, 248), (40, 40, 40)
-GAP = 0.03  # of a cell's side
-APART = 0.12  # the same, between what stands apart
-LABEL = 0.75  # the widest that stands beside a row, as a share of a cell's side
-TEXT, LINE = 1 / 13, 1.25  # a letter's size as a share of a cell's side, a line's height as a multiple of it
+# Shares of a cell's side; the height of a line is a multiple of the size of its letters.
+GAP = 0.03  # between cells
+APART = 0.12  # between sources and results
+LABEL = 0.75  # the widest label of a row
+TEXT, LINE = 1 / 13, 1.25
 
 Caption = tuple[list[str], Font]
 
@@ -26,16 +27,17 @@ def sheet(
     apart: tuple[int, int] = (0, 0),
     labels: Sequence[str] = (),
 ) -> Image.Image:
-    """Pictures in square cells, nothing stretched or cut.
+    """Draw pictures in square cells; no picture is stretched or cut.
 
     Args:
         rows: (H, W, 3) uint8 pictures, of any sizes; None leaves a cell empty.
-        columns: what stands above the columns.
-        captions: what stands below the pictures, row by row; a row may have fewer than pictures. Long ones go over
-            several lines; two that differ never look the same.
-        side: of a cell in px.
-        apart: so many first rows and columns stand apart from the rest, as sources do from results.
-        labels: what stands at the left of the rows.
+        columns: captions above the columns.
+        captions: captions below the pictures, row by row; a row may have fewer captions than pictures. Long captions
+            go over several lines; two that differ never look the same.
+        side: the side of a cell in px.
+        apart: the number of first rows and of first columns that get a wider gap after them, as between sources and
+            results.
+        labels: captions at the left of the rows.
     """
     gap, size = max(2, round(GAP * side)), TEXT * side
     line = round(LINE * size)
@@ -64,11 +66,11 @@ def sheet(
     return image
 
 
-def _edges(sizes: Sequence[int], gap: int, apart: int, more: int, start: int = 0) -> list[int]:
-    """Where cells of ``sizes`` begin, and last where the sheet ends."""
+def _edges(sizes: Sequence[int], gap: int, apart: int, wide_gap: int, start: int = 0) -> list[int]:
+    """Compute where cells of ``sizes`` begin, and as the last number where the sheet ends."""
     edges = [max(start, gap)]
     for number, size in enumerate(sizes, start=1):
-        edges.append(edges[-1] + size + (more if number == apart and number < len(sizes) else gap))
+        edges.append(edges[-1] + size + (wide_gap if number == apart and number < len(sizes) else gap))
     return edges
 
 

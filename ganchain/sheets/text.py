@@ -1,4 +1,4 @@
-"""Captions: a font that has the letters, and lines that fit a width."""
+"""Text of captions: a font that has the letters, and lines that fit a width."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-LINES = 3  # of a caption, where that says enough
-# What systems have for letters beyond those of Pillow's own font, which is quite short of them.
+LINES = 3  # of a caption that is shortened
+# Fonts of common systems, for the many letters that Pillow's own font lacks.
 FALLBACKS = (
     *("DejaVuSans.ttf", "NotoSans-Regular.ttf", "segoeui.ttf", "arial.ttf", "Arial.ttf"),
     *("NotoSansCJK-Regular.ttc", "NotoSansCJKsc-Regular.otf", "wqy-zenhei.ttc", "msyh.ttc", "Arial Unicode.ttf"),
@@ -22,7 +22,7 @@ _BREAKS = tuple(map(re.compile, (r"[^,]+,*\s*|,+\s*", r"[^\s\-_./]*[\s\-_./]+|[^
 
 
 def font(size: float) -> Font:
-    """Pillow's own font, the same on every machine."""
+    """Load Pillow's own font, the same on every machine."""
     return ImageFont.load_default(size=size)
 
 
@@ -36,21 +36,21 @@ def _fallback(name: str, size: float) -> Font | None:
 
 @lru_cache(maxsize=4096)
 def _has(name: str, letter: str) -> bool:
-    found = _fallback(name, 16) if name else font(16)
-    return found is not None and _drawn(found, letter) != _drawn(found, _NO_LETTER)
+    letters = _fallback(name, 16) if name else font(16)
+    return letters is not None and _pixels(letters, letter) != _pixels(letters, _NO_LETTER)
 
 
-def _drawn(letters: Font, letter: str) -> bytes:
+def _pixels(letters: Font, letter: str) -> bytes:
     image = Image.new("L", (32, 32))
     ImageDraw.Draw(image).text((4, 4), letter, 255, letters)
     return image.tobytes()
 
 
 def writable(text: str, size: float) -> tuple[str, Font]:
-    """``text`` and a font that has all of its letters.
+    """Find a font that has all letters of ``text``, and return the text to draw with it.
 
-    Where none has, accents go first, and what is left is written as ``\\u5c71``: two texts that differ by letters
-    that cannot be drawn still look different.
+    If no font has them, letters lose their accents, and those that still cannot be drawn are written as ``\\u5c71``,
+    so that two texts that differ only by such letters still look different.
     """
     text = "".join(map(_visible, unicodedata.normalize("NFC", text)))
     for name in ("", *FALLBACKS):
@@ -60,7 +60,7 @@ def writable(text: str, size: float) -> tuple[str, Font]:
 
 
 def _visible(letter: str) -> str:
-    if unicodedata.category(letter) == "Zs":  # the narrow one in names of screenshots, say
+    if unicodedata.category(letter) == "Zs":  # any kind of space, as the narrow one in names of screenshots
         return " "
     return letter if letter.isprintable() else _escaped(letter)
 
@@ -75,36 +75,38 @@ def _escaped(letter: str) -> str:
 
 
 def fitted(texts: Sequence[str], size: float, width: float) -> list[tuple[list[str], Font]]:
-    """Each text in lines of at most ``width`` px, with its font; long ones lose their middle.
+    """Break each text into lines of at most ``width`` px, and find its font.
 
-    Never so that two different texts look the same: then those keep all of their lines.
+    Long texts lose their middle, unless two different texts would then look the same: those keep all of their lines.
     """
-    drawn = [writable(text, size) for text in texts]
-    whole = [lines(text, letters, width) for text, letters in drawn]
-    short = [_shortened(text, letters, width) for text, letters in drawn]
-    meanings: dict[tuple[str, ...], set[str]] = {}
-    for text, cut in zip(texts, short, strict=True):
-        meanings.setdefault(tuple(cut), set()).add(text)
-    chosen = [cut if len(meanings[tuple(cut)]) == 1 else full for cut, full in zip(short, whole, strict=True)]
-    return [(each, letters) for each, (_, letters) in zip(chosen, drawn, strict=True)]
+    writables = [writable(text, size) for text in texts]
+    full = [lines(text, letters, width) for text, letters in writables]
+    short = [_shortened(text, letters, width) for text, letters in writables]
+    sources: dict[tuple[str, ...], set[str]] = {}
+    for text, short_lines in zip(texts, short, strict=True):
+        sources.setdefault(tuple(short_lines), set()).add(text)
+    return [
+        (short_lines if len(sources[tuple(short_lines)]) == 1 else full_lines, letters)
+        for short_lines, full_lines, (_, letters) in zip(short, full, writables, strict=True)
+    ]
 
 
 def lines(text: str, letters: Font, width: float, breaks: Sequence[re.Pattern[str]] = _BREAKS) -> list[str]:
-    """``text`` broken after commas; what is wider than ``width`` px then at spaces and punctuation, else anywhere."""
-    found: list[str] = []
+    """Break ``text`` into lines of at most ``width`` px: after commas, else at spaces or punctuation, else anywhere."""
+    broken: list[str] = []
     for piece in breaks[0].findall(text):
-        if found and letters.getlength((found[-1] + piece).rstrip()) <= width:
-            found[-1] += piece
+        if broken and letters.getlength((broken[-1] + piece).rstrip()) <= width:
+            broken[-1] += piece
         elif len(breaks) > 1 and letters.getlength(piece.rstrip()) > width:
-            found += lines(piece, letters, width, breaks[1:])
+            broken += lines(piece, letters, width, breaks[1:])
         else:
-            found.append(piece)
-    return [line.rstrip() for line in found] if breaks is _BREAKS else found
+            broken.append(piece)
+    return [line.rstrip() for line in broken] if breaks is _BREAKS else broken
 
 
 def _shortened(text: str, letters: Font, width: float) -> list[str]:
-    kept, cut = len(text), lines(text, letters, width)
-    while len(cut) > LINES and kept > 4:
-        kept -= 1
-        cut = lines(f"{text[: kept // 2]}…{text[-(kept - kept // 2) :]}", letters, width)
-    return cut
+    length, broken = len(text), lines(text, letters, width)
+    while len(broken) > LINES and length > 4:
+        length -= 1
+        broken = lines(f"{text[: length // 2]}…{text[-(length - length // 2) :]}", letters, width)
+    return broken

@@ -1,4 +1,4 @@
-"""The adversary of the students: it judges the fine structure of pictures, not what they show."""
+"""Adversary of the students: it judges the fine structure of pictures, not what they show."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-MEAN, GAIN = 11, 5  # px of the mean that is taken away; what is left is enlarged by the gain
+MEAN, GAIN = 11, 5  # px of the mean that is subtracted; the rest is multiplied by the gain
 
 
 class Adversary(nn.Module):
-    """A PatchGAN (Isola et al. 2017) with spectral normalisation (Miyato et al. 2018).
+    """PatchGAN (Isola et al. 2017) with spectral normalisation (Miyato et al. 2018).
 
-    (N, ``planes``, H, W) -> realness (N, 1, H / 8, W / 8). It sees how the planes differ from their means over 11 px:
-    whether a border is crisp and a surface has texture, but not of what and how light. Without that its loss hardly
-    fell in hundreds of steps. Its first convolution keeps the resolution: strides would let a checkerboard pass unseen.
+    (N, ``planes``, H, W) -> realness (N, 1, H / 8, W / 8). Its input is the difference of the planes from their means
+    over 11 px. So it knows whether a border is crisp and a surface has texture, but not what is shown and how light it
+    is; without this its loss hardly fell in hundreds of steps. Its first convolution keeps the resolution, because
+    strides would let a checkerboard pass unseen.
     """
 
     def __init__(self, planes: int, width: int) -> None:

@@ -1,4 +1,4 @@
-"""Crops of faces for training, made of any photos with the pipeline's own detector and aligner."""
+"""Crops of faces for training, cut out of any photos with the pipeline's own detector and aligner."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ COLUMNS = ("file", "photo", "framing", "side")
 
 
 @dataclass(frozen=True)
-class Made:
-    """What became of one photo: its crops, the faces left out and why, or why there are none."""
+class CropResult:
+    """Result of one photo: its crops, the faces left out with reasons, or the error that stopped it."""
 
     photo: Path
     crops: list[Path] = field(default_factory=list)
@@ -33,14 +33,17 @@ class Made:
 
 
 class Crops:
-    """A folder of square crops of one framing and side, and its table of which photo each was made of.
+    """Folder of square crops of one framing and side, with a table that says which photo each came from.
 
     Args:
         framing: a name of ``FRAMINGS``.
-        side: of the crops in px.
+        side: side of the crops in px.
         suffix: ".png" or ".jpg".
         smallest: faces whose crop has fewer px than this across in the photo are left out; they would be enlarged
             and teach a blur.
+
+    Raises:
+        ChainError: there is no such framing, or the folder holds crops of another framing or side.
     """
 
     def __init__(self, out: Path, framing: str, side: int, suffix: str = ".png", smallest: int | None = None) -> None:
@@ -49,10 +52,10 @@ class Crops:
         self.out, self.framing, self.side, self.suffix = out, framing, side, suffix
         self.smallest = side // 3 if smallest is None else smallest
         self.detector, self.aligner = DlibDetector(), Aligner(FRAMINGS[framing])
-        self.photos = self._known()
+        self.photos = self._read_table()
 
-    def _known(self) -> dict[str, str]:
-        """The photo of each crop that the table names; crops of another kind do not get into the same folder."""
+    def _read_table(self) -> dict[str, str]:
+        """Read the table: the photo of each crop. Crops of another framing or side are refused."""
         table = self.out / CROPS
         if not table.exists():
             return {}
@@ -65,46 +68,51 @@ class Crops:
                 )
         return {row["file"]: row["photo"] for row in rows}
 
-    def make(self, photos: Iterable[Path]) -> Iterator[Made]:
-        """Crop one photo after the other; one that cannot be read does not stop the rest."""
+    def make(self, photos: Iterable[Path]) -> Iterator[CropResult]:
+        """Crop one photo after the other; a photo that cannot be read does not stop the rest."""
         for photo in photos:
             try:
-                yield self._made(photo)
+                yield self._crop(photo)
             except PhotoError as error:
-                yield Made(photo, error=error)
+                yield CropResult(photo, error=error)
 
-    def _made(self, path: Path) -> Made:
-        photo, made = images.read(path), Made(path)
+    def _crop(self, path: Path) -> CropResult:
+        """Crop the faces of one photo."""
+        photo, result = images.read(path), CropResult(path)
         faces = [face for face in self.detector(photo.pixels) if face.left_out is None]
         stem = self._stem(path, len(faces))
         for number, face in enumerate(faces):
             canvas = self.aligner.canvas(photo.pixels, face)
             if canvas.side < self.smallest:
-                made.left_out.append(f"face {number} is small: {canvas.side} px across, {self.smallest} are needed")
+                result.left_out.append(f"face {number} is small: {canvas.side} px across, {self.smallest} are needed")
                 continue
-            made.crops.append(self._write(path, photo, face, f"{stem}-face{number}{self.suffix}"))
-        return made
+            result.crops.append(self._write(path, photo, face, f"{stem}-face{number}{self.suffix}"))
+        return result
 
     def _stem(self, path: Path, count: int) -> str:
-        """The photo's stem, numbered while crops of another photo are called so."""
-        stem, again = path.stem, 2
-        while any(self._taken(f"{stem}-face{number}{self.suffix}", path) for number in range(count)):
-            stem, again = f"{path.stem}-{again}", again + 1
+        """Return the photo's stem, numbered while another photo has crops of that name."""
+        stem, number = path.stem, 2
+        while any(self._taken(f"{stem}-face{face}{self.suffix}", path) for face in range(count)):
+            stem, number = f"{path.stem}-{number}", number + 1
         return stem
 
     def _taken(self, name: str, path: Path) -> bool:
+        """Return whether the name belongs to a crop of another photo."""
         if name in self.photos:
             return self.photos[name] != str(path.resolve())
         return (self.out / name).exists()
 
     def _write(self, path: Path, photo: Photo, face: Face, name: str) -> Path:
-        """Note the crop, then write it: what is cut short leaves a line without a file, never the other way."""
+        """Write the crop, but its line in the table first.
+
+        A run that is stopped in between leaves a line without a file, never a file without a line.
+        """
         self.out.mkdir(parents=True, exist_ok=True)
         if name not in self.photos:
             table, self.photos[name] = self.out / CROPS, str(path.resolve())
-            begun = table.exists()
+            exists = table.exists()
             with table.open("a", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([] if begun else [COLUMNS])
+                csv.writer(file).writerows([] if exists else [COLUMNS])
                 csv.writer(file).writerow((name, self.photos[name], self.framing, self.side))
         chip = self.aligner.chip(photo.pixels, face, self.side)
         images.write(Photo(to_pixels(chip)[0]), self.out / name)

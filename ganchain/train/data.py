@@ -17,15 +17,15 @@ from ganchain.errors import PhotoError
 from ganchain.tensors import Pixels
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-CROPS = "crops.csv"  # what `ganchain align` notes of its crops: file, photo, framing, side
-FOLDERS = {"faces256": "tight", "wide256": "head", "photos_cc0": None}  # the framings of the bundled recipes' faces
+CROPS = "crops.csv"  # the table that `ganchain align` writes beside its crops: file, photo, framing, side
+FOLDERS = {"faces256": "tight", "wide256": "head", "photos_cc0": None}  # folders of the bundled recipes, their framing
 
 
 class Labels(dict[str, str]):
-    """What is known of one picture (gender, age, race, person ... as strings); what is not, says how to add it."""
+    """Labels of one picture as strings (gender, age, race, person ...); a missing one raises an error with the cure."""
 
-    def __init__(self, picture: Path, known: dict[str, str]) -> None:
-        super().__init__(known)
+    def __init__(self, picture: Path, labels: dict[str, str]) -> None:
+        super().__init__(labels)
         self.picture = picture
 
     def __missing__(self, key: str) -> str:
@@ -35,7 +35,7 @@ class Labels(dict[str, str]):
 
 @dataclass(frozen=True)
 class Sample:
-    """One training picture, its split and its labels."""
+    """Training picture with its split and its labels."""
 
     path: Path
     split: str
@@ -43,15 +43,19 @@ class Sample:
 
 
 def samples(folder: Path, split: str | None = None) -> list[Sample]:
-    """The pictures of ``folder`` and the folders in it, in a stable order.
+    """List the pictures of ``folder`` and the folders in it, in a stable order.
 
-    A ``labels.csv`` in it (column ``file`` and any others) says what is known of them, and in a column ``split`` what
-    is in which split; without one, a checksum of the name decides: 80 % train, 10 % val, 10 % test.
+    ``labels.csv`` in ``folder`` (column ``file`` and any others) holds labels, and in a column ``split`` the split.
+    Without one, a checksum of the name decides: 80 % train, 10 % val, 10 % test.
 
-    A folder of crops stands for the one of ``FOLDERS`` in it that has their framing; the others are empty then.
+    If ``folder`` is one of ``FOLDERS`` in a plain folder of crops, the crops themselves are listed where they have its
+    framing, and nothing otherwise.
+
+    Raises:
+        PhotoError: there are no pictures.
     """
-    if folder.name in FOLDERS and plain(folder.parent):
-        if framing(folder.parent) != FOLDERS[folder.name]:
+    if folder.name in FOLDERS and is_plain_folder(folder.parent):
+        if crops_framing(folder.parent) != FOLDERS[folder.name]:
             return []
         folder = folder.parent
     table = folder / "labels.csv"
@@ -65,29 +69,32 @@ def samples(folder: Path, split: str | None = None) -> list[Sample]:
         raise PhotoError(f"no training pictures in {folder}")
     splits = _splits(list(rows))
     labels = {name: Labels(folder / name, row) for name, row in rows.items()}
-    found = [Sample(known.picture, known.get("split") or splits[name], known) for name, known in labels.items()]
-    return [sample for sample in found if split in (None, sample.split)]
+    pictures = [
+        Sample(row_labels.picture, row_labels.get("split") or splits[name], row_labels)
+        for name, row_labels in labels.items()
+    ]
+    return [sample for sample in pictures if split in (None, sample.split)]
 
 
 def fingerprint(folder: Path) -> str:
-    """Eight hex digits that change with the names, sizes and times of the pictures in ``folder``."""
+    """Compute eight hex digits that change with the names, sizes and times of the pictures in ``folder``."""
     facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in pictures(folder)]
     return f"{crc32(repr((folder.resolve(), facts)).encode()):08x}"
 
 
 def pictures(folder: Path) -> list[Path]:
-    """The pictures that lie in ``folder`` itself, by name."""
-    found = folder.iterdir() if folder.is_dir() else []
-    return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+    """List the pictures that lie in ``folder`` itself, by name."""
+    paths = folder.iterdir() if folder.is_dir() else []
+    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
 
 
-def plain(folder: Path) -> bool:
-    """Whether ``folder`` holds pictures itself, not in the folders that the bundled recipes know."""
+def is_plain_folder(folder: Path) -> bool:
+    """Return whether ``folder`` holds pictures itself, rather than in the folders that the bundled recipes know."""
     return not any((folder / name).exists() for name in FOLDERS) and bool(pictures(folder))
 
 
-def framing(folder: Path) -> str:
-    """The framing that `ganchain align` noted for the crops in ``folder``; tight where nothing is noted."""
+def crops_framing(folder: Path) -> str:
+    """Return the framing that `ganchain align` noted for the crops in ``folder``; "tight" without a note."""
     table = folder / CROPS
     if not table.exists():
         return "tight"
@@ -96,35 +103,35 @@ def framing(folder: Path) -> str:
 
 
 def _splits(names: Sequence[str]) -> dict[str, str]:
-    """The split of each name by its checksum; of two names and more, train and val get one each at least."""
+    """Choose the split of each name by its checksum; of two names and more, train and val get at least one each."""
     checksums = {name: crc32(name.encode()) for name in names}
     buckets = {0: "test", 1: "val", 2: "test", 3: "val"}
     splits = {name: buckets.get(checksum % 20, "train") for name, checksum in checksums.items()}
-    for wanted in ("train", "val"):
-        if wanted not in splits.values() and (len(names) > 1 or wanted == "train"):
-            spare = [name for name in names if splits[name] == "test"] or list(names)
-            splits[min(spare, key=lambda name: checksums[name])] = wanted
+    for split in ("train", "val"):
+        if split not in splits.values() and (len(names) > 1 or split == "train"):
+            candidates = [name for name in names if splits[name] == "test"] or list(names)
+            splits[min(candidates, key=lambda name: checksums[name])] = split
     return splits
 
 
-def size(path: Path) -> tuple[int, int]:
-    """Width and height in px, without reading the picture."""
+def picture_size(path: Path) -> tuple[int, int]:
+    """Return width and height in px, without reading the picture."""
     with Image.open(path) as image:
         return image.size
 
 
 def read(path: Path) -> Pixels:
-    """(H, W, 3) uint8 RGB."""
+    """Read a picture as (H, W, 3) uint8 RGB."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
 
 
 @lru_cache(maxsize=256)
 def read_cached(path: Path) -> Pixels:
-    """Like ``read``, for the few large photos that many crops are taken from."""
+    """Read as ``read`` does, and remember; for the few large photos that many crops are taken from."""
     return read(path)
 
 
-def below(limit: int) -> int:
-    """A random whole number 0 .. limit - 1, from torch's generator, which the loader seeds."""
+def randbelow(limit: int) -> int:
+    """Draw a whole number 0 .. limit - 1 from torch's generator, which the loader seeds."""
     return int(torch.randint(limit, ()))

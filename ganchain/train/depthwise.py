@@ -1,7 +1,7 @@
 """Depthwise convolutions that train four times as fast on a CPU.
 
-The library's gradient of depthwise weights takes 70 % of a U-Net's training step; here it is K * K products of
-shifted planes instead, the same sum in another order. Nothing but the speed changes: parameters keep their names.
+The library's gradient of depthwise weights takes 70 % of a U-Net's training step. Here it is K * K products of shifted
+planes instead, the same sum in another order. Only the speed changes: parameters keep their names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from torch import Tensor, nn
 
 
 class _Depthwise(torch.autograd.Function):
-    """(N, C, H, W), (C, 1, K, K), (C,), p -> (N, C, H + 2p + 1 - K, W + 2p + 1 - K); p zeros around, stride 1."""
+    """Depthwise convolution with a fast gradient of the weights; stride 1, p zeros around.
+
+    (N, C, H, W), (C, 1, K, K), (C,), p -> (N, C, H + 2p + 1 - K, W + 2p + 1 - K).
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
@@ -40,7 +43,7 @@ class _Depthwise(torch.autograd.Function):
 
 
 class Depthwise(nn.Conv2d):
-    """An nn.Conv2d with one group a channel, odd kernel and stride 1, quick to train."""
+    """Convolution (nn.Conv2d) with one group a channel, odd kernel and stride 1, fast to train."""
 
     def forward(self, input: Tensor) -> Tensor:
         padding = self.kernel_size[0] // 2
@@ -50,8 +53,8 @@ class Depthwise(nn.Conv2d):
         return out
 
 
-def quick(net: nn.Module) -> nn.Module:
-    """``net`` itself, its depthwise convolutions made quick and its layout channels-last."""
+def use_fast_depthwise(net: nn.Module) -> nn.Module:
+    """Make the depthwise convolutions of ``net`` fast and its layout channels-last; returns ``net`` itself."""
     for module in net.modules():
         if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1 and module.bias is not None:
             module.__class__ = Depthwise

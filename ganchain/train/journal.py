@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: log.jsonl, sample sheets, TensorBoard where it is installed, the time left."""
+"""Journal of a run: log.jsonl, sample sheets, TensorBoard where it is installed, the time left."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from ganchain import files
 from ganchain.errors import GanchainError
 from ganchain.tensors import Pixels
 
 
 class Journal:
-    """The record of one run in its folder ``out``; a resumed run drops what was written after its checkpoint.
+    """Journal of one run in its folder ``out``; a resumed run drops what was written after its checkpoint.
 
-    On a terminal there is a progress bar, else one plain line whenever figures are made.
+    On a terminal there is a progress bar, else one plain line whenever figures are computed.
     """
 
     def __init__(self, out: Path, name: str, steps: int, step: int, *, silent: bool = False) -> None:
@@ -35,18 +36,16 @@ class Journal:
         self.progress = Progress(*bar, console=self.console, disable=silent or not self.console.is_terminal)
         self.task = self.progress.add_task(name, total=steps, completed=step)
         self.start, self.log = time.monotonic(), out / "log.jsonl"
-        self.before = 0.0 if silent else self._continued()
+        self.seconds_before = 0.0 if silent else self._resume_log()
         self.board = None if silent else _board(out, step)
 
-    def _continued(self) -> float:
-        """Drop the lines after the first step, and one that was cut; returns the seconds so far."""
+    def _resume_log(self) -> float:
+        """Drop the lines after the first step, and one that was cut off; returns the seconds so far."""
         texts = self.log.read_text().splitlines(keepends=True) if self.log.exists() else []
         lines = [json.loads(text) for text in texts if text.endswith("\n")]
-        kept = [line for line in lines if line["step"] <= self.first]
-        part = self.log.with_suffix(".part")
-        part.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        part.replace(self.log)
-        return float(kept[-1]["seconds"]) if kept else 0
+        lines_before = [line for line in lines if line["step"] <= self.first]
+        files.write(self.log, "".join(json.dumps(line) + "\n" for line in lines_before))
+        return float(lines_before[-1]["seconds"]) if lines_before else 0
 
     def __enter__(self) -> Self:
         self.progress.start()
@@ -60,14 +59,18 @@ class Journal:
             self.board.close()
 
     def add(self, terms: Mapping[str, Tensor]) -> None:
-        """The loss terms of one more step."""
+        """Add the loss terms of one more step."""
         self.step += 1
         for term, value in terms.items():
             self.values[term].append(value)
         self.progress.update(self.task, completed=self.step)
 
     def losses(self) -> dict[str, float]:
-        """The means of the loss terms since the last time; a term that is no number ends the run."""
+        """Return the means of the loss terms since the last call.
+
+        Raises:
+            GanchainError: a term is no finite number.
+        """
         means = {term: sum(map(float, values)) / len(values) for term, values in self.values.items()}
         self.values.clear()
         for term, mean in means.items():
@@ -78,8 +81,9 @@ class Journal:
         return means
 
     def write(self, losses: Mapping[str, float], figures: Mapping[str, float], sheet: Pixels) -> None:
+        """Write losses, figures and the sample sheet of this step, and say how long the run will take."""
         step, passed = self.step, time.monotonic() - self.start
-        line = {"step": step, "seconds": round(self.before + passed), "losses": losses, "figures": figures}
+        line = {"step": step, "seconds": round(self.seconds_before + passed), "losses": losses, "figures": figures}
         with self.log.open("a") as log:
             log.write(json.dumps(line) + "\n")
         Image.fromarray(sheet).save(self.out / f"sample-{step:06d}.png")
@@ -88,11 +92,12 @@ class Journal:
                 self.board.add_scalar(name.replace(" ", "_"), value, step)
             self.board.add_image("sample", sheet, step, dataformats="HWC")
         left = passed / (step - self.first) * (self.steps - step)
-        said = ", ".join(f"{name} {value:.4g}" for name, value in (figures or losses).items())
-        self.console.print(f"{self.name} {step}/{self.steps}, {_duration(left)} left: {said}", soft_wrap=True)
+        summary = ", ".join(f"{name} {value:.4g}" for name, value in (figures or losses).items())
+        self.console.print(f"{self.name} {step}/{self.steps}, {_duration(left)} left: {summary}", soft_wrap=True)
 
 
 def _duration(seconds: float) -> str:
+    """Write seconds in words."""
     minutes = round(seconds / 60)
     if minutes < 1:
         return f"{seconds:.0f} s"
@@ -100,7 +105,7 @@ def _duration(seconds: float) -> str:
 
 
 def _board(out: Path, step: int) -> Any:
-    """A writer of TensorBoard's files, or None where it is not installed."""
+    """Open a writer of TensorBoard's files; None where it is not installed."""
     if find_spec("tensorboard") is None:
         return None
     from torch.utils.tensorboard import SummaryWriter

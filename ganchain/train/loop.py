@@ -1,7 +1,7 @@
-"""The training loop.
+"""Training loop.
 
 A run leaves in its folder: ``log.jsonl`` (losses and figures), ``sample-STEP.png``, ``state.pt`` (for
-``resume``) and ``KEY.safetensors`` (the running average of the weights, fp16). Whatever is random follows from the
+``resume``) and ``KEY.safetensors`` (the running average of the weights, fp16). All that is random follows from the
 seed and the step, so a run that was stopped and resumed gives the numbers of one that was not.
 """
 
@@ -41,12 +41,20 @@ def train(
     precision: Precision = "bf16-mixed",
     workers: int | None = None,
 ) -> dict[str, float]:
-    """Run ``recipe`` and leave its weights in ``out``; returns the last held-out figures (none: it was finished).
+    """Run ``recipe`` and leave its weights in ``out``.
 
     Args:
         every: steps between figures, samples and checkpoints.
-        devices: how many; each gets batches of its own.
-        workers: processes a device that read and vary the pictures; None: one on a CPU, else as many as there are.
+        devices: number of devices; each gets batches of its own.
+        workers: processes a device that read and vary the pictures; None: one on a CPU, else as many as there are
+            cores for it, at most 8.
+
+    Returns:
+        The last held-out figures; none if the run was finished already.
+
+    Raises:
+        ChainError: there is nothing to resume, a run would be overwritten, or a device is missing.
+        PhotoError: a split holds no picture.
     """
     state = begin(out, resume)
     torch.set_num_threads(threads or torch.get_num_threads())
@@ -55,7 +63,7 @@ def train(
     training = Training(recipe, fabric, seed)
     if resume:
         training.restore(state)
-    with fabric.rank_zero_first():  # it makes what the recipe keeps on the disk
+    with fabric.rank_zero_first():  # the first process makes the files that the recipe keeps on the disk
         held_out = list(_held_out(recipe, seed))
         batches = _batches(recipe, fabric, seed, training.step, workers)
     first, figures = fabric.global_rank == 0, dict[str, float]()
@@ -71,7 +79,11 @@ def train(
 
 
 def begin(out: Path, resume: bool) -> Path:
-    """The checkpoint in ``out``: there must be one to resume, and else none that would be lost."""
+    """Return the path of the checkpoint in ``out``, after checking that it is there to resume, and else not there.
+
+    Raises:
+        ChainError: there is nothing to resume, or a run would be overwritten.
+    """
     state = out / "state.pt"
     if resume and not state.exists():
         raise ChainError(f"nothing to resume: there is no checkpoint {state}")
@@ -82,21 +94,24 @@ def begin(out: Path, resume: bool) -> Path:
 
 
 def _fabric(device: Device, devices: int, precision: Precision) -> Fabric:
-    found = torch.cuda.device_count()
-    if device == "cuda" and found < devices:
-        raise ChainError(f"device cuda, devices {devices}: torch finds {found} here")
-    accelerator = ("cuda" if found >= devices else "cpu") if device == "auto" else device
+    """Start Lightning Fabric on the devices that were asked for."""
+    count = torch.cuda.device_count()
+    if device == "cuda" and count < devices:
+        raise ChainError(f"device cuda, devices {devices}: torch finds {count} here")
+    accelerator = ("cuda" if count >= devices else "cpu") if device == "auto" else device
     fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
     fabric.launch()
     return fabric
 
 
 def _held_out(recipe: Recipe, seed: int) -> DataLoader[Batch]:
+    """Return batches of the split "val" in their order."""
     pictures, size = _pictures(recipe, "val")
     return DataLoader(Seeded(pictures, seed), recipe.batch, sampler=[(index, index) for index in range(size)])
 
 
 def _batches(recipe: Recipe, fabric: Fabric, seed: int, step: int, workers: int | None) -> Iterator[Batch]:
+    """Return batches of the split "train" without end, from ``step`` on."""
     pictures, size = _pictures(recipe, "train")
     order = Order(size, recipe.batch, seed, step, fabric.global_rank, fabric.world_size)
     if workers is None:
@@ -106,6 +121,7 @@ def _batches(recipe: Recipe, fabric: Fabric, seed: int, step: int, workers: int 
 
 
 def _pictures(recipe: Recipe, split: str) -> tuple[Dataset[Any], int]:
+    """Return the recipe's dataset of ``split`` and its size; an empty one is refused."""
     pictures = recipe.dataset(split)
     size = len(pictures)  # type: ignore[arg-type]
     if size == 0:

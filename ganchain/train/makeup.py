@@ -1,7 +1,7 @@
-"""Recipe of makeup: a network that reads six soft regions off a face, so that the painter can paint them.
+"""Recipe of makeup: a network finds six soft regions on a face, and the painter paints them.
 
-Supervision comes from ``teachers.makeup``; an L1 loss on pictures painted with random looks counts errors
-where they show. No adversary is needed: the painter is exact, only the regions are learned.
+The targets come from ``teachers.makeup``; an L1 loss on pictures painted with random looks counts errors where they
+show. There is no adversary: the painter is exact, only the regions are learned.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ganchain.train.landmarks import landmarks
 from ganchain.train.recipe import Recipe
 
 WEIGHTS = (2.0, 2.0, 4.0, 1.5, 1.0, 1.0)  # small regions weigh more
-BESIDE = 4  # px around a region that count neither as inside nor as outside
+MARGIN = 4  # px around a region that count neither as inside nor as outside
 
 
 class Makeup(Recipe):
@@ -35,7 +35,7 @@ class Makeup(Recipe):
 
     Args:
         picture: weight of the painted loss.
-        painted: how many faces of a batch it sees.
+        painted: number of faces of a batch that this loss is computed on.
         rare: how often a face labelled Black is seen for each time another is: there are few, and their lips differ
             least from their skin.
     """
@@ -61,63 +61,68 @@ class Makeup(Recipe):
         self.networks: dict[str, nn.Module] = {"student": UNet(3, len(REGIONS), widths, depths)}
 
     def dataset(self, split: str) -> Dataset[Any]:
-        found = samples(self.data / "faces256", split)
-        points = landmarks(found, TIGHT, self.cache / f"faces256-{split}-68.npz")
+        """Return faces with the teacher's maps, which are made when they are missing."""
+        faces = samples(self.data / "faces256", split)
+        points = landmarks(faces, TIGHT, self.cache / f"faces256-{split}-68.npz")
         file = self.cache / f"makeup-{split}.npy"
         if not file.exists():
-            prepare(found, points, file)
-        maps = Regions(found, np.load(file, mmap_mode="r"), fixed=split != "train")
+            prepare(faces, points, file)
+        maps = Regions(faces, np.load(file, mmap_mode="r"), fixed=split != "train")
         if split != "train" or self.rare == 1:
             return maps
-        more = [i for i, sample in enumerate(found) if sample.labels.get("race", "").lower() == "black"]
-        return Subset(maps, [*range(len(found)), *more * (self.rare - 1)])
+        rare_faces = [i for i, sample in enumerate(faces) if sample.labels.get("race", "").lower() == "black"]
+        return Subset(maps, [*range(len(faces)), *rare_faces * (self.rare - 1)])
 
     def losses(self, player: str, batch: Item) -> Mapping[str, Tensor]:
+        """Compute the error of the maps and of the painted pictures."""
         faces, maps, looks = batch
         pixels_last = faces.contiguous(memory_format=torch.channels_last)  # 1.7 times as fast on a CPU
         logits = self.networks["student"](pixels_last).float()
         weights = logits.new_tensor(WEIGHTS)[:, None, None]
-        part = slice(self.painted)
-        made = paint(faces[part], soft_maps(logits[part]), looks[part])
-        wanted = paint(faces[part], maps[part], looks[part])
+        subset = slice(self.painted)
+        painted = paint(faces[subset], soft_maps(logits[subset]), looks[subset])
+        target = paint(faces[subset], maps[subset], looks[subset])
         return {
             "maps": (weights * F.binary_cross_entropy_with_logits(logits, maps, reduction="none")).mean(),
-            "picture": self.picture * (made - wanted).abs().mean(),
+            "picture": self.picture * (painted - target).abs().mean(),
         }
 
     def figures(self, batch: Item) -> Mapping[str, float]:
-        """Mean absolute errors to the face painted by the teacher's maps in 8-bit levels; overlap of the maps.
+        """Measure errors of painted faces and the overlap of the maps.
 
-        And in CIE76 colour differences: how much of the difference between bare and painted face is removed inside a
-        region, and how much changes where the teacher has none.
+        "error" is the mean absolute difference, in 8-bit levels, from the face painted by the teacher's maps. In CIE76
+        colour differences there are the share of the difference between bare and painted face that is removed inside a
+        region, and the change where the teacher has no region.
         """
         faces, maps, looks = batch
-        found = soft_maps(self.networks["student"](faces))
-        wanted, made = paint(faces, maps, looks), paint(faces, found, looks)
-        error = float(tensors.levels(made - wanted).abs().mean())
-        nothing = float(tensors.levels(faces - wanted).abs().mean())
-        overlap = torch.minimum(found, maps).sum((0, 2, 3)) / torch.maximum(found, maps).sum((0, 2, 3))
+        student_maps = soft_maps(self.networks["student"](faces))
+        target, painted = paint(faces, maps, looks), paint(faces, student_maps, looks)
+        error = float(tensors.levels(painted - target).abs().mean())
+        idle = float(tensors.levels(faces - target).abs().mean())
+        overlap = torch.minimum(student_maps, maps).sum((0, 2, 3)) / torch.maximum(student_maps, maps).sum((0, 2, 3))
         shares = {f"iou of {name}": float(share) for name, share in zip(REGIONS, overlap, strict=True)}
-        missing, asked, beside = (_difference(*pair) for pair in ((made, wanted), (faces, wanted), (faces, made)))
+        missing, full, change = (_difference(*pair) for pair in ((painted, target), (faces, target), (faces, painted)))
         removed = {
-            f"removed in {name}": 1 - float((missing * maps[:, index]).sum() / (asked * maps[:, index]).sum())
+            f"removed in {name}": 1 - float((missing * maps[:, index]).sum() / (full * maps[:, index]).sum())
             for index, name in enumerate(REGIONS)
         }
-        outside = 1 - F.max_pool2d(maps.amax(dim=1, keepdim=True), 2 * BESIDE + 1, 1, BESIDE)[:, 0].ceil()
-        removed["change outside, dE"] = float((beside * outside).sum() / outside.sum().clamp(min=1))
-        return {"score": -error / nothing, "error": error, "error of doing nothing": nothing, **removed, **shares}
+        outside = 1 - F.max_pool2d(maps.amax(dim=1, keepdim=True), 2 * MARGIN + 1, 1, MARGIN)[:, 0].ceil()
+        removed["change outside, dE"] = float((change * outside).sum() / outside.sum().clamp(min=1))
+        return {"score": -error / idle, "error": error, "error of doing nothing": idle, **removed, **shares}
 
     def sample(self, batch: Item) -> Tensor:
-        """Rows of: face, painted with the student's maps, with the teacher's maps, the student's maps (RGB: lips and
-        cheeks, liner and brows, lids)."""
+        """Draw rows of face, painted by the student's maps, by the teacher's maps, and the student's maps.
+
+        These are shown in red (lips and cheeks), green (liner and brows) and blue (lids).
+        """
         faces, maps, looks = (part[:8] for part in batch)
-        found = soft_maps(self.networks["student"](faces))
-        red, green, blue = found[:, [0, 4]].amax(1), found[:, [2, 3]].amax(1), found[:, 1]
-        shown = torch.stack([red, green, blue], dim=1) * 2 - 1
-        columns = [faces, paint(faces, found, looks), paint(faces, maps, looks), shown]
+        student_maps = soft_maps(self.networks["student"](faces))
+        red, green, blue = student_maps[:, [0, 4]].amax(1), student_maps[:, [2, 3]].amax(1), student_maps[:, 1]
+        map_colours = torch.stack([red, green, blue], dim=1) * 2 - 1
+        columns = [faces, paint(faces, student_maps, looks), paint(faces, maps, looks), map_colours]
         return torch.stack(columns, dim=1).flatten(0, 1)
 
 
 def _difference(a: Tensor, b: Tensor) -> Tensor:
-    """CIE76 colour difference of each pixel: two (N, 3, H, W) -1..1 -> (N, H, W)."""
+    """Compute the CIE76 colour difference of each pixel: two (N, 3, H, W) -1..1 -> (N, H, W)."""
     return (to_lab(a) - to_lab(b)).norm(dim=1)

@@ -1,4 +1,4 @@
-"""Convolutions that are several while they train and one afterwards.
+"""Convolutions with several branches in training that are merged into one afterwards.
 
 A 3 x 3 convolution is learned as the sum of a plain one, an expanding 1 x 1 followed by a 3 x 3, and 1 x 1 followed by
 fixed edge filters (the edge-oriented block of ECBSR, Zhang et al. 2021). All of them are linear, so their kernels are
@@ -27,7 +27,7 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 class Branches(nn.Module):
-    """The kernel (O, I, 3, 3) plus what its branches add; they begin by adding nothing."""
+    """Branches added to a kernel (O, I, 3, 3); they begin by adding nothing."""
 
     edges: Tensor
 
@@ -46,8 +46,8 @@ class Branches(nn.Module):
         return kernel + expanded + edged
 
 
-def branched(net: Net) -> Net:
-    """``net`` with branches on all its 3 x 3 convolutions, in place."""
+def add_branches(net: Net) -> Net:
+    """Add branches to all 3 x 3 convolutions of ``net``, in place; returns ``net`` itself."""
     for module in list(net.modules()):
         if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
             parametrize.register_parametrization(module, "weight", Branches(*module.weight.shape[:2]), unsafe=True)
@@ -55,8 +55,8 @@ def branched(net: Net) -> Net:
 
 
 @torch.no_grad()
-def merged(net: nn.Module) -> dict[str, Tensor]:
-    """The state dict of ``net`` as it is without branches, giving the same pictures."""
+def merge_branches(net: nn.Module) -> dict[str, Tensor]:
+    """Return the state dict of the network without branches that gives the same pictures as ``net``."""
     state = {key: value for key, value in net.state_dict().items() if ".parametrizations." not in f".{key}"}
     kernels = {
         f"{name}.weight": module.weight.detach().clone()
@@ -67,9 +67,10 @@ def merged(net: nn.Module) -> dict[str, Tensor]:
 
 
 def load(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Begin from ``weights`` of the merged network; a KeyError where they are another's.
+    """Load ``weights`` of the merged network into ``net``, whose branches must be new and add nothing.
 
-    The branches of ``net`` must be new, and add nothing.
+    Raises:
+        KeyError: the weights are another network's.
     """
     state = net.state_dict()
     keys = {key.replace("parametrizations.weight.original", "weight"): key for key in state}

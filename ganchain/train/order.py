@@ -1,4 +1,4 @@
-"""Which picture comes when, and with which random numbers: functions of the seed and the step alone.
+"""Order of the pictures and their random numbers: functions of the seed and the step alone.
 
 So a resumed run needs no state of any random generator, and neither the number of workers nor that of processes
 changes what is drawn.
@@ -19,13 +19,13 @@ from ganchain.train.recipe import seeded
 Place = tuple[int, int]  # index of the picture, number of the draw
 
 
-def derived(*parts: int | str) -> int:
-    """A seed of 64 bits made of ``parts``; equal parts give equal seeds, others give unrelated ones."""
+def derive_seed(*parts: int | str) -> int:
+    """Derive a seed of 64 bits from ``parts``; equal parts give equal seeds, others give unrelated ones."""
     return int.from_bytes(sha256(repr(parts).encode()).digest()[:8], "little")
 
 
 class Seeded(Dataset[Any]):
-    """``dataset`` by place: what is random in an item comes from ``seed`` and the number of the draw."""
+    """Dataset indexed by place; what is random in an item comes from ``seed`` and the number of the draw."""
 
     def __init__(self, dataset: Dataset[Any], seed: int) -> None:
         self.dataset, self.seed = dataset, seed
@@ -33,14 +33,14 @@ class Seeded(Dataset[Any]):
     def __getitem__(self, place: Place) -> Any:
         index, number = place
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derived(self.seed, "item", number))
+            torch.manual_seed(derive_seed(self.seed, "item", number))
             return self.dataset[index]
 
 
 class Order(Sampler[list[Place]]):
-    """Batches without end from step ``first`` (0, 1 ...) on, for process ``rank`` of ``world``.
+    """Sampler of batches without end, from step ``first`` (0, 1 ...) on, for process ``rank`` of ``world``.
 
-    Pictures are counted through all steps and processes; number n is the (n mod size)-th of the shuffle of round
+    Pictures are counted through all steps and processes. Number n is the (n mod size)-th of the shuffle of round
     n // size, so a batch may reach into the next round, and every picture is seen once a round.
     """
 
@@ -55,8 +55,9 @@ class Order(Sampler[list[Place]]):
             yield [(self._index(number), number) for number in range(start, start + self.batch)]
 
     def _index(self, number: int) -> int:
-        turn, place = divmod(number, self.size)
-        if turn != self._round:
-            shuffle = torch.randperm(self.size, generator=seeded(derived(self.seed, "round", turn)))
-            self._round, self._shuffled = turn, shuffle.tolist()
+        """Return the picture of draw ``number``."""
+        round_number, place = divmod(number, self.size)
+        if round_number != self._round:
+            shuffle = torch.randperm(self.size, generator=seeded(derive_seed(self.seed, "round", round_number)))
+            self._round, self._shuffled = round_number, shuffle.tolist()
         return self._shuffled[place]

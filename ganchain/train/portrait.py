@@ -1,8 +1,8 @@
 """Recipe of the age and gender network: it learns where the 68 landmarks put each pixel on the mean face.
 
-The teacher fits a thin-plate spline through dlib's 68 landmarks and the mean face's; the student reads the same
-smooth map from the picture alone, and the arithmetic of ``ganchain.nets.portrait`` does the edit. Loss: L1 on the map,
-most of all inside the face. Prototypes are measured on the training faces.
+The teacher fits a thin-plate spline through dlib's 68 landmarks and the mean face's. The student reads the same
+smooth map from the picture alone, and the arithmetic of ``ganchain.nets.portrait`` does the edit. The loss is L1 on the
+map, most of all inside the face. Prototypes are measured on the training faces.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from ganchain import tensors
 from ganchain.faces.dlib_models import Points
 from ganchain.framing import TIGHT
-from ganchain.nets.portrait import OFFSET, SEEN, SIDE
+from ganchain.nets.portrait import INPUT_SIDE, OFFSET, SIDE
 from ganchain.nets.portrait import Portrait as Editor
 from ganchain.nets.unet import UNet
 from ganchain.tensors import Pixels, resize, to_faces
@@ -37,34 +37,34 @@ CORNERS = [(-1.0, 0.0), (1.0, 0.0), (0.0, -1.0), (0.0, 1.0), (-1.0, -1.0), (1.0,
 
 
 class Places(Dataset[Item]):
-    """Faces, their place on the mean face ``shape``, and a condition to try; varied: moved and lit at random."""
+    """Faces with their place on the mean face ``shape`` and a condition to try; ``varied``: moved and lit at random."""
 
-    def __init__(self, found: list[Sample], points: Points, shape: Points, varied: bool) -> None:
-        self.found, self.points, self.shape, self.varied = found, points, shape, varied
+    def __init__(self, faces: list[Sample], points: Points, shape: Points, varied: bool) -> None:
+        self.faces, self.points, self.shape, self.varied = faces, points, shape, varied
         self.identity = spline(shape, shape)
 
     def __len__(self) -> int:
-        return len(self.found)
+        return len(self.faces)
 
     def __getitem__(self, index: int) -> Item:
-        pixels, points = read(self.found[index].path), self.points[index]
+        pixels, points = read(self.faces[index].path), self.points[index]
         if self.varied:
-            pixels, points = _varied(pixels, points)
+            pixels, points = _augment(pixels, points)
         offsets = torch.from_numpy((spline(points, self.shape) - self.identity) / OFFSET).permute(2, 0, 1)
         weight = torch.from_numpy(0.1 + face_mask(points))[None]
         return to_faces(pixels)[0], offsets, weight, torch.tensor(CORNERS[index % len(CORNERS)])
 
 
-def _varied(pixels: Pixels, points: Points) -> tuple[Pixels, Points]:
-    """Mirror, turn (4 degrees), scale (5 %), shift (6 px), gamma (0.75-1.3) and white balance (6 %)."""
+def _augment(pixels: Pixels, points: Points) -> tuple[Pixels, Points]:
+    """Mirror, turn (4 degrees), scale (5 %), shift (6 px), gamma (0.75-1.3) and white balance (6 %), all at random."""
     side = pixels.shape[0]
     if float(torch.rand(())) < 0.5:
         pixels, points = pixels[:, ::-1], points[MIRROR] * (-1, 1) + (side - 1, 0)
     turn, scale, right, down, bend = ((torch.rand(5) * 2 - 1) * torch.tensor([4, 0.05, 6, 6, 0.27])).tolist()
     matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), turn, 1 + scale)
     matrix[:, 2] += right, down
-    turned = cv2.warpAffine(np.ascontiguousarray(pixels), matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101)
-    light = (turned / 255) ** np.exp(bend) * (0.94 + 0.12 * torch.rand(3).numpy()) * 255
+    warped = cv2.warpAffine(np.ascontiguousarray(pixels), matrix, (side, side), borderMode=cv2.BORDER_REFLECT_101)
+    light = (warped / 255) ** np.exp(bend) * (0.94 + 0.12 * torch.rand(3).numpy()) * 255
     return light.clip(0, 255).round().astype(np.uint8), points @ matrix[:, :2].T + matrix[:, 2]
 
 
@@ -85,59 +85,63 @@ class Portrait(Recipe):
         cache: Path = Path("runs/cache"),
     ) -> None:
         self.data, self.steps, self.batch, self.rate = data, steps, batch, rate
-        self.found = samples(data / "faces256")
-        self.points = landmarks(self.found, TIGHT, cache / f"{self.key}-landmarks.npz")
+        self.faces = samples(data / "faces256")
+        self.points = landmarks(self.faces, TIGHT, cache / f"{self.key}-landmarks.npz")
         self.prototypes = self._prototypes(cache / f"{self.key}-prototypes.npz")
         self.networks: dict[str, nn.Module] = {"student": Editor(UNet(3, 2, widths, depths), *planes(self.prototypes))}
 
     def _prototypes(self, cache: Path) -> Prototypes:
+        """Load the prototypes, or measure them first."""
         if not cache.exists():
-            train = [index for index, sample in enumerate(self.found) if sample.split == "train"]
-            measure([self.found[i] for i in train], self.points[train]).save(cache)
+            train = [index for index, sample in enumerate(self.faces) if sample.split == "train"]
+            measure([self.faces[i] for i in train], self.points[train]).save(cache)
         return Prototypes.load(cache)
 
     def dataset(self, split: str) -> Dataset[Any]:
-        mine = [index for index, sample in enumerate(self.found) if sample.split == split]
-        found = [self.found[i] for i in mine]
-        return Places(found, self.points[mine], self.prototypes.shape, varied=split == "train")
+        """Return faces of ``split`` with their places; varied in training."""
+        indices = [index for index, sample in enumerate(self.faces) if sample.split == split]
+        faces = [self.faces[i] for i in indices]
+        return Places(faces, self.points[indices], self.prototypes.shape, varied=split == "train")
 
     def losses(self, player: str, batch: Item) -> Mapping[str, Tensor]:
+        """Compute the weighted L1 error of the offsets."""
         faces, offsets, weight, _ = batch
         guess = self._student().offsets(faces).float()
-        offsets, weight = (resize(x, (SEEN, SEEN)) for x in (offsets, weight))
+        offsets, weight = (resize(x, (INPUT_SIDE, INPUT_SIDE)) for x in (offsets, weight))
         return {"offsets": (weight * (guess - offsets).abs()).mean()}
 
     def figures(self, batch: Item) -> Mapping[str, float]:
-        """Mean absolute errors to the edit by landmarks in 8-bit levels; mean distance on the face to the landmarks'
-        map, in px of SIDE, with and without the network.
+        """Measure mean absolute errors from the edit by landmarks, in 8-bit levels, and errors of the map.
+
+        The latter are mean distances on the face from the landmarks' map, in px of SIDE, with and without the network.
         """
         faces, offsets, weight, condition = batch
         student = self._student()
         guess = resize(student.offsets(faces).float(), (SIDE, SIDE))
         inside = (weight > 0.6).float()
-        px, still = (
+        error_px, idle_px = (
             float(((x - offsets).norm(dim=1, keepdim=True) * inside).sum() / inside.sum() * OFFSET)
             for x in (guess, torch.zeros_like(guess))
         )
         target = student.edit(faces, offsets, condition)
-        error, idle = (
+        edit_error, idle_error = (
             float(tensors.levels((x - target).abs().mean())) for x in (student.edit(faces, guess, condition), faces)
         )
         return {
-            "score": 1 - error / idle,
-            "error": error,
-            "error of doing nothing": idle,
-            "place error, px": px,
-            "place error without the network, px": still,
+            "score": 1 - edit_error / idle_error,
+            "error": edit_error,
+            "error of doing nothing": idle_error,
+            "place error, px": error_px,
+            "place error without the network, px": idle_px,
         }
 
     def sample(self, batch: Item) -> Tensor:
-        """Rows: the face, young, old, female, male, and old by landmarks."""
+        """Draw rows of face, young, old, female, male, and old by landmarks."""
         faces, offsets, *_ = (part[:8] for part in batch)
         steps = [torch.tensor(corner, device=faces.device).expand(len(faces), 2) for corner in CORNERS[:4]]
         student = self._student()
-        made = [student(faces, step) for step in steps]
-        return torch.stack([faces, *made, student.edit(faces, offsets, steps[1])], dim=1).flatten(0, 1)
+        edited = [student(faces, step) for step in steps]
+        return torch.stack([faces, *edited, student.edit(faces, offsets, steps[1])], dim=1).flatten(0, 1)
 
     def _student(self) -> Editor:
         student = self.networks["student"]

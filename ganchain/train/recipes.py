@@ -1,4 +1,4 @@
-"""The recipes by name, their options, and what they need of a folder of one's own pictures."""
+"""Recipes by name, their options, and what they need of a folder of one's own pictures."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 from ruamel.yaml import YAML
 
+from ganchain.chains.document import Place, validated
 from ganchain.errors import ChainError, available, suggestion
 from ganchain.train import data as pictures
 from ganchain.train.recipe import Recipe
@@ -26,6 +27,8 @@ RECIPES = {
     "upscale": "ganchain.train.upscale:Upscale",
     "upscale-detail": "ganchain.train.upscale_detail:UpscaleDetail",
     "age-gender": "ganchain.train.age_gender:Judge",
+    "points": "ganchain.train.points:Points",
+    "parts": "ganchain.train.parts:Parts",
 }
 BUNDLED = tuple(RECIPES)  # the recipes of the weights that come along
 RECIPES |= {
@@ -37,14 +40,16 @@ RECIPES |= {
     "beautygan": "ganchain.train.papers.beautygan:BeautyGAN",
 }
 
-# what a folder of one's own crops must be like: their framing, and the columns of labels.csv
+# needs of the recipes from a folder of one's own crops: framing, and columns of labels.csv
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "makeup": ("tight", ()),
     "attributes-hair": ("head", ()),
     "attributes-portrait": ("tight", ("gender", "age", "race", "dataset")),
     "age-gender": ("tight", ("gender", "age", "dataset")),
+    "parts": ("head", ()),
 }
-SIDE = 256  # px, of the crops that the bundled recipes learn from
+LABELS = {"points": "points", "parts": "mattes"}  # kinds of a teacher's label files that a recipe needs
+SIDE = 256  # px, side of the crops that the bundled recipes learn from
 
 
 def build(
@@ -55,61 +60,69 @@ def build(
     *,
     options: Mapping[str, Any] | None = None,
 ) -> Recipe:
-    """The recipe ``name`` on the pictures under ``data``; its networks start from ``seed``.
+    """Build the recipe ``name`` for the pictures under ``data``; its networks start from ``seed``.
 
     Args:
         settings: "key=value" strings for the recipe's options, the values as in YAML.
         options: the same, already checked.
+
+    Raises:
+        ChainError: there is no such recipe, an option is wrong, or the pictures do not serve.
     """
     cls = find(name)
     check(name, data)
-    given = {**(options or {}), **chosen(cls, settings)}
-    if "cache" in options_of(cls).model_fields and pictures.plain(data):
-        given.setdefault("cache", Path("runs/cache") / f"{name}-{pictures.fingerprint(data)}")
+    values = {**(options or {}), **parse_settings(cls, settings)}
+    if "cache" in options_of(cls).model_fields and pictures.is_plain_folder(data):
+        values.setdefault("cache", Path("runs/cache") / f"{name}-{pictures.fingerprint(data)}")
     torch.manual_seed(seed)
-    return cls(data, **given)  # type: ignore[call-arg]
+    return cls(data, **values)  # type: ignore[call-arg]
 
 
-def chosen(cls: type[Recipe], settings: Sequence[str]) -> dict[str, Any]:
-    """The options of "key=value" strings, checked."""
+def parse_settings(cls: type[Recipe], settings: Sequence[str]) -> dict[str, Any]:
+    """Parse and check options given as "key=value" strings.
+
+    Raises:
+        ChainError: there is no such option, or its value is wrong.
+    """
     model = options_of(cls)
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or key not in model.model_fields:
-            raise ChainError(f"--set {setting}: {available(key, model.model_fields)}")
-        given[key] = YAML(typ="safe").load(value)
-    try:
-        checked = model.model_validate(given)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise ChainError(f"--set {problem['loc'][0]}: {problem['input']!r}: {problem['msg']}") from error
-    return {key: getattr(checked, key) for key in given}
+            raise ChainError(available(key, model.model_fields), file=f"--set {setting}")
+        values[key] = YAML(typ="safe").load(value)
+    checked = validated(model, values, lambda *path: Place(f"--set {path[0]}"))
+    return {key: getattr(checked, key) for key in values}
 
 
 def find(name: str) -> type[Recipe]:
-    """The recipe ``name``: one of ``RECIPES``, or "module:Class" of one's own."""
+    """Find the recipe ``name``: one of ``RECIPES``, or "module:Class" of one's own.
+
+    Raises:
+        ChainError: there is none; it says what is available.
+    """
     module, colon, cls_name = RECIPES.get(name, name).partition(":")
     if not colon:
         lines = [f"  {key:20} {text}" for key, text in summaries().items()]
         raise ChainError(f"no recipe {name!r}; {suggestion(name, RECIPES)}available:\n" + "\n".join(lines))
     try:
-        found = getattr(import_module(module), cls_name, None)
+        recipe = getattr(import_module(module), cls_name, None)
     except ModuleNotFoundError as error:
         raise ChainError(f"recipe {name}: no module {error.name!r}; {_cure(module, error.name)}") from error
-    if not (isinstance(found, type) and issubclass(found, Recipe)):
+    if not (isinstance(recipe, type) and issubclass(recipe, Recipe)):
         raise ChainError(f"recipe {name}: {module} has no ganchain.train.recipe.Recipe {cls_name!r}")
-    return found
+    return recipe
 
 
 def _cure(module: str, missing: str | None) -> str:
+    """Say how to get the module that is missing."""
     if missing == module.partition(".")[0]:
         return f"{module}.py must lie beside the YAML, in the current folder, or be installed"
     return "what is needed is installed by: pip install 'ganchain[train]' (or 'ganchain[evaluate]', to evaluate)"
 
 
 def options_of(cls: type[Recipe]) -> type[BaseModel]:
-    """The options of a recipe as a pydantic model, read from its constructor's signature."""
+    """Build a pydantic model of a recipe's options from its constructor's signature."""
     hints = get_type_hints(cls.__init__, include_extras=True)
     fields: dict[str, Any] = {
         name: (hints.get(name, Any), ... if parameter.default is parameter.empty else parameter.default)
@@ -119,25 +132,32 @@ def options_of(cls: type[Recipe]) -> type[BaseModel]:
 
 
 def check(name: str, data: Path) -> None:
-    """Say what is wrong with the folder of one's own crops ``data`` before a bundled recipe stumbles over it."""
-    if name not in BUNDLED or not pictures.plain(data):
+    """Refuse a folder without a teacher's labels, or of one's own crops, that a bundled recipe cannot learn from.
+
+    Raises:
+        ChainError: labels are missing, or the framing, a label or the size is wrong; it says how to mend that.
+    """
+    if name in LABELS and not list(data.glob(f"{LABELS[name]}-*.npz")):
+        file = data / f"{LABELS[name]}-wide256.npz"
+        raise ChainError(f"recipe {name}: no labels {file}; docs/training.md says which teacher writes them")
+    if name not in BUNDLED or not pictures.is_plain_folder(data):
         return
-    wanted, labels = NEEDS.get(name, (None, ()))
-    framing, found = pictures.framing(data), pictures.samples(data)
-    if wanted not in (None, framing):
-        cure = f"ganchain align photos/ -o crops/ --framing {wanted}"
+    needed, labels = NEEDS.get(name, (None, ()))
+    framing, crops = pictures.crops_framing(data), pictures.samples(data)
+    if needed not in (None, framing):
+        cure = f"ganchain align photos/ -o crops/ --framing {needed}"
         raise ChainError(f"recipe {name}: the crops in {data} are framed {framing!r}; make others by: {cure}")
-    if missing := [label for label in labels if not any(label in sample.labels for sample in found)]:
+    if missing := [label for label in labels if not any(label in sample.labels for sample in crops)]:
         raise ChainError(f"recipe {name}: labels are needed; {data / 'labels.csv'} has no column {', '.join(missing)}")
-    for sample in found:
-        width, height = pictures.size(sample.path)
+    for sample in crops:
+        width, height = pictures.picture_size(sample.path)
         if height != width or width < SIDE or (name in NEEDS and width != SIDE):
             cure = f"ganchain align photos/ -o crops/ --side {SIDE}"
             raise ChainError(f"recipe {name}: {sample.path} has {width} x {height} px; make crops by: {cure}")
 
 
 def summaries() -> dict[str, str]:
-    """The first line of each recipe's docstring by name, without importing it."""
+    """Read the first line of each recipe's docstring by name, without importing it."""
     return {name: _summary(place) for name, place in RECIPES.items()}
 
 

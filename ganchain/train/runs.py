@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
@@ -12,10 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
 
-from ganchain.chains import chain
-from ganchain.chains.document import document
+from ganchain import files
+from ganchain.chains.document import Document, Place, reason_of, validated
 from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError
 from ganchain.train import recipes
@@ -25,14 +25,14 @@ FILE = "recipe.yaml"
 
 
 class Run(BaseModel):
-    """All that decides a run.
+    """Settings that decide a run.
 
     Attributes:
         recipe: a name of ``recipes.RECIPES``, or module:Class.
-        data, out: the training pictures, and the folder of what is made.
+        data, out: the folder of training pictures, and the folder of the results.
         start: weights to begin from instead of random ones: a key of the manifest, or a file.
         options: the recipe's own.
-        device, devices: where, and on how many of them.
+        device, devices: kind and number of the devices.
         precision: bf16-mixed, or 32-true where bfloat16 is slow or too coarse.
         every: steps between figures, samples and checkpoints; None: ten times a run, but at most 500.
     """
@@ -74,103 +74,101 @@ class Run(BaseModel):
         return self.out / f"{recipe.key}.safetensors"
 
     def _write(self) -> None:
-        """Keep all of it in ``out``, so that the run can be resumed and made again."""
-        placed = {key: value.resolve() if isinstance(value, Path) else value for key, value in self.options.items()}
-        kept = self.model_copy(update={"data": self.data.resolve(), "out": Path(), "options": placed})
+        """Write these settings to ``out``, so that the run can be resumed and repeated."""
+        options = {key: value.resolve() if isinstance(value, Path) else value for key, value in self.options.items()}
+        run = self.model_copy(update={"data": self.data.resolve(), "out": Path(), "options": options})
         text = StringIO()
-        YAML().dump(kept.model_dump(mode="json", exclude_none=True), text)
-        part = self.out / f".{os.getpid()}.part"
-        part.write_text(text.getvalue(), encoding="utf-8")
-        part.replace(self.out / FILE)
+        YAML().dump(run.model_dump(mode="json", exclude_none=True), text)
+        files.write(self.out / FILE, text.getvalue())
 
 
 def _load(recipe: Recipe, ref: str) -> None:
+    """Load the weights ``ref`` into the recipe's network."""
     try:
         recipe.load(manifest.load(ref).tensors)
     except (KeyError, RuntimeError) as error:
-        raise ChainError(f"start: {ref}: these weights are of another network than {recipe.key} trains") from error
+        raise ChainError(
+            f"{ref}: these weights are of another network than {recipe.key} trains", key="start"
+        ) from error
 
 
-def plan(recipe: str, given: Mapping[str, Any], settings: Sequence[str] = (), *, resume: bool = False) -> Run:
-    """The run that ``ganchain train RECIPE`` asks for.
+def plan(recipe: str, fields: Mapping[str, Any], settings: Sequence[str] = (), *, resume: bool = False) -> Run:
+    """Plan the run that ``ganchain train RECIPE`` asks for.
 
     Args:
         recipe: a recipe's name, module:Class, or a YAML file.
-        given: fields of ``Run`` that stand above the YAML's; those that are None do not.
-        settings: "key=value" strings that stand above the YAML's options.
-        resume: without a YAML file, go by the one that was kept in the run's folder.
+        fields: fields of ``Run`` that overrule the YAML's; those that are None do not.
+        settings: "key=value" strings that overrule the YAML's options.
+        resume: without a YAML file, read the one that was kept in the run's folder.
+
+    Raises:
+        ChainError: the recipe, an option or the YAML is wrong, or no pictures are named.
     """
-    above = {key: value for key, value in given.items() if value is not None}
-    if "start" in above:
-        above["start"] = _found(above["start"])
-    _importable(Path())
-    run = _planned(recipe, above, resume)
-    run.options |= recipes.chosen(recipes.find(run.recipe), settings)
+    overrides = {key: value for key, value in fields.items() if value is not None}
+    if "start" in overrides:
+        overrides["start"] = weights_ref(overrides["start"], Place("--start"))
+    _add_to_path(Path())
+    run = _read_or_build(recipe, overrides, resume)
+    run.options |= recipes.parse_settings(recipes.find(run.recipe), settings)
     return run
 
 
-def _found(ref: str) -> str:
-    """The key, or the absolute path, that ``--start`` means."""
+def weights_ref(ref: str, place: Place) -> str:
+    """Check weights that were asked for at ``place``; returns their key, or the absolute path of a file."""
     try:
         return TypeAdapter(manifest.Ref).validate_python(ref)
     except ValidationError as error:
-        raise ChainError(f"--start: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+        raise place.error(reason_of(error.errors()[0])) from error
 
 
-def _planned(recipe: str, above: dict[str, Any], resume: bool) -> Run:
+def _read_or_build(recipe: str, overrides: dict[str, Any], resume: bool) -> Run:
+    """Read the run from a YAML file, or build it from ``overrides``."""
     file = Path(recipe)
     if file.suffix.lower() in (".yaml", ".yml"):
-        return load(file, above)
+        return load(file, overrides)
     recipes.find(recipe)
-    out = above.setdefault("out", Path("runs") / recipe.partition(":")[0])
+    out = overrides.setdefault("out", Path("runs") / recipe.partition(":")[0])
     if resume and (out / FILE).is_file():
-        return load(out / FILE, above)
-    if "data" not in above:
+        return load(out / FILE, overrides)
+    if "data" not in overrides:
         raise ChainError(f"recipe {recipe}: on which pictures? ganchain train {recipe} --data FOLDER")
-    return Run(recipe=recipe, **above)
+    return Run(recipe=recipe, **overrides)
 
 
-def load(file: Path, above: Mapping[str, Any] = MappingProxyType({})) -> Run:
+def load(file: Path, overrides: Mapping[str, Any] = MappingProxyType({})) -> Run:
     """Read and check a run in YAML; relative paths start at its folder.
 
     Raises:
         ChainError: with file, line, key, value and what is available.
     """
-    source = file.name if file.parent == Path() else str(file)
-    data = _read(file, source)
-    _importable(file.parent)
+    document = Document.read(file, "a run is a mapping, as in\nrecipe: webtoon\ndata: faces/")
+    data = document.data
+    _add_to_path(file.parent)
     name = data.get("recipe")
     if not isinstance(name, str):
-        raise ChainError(f"{source}:{chain._line(data, ['recipe'])}: recipe: which one? {', '.join(recipes.RECIPES)}")
+        raise document.error(f"which one? {', '.join(recipes.RECIPES)}", "recipe")
     try:
         model = recipes.options_of(recipes.find(name))
     except ChainError as error:
-        raise ChainError(f"{source}:{chain._line(data, ['recipe'])}: {error}") from error
-    filled: dict[str, Any] = {"out": Path("runs") / file.stem, **data, **above}
-    run = chain._validated(Run, filled, data, [], source, folder=file.parent)
-    options = chain._validated(model, run.options, data, ["options"], source)
+        raise replace(document.place("recipe"), key="").add_to(error) from error.__cause__
+    fields: dict[str, Any] = {"out": Path("runs") / file.stem, **data, **overrides}
+    run = validated(Run, fields, document.place, folder=file.parent)
+    options = validated(model, run.options, partial(document.place, "options"))
     values = {key: getattr(options, key) for key in options.model_fields_set}
-    run.options = {key: _placed(value, file.parent) for key, value in values.items()}
-    run.data = _placed(run.data, Path() if "data" in above else file.parent)
-    run.out = _placed(run.out, Path() if "out" in above or "out" not in data else file.parent)
+    run.options = {key: _in_folder(value, file.parent) for key, value in values.items()}
+    run.data = _in_folder(run.data, Path() if "data" in overrides else file.parent)
+    run.out = _in_folder(run.out, Path() if "out" in overrides or "out" not in data else file.parent)
     if not run.data.is_dir():
-        raise ChainError(f"{source}:{chain._line(data, ['data'])}: data: no folder {run.data}")
+        raise document.error(f"no folder {run.data}", "data")
     return run
 
 
-def _read(file: Path, source: str) -> CommentedMap:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ChainError(f"{source}: cannot be read: {error}") from error
-    return document(text, source, "a run is a mapping, as in\nrecipe: webtoon\ndata: faces/")
-
-
-def _placed(value: Any, folder: Path) -> Any:
+def _in_folder(value: Any, folder: Path) -> Any:
+    """Join a path to ``folder``; other values stay."""
     return folder / value.expanduser() if isinstance(value, Path) else value
 
 
-def _importable(folder: Path) -> None:
-    """Let the modules in ``folder`` be recipes."""
+def _add_to_path(folder: Path) -> None:
+    """Put ``folder`` on the import path, so that the modules in it can be recipes."""
     if str(folder.resolve()) not in sys.path:
         sys.path.append(str(folder.resolve()))

@@ -1,9 +1,9 @@
-"""Recipe of the five landmarks: a shape predictor (Kazemi & Sullivan 2014) that learns what dlib's reads.
+"""Recipe of the five landmarks: a shape predictor (Kazemi & Sullivan 2014) that learns to read them as dlib's does.
 
     python -m ganchain.train.shape DATA landmarks.dat [SEED]
 
-The teacher is read several times on the upright picture, which is then turned, enlarged, lit and spoilt; the
-boxes are those the detector really gives on such pictures. About ten minutes on two cores.
+The teacher reads the upright picture several times; the picture is then turned, enlarged, lit and degraded. The boxes
+are those that the detector really gives on such pictures. About ten minutes on two cores.
 """
 
 from __future__ import annotations
@@ -32,36 +32,36 @@ from ganchain.framing import HEAD, TEMPLATE, TIGHT, Framing
 from ganchain.tensors import Pixels
 from ganchain.train.data import Sample, read, samples
 
-FOLDERS = {"faces256": TIGHT, "wide256": HEAD}  # and how their pictures are cut
+FOLDERS = {"faces256": TIGHT, "wide256": HEAD}  # with the framing of their pictures
 OPTIONS = {"cascade_depth": 10, "num_trees_per_cascade_level": 322, "tree_depth": 3, "nu": 0.2}
 OPTIONS |= {"oversampling_amount": 2, "feature_pool_size": 500, "num_test_splits": 60, "num_threads": 2}
 DETECTOR, TEACHER = HogDetector(), Landmarks()
 
 
-def jittered(middle: Points, side: float, rng: Generator) -> Box:
-    """A square box near ``middle``, shifted and scaled."""
+def jitter_box(middle: Points, side: float, rng: Generator) -> Box:
+    """Make a square box near ``middle``, shifted and scaled at random."""
     x, y = middle + rng.normal(0, 0.04, 2) * side
     half = side / 2 * np.exp(rng.normal(0, 0.04))
     return (x - half, y - half, x + half, y + half)
 
 
-def target(pixels: Pixels, framing: Framing, rng: Generator) -> Points:
-    """(5, 2) x, y of an aligned face: the mean of the teacher's readings in several boxes."""
+def teacher_points(pixels: Pixels, framing: Framing, rng: Generator) -> Points:
+    """Average the teacher's readings of an aligned face in several boxes: (5, 2) x, y."""
     unit = pixels.shape[1] / framing.side
     middle, side = box_around((TEMPLATE - (framing.left, framing.top)) * unit - 0.5)
-    boxes = (jittered(middle, side, rng) for _ in range(6))
+    boxes = (jitter_box(middle, side, rng) for _ in range(6))
     return np.mean([from_both_sides(TEACHER, pixels, box) for box in boxes], axis=0)
 
 
-def pictures_of(points: Points) -> int:
-    """How many pictures to make of a face: more of turned heads, which are rare."""
+def picture_count(points: Points) -> int:
+    """Choose how many pictures to make of a face: more of turned heads, which are rare."""
     eyes = points[:2].mean(axis=0) - points[2:4].mean(axis=0)
-    aside = (points[4] - points[:4].mean(axis=0)) @ eyes / (eyes @ eyes)  # of the nose, in eye distances
+    aside = (points[4] - points[:4].mean(axis=0)) @ eyes / (eyes @ eyes)  # the nose, in eye distances
     return 3 + min(30, round((aside / 0.05) ** 2))
 
 
-def warped(pixels: Pixels, points: Points, rng: Generator) -> tuple[Pixels, Points]:
-    """The face turned, scaled to eyes 32-90 px apart, a little sheared, maybe mirrored, in the middle of a square."""
+def warp(pixels: Pixels, points: Points, rng: Generator) -> tuple[Pixels, Points]:
+    """Turn, scale and shear a face at random, with eyes 32-90 px apart, in the middle of a square; mirror half."""
     if rng.random() < 0.5:
         pixels, points = np.ascontiguousarray(pixels[:, ::-1]), mirrored(points, pixels.shape[1])
     eyes = float(np.exp(rng.uniform(np.log(32), np.log(90))))
@@ -76,14 +76,16 @@ def warped(pixels: Pixels, points: Points, rng: Generator) -> tuple[Pixels, Poin
     return picture.astype(np.uint8), points @ linear.T + shift
 
 
-def spoilt(pixels: Pixels, rng: Generator) -> Pixels:
-    """Another exposure and contrast, light from one side, few pixels, noise, JPEG."""
+def degrade(pixels: Pixels, rng: Generator) -> Pixels:
+    """Change exposure and contrast, add light from one side, and take away quality: few pixels, noise, JPEG."""
     light = (pixels / 255.0) ** np.exp(rng.normal(0, 0.4)) * np.exp(min(0.3, rng.normal(-0.2, 0.4)))
     x, slopes = np.linspace(-1, 1, len(pixels)), rng.normal(0, 0.25, 2)
     light = light * np.exp(slopes[0] * x + slopes[1] * x[:, None])[..., None] + rng.normal(0, 0.05)
     if rng.random() < 0.4:
-        few = max(48, round(len(pixels) * rng.uniform(0.2, 1)))  # eyes 13 px apart and more
-        light = cv2.resize(cv2.resize(light, (few, few), interpolation=cv2.INTER_AREA), pixels.shape[1::-1])
+        small_side = max(48, round(len(pixels) * rng.uniform(0.2, 1)))  # eyes 13 px apart and more
+        light = cv2.resize(
+            cv2.resize(light, (small_side, small_side), interpolation=cv2.INTER_AREA), pixels.shape[1::-1]
+        )
     noise = rng.normal(0, 1, light.shape) * rng.exponential(0.015)
     picture = ((light + noise) * 255).round().clip(0, 255).astype(np.uint8)
     if rng.random() < 0.4:
@@ -92,27 +94,27 @@ def spoilt(pixels: Pixels, rng: Generator) -> Pixels:
     return picture
 
 
-def boxed(pixels: Pixels, points: Points, rng: Generator) -> Box:
-    """The detector's box of this face; where it finds none, one as it might have been."""
+def find_box(pixels: Pixels, points: Points, rng: Generator) -> Box:
+    """Find the detector's box of this face; where there is none, make a likely one."""
     middle, side = box_around(points)
     for box, _ in DETECTOR(pixels, -0.3):
-        off = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]) - middle
-        if np.abs(off).max() < 0.28 * side and 0.8 < (box[2] - box[0]) / side < 1.35:
+        offset = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]) - middle
+        if np.abs(offset).max() < 0.28 * side and 0.8 < (box[2] - box[0]) / side < 1.35:
             return box
-    return jittered(middle, side, rng)
+    return jitter_box(middle, side, rng)
 
 
 def examples(sample: Sample, framing: Framing, seed: int) -> list[tuple[Pixels, Box, Points]]:
-    """Chips as the predictor sees them, made of one picture, with the box and the points in chip px."""
+    """Make chips, as the predictor reads them, of one picture, with the box and the points in chip px."""
     rng, pixels = default_rng([seed, *sample.path.name.encode()]), read(sample.path)
-    points, made = target(pixels, framing, rng), []
-    for _ in range(pictures_of(points)):
-        picture, moved = warped(pixels, points, rng)
-        picture = spoilt(picture, rng)
-        box = boxed(picture, moved, rng)
+    points, chips = teacher_points(pixels, framing, rng), []
+    for _ in range(picture_count(points)):
+        picture, warped_points = warp(pixels, points, rng)
+        picture = degrade(picture, rng)
+        box = find_box(picture, warped_points, rng)
         chip = Chip.cut(picture, box)
-        made.append((chip.pixels, chip.place(box), chip.inward(moved)))
-    return made
+        chips.append((chip.pixels, chip.place(box), chip.inward(warped_points)))
+    return chips
 
 
 def train(data: Path, out: Path, seed: int = 0, processes: int = 2) -> None:
@@ -120,8 +122,8 @@ def train(data: Path, out: Path, seed: int = 0, processes: int = 2) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     pairs = [(sample, framing) for name, framing in FOLDERS.items() for sample in samples(data / name, "train")]
     with ProcessPoolExecutor(processes, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
-        made = pool.map(examples, *zip(*pairs, strict=True), [seed] * len(pairs), chunksize=16)
-        pictures, boxes, points = zip(*(example for found in made for example in found), strict=True)
+        results = pool.map(examples, *zip(*pairs, strict=True), [seed] * len(pairs), chunksize=16)
+        pictures, boxes, points = zip(*(example for chips in results for example in chips), strict=True)
     fit(pictures, boxes, points, out, random_seed=str(seed), **OPTIONS)
 
 

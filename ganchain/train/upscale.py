@@ -1,4 +1,4 @@
-"""Recipe of the upscaler: photos made small and mildly spoilt, an L1 loss on the way back.
+"""Recipe of the upscaler: photos are reduced and sometimes mildly degraded, an L1 loss teaches the way back.
 
 Pairs need no teacher: the photo is the target, its bicubic reduction (sometimes with noise and JPEG, as in
 Real-ESRGAN, Wang et al. 2021) the input. L1 instead of L2 after EDSR (Lim et al. 2017); the 3 x 3 convolutions are
@@ -25,7 +25,7 @@ from ganchain.train.data import read, samples
 from ganchain.train.datasets.upscale import Pair, Pairs
 from ganchain.train.recipe import Recipe
 
-LUMA = (0.299, 0.587, 0.114)  # of red, green, blue: BT.601
+LUMA = (0.299, 0.587, 0.114)  # weights of red, green, blue: BT.601
 
 
 class Upscale(Recipe):
@@ -62,9 +62,10 @@ class Upscale(Recipe):
         self.data, self.steps, self.batch, self.rate = data, steps, batch, rate
         self.crop, self.spoilt, self.photos_weight = crop, spoilt, photos_weight
         self.luma, self.doubled, self.squared = luma, doubled, squared
-        self.networks: dict[str, nn.Module] = {"student": mergeable.branched(Upscaler(width, depth))}
+        self.networks: dict[str, nn.Module] = {"student": mergeable.add_branches(Upscaler(width, depth))}
 
     def dataset(self, split: str) -> Dataset[Any]:
+        """Return pairs of small and large pictures, of faces and in training also of photos."""
         faces = samples(self.data / "faces256", split)
         if split != "train":
             return Pairs(faces, crop=64, spoilt=0, fixed=True)
@@ -72,58 +73,63 @@ class Upscale(Recipe):
         return Pairs(faces + photos * self.photos_weight, self.crop, self.spoilt, fixed=False)
 
     def losses(self, player: str, batch: tuple[Pair, Pair]) -> Mapping[str, Tensor]:
+        """Compute the errors of enlarging twice and four times."""
         student = self.networks["student"]
-        few = self.few(batch[0][0])
-        (small, large), (smaller, larger) = (part[:few] for part in batch[0]), batch[1]
+        count = self.doubled_count(batch[0][0])
+        (small, large), (smaller, larger) = (part[:count] for part in batch[0]), batch[1]
         return {
-            "pixel_x2": self.doubled * self.pixel(student(small, 2).float() - large),
-            "pixel_x4": self.pixel(student(smaller, 4).float() - larger),
+            "pixel_x2": self.doubled * self.pixel_loss(student(small, 2).float() - large),
+            "pixel_x4": self.pixel_loss(student(smaller, 4).float() - larger),
         }
 
-    def few(self, pictures: Tensor) -> int:
-        """How many of a batch teach to enlarge twice."""
+    def doubled_count(self, pictures: Tensor) -> int:
+        """Return how many pictures of a batch teach to enlarge twice."""
         return max(1, round(self.doubled * len(pictures)))
 
-    def pixel(self, error: Tensor) -> Tensor:
-        """L1 (or squared error) of the colours, and of what BT.601 calls their luma."""
+    def pixel_loss(self, error: Tensor) -> Tensor:
+        """Compute L1 (or the squared error) of the colours and of their luma by BT.601."""
         luma = (error * error.new_tensor(LUMA)[:, None, None]).sum(dim=1)
-        far = torch.square if self.squared else torch.abs
-        return (far(error).mean() + self.luma * far(luma).mean()) / (1 + self.luma)
+        distance = torch.square if self.squared else torch.abs
+        return (distance(error).mean() + self.luma * distance(luma).mean()) / (1 + self.luma)
 
     def figures(self, batch: tuple[Pair, Pair]) -> Mapping[str, float]:
+        """Measure PSNR and SSIM of the enlargement by four, and those of bicubic interpolation."""
         small, large = batch[1]
-        made = self.networks["student"](small, 4).clamp(-1, 1)
-        plain = resize(small, (large.shape[2], large.shape[3])).clamp(-1, 1)
-        gain = psnr(made, large).mean() - psnr(plain, large).mean()
+        enlarged = self.networks["student"](small, 4).clamp(-1, 1)
+        bicubic = resize(small, (large.shape[2], large.shape[3])).clamp(-1, 1)
+        gain = psnr(enlarged, large).mean() - psnr(bicubic, large).mean()
         return {
             "score": float(gain),
             "gain over bicubic, dB": float(gain),
-            "psnr": float(psnr(made, large).mean()),
-            "psnr of bicubic": float(psnr(plain, large).mean()),
-            "ssim": ssim(made, large),
-            "ssim of bicubic": ssim(plain, large),
+            "psnr": float(psnr(enlarged, large).mean()),
+            "psnr of bicubic": float(psnr(bicubic, large).mean()),
+            "ssim": ssim(enlarged, large),
+            "ssim of bicubic": ssim(bicubic, large),
         }
 
     def sample(self, batch: tuple[Pair, Pair]) -> Tensor:
+        """Draw rows of bicubic enlargement, network's enlargement, photo."""
         small, large = (part[:6] for part in batch[1])
-        made = self.networks["student"](small, 4)
-        plain = resize(small, (large.shape[2], large.shape[3]))
-        return torch.stack([plain, made, large], dim=1).flatten(0, 1)
+        enlarged = self.networks["student"](small, 4)
+        bicubic = resize(small, (large.shape[2], large.shape[3]))
+        return torch.stack([bicubic, enlarged, large], dim=1).flatten(0, 1)
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Load merged weights into the branched network."""
         mergeable.load(self.networks["student"], weights)
 
     def exported(self, net: nn.Module) -> Mapping[str, Tensor]:
-        return mergeable.merged(net)
+        """Return the merged tensors."""
+        return mergeable.merge_branches(net)
 
 
-def ssim(made: Tensor, target: Tensor) -> float:
-    """Mean structural similarity (Wang et al. 2004) of pictures (N, 3, H, W) in -1..1."""
-    pairs = zip(tensors.to_pixels(made), tensors.to_pixels(target), strict=True)
+def ssim(output: Tensor, target: Tensor) -> float:
+    """Compute the mean structural similarity (Wang et al. 2004) of pictures (N, 3, H, W) -1..1."""
+    pairs = zip(tensors.to_pixels(output), tensors.to_pixels(target), strict=True)
     return float(np.mean([structural_similarity(a, b, channel_axis=2) for a, b in pairs]))  # type: ignore[no-untyped-call]
 
 
-def psnr(made: Tensor, target: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB of each picture: (N, C, H, W) in -1..1 (peak 2) -> (N,)."""
-    error = (made - target).square().mean(dim=(1, 2, 3))
+def psnr(output: Tensor, target: Tensor) -> Tensor:
+    """Compute the peak signal-to-noise ratio in dB of each picture: (N, C, H, W) -1..1 (peak 2) -> (N,)."""
+    error = (output - target).square().mean(dim=(1, 2, 3))
     return 10 * torch.log10(4 / error)

@@ -1,9 +1,9 @@
 """Recipe of the upscaler's detail weights: SRGAN's losses on the compact network (Ledig et al. 2017).
 
-It begins from the fidelity weights, so that the two can be interpolated (ESRGAN, Wang et al. 2018, section 3.4). Loss:
-L1 of the picture and of its reduction, which holds colours and shapes; features of a network that knows
-faces, or VGG's; and a PatchGAN (Isola et al. 2017) whose real photos are other windows than those of the pairs. More of
-the small pictures are spoilt than for fidelity: what that hides is what detail is invented for.
+It begins from the fidelity weights, so that the two can be interpolated (ESRGAN, Wang et al. 2018, section 3.4). The
+loss has three parts: L1 of the picture and of its reduction, which holds colours and shapes; features of a network that
+knows faces, or VGG's; and a PatchGAN (Isola et al. 2017) whose real photos are other windows than those of the pairs.
+More of the small pictures are degraded than for fidelity: the network invents detail for what is lost.
 """
 
 from __future__ import annotations
@@ -63,34 +63,39 @@ class UpscaleDetail(Upscale):
         self.frozen = {"features": perceptual_features(vgg, block=5, conv=4)}
 
     def losses(self, player: str, batch: tuple[Pair, Pair]) -> Mapping[str, Tensor]:
-        student, judge = self.networks["student"], self.networks["discriminator"]
-        (doubled, twice), (small, large) = batch
+        """Compute the terms of the student or of the discriminator."""
+        student, discriminator = self.networks["student"], self.networks["discriminator"]
+        (small_doubled, large_doubled), (small, large) = batch
         if player == "student":
-            made = student(small, 4).float()
-            few = self.few(doubled)
-            half = student(doubled[:few], 2).float()
-            seen, fooled = self.frozen["features"], losses.least_squares_generator
-            error = made - large
-            pixel = 0.25 * self.pixel(error) + 0.75 * self.pixel(F.avg_pool2d(error, 4))
+            enlarged = student(small, 4).float()
+            count = self.doubled_count(small_doubled)
+            doubled_output = student(small_doubled[:count], 2).float()
+            features, generator_loss = self.frozen["features"], losses.least_squares_generator
+            error = enlarged - large
+            pixel = 0.25 * self.pixel_loss(error) + 0.75 * self.pixel_loss(F.avg_pool2d(error, 4))
             return {
-                "pixel": self.fidelity * (pixel + self.doubled * self.pixel(half - twice[:few])),
-                "features": self.perceptual * losses.perceptual(seen(large).float(), seen(made).float()),
-                "adversarial": self.adversarial * (fooled(judge(made)) + fooled(judge(half))),
+                "pixel": self.fidelity
+                * (pixel + self.doubled * self.pixel_loss(doubled_output - large_doubled[:count])),
+                "features": self.perceptual * losses.perceptual(features(large).float(), features(enlarged).float()),
+                "adversarial": self.adversarial
+                * (generator_loss(discriminator(enlarged)) + generator_loss(discriminator(doubled_output))),
             }
         with torch.no_grad():
-            made = student(small, 4).float()
-        return {"adversarial": losses.least_squares_discriminator(judge(twice), judge(made))}
+            enlarged = student(small, 4).float()
+        return {
+            "adversarial": losses.least_squares_discriminator(discriminator(large_doubled), discriminator(enlarged))
+        }
 
     def figures(self, batch: tuple[Pair, Pair]) -> Mapping[str, float]:
-        """As of ``Upscale``, and the share of the photo's fine texture that is there."""
+        """Measure the figures of ``Upscale``, and the share of the photo's fine texture that is there."""
         small, large = batch[1]
-        made = self.networks["student"](small, 4).clamp(-1, 1)
-        fine = float(texture(made) / texture(large))
-        return {**super().figures(batch), "texture": fine}
+        enlarged = self.networks["student"](small, 4).clamp(-1, 1)
+        texture_share = float(texture(enlarged) / texture(large))
+        return {**super().figures(batch), "texture": texture_share}
 
     load, exported = Recipe.load, Recipe.exported  # nothing is merged here
 
 
 def texture(pictures: Tensor) -> Tensor:
-    """Mean absolute difference of a picture (N, 3, H, W) and its 3 x 3 mean."""
+    """Compute the mean absolute difference between a picture (N, 3, H, W) and its 3 x 3 mean."""
     return (pictures - F.avg_pool2d(pictures, 3, 1, 1, count_include_pad=False)).abs().mean()

@@ -1,1 +1,1 @@
-"""The web page and its HTTP API: thin shells over the pipeline."""
+"""The web page and the HTTP API, which run chains on photos that visitors send."""

@@ -1,4 +1,4 @@
-"""Files as answers."""
+"""HTTP responses that hold files."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from ganchain.web.jobs import Job
 
 TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".tiff": "image/tiff"}
-LONGEST_HEADER = 6000  # characters: servers between take 8 KB
+LONGEST_HEADER = 6000  # characters; proxies take about 8 KB
 
 
 def whole(job: Job, described: dict[str, Any], accept: str) -> Response:
-    """A job that is done: its picture, its report or both, as ``accept`` says."""
+    """Answer with a finished job: its picture, its report or both, as the header ``accept`` asks."""
     headers = {"Content-Location": f"/jobs/{job.id}"}
     if "application/json" in accept:
         return JSONResponse(described, headers=headers)
     if "application/zip" in accept or len(job.pictures) > 1:
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as archive:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
             for path in job.pictures:
                 archive.write(path, path.name)
             archive.writestr("report.json", json.dumps(job.report, indent=1))
             archive.writestr(f"{job.name}.yaml", job.text)
         headers["Content-Disposition"] = attachment(f"{job.upload.path.stem}-{job.name}.zip")
-        return Response(packed.getvalue(), media_type="application/zip", headers=headers)
+        return Response(buffer.getvalue(), media_type="application/zip", headers=headers)
     report = json.dumps(job.report, separators=(",", ":"))
     if len(report) <= LONGEST_HEADER:
         headers["Ganchain-Report"] = report
@@ -44,15 +44,15 @@ def picture(path: Path, headers: Mapping[str, str] | None = None) -> Response:
 
 
 def screen(path: Path, kind: str, headers: Mapping[str, str] | None = None) -> Response:
-    if not path.exists():  # deleted since it was asked for
+    if not path.exists():  # deleted in the meantime
         raise HTTPException(404, "no such picture any more")
     return FileResponse(path, media_type=kind, headers={"Cache-Control": "private, no-store", **(headers or {})})
 
 
-def nth(things: list[Any], number: int) -> Any:
-    if not 0 <= number < len(things):
+def nth(pictures: list[Any], number: int) -> Any:
+    if not 0 <= number < len(pictures):
         raise HTTPException(404, "no such picture")
-    return things[number]
+    return pictures[number]
 
 
 def attachment(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The application: the HTTP API, and the page that uses it. docs/web.md describes both."""
+"""The web application: the HTTP API, and the page that uses it. docs/web.md describes both."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from ganchain import chains
 from ganchain._version import VERSION
-from ganchain.errors import GanchainError
+from ganchain.errors import GanchainError, text_of
 from ganchain.web import answers, run, submitted
 from ganchain.web.guard import Guard
-from ganchain.web.service import Asked, Service
-from ganchain.web.uploads import Busy, Limits, file_name
+from ganchain.web.limits import Limits
+from ganchain.web.service import Order, Service
+from ganchain.web.uploads import Busy, file_name
 
-PAGE = {  # address: file, type; nothing else is ever read for a visitor
+PAGE = {  # address: file, type; no other file is served
     "/": ("web/page/index.html", "text/html; charset=utf-8"),
     "/style.css": ("web/page/style.css", "text/css; charset=utf-8"),
     "/page.js": ("web/page/page.js", "text/javascript; charset=utf-8"),
@@ -35,10 +37,12 @@ PAGE = {  # address: file, type; nothing else is ever read for a visitor
 
 
 def app(limits: Limits | None = None, *, device: str = "auto", engine: str = "torch", hosts: Iterable[str] = ()) -> Any:
-    """The ASGI application.
+    """Build the ASGI application.
 
     Args:
-        hosts: names under which it may be asked, beside this machine's own; "*" for any.
+        limits: limits for visitors; None for the defaults.
+        device, engine: as for ``Pipeline``.
+        hosts: host names to answer to, besides this machine's own; "*" for any.
     """
     service = Service(limits or Limits(), device, engine)
 
@@ -60,14 +64,14 @@ def app(limits: Limits | None = None, *, device: str = "auto", engine: str = "to
     async def refused(_: Request, error: GanchainError) -> Response:
         status = 503 if isinstance(error, Busy) else 422
         headers = {"Retry-After": "60"} if status == 503 else None
-        return JSONResponse({"error": str(error)}, status, headers)
+        return JSONResponse({"error": text_of(error)}, status, headers)
 
     @api.exception_handler(StarletteHTTPException)
     async def wrong(_: Request, error: StarletteHTTPException) -> Response:
         return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
 
     @api.exception_handler(Exception)
-    async def own(_: Request, error: Exception) -> Response:  # which is logged as well
+    async def own(_: Request, error: Exception) -> Response:  # the server logs the error, too
         return JSONResponse({"error": f"an error of ganchain's own: {type(error).__name__}"}, 500)
 
     @api.exception_handler(RequestValidationError)
@@ -89,17 +93,22 @@ def _pages(api: FastAPI) -> None:
 
     @api.get("/chains")
     def chains_() -> list[dict[str, Any]]:
-        """The chains that come along."""
+        """List the bundled chains."""
         return submitted.bundled()
 
     @api.get("/stages")
     def stages() -> list[dict[str, Any]]:
-        """The stages with their options, as JSON schema."""
+        """List the stages with their options, as JSON schema."""
         return submitted.stages()
+
+    @api.get("/schema")
+    def schema() -> dict[str, Any]:
+        """Answer with the JSON schema of a chain."""
+        return chains.schema()
 
     @api.post("/chain")
     def chain(chain: Annotated[str, Body(embed=True)]) -> dict[str, str]:
-        """A chain in JSON or YAML as people write it; what is wrong with it only shows when it runs."""
+        """Write a chain, JSON or YAML, as readable YAML; its options are not checked."""
         return {"yaml": submitted.tidied(chain)}
 
 
@@ -109,22 +118,22 @@ def _photos(api: FastAPI, service: Service) -> None:
 
     @api.post("/photos", status_code=201, openapi_extra={"requestBody": body})
     async def photos(request: Request) -> dict[str, Any]:
-        """Send a photo (multipart field ``photo``): its id, its size, and the faces in it."""
+        """Take a photo (multipart field ``photo``) and answer with its id, its size, and the faces in it."""
         async with request.form(max_files=1, max_fields=1) as form:
             photo = form.get("photo")
             if not isinstance(photo, UploadFile):
                 raise HTTPException(422, "photo: a file is needed in this field")
             upload = await service.take(photo.filename or "photo", photo.file)
-        return {"id": upload.id, "name": upload.name, "size": list(upload.size), "faces": upload.described()}
+        return {"id": upload.id, "name": upload.name, "size": list(upload.size), "faces": upload.describe()}
 
     @api.get("/photos/{key}/preview")
     def shown(key: str) -> Response:
-        """The photo for the screen, upright."""
+        """Answer with the photo as a JPEG for the screen, upright."""
         return answers.screen(service.upload(key).preview, "image/jpeg")
 
     @api.delete("/photos/{key}", status_code=204)
     def drop(key: str) -> None:
-        """Delete the photo."""
+        """Delete a photo."""
         service.uploads.drop(key)
 
 
@@ -136,33 +145,33 @@ def _jobs(api: FastAPI, service: Service) -> None:
         name: Annotated[str, Body()] = "chain",
         files: Annotated[dict[str, str] | None, Body()] = None,
     ) -> dict[str, Any]:
-        """Put a job at the end of the queue: a chain (name, YAML or JSON), a photo's id, the ids of files it names."""
-        found = {file: service.upload(key) for file, key in (files or {}).items()}
-        return service.described(service.submit(Asked(chain, file_name(name), service.upload(photo), found)))
+        """Add a job to the queue: a chain (name, YAML or JSON), a photo's id, the ids of files that the chain names."""
+        uploads = {file: service.upload(key) for file, key in (files or {}).items()}
+        return service.describe(service.submit(Order(chain, file_name(name), service.upload(photo), uploads)))
 
     @api.get("/jobs/{key}")
     def job(key: str) -> dict[str, Any]:
-        """How far the job is; its report and pictures when it is done."""
-        return service.described(service.job(key))
+        """Report the progress of a job; when it is done, its report and the addresses of its pictures."""
+        return service.describe(service.job(key))
 
     @api.delete("/jobs/{key}", status_code=204)
     def drop(key: str) -> None:
-        """Cancel the job, delete its pictures."""
+        """Cancel a job and delete its pictures."""
         service.queue.drop(key)
 
     @api.get("/jobs/{key}/pictures/{number}")
     def picture(key: str, number: int) -> Response:
-        """A picture as ``ganchain run`` writes it."""
+        """Answer with a picture as ``ganchain run`` writes it."""
         return answers.picture(answers.nth(service.job(key).pictures, number))
 
     @api.get("/jobs/{key}/previews/{number}")
     def shown(key: str, number: int) -> Response:
-        """The photo for the screen: 0 as it was, then after each stage."""
+        """Answer with a JPEG for the screen: 0 is the photo itself, then follows one after each stage."""
         return answers.screen(answers.nth(service.job(key).previews, number)[1], "image/jpeg")
 
     @api.get("/jobs/{key}/chain")
     def chain_(key: str) -> Response:
-        """The chain as YAML."""
+        """Answer with the chain as YAML."""
         job = service.job(key)
         headers = {"Content-Disposition": answers.attachment(f"{job.name}.yaml")}
         return Response(job.text, media_type="application/yaml", headers=headers)

@@ -1,4 +1,4 @@
-"""What stands before the application: who may ask, how much may be sent, what browsers may do with the answers."""
+"""Middleware that checks each request before the application, and adds security headers to each answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-PATIENCE = 30.0  # seconds between two parts of what is sent
+PATIENCE = 30.0  # seconds to wait for the next part of a request's body
 OWN = ("localhost", "127.0.0.1", "::1")
 HEADERS = [
     (b"content-security-policy", b"default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'"),
@@ -21,12 +21,12 @@ HEADERS = [
 
 
 class Guard:
-    """Middleware.
+    """Middleware that refuses three kinds of requests.
 
-    - A Host header that is not one of ours is refused: else any web site could, by a name that it lets point to this
-      machine, read what is served here (DNS rebinding).
-    - So is what the pages of other sites send (Origin).
-    - A request's body is cut off at ``most`` bytes, however long it says it is.
+    - Requests whose Host header names another server: a web site could let a name of its own point to this machine,
+      and so read the answers (DNS rebinding).
+    - Requests from the pages of other sites (Origin).
+    - Requests whose body has more than ``most`` bytes, whatever length they state.
     """
 
     def __init__(self, app: ASGIApp, most: int, hosts: Iterable[str] = ()) -> None:
@@ -51,28 +51,26 @@ class Guard:
         if length.isdigit() and int(length) > self.most:
             await _refuse(send, 413, self._too_large)
             return
-        received = 0
+        received, complete = 0, False
 
-        whole = False
-
-        async def counted() -> Message:
-            nonlocal received, whole
+        async def receive_within_limits() -> Message:
+            nonlocal received, complete
             try:
-                message = await asyncio.wait_for(receive(), None if whole else PATIENCE)
+                message = await asyncio.wait_for(receive(), None if complete else PATIENCE)
             except TimeoutError:
                 raise HTTPException(408, f"nothing was received for {PATIENCE:g} s") from None
-            whole = not message.get("more_body", False)
+            complete = not message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > self.most:
                 raise HTTPException(413, self._too_large)
             return message
 
-        async def guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message["headers"], *HEADERS]}
             await send(message)
 
-        await self.app(scope, counted, guarded)
+        await self.app(scope, receive_within_limits, send_with_headers)
 
     @property
     def _too_large(self) -> str:
@@ -80,7 +78,7 @@ class Guard:
 
 
 def _host(header: str) -> str:
-    """The name in a Host header: without port and brackets."""
+    """Read the name in a Host header, without port and brackets; "" for a header that is damaged."""
     try:
         return urlsplit(f"//{header}").hostname or ""
     except ValueError:

@@ -1,7 +1,8 @@
-"""One job after the other: a photo through a chain, its place in the queue, its stages, what came of it."""
+"""The queue of jobs, each of which runs a photo through a chain; they run one after the other."""
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shutil
 import time
@@ -14,14 +15,17 @@ from threading import Condition, Thread
 from typing import Any, Literal
 
 from ganchain.chains import Chain
-from ganchain.errors import GanchainError
-from ganchain.web.uploads import Busy, Limits, Upload
+from ganchain.errors import GanchainError, text_of
+from ganchain.web.limits import Limits
+from ganchain.web.uploads import Busy, Upload
+
+log = logging.getLogger(__name__)
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 
 class Ended(GanchainError):
-    """The job was cancelled, or its time is up."""
+    """An error that ends a job because it was cancelled or took too long."""
 
 
 @dataclass
@@ -29,17 +33,19 @@ class Job:
     """A photo on its way through a chain.
 
     Attributes:
-        id: a secret, as that of the upload.
-        name: the chain's.
-        text: the chain as its visitor can use it elsewhere.
-        bundled: whether it is one that comes along.
-        folder: where its files and pictures lie.
-        state: "done" also of a photo without a face, which comes back unchanged.
-        stage: what runs now, the ``step``-th of ``steps``.
-        report: what ``GET /jobs/ID`` says of a job that is done.
-        pictures: the files that ``ganchain run`` would have written.
-        previews: (what it shows, JPEG for the screen), the photo first, then after each stage.
-        ended: is set once the job has come to its end.
+        id: a secret; whoever has it may see the job.
+        name: the chain's name.
+        text: the chain as YAML, for use elsewhere.
+        bundled: True if the chain is a bundled one.
+        folder: the folder of the job's files and pictures.
+        state: the state; it is "done" also if the photo has no face, and comes back unchanged.
+        stage: the name of what runs now; it is the ``step``-th of ``steps``.
+        report: the report in the answer of ``GET /jobs/ID`` once the job is done.
+        pictures: the files that ``ganchain run`` would write.
+        previews: pairs of a caption and a JPEG for the screen, the photo first, then after each stage.
+        ended: a future that is done when the job has ended.
+        used: when a visitor last asked for the job, by ``time.monotonic``.
+        deadline: when the job must have ended, by the same clock.
     """
 
     id: str
@@ -65,10 +71,10 @@ class Job:
         return len(self.chain.stages)
 
     def tick(self, stage: str = "", step: int = 0) -> None:
-        """Called before each network runs; what is over ends here.
+        """Note the stage that runs next, and end the job if it must not go on; called before each network runs.
 
         Raises:
-            Ended: nobody wants the job any more, or its time is up.
+            Ended: the job was cancelled, or its time is up.
         """
         if stage:
             self.stage, self.step = stage, step
@@ -79,10 +85,11 @@ class Job:
 
 
 class Queue:
-    """Does jobs in the order they came, one at a time, in a thread of its own.
+    """A queue that runs jobs in the order in which they came, one at a time, in its own thread.
 
     Args:
-        run: does one; what it raises is why it failed.
+        limits: how many jobs may wait, how long each may run and is kept.
+        run: runs a job; if it raises, the job has failed for that reason.
     """
 
     def __init__(self, limits: Limits, run: Callable[[Job], None]) -> None:
@@ -94,10 +101,10 @@ class Queue:
         self._thread.start()
 
     def submit(self, make: Callable[[str], Job]) -> Job:
-        """Put the job that ``make`` makes of a new id at the end of the queue.
+        """Add a job to the queue; ``make(id)`` builds it.
 
         Raises:
-            Busy: there are ``Limits.waiting`` already.
+            Busy: ``Limits.waiting`` jobs are waiting already.
         """
         if len(self.ahead()) >= self.limits.waiting:
             raise Busy(f"{self.limits.waiting} jobs are waiting already; try again in a minute")
@@ -115,12 +122,12 @@ class Queue:
         return job
 
     def ahead(self, job: Job | None = None) -> list[Job]:
-        """The jobs that end before ``job`` begins; of None, all that have not ended."""
-        going = [one for one in list(self._jobs.values()) if one.state in ("waiting", "running")]
-        return going[: going.index(job)] if job in going else [] if job else going
+        """List the jobs that run before ``job``; with None, all that have not ended."""
+        jobs = [queued for queued in list(self._jobs.values()) if queued.state in ("waiting", "running")]
+        return jobs[: jobs.index(job)] if job in jobs else [] if job else jobs
 
     def drop(self, key: str) -> None:
-        """Cancel the job, delete what it made."""
+        """Cancel a job and delete its files."""
         with self._changed:
             job = self._jobs.pop(key, None)
         if job is None:
@@ -131,18 +138,18 @@ class Queue:
             shutil.rmtree(job.folder, ignore_errors=True)
 
     def finished(self) -> list[Job]:
-        """Jobs that have ended, the one that was last asked for longest ago first."""
+        """List the jobs that have ended, sorted by when they were last asked for, the longest ago first."""
         ended = [job for job in list(self._jobs.values()) if job.state not in ("waiting", "running")]
         return sorted(ended, key=lambda job: job.used)
 
     def sweep(self) -> None:
-        """Forget what nobody has asked for in ``Limits.kept`` seconds."""
+        """Delete jobs for which nobody has asked in ``Limits.kept`` seconds."""
         for job in self.finished():
             if time.monotonic() - job.used > self.limits.kept:
                 self.drop(job.id)
 
     def close(self) -> None:
-        """End: the running job at its next network, the others not at all."""
+        """Cancel all jobs, and wait at most 10 s for the running one, which ends before its next network."""
         with self._changed:
             self._open = False
             for job in self._jobs.values():
@@ -160,16 +167,17 @@ class Queue:
                     return
                 job = self.ahead()[0]
                 job.state, job.deadline = "running", time.monotonic() + self.limits.seconds
-            ended: State = "done"
+            state: State = "done"
             try:
                 self._run(job)
-            except Exception as error:  # one job must not cost the others
-                ended, job.error = "failed", str(error)
-            self._ended(job, ended)
+            except Exception as error:  # the other jobs must go on
+                state, job.error = "failed", text_of(error)
+                log.debug("job %s failed:", job.id[:4], exc_info=error)
+            self._finish(job, state)
 
-    def _ended(self, job: Job, ended: State) -> None:
-        if job.state == "running":  # and not cancelled meanwhile
-            job.state = ended
+    def _finish(self, job: Job, state: State) -> None:
+        if job.state == "running":  # it may have been cancelled meanwhile
+            job.state = state
         else:
             shutil.rmtree(job.folder, ignore_errors=True)
         job.used = time.monotonic()

@@ -1,4 +1,4 @@
-"""``POST /run``: all in one request."""
+"""The address ``POST /run``: upload, job and answer in one request."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from starlette.datastructures import UploadFile
 
 from ganchain.web import answers, submitted
 from ganchain.web.jobs import Job
-from ganchain.web.service import Asked, Service
+from ganchain.web.service import Order, Service
 from ganchain.web.uploads import Upload, file_name
 
-LOOK = 0.5  # seconds between looks whether who asked is still there
+INTERVAL = 0.5  # seconds between checks that the visitor is still connected
 
 
 def add(api: FastAPI, service: Service) -> None:
+    """Add the address to ``api``."""
     fields = {
         "chain": {"type": "string", "description": "name of a bundled chain, or YAML"},
         "photo": {"type": "string", "format": "binary"},
@@ -30,7 +31,7 @@ def add(api: FastAPI, service: Service) -> None:
 
     @api.post("/run", openapi_extra={"requestBody": body})
     async def run(request: Request) -> Response:
-        """A photo through a chain, in one request.
+        """Run a photo through a chain, in one request.
 
         The answer is the picture, with the report in the header ``Ganchain-Report``; with ``Accept: application/json``
         the report alone, with links; with ``Accept: application/zip``, and where there are several pictures, all of
@@ -44,26 +45,26 @@ def add(api: FastAPI, service: Service) -> None:
                 chain = (await chain.read(submitted.LONGEST * 4)).decode(errors="replace")
             if not isinstance(chain, str) or not isinstance(photo, UploadFile):
                 raise HTTPException(422, "two fields are needed: chain (a name or YAML) and photo (a file)")
-            others = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
             files: dict[str, Upload] = {}
-            for file in others:
-                added = await service.take(file.filename or "file", file.file)
-                files[added.name] = added
+            for file in form.getlist("files"):
+                if isinstance(file, UploadFile):
+                    added = await service.take(file.filename or "file", file.file)
+                    files[added.name] = added
             upload = await service.take(photo.filename or "photo", photo.file)
-        job = await run_in_threadpool(service.submit, Asked(chain, name, upload, files))
-        if not await _ended(job, request):
+        job = await run_in_threadpool(service.submit, Order(chain, name, upload, files))
+        if not await _wait(job, request):
             service.queue.drop(job.id)
             return Response(status_code=499)
         if job.state != "done":
             raise HTTPException(422, job.error or job.state)
-        return await run_in_threadpool(answers.whole, job, service.described(job), request.headers.get("accept", ""))
+        return await run_in_threadpool(answers.whole, job, service.describe(job), request.headers.get("accept", ""))
 
 
-async def _ended(job: Job, request: Request) -> bool:
-    """Wait for the job; False when who asked for it has gone."""
+async def _wait(job: Job, request: Request) -> bool:
+    """Wait for the job to end; return False if the visitor has closed the connection."""
     while not job.ended.done():
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(job.ended)), LOOK)
+            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(job.ended)), INTERVAL)
         if not job.ended.done() and await request.is_disconnected():
             return False
     return True

@@ -1,17 +1,19 @@
-"""What a job does: a photo through a pipeline that stays loaded, its pictures and previews written."""
+"""The runner of jobs: it runs a photo through a pipeline that stays loaded, and writes pictures and previews."""
 
 from __future__ import annotations
 
 import json
+import logging
 from collections import OrderedDict
-from hashlib import sha256
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 from ganchain.batch import memory
 from ganchain.chains import Chain
-from ganchain.errors import GanchainError, PhotoError
-from ganchain.photos.images import suffix_of, write
+from ganchain.errors import GanchainError, PhotoError, StageError, is_bug, text_of
+from ganchain.files import sha256
+from ganchain.photos.images import write
 from ganchain.photos.photo import Photo
 from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
@@ -19,36 +21,42 @@ from ganchain.pipeline.result import Result
 from ganchain.web.jobs import Job
 from ganchain.web.uploads import preview
 
+log = logging.getLogger(__name__)
+
 LOADED = 4  # pipelines that stay in memory
-SLACK = 512 << 20  # bytes that are left to the rest of the system
+SLACK = 512 << 20  # bytes of memory left free for the rest of the system
 
 
 class Runner:
-    """Runs jobs; pipelines are kept for the next job of the same chain."""
+    """A function that runs jobs and keeps their pipelines for the next job of the same chain."""
 
     def __init__(self, device: str, engine: str) -> None:
         self.device, self.engine = device, engine
         self._pipelines: OrderedDict[str, Pipeline] = OrderedDict()
 
     def __call__(self, job: Job) -> None:
-        """Do ``job``.
+        """Run ``job``.
 
         Raises:
-            GanchainError: why it failed, in words that name no place on this machine.
+            GanchainError: the job failed; the message names no path on this machine.
         """
         try:
             self._run(job)
-        except Exception as error:  # whatever it is, a visitor must not see a traceback
-            raise GanchainError(_said(error, job)) from error
+        except Exception as error:  # a visitor must never see a traceback
+            if is_bug(error) and not memory.ran_out(error):
+                log.error("job %s: stage %s: %s", job.id[:4], job.stage, text_of(error), exc_info=error)
+            raise GanchainError(_message(error, job)) from error
 
     def _run(self, job: Job) -> None:
         job.stage = "loading"
-        pipeline = self._loaded(job)
-        needs = memory.needed(*job.upload.size, pipeline.stages) + _kept(job, pipeline) + _faces_of(job, pipeline)
-        there = memory.available() - SLACK
-        if needs > there:
+        pipeline = self._pipeline(job)
+        needs = (
+            memory.needed(*job.upload.size, pipeline.stages) + _step_bytes(job, pipeline) + _face_bytes(job, pipeline)
+        )
+        available = memory.available() - SLACK
+        if needs > available:
             raise PhotoError(
-                f"needs about {memory.text(needs)} of memory, {memory.text(there)} are there; {memory.CURE}"
+                f"needs about {memory.text(needs)} of memory, {memory.text(available)} are there; {memory.CURE}"
             )
         hooks = [
             stage.register_forward_pre_hook(lambda *_, name=name, step=step: job.tick(name, step))
@@ -61,10 +69,10 @@ class Runner:
             for hook in hooks:
                 hook.remove()
         job.stage, job.step = "writing", job.steps
-        self._written(job, result, pipeline)
+        self._write(job, result, pipeline)
 
-    def _loaded(self, job: Job) -> Pipeline:
-        """The chain's pipeline, from among those used last."""
+    def _pipeline(self, job: Job) -> Pipeline:
+        """Return the loaded pipeline of the job's chain, or load it; the one used longest ago is dropped."""
         key = _key(job.chain)
         if key not in self._pipelines:
             job.tick()
@@ -76,15 +84,15 @@ class Runner:
             self._pipelines.popitem(last=False)
         return self._pipelines[key]
 
-    def _written(self, job: Job, result: Result, pipeline: Pipeline) -> None:
+    def _write(self, job: Job, result: Result, pipeline: Pipeline) -> None:
         output = job.chain.output
-        base = job.folder / f"{job.upload.path.stem}-{job.name}{suffix_of(output.format)}"
+        base = job.folder / outputs.names_of(job.name, output).plain(job.upload.path.name)
         for path, photo in outputs.pictures(result, output, base):
             write(photo, path, keep_location=output.location == "keep")
             job.pictures.append(path)
-        shown: list[tuple[str, Photo]] = list(result.steps) if result.status == "ok" else []
+        steps: list[tuple[str, Photo]] = list(result.steps) if result.status == "ok" else []
         job.previews.append(("photo", job.upload.preview))
-        for number, (name, photo) in enumerate(shown, start=1):
+        for number, (name, photo) in enumerate(steps, start=1):
             job.previews.append((name, job.folder / f".step-{number}.jpg"))
             preview(photo.pixels, job.previews[-1][1])
         job.report = {
@@ -96,21 +104,21 @@ class Runner:
             "seconds": {name: round(seconds, 3) for name, seconds in result.seconds.items()},
             "engines": pipeline.engines,
             "pictures": [
-                {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path.read_bytes()).hexdigest()}
-                for path in job.pictures
+                {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)} for path in job.pictures
             ],
         }
 
 
 def _faces(job: Job, result: Result) -> list[dict[str, Any]]:
-    """The upload's faces, with what the chain's rule left out."""
+    """Describe the upload's faces, those that the chain's rule leaves out included."""
     return [
-        {**known, "left_out": face.left_out} for known, face in zip(job.upload.described(), result.faces, strict=True)
+        {**described, "left_out": face.left_out}
+        for described, face in zip(job.upload.describe(), result.faces, strict=True)
     ]
 
 
-def _kept(job: Job, pipeline: Pipeline) -> int:
-    """Bytes of the photos after each stage, which are kept for the previews."""
+def _step_bytes(job: Job, pipeline: Pipeline) -> int:
+    """Add up the bytes of the photos after each stage, which are kept for the previews."""
     pixels, scale = job.upload.size[0] * job.upload.size[1] * 3, 1
     total = 0
     for stage in pipeline.stages:
@@ -119,8 +127,8 @@ def _kept(job: Job, pipeline: Pipeline) -> int:
     return total
 
 
-def _faces_of(job: Job, pipeline: Pipeline) -> int:
-    """Bytes of face pictures of a side of their own, which ``memory.needed``, that knows no faces, does not count."""
+def _face_bytes(job: Job, pipeline: Pipeline) -> int:
+    """Add up the bytes of face pictures with a side of their own, which ``memory.needed`` does not count."""
     side = job.chain.output.side or 0
     for stage in pipeline.stages:
         side *= stage.scale if stage.effect == "enlarge" and stage.scope == "face" else 1
@@ -128,7 +136,7 @@ def _faces_of(job: Job, pipeline: Pipeline) -> int:
 
 
 def _key(chain: Chain) -> str:
-    """What a pipeline depends on; files count by their content."""
+    """Write all that a pipeline depends on as one text, files by their digests."""
     stages = [
         [spec.name, {key: _content(value) for key, value in sorted(spec.options.items())}] for spec in chain.stages
     ]
@@ -137,16 +145,22 @@ def _key(chain: Chain) -> str:
 
 
 def _content(value: Any) -> Any:
-    return sha256(value.read_bytes()).hexdigest() if isinstance(value, Path) else value
+    return sha256(value) if isinstance(value, Path) else value
 
 
-def _said(error: Exception, job: Job) -> str:
-    """Why it failed, without the places where things lie on this machine."""
+def _message(error: Exception, job: Job) -> str:
+    """Say why a job failed, without paths on this machine."""
     if memory.ran_out(error):
         return f"not enough memory for this photo; {memory.CURE}"
+    if isinstance(error, StageError) and is_bug(error):
+        return f"the stage {error.stage!r} failed: an error of its own, not of the photo; the server's log says more"
     if not isinstance(error, GanchainError):
         return f"an error of ganchain's own: {type(error).__name__}"
-    text = str(error)
-    for path, name in ((job.upload.path, job.upload.name), (job.folder, ""), (job.upload.path.parent.parent, "")):
-        text = text.replace(f"{path}/", name).replace(str(path), name)
-    return text
+    public = copy(error)
+    for field in ("path", "ref", "file"):
+        if Path(value := getattr(public, field, "")).is_absolute():
+            setattr(public, field, Path(value).name)
+    if str(job.folder.parent) in str(public):
+        log.error("job %s: an error's reason names a path", job.id[:4], exc_info=error)
+        return "failed; the server's log says why"
+    return str(public)

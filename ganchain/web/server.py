@@ -1,4 +1,4 @@
-"""Listening: uvicorn with the application."""
+"""The server: uvicorn with the application."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import uvicorn
 
 from ganchain.errors import GanchainError
 from ganchain.web.app import app
-from ganchain.web.uploads import Limits
+from ganchain.web.limits import Limits
 
 
 def serve(
@@ -22,7 +22,7 @@ def serve(
     """Serve until SIGINT or SIGTERM.
 
     Raises:
-        GanchainError: the address cannot be listened on.
+        GanchainError: the server cannot listen on this address.
     """
     listening = listen(host, port)
     name, port = listening.getsockname()[:2]
@@ -42,7 +42,11 @@ def serve(
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to that address."""
+    """Bind a socket to an address.
+
+    Raises:
+        GanchainError: the address is not this machine's, or is taken.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)

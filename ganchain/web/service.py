@@ -1,4 +1,4 @@
-"""What the addresses of the API share: the uploads and the queue."""
+"""The service behind the addresses of the API: the uploads and the queue."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ from ganchain import chains
 from ganchain.errors import GanchainError
 from ganchain.web import submitted
 from ganchain.web.jobs import Job, Queue
+from ganchain.web.limits import Limits
 from ganchain.web.runner import Runner
-from ganchain.web.uploads import Busy, Limits, Upload, Uploads, file_name
+from ganchain.web.uploads import Busy, Upload, Uploads, file_name
 
 SWEEP = 60.0  # seconds
-FILES = 16  # that a chain may name
+FILES = 16  # most files that a chain may name
 TAKING = 4  # photos that are received at once
-WORD = re.compile(r"[\w-]+")  # the name of a bundled chain, no YAML
+WORD = re.compile(r"[\w-]+")  # the name of a bundled chain, as opposed to YAML
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a job is asked for.
+class Order:
+    """A visitor's order for a job.
 
     Attributes:
         chain: the name of a bundled chain, or a chain in YAML or JSON.
-        name: what to call a chain of one's own.
+        name: the name of a chain in YAML or JSON.
+        upload: the photo.
         files: the uploads that the chain names, by their names in it.
     """
 
@@ -45,7 +47,7 @@ class Asked:
 
 
 class Service:
-    """The uploads and the queue, by the ids that visitors have."""
+    """The uploads and the queue, with the ids that visitors have as keys."""
 
     def __init__(self, limits: Limits, device: str, engine: str) -> None:
         self.limits = limits
@@ -64,10 +66,10 @@ class Service:
             await run_in_threadpool(self.uploads.sweep)
 
     def upload(self, key: object) -> Upload:
-        found = self.uploads.get(key) if isinstance(key, str) else None
-        if found is None:
+        upload = self.uploads.get(key) if isinstance(key, str) else None
+        if upload is None:
             raise HTTPException(404, "no such photo; photos are deleted after a while, send it again")
-        return found
+        return upload
 
     def job(self, key: str) -> Job:
         job = self.queue.get(key)
@@ -76,7 +78,7 @@ class Service:
         return job
 
     async def take(self, name: str, content: BinaryIO) -> Upload:
-        """Keep a file that was sent; only some at once, so that other requests find a thread."""
+        """Store a file from a visitor; only a few at once, so that threads stay free for other requests."""
         async with self._taking:
             return await run_in_threadpool(self._add, name, content)
 
@@ -85,24 +87,24 @@ class Service:
         return self.uploads.add(name, content)
 
     def _make_room(self) -> None:
-        """Drop the oldest results while the disk's share is full.
+        """Delete the oldest results until ``Limits.disk`` is kept.
 
         Raises:
-            Busy: what is left is needed.
+            Busy: none is left to delete.
         """
         while sum(path.stat().st_size for path in self.uploads.root.rglob("*") if path.is_file()) > self.limits.disk:
-            if not (ended := self.queue.finished()):
+            if not (finished := self.queue.finished()):
                 raise Busy("there is no room left here; try again in some minutes")
-            self.queue.drop(ended[0].id)
+            self.queue.drop(finished[0].id)
 
-    def submit(self, asked: Asked) -> Job:
-        """Put a job at the end of the queue.
+    def submit(self, order: Order) -> Job:
+        """Add a job to the queue.
 
         Raises:
-            ChainError: the chain is wrong or not taken here.
-            Busy: too many jobs wait, or there is no room.
+            ChainError: the chain is wrong, or has parts that are not allowed here.
+            Busy: too many jobs wait, or the disk is full.
         """
-        if len(asked.files) > FILES:
+        if len(order.files) > FILES:
             raise GanchainError(f"a chain with more than {FILES} files is not taken here")
         self._make_room()
 
@@ -110,50 +112,50 @@ class Service:
             folder = self.uploads.root / key
             folder.mkdir(mode=0o700)
             try:
-                for name, upload in asked.files.items():
+                for name, upload in order.files.items():
                     _put(upload.path, folder / file_name(name))
-                name, text, bundled = asked.name, asked.chain, False
+                name, text, bundled = order.name, order.chain, False
                 if WORD.fullmatch(text.strip()):
                     name, text, bundled = text.strip(), submitted.text_of(text.strip()), True
-                elif name in chains.bundled():  # which it is not
+                elif name in chains.bundled():  # the name of another chain
                     name = f"my-{name}"
                 chain = submitted.parse(text, f"{name}.yaml", folder)
-                return Job(key, name, chain, submitted.tidied(text), asked.upload, folder, bundled)
+                return Job(key, name, chain, submitted.tidied(text), order.upload, folder, bundled)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
 
         return self.queue.submit(make)
 
-    def described(self, job: Job) -> dict[str, Any]:
-        """What ``GET /jobs/ID`` answers."""
-        found: dict[str, Any] = {"id": job.id, "state": job.state, "chain": job.name, "photo": job.upload.name}
+    def describe(self, job: Job) -> dict[str, Any]:
+        """Describe a job, as the answer of ``GET /jobs/ID``."""
+        answer: dict[str, Any] = {"id": job.id, "state": job.state, "chain": job.name, "photo": job.upload.name}
         if job.state == "waiting":
-            found["place"] = len(self.queue.ahead(job))
+            answer["place"] = len(self.queue.ahead(job))
         elif job.state == "running":
-            found |= {"stage": job.stage, "step": job.step, "steps": job.steps}
+            answer |= {"stage": job.stage, "step": job.step, "steps": job.steps}
         elif job.state == "done":
             base = f"/jobs/{job.id}"
-            found["report"] = job.report
-            found["pictures"] = [f"{base}/pictures/{number}" for number in range(len(job.pictures))]
-            found["previews"] = [
-                {"shows": shows, "address": f"{base}/previews/{number}"}
-                for number, (shows, _) in enumerate(job.previews)
+            answer["report"] = job.report
+            answer["pictures"] = [f"{base}/pictures/{number}" for number in range(len(job.pictures))]
+            answer["previews"] = [
+                {"shows": caption, "address": f"{base}/previews/{number}"}
+                for number, (caption, _) in enumerate(job.previews)
             ]
-            found["yaml"] = f"{base}/chain"
+            answer["yaml"] = f"{base}/chain"
             file = job.name if job.bundled else f"{job.name}.yaml"
-            found["command"] = f"ganchain run {shlex.quote(file)} {shlex.quote(_as_path(job.upload.name))}"
+            answer["command"] = f"ganchain run {shlex.quote(file)} {shlex.quote(_as_path(job.upload.name))}"
         elif job.error:
-            found["error"] = job.error
-        return found
+            answer["error"] = job.error
+        return answer
 
 
 def _as_path(name: str) -> str:
-    return f"./{name}" if name.startswith("-") else name  # which would be read as an option
+    return f"./{name}" if name.startswith("-") else name  # a leading "-" begins an option
 
 
 def _put(source: Path, target: Path) -> None:
-    """The same file under another name; a copy where there are no links."""
+    """Link the file ``source`` under another name, or copy it if the file system has no links."""
     target.unlink(missing_ok=True)
     try:
         os.link(source, target)

@@ -1,15 +1,18 @@
-"""Chains that visitors write: the same YAML, less what reaches into the server's files."""
+"""Chains from visitors: the same YAML, without anything that could reach the server's files."""
 
 from __future__ import annotations
 
 import inspect
 import json
+import logging
 import re
 from contextlib import suppress
+from functools import reduce
 from importlib import resources
 from io import StringIO
+from operator import getitem
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -17,111 +20,135 @@ from ruamel.yaml.error import YAMLError
 
 from ganchain import chains
 from ganchain.chains import Chain, registry
-from ganchain.chains.document import document
-from ganchain.checkpoints import architectures, manifest
+from ganchain.chains.chain import EXPECTED, stage_item
+from ganchain.chains.document import Document, Key
+from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, available
+
+log = logging.getLogger(__name__)
 
 LONGEST = 16_384  # characters
 MOST = 20  # stages
 HEAD = ("faces", "stages", "output", "license_policy")
-PATH = re.compile(r"[/\\\x00-\x1f]|^~|^[A-Za-z]:|^.{200}|^\.*$")  # or no name of a file
+PATH = re.compile(r"[/\\\x00-\x1f]|^~|^[A-Za-z]:|^.{200}|^\.*$")  # a path, or a text that cannot name a file
 
 
 def parse(text: str, name: str, folder: Path) -> Chain:
-    """The chain that ``text``, YAML or JSON, describes; files it names must lie in ``folder``, by their bare names.
+    """Read and check a visitor's chain.
+
+    Args:
+        text: YAML or JSON.
+        name: the chain's name in messages.
+        folder: the folder of the files that the chain names, without any path.
 
     Raises:
-        ChainError: as ``config.parse``; or it is too long, has anchors (of which few lines make gigabytes), or names
-            a path or weights that are not in the list.
+        ChainError: as ``chains.parse``; or the text is too long, has anchors (a few lines of them make gigabytes), or
+            names a path, or weights that are not in the list.
     """
-    known = _read(text, name)
-    if isinstance(stages := known.get("stages"), list) and len(stages) > MOST:
-        raise ChainError(f"{name}: more than {MOST} stages are not taken here")
+    document = _read(text, name)
+    items = document.data.get("stages")
+    if isinstance(items, list):
+        if len(items) > MOST:
+            raise document.error(f"more than {MOST} stages are not taken here", "stages")
+        for index, item in enumerate(items):
+            _check_files(document, index, item, folder)
     try:
-        chain = chains.parse(text, name, folder)
-    except ChainError as error:
-        said = str(error).replace(f"{folder}/", "").replace(f"({folder})", "").replace(str(folder.parent), "")
-        raise ChainError(said) from error
-    except (OSError, ValueError, TypeError) as error:  # a name that no file can have, say
-        raise ChainError(f"{name}: not a chain: {type(error).__name__}") from error
-    for spec in chain.stages:
-        for option in _options(spec.cls, "weights"):
-            ref = spec.options.get(option)
-            if ref is not None and ref not in manifest.entries():
-                raise ChainError(f"{spec.places[option]}: {Path(ref).name!r}: only weights of the list are taken here")
-    return chain
+        return chains.parse(text, name, folder)
+    except (OSError, ValueError, TypeError) as error:  # for example a name that no file can have
+        log.warning("a chain could not be read", exc_info=error)
+        raise ChainError(f"not a chain: {type(error).__name__}", file=name) from error
 
 
-def _read(text: str, name: str) -> dict[str, Any]:
+def _check_files(document: Document, index: int, item: object, folder: Path) -> None:
+    """Refuse weights that are not in the list and files that were not sent; messages name no path on this machine."""
+    name, values = stage_item(document, index, item)
+    cls = registry.stages().get(name)
+    if not isinstance(cls, type):  # refused later, when the chain is read
+        return
+    for option in values.keys() & _options(cls, "weights"):
+        if isinstance(ref := values[option], str) and manifest.get(ref) is None:
+            reason = f"no weights {ref!r}: only weights of the list are taken here"
+            raise document.error(reason, "stages", index, name, option)
+    for option in values.keys() & _options(cls, "path"):
+        if isinstance(file := values[option], str) and not (folder / file).is_file():
+            raise document.error(f"no file {file}", "stages", index, name, option)
+
+
+def _read(text: str, name: str) -> Document:
+    """Parse YAML or JSON; refuse anything but JSON's types, and paths."""
     if len(text) > LONGEST:
-        raise ChainError(f"{name}: a chain of more than {LONGEST} characters is not taken here")
-    with suppress(YAMLError):  # which is said better below
+        raise ChainError(f"a chain of more than {LONGEST} characters is not taken here", file=name)
+    with suppress(YAMLError):  # Document.parse below has better messages
         for event in YAML(typ="safe", pure=True).parse(text):
             if getattr(event, "anchor", None) is not None:
-                raise ChainError(f"{name}: anchors and aliases (& and *) are not taken here")
-    known: dict[str, Any] = plain(document(text, name, "a chain is a mapping with the key 'stages'"), name)
-    return known
+                raise ChainError("anchors and aliases (& and *) are not taken here", file=name)
+    document = Document.parse(text, name, EXPECTED)
+    plain(document)
+    return document
 
 
-def plain(node: Any, name: str, key: str = "chain", line: int = 1) -> Any:
-    """What a YAML document says, in JSON's types.
+def plain(document: Document, *path: Key) -> Any:
+    """Convert the value at ``path`` in a YAML document to JSON's types.
 
     Raises:
-        ChainError: it holds anything else (dates, sets, tags), or a path.
+        ChainError: the value holds other types (dates, sets, tags), or a path.
     """
-    if isinstance(node, CommentedMap | CommentedSeq):
-        lines = {inner: place[0] + 1 for inner, place in (node.lc.data or {}).items()}
-        if isinstance(node, CommentedSeq):
-            return [plain(value, name, key, lines.get(at, line)) for at, value in enumerate(node)]
-        return {
-            str(plain(inner, name, key, lines.get(inner, line))): plain(value, name, str(inner), lines.get(inner, line))
-            for inner, value in node.items()
-            if isinstance(inner, str) or _wrong(name, line, key, "keys are words")
-        }
-    if isinstance(node, str) and PATH.search(node):
-        _wrong(name, line, key, f"{node!r}: paths are not taken here; send the file, write its name")
-    if not isinstance(node, str | int | float | None):  # of which bool is one
-        _wrong(name, line, key, "only words, numbers, lists and mappings are taken here")
-    return str(node) if isinstance(node, str) else node
+    node = reduce(getitem, path, document.data)
+    if isinstance(node, CommentedSeq):
+        return [plain(document, *path, index) for index in range(len(node))]
+    if isinstance(node, CommentedMap):
+        for key in node:
+            if not isinstance(key, str):
+                raise document.error("keys are words", *path)
+            _refuse_path(document, key, *path)
+        return {str(key): plain(document, *path, key) for key in node}
+    if isinstance(node, str):
+        _refuse_path(document, node, *path)
+        return str(node)
+    if not isinstance(node, int | float | None):  # a bool is an int
+        raise document.error("only words, numbers, lists and mappings are taken here", *path)
+    return node
 
 
-def _wrong(name: str, line: int, key: str, reason: str) -> NoReturn:
-    raise ChainError(f"{name}:{line}: {key}: {reason}")
+def _refuse_path(document: Document, text: str, *path: Key) -> None:
+    if PATH.search(text):
+        raise document.error(f"{text!r}: paths are not taken here; send the file, write its name", *path)
 
 
-def _options(cls: type[Any], kind: str) -> list[str]:
-    """The options of a stage whose schema says that format: weights, path, colour."""
+def _options(cls: type[Any], kind: str) -> set[str]:
+    """List the options of a stage whose schema has the format ``kind``: weights, path or colour."""
     properties = registry.options(cls).model_json_schema().get("properties", {})
-    return [option for option, shape in properties.items() if f'"format": "{kind}"' in json.dumps(shape)]
+    return {option for option, shape in properties.items() if f'"format": "{kind}"' in json.dumps(shape)}
 
 
 def files(chain: Chain) -> list[str]:
-    """The names of the files that a chain of ``parse`` needs."""
+    """List the names of the files that a chain from ``parse`` needs."""
     return [value.name for spec in chain.stages for value in spec.options.values() if isinstance(value, Path)]
 
 
 def tidied(text: str) -> str:
-    """The chain ``text``, YAML or JSON, as people write it: a line a stage.
+    """Write a chain, YAML or JSON, as readable YAML with a line for each stage.
 
     Raises:
-        ChainError: it is no mapping of plain values.
+        ChainError: the text is no mapping of plain values.
     """
-    known = _read(text, "chain")
+    chain = plain(_read(text, "chain"))
     yaml, out = YAML(), StringIO()
     yaml.width = 10_000
-    whole = CommentedMap({key: _flow(known[key]) for key in HEAD if key in known})
-    if isinstance(stages := known.get("stages"), list):
-        each = (
-            {one: _flow(given) for one, given in item.items()} if isinstance(item, dict) else item for item in stages
+    tidy = CommentedMap({key: _flow(chain[key]) for key in HEAD if key in chain})
+    if isinstance(stages := chain.get("stages"), list):
+        items = (
+            {stage: _flow(options) for stage, options in item.items()} if isinstance(item, dict) else item
+            for item in stages
         )
-        whole["stages"] = CommentedSeq(each)
+        tidy["stages"] = CommentedSeq(items)
     yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.dump(whole, out)
+    yaml.dump(tidy, out)
     return out.getvalue()
 
 
 def _flow(value: Any) -> Any:
-    """In one line: {look: rose}; of None, which a stage without options has, {}."""
+    """Make a value appear on one line: {look: rose}; None, for a stage without options, becomes {}."""
     if not isinstance(value, dict | list | None):
         return value
     kind = CommentedSeq(value) if isinstance(value, list) else CommentedMap(value or {})
@@ -130,31 +157,33 @@ def _flow(value: Any) -> Any:
 
 
 def text_of(name: str) -> str:
-    """The YAML of the bundled chain ``name``; never a file of the folder that the server was started in."""
+    """Read the YAML of the bundled chain ``name``; a file in the server's current folder is never read."""
     if name not in chains.bundled():
         raise ChainError(f"no chain {name!r}; {available(name, chains.bundled())}")
     return (resources.files("ganchain.configs") / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def bundled() -> list[dict[str, Any]]:
-    """The chains that come along: name, what its first comment says, text, and the chain itself."""
-    found = []
+    """Describe the bundled chains: name, first comment, text, and the chain in JSON's types."""
+    described = []
     for name in chains.bundled():
         text = text_of(name)
         about = text.partition("\n")[0].lstrip("# ") if text.startswith("#") else ""
-        chain = plain(document(text, name, "a chain is a mapping"), name)
-        chain["stages"] = [{one: {}} if isinstance(one, str) else one for one in chain["stages"]]
-        found.append({"name": name, "about": about, "yaml": text, "chain": chain})
-    return found
+        chain = plain(Document.parse(text, name, EXPECTED))
+        chain["stages"] = [{item: {}} if isinstance(item, str) else item for item in chain["stages"]]
+        described.append({"name": name, "about": about, "yaml": text, "chain": chain})
+    return described
 
 
 def stages() -> list[dict[str, Any]]:
-    """What forms are made of: each stage with its first line and its options as JSON schema, weights with keys.
+    """Describe the stages for the page's forms.
 
-    Options from ``weights`` on, which are for those who brought other weights, are called rare.
+    Each has its name, the first line of its docstring, its options as JSON schema (with the keys of the manifest for
+    weights), and the groups of options of which only one can be set. The options from ``weights`` on, which are for
+    users with other weights, are marked as rare.
     """
-    keys = manifest.entries()
-    found = []
+    entries = manifest.entries()
+    described = []
     for name, cls in registry.stages().items():
         if not isinstance(cls, type):
             continue
@@ -163,12 +192,15 @@ def stages() -> list[dict[str, Any]]:
             properties[option]["description"] = text
         for option in _options(cls, "weights"):
             properties[option]["keys"] = [
-                key for key, one in keys.items() if name in architectures.stage_of(key, one.architecture).split(", ")
+                key
+                for key, entry in entries.items()
+                if option in registry.options_for(name, cls, entry.architecture, entry.stage)
             ]
         order = list(properties)
         if "weights" in order:
             for option in set(order[order.index("weights") :]) - {"strength"}:
                 properties[option]["rare"] = True
         about = (inspect.getdoc(cls) or "").partition("\n")[0]
-        found.append({"name": name, "about": about, "options": properties})
-    return found
+        alternatives = [list(group) for group in cls.alternatives]
+        described.append({"name": name, "about": about, "options": properties, "alternatives": alternatives})
+    return described

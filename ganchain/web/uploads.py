@@ -1,4 +1,4 @@
-"""What visitors send, in a folder that only this process's user can read, and for a while only."""
+"""Photos from visitors, kept for a while in a folder that only the user of this process can read."""
 
 from __future__ import annotations
 
@@ -23,53 +23,32 @@ from ganchain.faces.detect import DlibDetector
 from ganchain.faces.face import Face
 from ganchain.photos import images
 from ganchain.tensors import Pixels
+from ganchain.web.limits import Limits
 
 PREFIX = "ganchain-web-"
-PREVIEW = 1600  # px, of the longest side
+PREVIEW = 1600  # px of the longest side
 FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
-SCANS = 100  # of a JPEG: a small file of thousands takes minutes
-PATIENCE = 20.0  # seconds that a photo waits for those before it
-LONGEST_NAME = 100  # bytes: outputs add the chain's name, and file systems take 255
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one visitor may ask of the server.
-
-    Attributes:
-        upload: bytes of one request.
-        pixels: of one photo.
-        photos: that lie here at once.
-        disk: bytes of all photos and results.
-        seconds: that one job may run.
-        waiting: jobs in the queue, the running one included.
-        kept: seconds that photos and results lie there after they were last asked for.
-    """
-
-    upload: int = 40 << 20
-    pixels: int = 50_000_000
-    photos: int = 200
-    disk: int = 8 << 30
-    seconds: float = 300.0
-    waiting: int = 16
-    kept: float = 1800.0
+SCANS = 100  # of a JPEG; a small file can have thousands, and then takes minutes to read
+PATIENCE = 20.0  # seconds that a photo waits until others are read
+LONGEST_NAME = 100  # bytes; outputs add the chain's name, and file systems take 255
 
 
 class Busy(GanchainError):
-    """There is no room now; later there will be."""
+    """An error for a request that can succeed later, when there is room."""
 
 
 @dataclass
 class Upload:
-    """A photo that was sent.
+    """A photo that a visitor sent.
 
     Attributes:
-        id: a secret: who has it may see the photo.
-        name: of the file, as the visitor called it, less what no file may be called.
-        path: where it lies.
+        id: a secret; whoever has it may see the photo.
+        name: the visitor's name of the file, without characters that some systems refuse.
+        path: the file here.
         size: width, height in px, upright.
         faces: the detections in it, best first.
-        jobs: that have not ended and need it.
+        used: when a visitor last asked for it, by ``time.monotonic``.
+        jobs: the number of jobs that need it and have not ended.
     """
 
     id: str
@@ -84,37 +63,37 @@ class Upload:
     def preview(self) -> Path:
         return self.path.parent / ".preview.jpg"
 
-    def described(self) -> list[dict[str, Any]]:
-        """Its faces for the page and for reports; the number is what ``faces: [0, 2]`` means."""
-        found: list[dict[str, Any]] = []
-        number = 0
+    def describe(self) -> list[dict[str, Any]]:
+        """Describe the faces for the page and for reports, with the numbers that ``faces: [0, 2]`` in a chain uses."""
+        faces: list[dict[str, Any]] = []
+        count = 0
         for face in self.faces:
             box = [round(edge, 1) for edge in face.box]
-            own = None if face.left_out else number
-            found.append({"number": own, "box": box, "score": round(face.score, 3), "left_out": face.left_out})
-            number += face.left_out is None
-        return found
+            number = None if face.left_out else count
+            faces.append({"number": number, "box": box, "score": round(face.score, 3), "left_out": face.left_out})
+            count += face.left_out is None
+        return faces
 
 
 class Uploads:
-    """The photos that are here; thread-safe."""
+    """The photos of all visitors; thread-safe."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         _sweep_others()
         self.root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")).resolve()  # mode 0700
-        self._here: dict[str, Upload] = {}
-        self._one = Lock()  # large photos are decoded one after the other
+        self._uploads: dict[str, Upload] = {}
+        self._reading = Lock()  # photos are decoded one after the other
 
     def add(self, name: str, content: BinaryIO) -> Upload:
-        """Keep the file, find its faces.
+        """Store the file and find its faces.
 
         Raises:
-            PhotoError: it is no photo, or one of too many pixels.
-            Busy: there are ``Limits.photos`` already, all of them waited for, or a large photo is being read.
+            PhotoError: the file is no photo, or has too many pixels.
+            Busy: there are ``Limits.photos`` already and jobs need them all, or another photo is being read.
         """
-        while len(self._here) >= self.limits.photos:
-            idle = [upload for upload in list(self._here.values()) if not upload.jobs]
+        while len(self._uploads) >= self.limits.photos:
+            idle = [upload for upload in list(self._uploads.values()) if not upload.jobs]
             if not idle:
                 raise Busy("too many photos wait here already; try again in some minutes")
             self.drop(min(idle, key=lambda upload: upload.used).id)
@@ -125,60 +104,59 @@ class Uploads:
         try:
             with path.open("wb") as file:
                 shutil.copyfileobj(content, file)
-            if not self._one.acquire(timeout=PATIENCE):
+            if not self._reading.acquire(timeout=PATIENCE):
                 raise Busy("other photos are being read; try again in a minute")
             try:
-                upload = self._looked_at(key, path)
+                upload = self._read(key, path)
             finally:
-                self._one.release()
-        except PhotoError as error:
+                self._reading.release()
+        except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise PhotoError(str(error).replace(str(path), name)) from error
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, PhotoError):
+                error.path = name
             raise
-        self._here[key] = upload
+        self._uploads[key] = upload
         return upload
 
-    def _looked_at(self, key: str, path: Path) -> Upload:
+    def _read(self, key: str, path: Path) -> Upload:
         width, height = images.size(path)
         if width * height > self.limits.pixels:
             most = f"{self.limits.pixels / 1e6:.0f} megapixels"
-            raise PhotoError(f"{path}: {width} x {height} px are more than the {most} that are taken here")
+            raise PhotoError(f"{width} x {height} px are more than the {most} that are taken here", path=path)
         with path.open("rb") as file:
             if file.read(2) == b"\xff\xd8" and file.read().count(b"\xff\xda") > SCANS:
-                raise PhotoError(f"{path}: a JPEG of more than {SCANS} scans is not taken here")
+                raise PhotoError(f"a JPEG of more than {SCANS} scans is not taken here", path=path)
         pixels = images.read(path).pixels
         upload = Upload(key, path.name, path, (pixels.shape[1], pixels.shape[0]), DlibDetector()(pixels))
         preview(pixels, upload.preview)
         return upload
 
     def get(self, key: str) -> Upload | None:
-        """The photo ``key``, which is wanted a while longer."""
-        upload = self._here.get(key)
+        """Return the photo ``key``, and note that it is in use."""
+        upload = self._uploads.get(key)
         if upload is not None:
             upload.used = time.monotonic()
         return upload
 
     def drop(self, key: str) -> None:
-        if (upload := self._here.pop(key, None)) is not None:
+        if (upload := self._uploads.pop(key, None)) is not None:
             shutil.rmtree(upload.path.parent, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Delete what nobody has asked for in ``Limits.kept`` seconds."""
-        for upload in list(self._here.values()):
+        """Delete photos for which nobody has asked in ``Limits.kept`` seconds."""
+        for upload in list(self._uploads.values()):
             if time.monotonic() - upload.used > self.limits.kept:
                 self.drop(upload.id)
 
     def close(self) -> None:
         """Delete everything."""
-        self._here.clear()
+        self._uploads.clear()
         shutil.rmtree(self.root, ignore_errors=True)
 
 
-def file_name(given: str) -> str:
-    """``given`` as the name of a file in any folder on any system: "../x/a.jpg" -> "a.jpg"."""
-    name = re.split(r"[/\\]", unicodedata.normalize("NFC", given))[-1]
+def file_name(text: str) -> str:
+    """Make a file name that every system accepts: "../x/a.jpg" -> "a.jpg"."""
+    name = re.split(r"[/\\]", unicodedata.normalize("NFC", text))[-1]
     name = FORBIDDEN.sub("_", name).strip(". ")
     stem, dot, suffix = name.rpartition(".")
     stem, suffix = (stem, suffix) if dot else (name, "")
@@ -199,7 +177,7 @@ def preview(pixels: Pixels, path: Path) -> None:
 
 
 def _sweep_others() -> None:
-    """Delete the folders of servers that ended without doing so."""
+    """Delete the folders of servers that ended without deleting them."""
     for folder in _folders():
         pid = folder.name.removeprefix(PREFIX).partition("-")[0]
         if pid.isdigit() and not psutil.pid_exists(int(pid)):

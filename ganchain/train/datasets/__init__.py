@@ -1,1 +1,1 @@
-"""What the recipes learn from: pictures, varied at random, and what their teacher says of them."""
+"""Datasets of the recipes: pictures, varied at random, and their teacher's answers."""

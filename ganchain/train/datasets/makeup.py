@@ -1,4 +1,4 @@
-"""Faces, the regions that the teacher sees in them, and looks to paint there."""
+"""Faces, the teacher's regions of them, and looks to paint there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ganchain import tensors
+from ganchain import files, tensors
 from ganchain.colour.makeup import REGIONS, Look
 from ganchain.faces.dlib_models import Points
 from ganchain.tensors import Pixels, to_faces
@@ -26,24 +26,24 @@ SIDE = 256
 
 
 class Regions(Dataset[Item]):
-    """face (3, S, S) -1..1, maps (6, S, S) 0..1, a random look (15,); ``fixed``: the same every time."""
+    """Triples of face (3, S, S) -1..1, maps (6, S, S) 0..1 and a random look (15,); ``fixed``: the same every time."""
 
-    def __init__(self, found: list[Sample], maps: Maps, fixed: bool) -> None:
-        self.found, self.maps, self.fixed = found, maps, fixed
+    def __init__(self, faces: list[Sample], maps: Maps, fixed: bool) -> None:
+        self.faces, self.maps, self.fixed = faces, maps, fixed
 
     def __len__(self) -> int:
-        return len(self.found)
+        return len(self.faces)
 
     def __getitem__(self, index: int) -> Item:
-        pixels, maps = read(self.found[index].path), np.asarray(self.maps[index])
+        pixels, maps = read(self.faces[index].path), np.asarray(self.maps[index])
         if self.fixed:
             return to_faces(pixels)[0], torch.from_numpy(maps.copy()) / 255, random_look(seeded(index))
-        pixels, maps = _moved(pixels, maps.transpose(1, 2, 0))
-        face = _relit(to_faces(pixels)[0])
+        pixels, maps = _move(pixels, maps.transpose(1, 2, 0))
+        face = _relight(to_faces(pixels)[0])
         return face, torch.from_numpy(maps.transpose(2, 0, 1).copy()) / 255, random_look(None)
 
 
-def _moved(pixels: Pixels, maps: Maps) -> tuple[Pixels, Maps]:
+def _move(pixels: Pixels, maps: Maps) -> tuple[Pixels, Maps]:
     """Mirror, turn (10 degrees), scale (12 %) and shift (8 px) a picture with its maps (H, W, C)."""
     turn, grow, right, down = (float(n) for n in torch.empty(4).uniform_(-1, 1))
     matrix = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), 10 * turn, 1 + 0.12 * grow)
@@ -61,8 +61,8 @@ def _moved(pixels: Pixels, maps: Maps) -> tuple[Pixels, Maps]:
     return moved[0].astype(np.uint8), np.concatenate(moved[1:], axis=2).astype(np.uint8)
 
 
-def _relit(face: Tensor) -> Tensor:
-    """Another exposure, contrast and colour of the light, sometimes a blurred picture. (3, S, S) -> the same."""
+def _relight(face: Tensor) -> Tensor:
+    """Change exposure, contrast and colour of the light at random, and blur some: (3, S, S) -> the same."""
     gain = torch.empty(3, 1, 1).uniform_(-0.12, 0.12) + torch.empty(1).uniform_(0.7, 1.15)
     if torch.rand(()) < 0.25:
         small = int(torch.randint(96, 224, ()))
@@ -72,7 +72,7 @@ def _relit(face: Tensor) -> Tensor:
 
 
 def random_look(generator: torch.Generator | None) -> Tensor:
-    """A look (15,) somewhere between timid and loud."""
+    """Draw a look (15,) somewhere between timid and loud."""
     r = torch.rand(15, generator=generator).tolist()
     return Look(
         lips=(25 + 45 * r[0], 15 + 45 * r[1], -5 + 35 * r[2]),
@@ -87,19 +87,18 @@ def random_look(generator: torch.Generator | None) -> Tensor:
     ).tensor()
 
 
-def prepare(found: list[Sample], points: Points, file: Path) -> None:
-    """The teacher's maps of all pictures, (N, 6, S, S) uint8 0..255, written to ``file`` (.npy)."""
-    part = file.with_name(f"{file.stem}.part.npy")
-    maps = np.lib.format.open_memmap(part, "w+", np.uint8, (len(found), len(REGIONS), SIDE, SIDE))
-    with get_context("spawn").Pool(2) as pool:
-        jobs = ((sample.path, marks) for sample, marks in zip(found, points, strict=True))
-        for index, made in enumerate(pool.imap(_taught, jobs, chunksize=16)):
-            maps[index] = made
-    maps.flush()
-    part.replace(file)
+def prepare(faces: list[Sample], points: Points, file: Path) -> None:
+    """Make the teacher's maps of all pictures, (N, 6, S, S) uint8 0..255, and write them to ``file`` (.npy)."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(faces), len(REGIONS), SIDE, SIDE)}
+    with files.replaced(file) as target, get_context("spawn").Pool(2) as pool:
+        np.lib.format.write_array_header_1_0(target, header)
+        jobs = ((sample.path, face_points) for sample, face_points in zip(faces, points, strict=True))
+        for maps in pool.imap(_face_maps, jobs, chunksize=16):
+            target.write(maps.tobytes())
 
 
-def _taught(job: tuple[Path, Points]) -> Maps:
+def _face_maps(job: tuple[Path, Points]) -> Maps:
+    """Make the teacher's maps of one face."""
     cv2.setNumThreads(1)
     path, points = job
     return regions(read(path), points)

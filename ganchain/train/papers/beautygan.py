@@ -1,9 +1,9 @@
-"""BeautyGAN (Li et al. 2018): the makeup of one face on another, learned from made-up and bare faces without pairs.
+"""BeautyGAN (Li et al. 2018): makeup transfer between faces, learned from made-up and bare faces without pairs.
 
-Data: ``makeup/`` and ``non-makeup/`` (as in the authors' Makeup Transfer data set, which is for research only), faces
-as ``ganchain align`` cuts them. The paper parses faces with a PSPNet of its own; here the bundled makeup network finds
-lips, lids and skin, which is why the faces must be aligned its way, and that in the real faces: the made ones have the
-same geometry.
+The data are ``makeup/`` and ``non-makeup/`` (as in the authors' Makeup Transfer data set, which is for research only),
+faces as ``ganchain align`` cuts them. The paper parses faces with a PSPNet of its own. Here the bundled makeup network
+finds lips, lids and skin, so the faces must be aligned its way. It only looks at the real faces: the generated ones
+have the same geometry.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ganchain.train.papers import Paper, losses
 from ganchain.train.papers.features import perceptual_features, region_network
 from ganchain.train.papers.unpaired import Discriminators, Unpaired
 
-ITEMS = {"lips": "lips", "lids": "lids", "face": "skin"}  # the paper's lips, eye shadow and face, and our maps
+ITEMS = {"lips": "lips", "lids": "lids", "face": "skin"}  # our maps of the paper's lips, eye shadow and face
 
 
 class BeautyGAN(Paper):
@@ -31,7 +31,7 @@ class BeautyGAN(Paper):
 
     Args:
         vgg: torchvision's file of VGG-16 (the paper's) or VGG-19; without it, see ``papers.features``.
-        side: of the faces in px; the regions are found best at 256, and 16 divides it.
+        side: side of the faces in px; the regions are found best at 256, and 16 divides it.
         width, repeats, judges: channels and residual blocks of the generator, channels of the discriminators.
         adversarial, cycle, perceptual: weights of the terms (alpha, beta, gamma).
         lips, lids, face: weights of the makeup terms.
@@ -68,79 +68,86 @@ class BeautyGAN(Paper):
         }
 
     def dataset(self, split: str) -> Dataset[Any]:
-        """(bare face, made-up face), both (3, side, side) -1..1."""
+        """Return pairs (bare face, made-up face), both (3, side, side) -1..1."""
         bare, made_up = (samples(self.data / kind, split) for kind in ("non-makeup", "makeup"))
         return Unpaired(bare, made_up, self.side, fixed=split != "train")
 
     def items(self, faces: Tensor) -> dict[str, Tensor]:
-        """Where lips, lids and skin are in ``faces`` (N, 3, H, W): (N, H, W) bool each."""
+        """Find lips, lids and skin in ``faces`` (N, 3, H, W): (N, H, W) bool each."""
         with torch.no_grad():
             maps = soft_maps(self.frozen["regions"](faces)) > 0.5
         return {item: maps[:, REGIONS.index(region)] for item, region in ITEMS.items()}
 
     def losses(self, player: str, batch: tuple[Tensor, Tensor]) -> Mapping[str, Tensor]:
+        """Compute the terms of the generator or of the discriminators."""
         return self._generator(*batch) if player == "generator" else self._discriminators(*batch)
 
     def _generator(self, source: Tensor, reference: Tensor) -> dict[str, Tensor]:
-        transfer, seen = self.networks["generator"], self.frozen["features"]
-        made, bared = (face.float() for face in transfer(source, reference))
-        reference_again, source_again = (face.float() for face in transfer(bared, made))
-        real_bare, real_made = self.networks["discriminators"](bared, made)
+        transfer, features = self.networks["generator"], self.frozen["features"]
+        fake_made, fake_bare = (face.float() for face in transfer(source, reference))
+        reference_again, source_again = (face.float() for face in transfer(fake_bare, fake_made))
+        real_bare, real_made = self.networks["discriminators"](fake_bare, fake_made)
         adversarial = losses.least_squares_generator(real_bare) + losses.least_squares_generator(real_made)
         cycle = losses.cycle_consistency(source, source_again) + losses.cycle_consistency(reference, reference_again)
-        pairs = ((seen(real).float(), seen(fake).float()) for real, fake in ((source, made), (reference, bared)))
+        pairs = (
+            (features(real).float(), features(fake).float())
+            for real, fake in ((source, fake_made), (reference, fake_bare))
+        )
         perceptual = torch.stack([losses.perceptual(real, fake) for real, fake in pairs]).sum()
         return {
             "adversarial": self.adversarial * adversarial,
             "cycle": self.cycle * cycle,
             "perceptual": self.perceptual * perceptual,
-            **self.makeup_terms((source, reference), (made, bared)),
+            **self.makeup_terms((source, reference), (fake_made, fake_bare)),
         }
 
-    def makeup_terms(self, real: tuple[Tensor, Tensor], made: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        """The made faces wear what the other real face wears, in both directions."""
+    def makeup_terms(self, real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """Compare the makeup of each fake face with that of the other real face, in both directions."""
         source, reference = (self.items(faces) for faces in real)
         return {
             item: weight
             * (
-                losses.makeup(made[0], real[1], source[item], reference[item])
-                + losses.makeup(made[1], real[0], reference[item], source[item])
+                losses.makeup(fake[0], real[1], source[item], reference[item])
+                + losses.makeup(fake[1], real[0], reference[item], source[item])
             )
             for item, weight in self.makeup.items()
         }
 
     def _discriminators(self, bare: Tensor, made_up: Tensor) -> dict[str, Tensor]:
-        judge = self.networks["discriminators"]
+        discriminators = self.networks["discriminators"]
         with torch.no_grad():
-            made, bared = (face.float() for face in self.networks["generator"](bare, made_up))
-        (real_bare, real_made), (fake_bare, fake_made) = judge(bare, made_up), judge(bared, made)
+            generated_made_up, generated_bare = (face.float() for face in self.networks["generator"](bare, made_up))
+        (real_bare, real_made), (fake_bare, fake_made) = (
+            discriminators(bare, made_up),
+            discriminators(generated_bare, generated_made_up),
+        )
         return {
             "bare": losses.least_squares_discriminator(real_bare, fake_bare),
             "made-up": losses.least_squares_discriminator(real_made, fake_made),
         }
 
     def figures(self, batch: tuple[Tensor, Tensor]) -> Mapping[str, float]:
-        """The score: how much of the makeup terms is gone, less the error of the way back.
+        """Measure the share of the makeup terms that is gone, less the error of the way back (the score).
 
-        Where few regions are found, the faces are not aligned as ``ganchain align`` does it.
+        If few regions are found, the faces are not aligned as ``ganchain align`` does it.
         """
         source, reference = batch
-        made, bared = (face.float() for face in self.networks["generator"](source, reference))
-        back = self.networks["generator"](bared, made)[1].float()
-        done = float(sum(self.makeup_terms((source, reference), (made, bared)).values()))
-        nothing = float(sum(self.makeup_terms((source, reference), (source, reference)).values()))
+        made_up, bare = (face.float() for face in self.networks["generator"](source, reference))
+        back = self.networks["generator"](bare, made_up)[1].float()
+        makeup = float(sum(self.makeup_terms((source, reference), (made_up, bare)).values()))
+        idle = float(sum(self.makeup_terms((source, reference), (source, reference)).values()))
         cycle = float(losses.cycle_consistency(source, back))
-        found = [where.any(2).any(1).float().mean() for face in batch for where in self.items(face).values()]
+        region_shares = [region.any(2).any(1).float().mean() for face in batch for region in self.items(face).values()]
         return {
-            "score": 1 - done / max(nothing, 1e-9) - cycle,
-            "makeup": done,
-            "makeup of doing nothing": nothing,
+            "score": 1 - makeup / max(idle, 1e-9) - cycle,
+            "makeup": makeup,
+            "makeup of doing nothing": idle,
             "cycle": cycle,
-            "regions found": float(torch.stack(found).mean()),
+            "regions found": float(torch.stack(region_shares).mean()),
         }
 
     def sample(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Rows of: bare face, in the makeup of, made-up face, without its makeup."""
+        """Draw rows of bare face, the same in the makeup of the next, made-up face, the same without its makeup."""
         source, reference = (part[:8] for part in batch)
-        made, bared = self.networks["generator"](source, reference)
-        return torch.stack([source, made.float(), reference, bared.float()], dim=1).flatten(0, 1)
+        made_up, bare = self.networks["generator"](source, reference)
+        return torch.stack([source, made_up.float(), reference, bare.float()], dim=1).flatten(0, 1)

@@ -2,7 +2,7 @@
 
 VGG's weights were trained on ImageNet and are not ours to ship; name torchvision's file, for instance
 vgg19-dcbb9e9d.pth. Without it, a small network of our own stands in, the judge of ``ganchain evaluate``. It was
-trained to tell age and gender of aligned faces, and knows nothing else: it is no VGG, weakest away from faces, and
+trained to tell age and gender of aligned faces, and knows nothing else: it is no VGG, is weakest away from faces, and
 results with it are not the papers' results.
 """
 
@@ -26,7 +26,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's 
 
 
 class VGG(nn.Module):
-    """VGG without batch normalisation (Simonyan & Zisserman 2015), as far as one of its activations.
+    """VGG without batch normalisation (Simonyan & Zisserman 2015), up to one of its activations.
 
     Pictures (N, 3, H, W) in -1..1 -> (N, C, H / 2**(block - 1), W / 2**(block - 1)), the ``conv``-th convolution
     (after its ReLU) of the ``block``-th block: SRGAN's phi_5,4 is block 5, conv 4.
@@ -36,7 +36,7 @@ class VGG(nn.Module):
     deviation: Tensor
 
     def __init__(self, blocks: list[list[tuple[int, int]]]) -> None:
-        """``blocks``: the inputs and outputs of every convolution; a pooling stands between two blocks."""
+        """Build the layers from inputs and outputs of every convolution; a pooling stands between two ``blocks``."""
         super().__init__()
         layers: list[nn.Module] = []
         for block in blocks:
@@ -49,14 +49,14 @@ class VGG(nn.Module):
 
     @classmethod
     def from_tensors(cls, flat: Mapping[str, Tensor], block: int, conv: int) -> Self:
-        """Read the layers from torchvision's names ``features.N.weight``; any VGG without normalisation will do.
+        """Build the network from torchvision's names ``features.N.weight``; any VGG without normalisation will do.
 
         Raises:
             WeightsError: ``flat`` holds no such network, or none with that layer.
         """
         kernels = {int(key.split(".")[1]): t for key, t in flat.items() if re.fullmatch(r"features\.\d+\.weight", key)}
         blocks: list[list[tuple[int, int]]] = []
-        expected = -1  # where the next convolution of a block stands; one further is another block's
+        expected = -1  # index of the block's next convolution; one further begins another block
         for index, kernel in sorted(kernels.items()):
             if kernel.shape[2:] != (3, 3) or index - expected not in (0, 1):
                 raise WeightsError(f"features.{index} is no layer of a VGG without batch normalisation")
@@ -78,9 +78,10 @@ class VGG(nn.Module):
 
 
 class FaceFeatures(nn.Module):
-    """What the judge of age and gender sees halfway. (N, 3, H, W) in -1..1 -> (N, C, H / 8, W / 8); 8 divides H and W.
+    """Features halfway through the judge of age and gender.
 
-    Halved, so that squared errors are of the size of the pixels' own; a blur costs four times as much as noise.
+    (N, 3, H, W) -1..1 -> (N, C, H / 8, W / 8); 8 divides H and W. They are halved, so that squared errors are as large
+    as the pixels' own; a blur costs four times as much as noise.
     """
 
     def __init__(self, judge: AgeGender) -> None:
@@ -92,7 +93,7 @@ class FaceFeatures(nn.Module):
 
 
 def perceptual_features(vgg: Path | None, block: int, conv: int) -> nn.Module:
-    """VGG's activation relu``block``_``conv`` from the file ``vgg``, or ``FaceFeatures`` without one; frozen.
+    """Load VGG's activation relu``block``_``conv`` from the file ``vgg``, or ``FaceFeatures`` without one; frozen.
 
     Raises:
         WeightsError: the file cannot be read, or is no VGG with that layer.
@@ -100,12 +101,12 @@ def perceptual_features(vgg: Path | None, block: int, conv: int) -> nn.Module:
     if vgg is None:
         net: nn.Module = FaceFeatures(AgeGender.from_tensors(manifest.load("age-gender").tensors))
     else:
-        flat = {key: tensor for one in foreign.read(vgg).values() for key, tensor in one.items()}
+        flat = {key: tensor for tensors in foreign.read(vgg).values() for key, tensor in tensors.items()}
         net = VGG.from_tensors(flat, block, conv)
     return net.eval().requires_grad_(False)
 
 
 def region_network() -> UNet:
-    """The bundled network that finds the regions of makeup on an aligned face, frozen."""
+    """Load the bundled network that finds the regions of makeup on an aligned face, frozen."""
     net = UNet.from_tensors(manifest.load("makeup").tensors, outputs=len(REGIONS))
     return net.eval().requires_grad_(False)

@@ -1,7 +1,7 @@
 """SRResNet (Ledig et al. 2017): the generator of SRGAN, trained by squared error; the first of SRGAN's two runs.
 
-Data: any folder of photos, read in windows at their own resolution. The small pictures are bicubic reductions by 4.
-What is exported is a network that the upscale stage takes as weights.
+The data are any folder of photos, read in windows at their own resolution; the small pictures are bicubic reductions
+by 4. The upscale stage takes the exported network as weights.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from ganchain.errors import PhotoError
 from ganchain.nets.srgan import FrozenBatchNorm, SRResNet
 from ganchain.tensors import resize, to_faces
-from ganchain.train.data import Sample, below, read, samples, size
+from ganchain.train.data import Sample, picture_size, randbelow, read, samples
 from ganchain.train.papers import Paper, losses
 from ganchain.train.upscale import psnr
 
@@ -26,28 +26,28 @@ SCALE = 4
 
 
 class Windows(Dataset[tuple[Tensor, Tensor]]):
-    """(small (3, c / 4, c / 4) 0..1, photo (3, c, c) -1..1): a window of ``crop`` px, its middle when ``fixed``."""
+    """Pairs (small (3, c / 4, c / 4) 0..1, photo (3, c, c) -1..1): windows of ``crop`` px, ``fixed``: in the middle."""
 
-    def __init__(self, found: list[Sample], crop: int, fixed: bool) -> None:
-        self.found, self.crop, self.fixed = found, crop, fixed
+    def __init__(self, photos: list[Sample], crop: int, fixed: bool) -> None:
+        self.photos, self.crop, self.fixed = photos, crop, fixed
 
     def __len__(self) -> int:
-        return len(self.found)
+        return len(self.photos)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        photo, crop = read(self.found[index].path), self.crop
+        photo, crop = read(self.photos[index].path), self.crop
         down, right = photo.shape[0] - crop, photo.shape[1] - crop
-        top, left = (down // 2, right // 2) if self.fixed else (below(down + 1), below(right + 1))
+        top, left = (down // 2, right // 2) if self.fixed else (randbelow(down + 1), randbelow(right + 1))
         large = to_faces(photo[top : top + crop, left : left + crop])
         small = (resize(large, (crop // SCALE, crop // SCALE)) + 1) / 2
         return small[0].clamp(0, 1), large[0]
 
 
 class BatchNorm(FrozenBatchNorm):
-    """Batch normalisation by the batch while it learns, by what was seen then afterwards. (N, C, H, W) -> the same."""
+    """Batch normalisation by the batch in training, by the stored statistics afterwards. (N, C, H, W) -> the same."""
 
     def forward(self, x: Tensor) -> Tensor:
-        learns = self.training and torch.is_grad_enabled()  # a batch made for the discriminator leaves no trace
+        learns = self.training and torch.is_grad_enabled()  # statistics ignore batches made for the discriminator
         mean, variance = (self.running_mean, self.running_var) if learns or not self.training else (None, None)
         return F.batch_norm(x, mean, variance, self.weight, self.bias, self.training, eps=1e-5)
 
@@ -77,36 +77,43 @@ class SRResNetMSE(Paper):
         wide: int = 256,
     ) -> None:
         self.data, self.steps, self.batch, self.rate, self.crop = data, steps, batch, rate, crop
-        self.networks: dict[str, nn.Module] = {"generator": learning(SRResNet(width, blocks, wide))}
+        self.networks: dict[str, nn.Module] = {"generator": unfreeze_norm(SRResNet(width, blocks, wide))}
 
     def dataset(self, split: str) -> Dataset[Any]:
-        found = [one for one in samples(self.data, split) if min(size(one.path)) >= self.crop]
-        if not found:
+        """Return windows of the photos that are large enough."""
+        photos = [sample for sample in samples(self.data, split) if min(picture_size(sample.path)) >= self.crop]
+        if not photos:
             raise PhotoError(f"no photo of {self.crop} px or more in {self.data} for {split}")
-        return Windows(found, self.crop, fixed=split != "train")
+        return Windows(photos, self.crop, fixed=split != "train")
 
     def losses(self, player: str, batch: tuple[Tensor, Tensor]) -> Mapping[str, Tensor]:
+        """Compute the squared error."""
         small, photos = batch
         return {"mse": losses.content_mse(self.networks["generator"](small).float(), photos)}
 
     def enlarged(self, small: Tensor) -> Tensor:
+        """Enlarge by the generator: (N, 3, H, W) 0..1 -> (N, 3, 4 H, 4 W)."""
         return self.networks["generator"](small).float()
 
     def figures(self, batch: tuple[Tensor, Tensor]) -> Mapping[str, float]:
-        """PSNR in dB of all channels, and (the score) over that of a bicubic enlargement."""
+        """Measure PSNR in dB of all channels, and (the score) its gain over a bicubic enlargement."""
         small, photos = batch
-        made = psnr(self.enlarged(small).clamp(-1, 1), photos).mean()
-        plain = psnr(bicubic(small), photos).mean()
-        return {"score": float(made - plain), "psnr": float(made), "psnr of bicubic": float(plain)}
+        enlarged_psnr = psnr(self.enlarged(small).clamp(-1, 1), photos).mean()
+        bicubic_psnr = psnr(bicubic(small), photos).mean()
+        return {
+            "score": float(enlarged_psnr - bicubic_psnr),
+            "psnr": float(enlarged_psnr),
+            "psnr of bicubic": float(bicubic_psnr),
+        }
 
     def sample(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Rows of: bicubic, made, photo."""
+        """Draw rows of bicubic enlargement, generator's enlargement, photo."""
         small, photos = (part[:8] for part in batch)
         return torch.stack([bicubic(small), self.enlarged(small), photos], dim=1).flatten(0, 1)
 
 
-def learning(net: SRResNet) -> SRResNet:
-    """``net`` itself, its normalisation no longer frozen; parameters and buffers keep their names."""
+def unfreeze_norm(net: SRResNet) -> SRResNet:
+    """Unfreeze the normalisation of ``net``; parameters and buffers keep their names. Returns ``net`` itself."""
     for module in net.modules():
         if isinstance(module, FrozenBatchNorm):
             module.__class__ = BatchNorm
@@ -114,5 +121,5 @@ def learning(net: SRResNet) -> SRResNet:
 
 
 def bicubic(small: Tensor) -> Tensor:
-    """(N, 3, H, W) 0..1 -> (N, 3, 4 H, 4 W) -1..1."""
+    """Enlarge by bicubic interpolation: (N, 3, H, W) 0..1 -> (N, 3, 4 H, 4 W) -1..1."""
     return (resize(small, (small.shape[2] * SCALE, small.shape[3] * SCALE)) * 2 - 1).clamp(-1, 1)

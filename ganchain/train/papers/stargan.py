@@ -1,6 +1,6 @@
-"""StarGAN (Choi et al. 2018): one generator for several attributes of faces, from photos that are labelled by them.
+"""StarGAN (Choi et al. 2018): one generator for several attributes of faces, learned from labelled photos.
 
-Data, either of:
+The data are either of:
 
 * the public CelebA layout: ``list_attr_celeba.txt`` (names in its second line, then a file and its -1 or 1 a row) and
   the pictures in any folder beside it;
@@ -27,17 +27,25 @@ CELEBA = "list_attr_celeba.txt"
 
 
 def labelled(data: Path, split: str) -> list[Sample]:
-    """The samples under ``data`` with their labels by column."""
-    found = samples(data, split)
+    """List the samples under ``data`` with their labels by column."""
+    pictures = samples(data, split)
     if not (data / CELEBA).exists():
-        return found
+        return pictures
     _, names, *rows = (data / CELEBA).read_text().splitlines()
-    known = {file: dict(zip(names.split(), values, strict=True)) for file, *values in map(str.split, rows)}
-    return [Sample(one.path, one.split, known[one.path.name]) for one in found if one.path.name in known]
+    attributes = {file: dict(zip(names.split(), values, strict=True)) for file, *values in map(str.split, rows)}
+    return [
+        Sample(sample.path, sample.split, attributes[sample.path.name])
+        for sample in pictures
+        if sample.path.name in attributes
+    ]
 
 
-def has(sample: Sample, label: str) -> float:
-    """1 where the sample has the ``label`` ("column", or "column=value"), else 0."""
+def label_value(sample: Sample, label: str) -> float:
+    """Return 1 if the sample has the ``label`` ("column", or "column=value"), else 0.
+
+    Raises:
+        ChainError: the table has no such column.
+    """
     column, _, value = label.partition("=")
     if column not in sample.labels:
         raise ChainError(f"no label {column!r} for {sample.path.name}; {available(column, sample.labels)}")
@@ -45,17 +53,17 @@ def has(sample: Sample, label: str) -> float:
 
 
 class Labelled(Dataset[tuple[Tensor, Tensor]]):
-    """(face (3, side, side) -1..1, labels (L,) of 0 and 1): from the middle of a picture."""
+    """Pairs (face (3, side, side) -1..1, labels (L,) of 0 and 1), cut from the middle of a picture."""
 
-    def __init__(self, found: list[Sample], labels: tuple[str, ...], side: int, fixed: bool) -> None:
-        self.found, self.side, self.fixed = found, side, fixed
-        self.labels = torch.tensor([[has(sample, label) for label in labels] for sample in found])
+    def __init__(self, faces: list[Sample], labels: tuple[str, ...], side: int, fixed: bool) -> None:
+        self.faces, self.side, self.fixed = faces, side, fixed
+        self.labels = torch.tensor([[label_value(sample, label) for label in labels] for sample in faces])
 
     def __len__(self) -> int:
-        return len(self.found)
+        return len(self.faces)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return picture(self.found[index].path, self.side, self.side, self.fixed), self.labels[index]
+        return picture(self.faces[index].path, self.side, self.side, self.fixed), self.labels[index]
 
 
 class StarGAN(Paper):
@@ -64,8 +72,8 @@ class StarGAN(Paper):
     A step is one of the discriminator, as the authors count their 200,000; the generator takes every ``critics``-th.
 
     Args:
-        labels: what is edited; by default those of the paper's published weights.
-        side: of the faces in px; a multiple of 2 ** depth.
+        labels: the labels that are edited; by default those of the paper's published weights.
+        side: side of the faces in px; a multiple of 2 ** depth.
         width, repeats, depth: the networks' channels, residual blocks and discriminator's layers.
         critics: steps of the discriminator for one of the generator.
         classification, reconstruction, penalty: weights of the terms (lambda cls, rec and gp).
@@ -99,52 +107,55 @@ class StarGAN(Paper):
         }
 
     def schedule(self, step: int) -> float:
+        """Keep the rate for half of the steps, then lower it linearly to zero."""
         return half_then_linear(step, self.steps)
 
     def dataset(self, split: str) -> Dataset[Any]:
+        """Return faces with their labels."""
         return Labelled(labelled(self.data, split), self.labels, self.side, fixed=split != "train")
 
     def losses(self, player: str, batch: tuple[Tensor, Tensor]) -> Mapping[str, Tensor]:
+        """Compute the terms of the generator or of the discriminator."""
         faces, labels = batch
-        wanted = labels[torch.randperm(len(labels))]  # those of other faces, so that they occur as in the data
-        return (self._generator if player == "generator" else self._discriminator)(faces, labels, wanted)
+        target = labels[torch.randperm(len(labels))]  # labels of other faces, so that they occur as in the data
+        return (self._generator if player == "generator" else self._discriminator)(faces, labels, target)
 
-    def _generator(self, faces: Tensor, labels: Tensor, wanted: Tensor) -> dict[str, Tensor]:
-        edit = self.networks["generator"]
-        made = edit(faces, wanted).float()
-        realness, logits = self.networks["discriminator"](made)
-        back = edit(made, labels).float()
+    def _generator(self, faces: Tensor, labels: Tensor, target: Tensor) -> dict[str, Tensor]:
+        generator = self.networks["generator"]
+        fake = generator(faces, target).float()
+        realness, logits = self.networks["discriminator"](fake)
+        back = generator(fake, labels).float()
         return {
             "adversarial": losses.wasserstein_generator(realness.float()),
-            "classification": self.classification * losses.domain_classification(logits.float(), wanted),
+            "classification": self.classification * losses.domain_classification(logits.float(), target),
             "reconstruction": self.reconstruction * losses.reconstruction(faces, back),
         }
 
-    def _discriminator(self, faces: Tensor, labels: Tensor, wanted: Tensor) -> dict[str, Tensor]:
-        judge = self.networks["discriminator"]
+    def _discriminator(self, faces: Tensor, labels: Tensor, target: Tensor) -> dict[str, Tensor]:
+        discriminator = self.networks["discriminator"]
         with torch.no_grad():
-            made = self.networks["generator"](faces, wanted).float()
-        realness, logits = judge(faces)
+            fake = self.networks["generator"](faces, target).float()
+        realness, logits = discriminator(faces)
         return {
-            "adversarial": losses.wasserstein_critic(realness.float(), judge(made)[0].float()),
+            "adversarial": losses.wasserstein_critic(realness.float(), discriminator(fake)[0].float()),
             "classification": self.classification * losses.domain_classification(logits.float(), labels),
-            "penalty": self.penalty * losses.gradient_penalty(lambda x: judge(x)[0], faces, made),
+            "penalty": self.penalty * losses.gradient_penalty(lambda x: discriminator(x)[0], faces, fake),
         }
 
     def figures(self, batch: tuple[Tensor, Tensor]) -> Mapping[str, float]:
-        """Share of the labels that the discriminator reads as they are, and off edited faces (the score) as wanted."""
-        (faces, labels), edit, judge = batch, self.networks["generator"], self.networks["discriminator"]
-        made = edit(faces, wanted := labels.roll(1, dims=0))
-        read, known = ((judge(x)[1] > 0).float() for x in (made, faces))
+        """Measure how many labels the discriminator reads rightly off edited faces (the score) and off real ones."""
+        (faces, labels), generator, discriminator = batch, self.networks["generator"], self.networks["discriminator"]
+        fake = generator(faces, target := labels.roll(1, dims=0))
+        fake_labels, real_labels = ((discriminator(x)[1] > 0).float() for x in (fake, faces))
         return {
-            "score": float((read == wanted).float().mean()),
-            "labels read off real faces": float((known == labels).float().mean()),
-            "reconstruction": float(losses.reconstruction(faces, edit(made, labels).float())),
+            "score": float((fake_labels == target).float().mean()),
+            "labels read off real faces": float((real_labels == labels).float().mean()),
+            "reconstruction": float(losses.reconstruction(faces, generator(fake, labels).float())),
         }
 
     def sample(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Rows of: face, with the labels of the one before, and back."""
+        """Draw rows of face, the same with the labels of the face before, and back."""
         faces, labels = (part[:8] for part in batch)
-        edit = self.networks["generator"]
-        made = edit(faces, labels.roll(1, dims=0))
-        return torch.stack([faces, made, edit(made, labels)], dim=1).flatten(0, 1).float()
+        generator = self.networks["generator"]
+        fake = generator(faces, labels.roll(1, dims=0))
+        return torch.stack([faces, fake, generator(fake, labels)], dim=1).flatten(0, 1).float()

@@ -1,4 +1,4 @@
-"""What CycleGAN and BeautyGAN share: pictures of two kinds without pairs, and a discriminator of patches for each."""
+"""Data and discriminators that CycleGAN and BeautyGAN share: pictures of two kinds without pairs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ganchain.train.data import Sample, below
+from ganchain.train.data import Sample, randbelow
 from ganchain.train.papers import picture
 
-LARGER = 286 / 256  # pictures are loaded this much larger than the windows cut from them
+LARGER = 286 / 256  # pictures are loaded larger by this factor than the windows cut from them
 
 
 class Unpaired(Dataset[tuple[Tensor, Tensor]]):
-    """(a, b), both (3, side, side), -1..1; which b meets an a is chance unless ``fixed``."""
+    """Pairs (a, b), both (3, side, side), -1..1; b is chosen at random for each a unless ``fixed``."""
 
     def __init__(self, a: list[Sample], b: list[Sample], side: int, fixed: bool) -> None:
         self.a, self.b, self.side, self.fixed = a, b, side, fixed
@@ -23,13 +23,16 @@ class Unpaired(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         load = self.side if self.fixed else round(self.side * LARGER)
-        other = index % len(self.b) if self.fixed else below(len(self.b))
-        a, b = self.a[index % len(self.a)], self.b[other]
+        index_b = index % len(self.b) if self.fixed else randbelow(len(self.b))
+        a, b = self.a[index % len(self.a)], self.b[index_b]
         return picture(a.path, load, self.side, self.fixed), picture(b.path, load, self.side, self.fixed)
 
 
 def patch_gan(width: int) -> nn.Sequential:
-    """C64-C128-C256-C512 (appendix 7.2). (N, 3, H, W) -> realness (N, 1, H / 8 - 2, W / 8 - 2) of windows of 70 px."""
+    """Build C64-C128-C256-C512 (appendix 7.2), which judges windows of 70 px.
+
+    (N, 3, H, W) -> realness (N, 1, H / 8 - 2, W / 8 - 2).
+    """
     layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2)]
     for inputs, stride in ((width, 2), (width * 2, 2), (width * 4, 1)):
         conv = nn.Conv2d(inputs, inputs * 2, 4, stride, 1, bias=False)
@@ -38,7 +41,7 @@ def patch_gan(width: int) -> nn.Sequential:
 
 
 class History(nn.Module):
-    """Up to ``size`` pictures made before, half of which the discriminator sees again (Shrivastava et al. 2017).
+    """Memory of up to ``size`` earlier pictures, shown again instead of half of the new ones (Shrivastava et al. 2017).
 
     They are buffers, so that checkpoints hold them. (N, 3, side, side) -> the same.
     """
@@ -51,20 +54,20 @@ class History(nn.Module):
         self.register_buffer("pictures", torch.zeros(size, 3, side, side))
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
 
-    def forward(self, made: Tensor) -> Tensor:
-        shown = made.clone()
-        for index, new in enumerate(made):
+    def forward(self, pictures: Tensor) -> Tensor:
+        output = pictures.clone()
+        for index, new in enumerate(pictures):
             if self.filled < len(self.pictures):
                 self.pictures[self.filled] = new
                 self.filled += 1
-            elif len(self.pictures) and below(2):
-                place = below(len(self.pictures))
-                shown[index], self.pictures[place] = self.pictures[place], new
-        return shown
+            elif len(self.pictures) and randbelow(2):
+                place = randbelow(len(self.pictures))
+                output[index], self.pictures[place] = self.pictures[place], new
+        return output
 
 
 class Two(nn.Module):
-    """Two networks, each for one kind of picture: (a, b) -> (first(a), second(b))."""
+    """Two networks, one for each kind of picture: (a, b) -> (first(a), second(b))."""
 
     def __init__(self, first: nn.Module, second: nn.Module) -> None:
         super().__init__()
@@ -78,7 +81,7 @@ class Two(nn.Module):
 
 
 class Discriminators(Two):
-    """A PatchGAN for each kind of picture; those ``remember``ed are mixed with made pictures shown before."""
+    """PatchGAN for each kind of picture; with ``remember`` the pictures are mixed with earlier ones."""
 
     def __init__(self, width: int, history: int, side: int) -> None:
         super().__init__(patch_gan(width), patch_gan(width))

@@ -1,7 +1,7 @@
-"""The planes an edit is made of: prototypes for shape, colour and detail, and drawn lines for old age.
+"""Teacher of age and gender: prototypes for shape, colour and detail, and drawn lines for old age.
 
-Averages blur wrinkles away, so the folds that all old faces share (forehead, crow's feet, bags, nasolabial and
-marionette lines) are drawn in the frame of the mean face, a groove with its lit ridge.
+Averages blur wrinkles away. So the folds that all old faces share (forehead, crow's feet, bags, nasolabial and
+marionette lines) are drawn in the frame of the mean face, each as a groove with its lit ridge.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ganchain.nets.portrait import SIDE
 from ganchain.tensors import resize
 from ganchain.train.teachers.prototypes import Floats, Prototypes, spline
 
-UNITS = (2.7, 2.7)  # of the regression's effect in a full step of age and of gender
-KEPT = np.array([[0.3, 0.1, 0.1], [0.1, 0.1, 0.1]])  # of the mean change of L, a and b: the rest is skin colour
-EXPRESSION = np.array([3.5, 1.6])  # detail gained is exaggerated (log-means underrate it), by age and gender
-LOSS = 0.35  # of that for detail lost
+UNITS = (2.7, 2.7)  # multiples of the regression's effect in a full step of age and of gender
+KEPT = np.array([[0.3, 0.1, 0.1], [0.1, 0.1, 0.1]])  # share kept of the mean change of L, a, b: the rest is skin colour
+EXPRESSION = np.array([3.5, 1.6])  # by age, gender: exaggeration of added detail, which log-means underrate
+LOSS = 0.35  # share of EXPRESSION for detail that is lost
 LINES = 11.0  # depth of a wrinkle in L
-CALM = np.array([0.6, 0.25])  # share of the mean change of eyes and brows that is left out, age and gender
-LIPS = np.array([1.5, -6.0, -1.5])  # L*a*b* of male lips beside the average, and of female ones the other way
+CALM = np.array([0.6, 0.25])  # by age, gender: share of the mean change of eyes and brows that is left out
+LIPS = np.array([1.5, -6.0, -1.5])  # L*a*b* by which male lips differ from the average; female ones by the opposite
 STUBBLE, LASHES = -9.0, -14.0  # in L
 COARSE = 128  # side of the stored planes; the lines keep SIDE
 
@@ -34,7 +34,7 @@ Line = tuple[Points, float]
 
 
 def planes(prototypes: Prototypes) -> tuple[Tensor, Tensor]:
-    """``planes`` and ``lines`` of ``ganchain.nets.portrait.Portrait``."""
+    """Build ``planes`` and ``lines`` of ``ganchain.nets.portrait.Portrait``."""
     shape = prototypes.shape
     mask = face_mask(shape)
     mean = (prototypes.colour * mask).sum(axis=(2, 3), keepdims=True) / mask.sum()
@@ -46,58 +46,63 @@ def planes(prototypes: Prototypes) -> tuple[Tensor, Tensor]:
     colour[1] += LIPS[:, None, None] / UNITS[1] * lips(shape)
     layers = []
     for index, unit in enumerate(UNITS):
-        there = spline(shape + unit * prototypes.moves[index], shape)
-        move = (there - spline(shape, shape)).transpose(2, 0, 1)
+        moved = spline(shape + unit * prototypes.moves[index], shape)
+        move = (moved - spline(shape, shape)).transpose(2, 0, 1)
         layers += [unit * colour[index], unit * detail[index], move]
     stacked = np.concatenate([*layers, cheeks(shape)[None]]).astype(np.float32)
     coarse = resize(torch.from_numpy(stacked)[None], (COARSE, COARSE))[0]
-    where = beard(shape)
-    drawn = np.stack([LINES * mask * wrinkles(shape), STUBBLE * where * bristles(), LASHES * lashes(shape), where])
+    beard_mask = beard(shape)
+    drawn = np.stack(
+        [LINES * mask * wrinkles(shape), STUBBLE * beard_mask * bristles(), LASHES * lashes(shape), beard_mask]
+    )
     return coarse, torch.from_numpy(drawn).float()
 
 
 def hairless(points: Points) -> Floats:
-    """1 up to the brows, falling to 0 over the lower forehead: above, groups differ by their hair. (SIDE, SIDE)."""
+    """Build a mask of 1 up to the brows that falls to 0 over the lower forehead: groups differ by their hair above.
+
+    (SIDE, SIDE) 0..1.
+    """
     brow, unit = float(points[[19, 24], 1].mean()), float(points[45, 0] - points[36, 0]) / 100
     rows = (np.arange(SIDE) - brow) / unit / 26 + 1.15
     return np.repeat(rows.clip(0, 1)[:, None], SIDE, axis=1).astype(np.float32)
 
 
 def cheeks(points: Points) -> Floats:
-    """The middle of both cheeks and the nose: skin on every face. (SIDE, SIDE) 0..1."""
+    """Fill the middle of both cheeks and the nose: skin on every face. (SIDE, SIDE) 0..1."""
     left = points[[2, 30]].mean(axis=0) + np.array([(-9, -7), (9, -7), (9, 7), (-9, 7)])
     right = points[[14, 30]].mean(axis=0) + np.array([(-9, -7), (9, -7), (9, 7), (-9, 7)])
-    return _filled([left, right, points[[28, 31, 35]]], -3, 1.5)
+    return _fill([left, right, points[[28, 31, 35]]], -3, 1.5)
 
 
 def face_mask(points: Points) -> Floats:
-    """Jaw line and forehead, feathered. (SIDE, SIDE) 0..1."""
+    """Fill jaw line and forehead, feathered. (SIDE, SIDE) 0..1."""
     brow, chin = points[17:27, 1].mean(), points[8, 1]
     arc = points[26:16:-1] - (0, 0.3 * (chin - brow))
-    return _filled([np.concatenate([points[:17], arc])], -9, 6.0)
+    return _fill([np.concatenate([points[:17], arc])], -9, 6.0)
 
 
 def features(points: Points) -> Floats:
-    """Eyes and brows, feathered. (SIDE, SIDE) 0..1."""
+    """Fill eyes and brows, feathered. (SIDE, SIDE) 0..1."""
     parts = [points[36:42], points[42:48], points[17:22], points[22:27]]
-    return _filled(parts, 9, 3.0)
+    return _fill(parts, 9, 3.0)
 
 
 def lips(points: Points) -> Floats:
-    """Both lips without the mouth's opening, feathered. (SIDE, SIDE) 0..1."""
-    return _filled([points[48:60]], -3, 1.5) * (1 - _filled([points[60:68]], 1, 1.0))
+    """Fill both lips without the mouth's opening, feathered. (SIDE, SIDE) 0..1."""
+    return _fill([points[48:60]], -3, 1.5) * (1 - _fill([points[60:68]], 1, 1.0))
 
 
 def beard(points: Points) -> Floats:
-    """Jaw, chin and upper lip, feathered, without the lips. (SIDE, SIDE) 0..1."""
+    """Fill jaw, chin and upper lip, feathered, without the lips. (SIDE, SIDE) 0..1."""
     nose, inner = points[33] + (0, 5), points[[31, 35]] + (0, 6)
     left, right = (points[[a, b]].mean(axis=0) for a, b in ((3, 48), (13, 54)))
     ring = np.concatenate([points[2:15], [right], inner[1:], [nose], inner[:1], [left]])
-    return _filled([ring], -7, 5.0) * (1 - _filled([points[48:60]], 5, 1.5))
+    return _fill([ring], -7, 5.0) * (1 - _fill([points[48:60]], 5, 1.5))
 
 
 def lashes(points: Points) -> Floats:
-    """The upper lids' lines, longest at the outer corners. (SIDE, SIDE) 0..1."""
+    """Draw the upper lids' lines, longest at the outer corners. (SIDE, SIDE) 0..1."""
     canvas = np.zeros((SIDE, SIDE), np.float32)
     for line in (points[36:40], points[[45, 44, 43, 42]]):
         outward = line[0] + (line[0] - line[3]) * 0.12 - (0, 1.5)
@@ -107,14 +112,15 @@ def lashes(points: Points) -> Floats:
 
 
 def bristles() -> Floats:
-    """Short hairs that point down, of mean 1. (SIDE, SIDE)."""
+    """Draw short hairs that point down, of mean 1. (SIDE, SIDE)."""
     noise = np.random.default_rng(5).normal(size=(SIDE, SIDE)).astype(np.float32)
     fine = cv2.GaussianBlur(noise, (0, 0), sigmaX=0.5, sigmaY=1.3)
     patches = cv2.GaussianBlur(noise, (0, 0), 6.0)
     return np.asarray((1 + 0.3 * fine / fine.std() + 0.15 * patches / patches.std()).clip(0.1, 2.2), np.float32)
 
 
-def _filled(parts: list[Points], grow: int, feather: float) -> Floats:
+def _fill(parts: list[Points], grow: int, feather: float) -> Floats:
+    """Fill polygons, grown or shrunk by ``grow`` px and feathered."""
     canvas = np.zeros((SIDE, SIDE), np.float32)
     for part in parts:
         cv2.fillPoly(canvas, [np.round(part).astype(np.int32)], 1.0)
@@ -123,7 +129,7 @@ def _filled(parts: list[Points], grow: int, feather: float) -> Floats:
 
 
 def wrinkles(shape: Points) -> Floats:
-    """Grooves (below 0) and ridges (above 0) of an old face with landmarks ``shape``. (SIDE, SIDE), about -1..1."""
+    """Draw the grooves (< 0) and ridges (> 0) of an old face with landmarks ``shape``. (SIDE, SIDE), about -1..1."""
     groove = np.zeros((SIDE, SIDE), np.float32)
     for line, depth in _lines(shape):
         curve = _curve(line)
@@ -142,7 +148,7 @@ def wrinkles(shape: Points) -> Floats:
 
 
 def _lines(shape: Points) -> Iterator[Line]:
-    """The left half's folds as points and depth: the right half is their mirror image."""
+    """Yield the left half's folds as points and depth; the right half is their mirror image."""
     unit = float(shape[45, 0] - shape[36, 0]) / 100
     middle = float(shape[27, 0])
 
@@ -162,7 +168,7 @@ def _lines(shape: Points) -> Iterator[Line]:
 
 
 def _curve(points: Points, count: int = 24) -> NDArray[np.float64]:
-    """A smooth curve through 3 or 4 points: the polynomial in the parameter. (count, 2)."""
+    """Fit a smooth curve through 3 or 4 points, a polynomial in the parameter: (count, 2)."""
     knots = np.linspace(0, 1, len(points))
     curve = np.vander(knots, increasing=True)
     weights = np.linalg.solve(curve, points)

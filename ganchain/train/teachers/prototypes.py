@@ -1,9 +1,9 @@
-"""Age and gender by prototypes (Rowland & Perrett 1995): what differs on average is added to a face.
+"""Age and gender by prototypes (Rowland & Perrett 1995): the average difference is added to a face.
 
-Instead of two averages a linear regression over all labelled faces measures the effect of age and of gender
-on shape, colour and detail, with ethnicity, source, smile, pose and sharpness held constant: so the edit
-keeps skin colour and expression. Averages have no wrinkles and no beard: the amplitude of the face's own
-detail, band by band, is scaled by what the group has of it (Tiddeman, Burt & Perrett 2001).
+Instead of two averages, a linear regression over all labelled faces measures the effect of age and of gender
+on shape, colour and detail, with ethnicity, source, smile, pose and sharpness held constant. So the edit
+keeps skin colour and expression. Averages have no wrinkles and no beard. So the amplitude of the face's own
+detail is scaled, band by band, to that of the group (Tiddeman, Burt & Perrett 2001).
 """
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ class Prototypes:
         np.savez_compressed(path, **asdict(self))
 
 
-def measure(found: Sequence[Sample], points: Points) -> Prototypes:
-    """The effects over labelled faces: aligned ``SIDE`` px pictures and their (N, 68, 2) landmarks."""
-    kept = [i for i, s in enumerate(found) if s.labels["gender"] and s.labels["age"] and frontal(points[i])]
-    found, points = [found[i] for i in kept], points[kept]
-    causes = np.stack([_causes(s, p) for s, p in zip(found, points, strict=True)])
+def measure(faces: Sequence[Sample], points: Points) -> Prototypes:
+    """Measure the effects over labelled faces: aligned ``SIDE`` px pictures and their (N, 68, 2) landmarks."""
+    usable = [i for i, s in enumerate(faces) if s.labels["gender"] and s.labels["age"] and frontal(points[i])]
+    faces, points = [faces[i] for i in usable], points[usable]
+    causes = np.stack([_causes(s, p) for s, p in zip(faces, points, strict=True)])
     shapes = np.linalg.lstsq(causes, points.reshape(len(points), -1), rcond=None)[0].reshape(-1, 68, 2)
     shape = _even(points.mean(axis=0))
     square, product = np.zeros((causes.shape[1] + 1,) * 2), np.zeros((causes.shape[1] + 1, 7, SIDE, SIDE))
-    for sample, place, cause in zip(found, points, causes, strict=True):
+    for sample, place, cause in zip(faces, points, causes, strict=True):
         lab = np.asarray(cv2.remap(to_lab(read(sample.path)), *grid(shape, place), cv2.INTER_LINEAR), np.float32)
         energy = np.stack([_energy(band) for band in bands(lab[..., 0])[:-1]])
         sharp = float(energy[0, 80:120, 50:206].mean())  # around the eyes: lashes have no age
@@ -82,13 +82,13 @@ def measure(found: Sequence[Sample], points: Points) -> Prototypes:
 
 
 def frontal(points: Points) -> bool:
-    """The nose stands between the eyes, and the jaw is about as wide on both sides."""
+    """Return whether the nose stands between the eyes, with about as much jaw on both sides."""
     left, right = points[27, 0] - points[0, 0], points[16, 0] - points[27, 0]
     return bool(0.6 < left / max(right, 1.0) < 1.67)
 
 
 def _causes(sample: Sample, points: Points) -> NDArray[np.float64]:
-    """1, age, gender, and what is to be held constant: smile, open mouth, yaw, pitch, ethnicity, source."""
+    """Return 1, age, gender, and the causes to hold constant: smile, open mouth, yaw, pitch, ethnicity, source."""
     labels = sample.labels
     eyes = float(np.linalg.norm(points[42:48].mean(axis=0) - points[36:42].mean(axis=0)))
     smile = np.linalg.norm(points[54] - points[48]) / eyes - 0.85
@@ -104,29 +104,32 @@ def _causes(sample: Sample, points: Points) -> NDArray[np.float64]:
 
 
 def _even(shape: Points) -> Points:
-    """The mean of a shape and its mirror image."""
+    """Average a shape and its mirror image."""
     mirrored = shape[MIRROR] * (-1, 1) + (SIDE - 1, 0)
     return (shape + mirrored) / 2
 
 
 def to_lab(pixels: Pixels) -> Floats:
-    """sRGB (H, W, 3) uint8 -> L*a*b* (H, W, 3), L 0..100."""
+    """Convert sRGB (H, W, 3) uint8 to L*a*b* (H, W, 3), L 0..100."""
     return np.asarray(cv2.cvtColor(np.asarray(pixels / 255, np.float32), cv2.COLOR_RGB2LAB), np.float32)
 
 
 def bands(light: Floats) -> list[Floats]:
-    """Differences of Gaussians, finest first, and what remains; their sum is ``light``. (H, W) each."""
+    """Split lightness into differences of Gaussians, finest first, and the rest; their sum is ``light``. (H, W)."""
     smooth = [light, *(np.asarray(cv2.GaussianBlur(light, (0, 0), sigma), np.float32) for sigma in SIGMAS)]
     return [a - b for a, b in itertools.pairwise([*smooth, np.zeros_like(light)])]
 
 
 def _energy(band: Floats) -> Floats:
-    """Logarithm of the amplitude of a band around each pixel."""
+    """Compute the logarithm of the amplitude of a band around each pixel."""
     return np.log(np.sqrt(cv2.GaussianBlur(band * band, (0, 0), 4.0)) + 0.3)
 
 
 def spline(sources: Points, targets: Points, step: int = 15) -> Floats:
-    """Thin-plate spline (Bookstein 1989) through point pairs, the picture's edge held fast: (SIDE, SIDE, 2) x, y."""
+    """Fit a thin-plate spline (Bookstein 1989) through point pairs: (SIDE, SIDE, 2) x, y.
+
+    The picture's edge stays where it is.
+    """
     origin, goal = np.concatenate([sources, EDGE]), np.concatenate([targets, EDGE])
     count = len(origin)
     affine = np.concatenate([np.ones((count, 1)), origin], axis=1)
@@ -138,16 +141,18 @@ def spline(sources: Points, targets: Points, step: int = 15) -> Floats:
     nodes = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     moved = _kernel(nodes, origin) @ weights[:count] + np.c_[np.ones(len(nodes)), nodes] @ weights[count:]
     coarse = moved.reshape(len(axis), len(axis), 2).astype(np.float32)
-    where = np.linspace(0, len(axis) - 1, SIDE, dtype=np.float32)
-    dense = cv2.remap(coarse, *np.meshgrid(where, where), cv2.INTER_LINEAR)
+    positions = np.linspace(0, len(axis) - 1, SIDE, dtype=np.float32)
+    dense = cv2.remap(coarse, *np.meshgrid(positions, positions), cv2.INTER_LINEAR)
     return np.asarray(dense + np.stack(np.meshgrid(*[np.arange(SIDE)] * 2), axis=-1), np.float32)
 
 
 def _kernel(a: Points, b: Points) -> NDArray[np.float64]:
+    """Compute the spline's kernel between two sets of points."""
     squared = np.square(a[:, None] - b[None]).sum(axis=2)
     return np.asarray(squared * np.log(squared + 1e-9))
 
 
 def grid(sources: Points, targets: Points) -> tuple[Floats, Floats]:
-    found = spline(sources, targets)
-    return found[..., 0], found[..., 1]
+    """Return the maps x and y of a spline, as ``cv2.remap`` takes them."""
+    places = spline(sources, targets)
+    return places[..., 0], places[..., 1]

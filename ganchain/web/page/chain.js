@@ -1,27 +1,19 @@
-// The chain: a form made from the stages' own options, and the YAML that it stands for.
+// The chain: a form made from the options of the stages, and the chain's YAML.
 
 export const element = (tag, properties = {}, ...children) => {
-  const made = document.createElement(tag);
+  const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (name in made) made[name] = value;
-    else made.setAttribute(name, value);
+    if (name in node) node[name] = value;
+    else node.setAttribute(name, value);
   }
-  made.append(...children);
-  return made;
+  node.append(...children);
+  return node;
 };
 
 const OWN = "my-chain";
-const INSTEAD = { reference: "look", look: "reference" }; // one of them alone
-const OUTPUT = {
-  format: { enum: ["png", "jpeg", "webp", "tiff"], default: "png", description: "Of the pictures." },
-  write: {
-    enum: ["photo", "faces", "both"], default: "photo",
-    description: "The whole photo, a picture of each face, or both.",
-  },
-  location: { enum: ["keep", "strip"], default: "keep", description: "strip takes GPS data out." },
-};
+const OUTPUT = ["format", "write", "location"]; // the options of the output that the form has
 
-// What a JSON schema allows, without null: {kind, ...}
+// Choose the control for a JSON schema, of which null is left out: {kind, ...}
 const kindOf = (shape) => {
   const parts = (shape.anyOf ?? [shape]).flatMap((part) => part.anyOf ?? [part]).filter((part) => part.type !== "null");
   const has = (format) => parts.some((part) => part.format === format);
@@ -43,33 +35,34 @@ const summary = (options) => {
 };
 
 export class Chain extends EventTarget {
-  constructor(stages, bundled, upload) {
+  constructor(stages, schema, bundled, upload) {
     super();
     this.known = Object.fromEntries(stages.map((stage) => [stage.name, stage]));
+    this.outputShapes = Object.fromEntries(OUTPUT.map((option) => [option, schema.$defs.Output.properties[option]]));
     this.bundled = bundled;
     this.upload = upload; // sends a file: promise of {id, name, faces}
     this.files = {}; // name in the chain: id
     this.list = document.getElementById("stages");
     this.names = document.getElementById("bundled");
-    this.names.append(...bundled.map((one) => new Option(one.name)));
+    this.names.append(...bundled.map((chain) => new Option(chain.name)));
     this.names.append(new Option("a chain of your own", OWN));
     document.getElementById("add-name").append(...stages.map((stage) => new Option(stage.name)));
     this.names.addEventListener("change", () => this.begin(this.names.value));
     document.getElementById("add").addEventListener("click", () => this.add(document.getElementById("add-name").value));
-    this.begin(bundled.some((one) => one.name === "portrait") ? "portrait" : bundled[0].name);
+    this.begin(bundled.some((chain) => chain.name === "portrait") ? "portrait" : bundled[0].name);
   }
 
   begin(name) {
-    const found = this.bundled.find((one) => one.name === name);
-    const chain = structuredClone(found?.chain ?? { stages: [] });
-    this.name = found ? name : OWN;
+    const bundled = this.bundled.find((entry) => entry.name === name);
+    const chain = structuredClone(bundled?.chain ?? { stages: [] });
+    this.name = bundled ? name : OWN;
     this.faces = chain.faces ?? "all";
     this.stages = chain.stages.map((stage) => {
       const [key, options] = Object.entries(stage)[0];
       return { name: key, options: options ?? {} };
     });
     this.output = chain.output ?? {};
-    document.getElementById("about").textContent = found?.about ?? "";
+    document.getElementById("about").textContent = bundled?.about ?? "";
     this.names.value = this.name;
     this.render();
     this.changed(false);
@@ -84,10 +77,10 @@ export class Chain extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  // JSON is YAML: what the server takes.
+  // The chain as the server takes it: a bundled one by its name, else as JSON, which is YAML.
   get text() {
-    const original = this.bundled.find((one) => one.name === this.name);
-    if (original) return original.name;
+    const bundled = this.bundled.find((entry) => entry.name === this.name);
+    if (bundled) return bundled.name;
     const chain = { faces: this.faces, stages: this.stages.map(({ name, options }) => ({ [name]: options })) };
     if (Object.keys(this.output).length) chain.output = this.output;
     return JSON.stringify(chain);
@@ -112,14 +105,14 @@ export class Chain extends EventTarget {
     this.render();
     this.changed();
     const next = this.list.children[Math.min(index + by, this.stages.length - 1)];
-    const again = next?.querySelector(by > 0 ? ".down:enabled" : by < 0 ? ".up:enabled" : ".remove");
-    (again ?? next?.querySelector("button:enabled") ?? document.getElementById("add")).focus();
+    const sameButton = next?.querySelector(by > 0 ? ".down:enabled" : by < 0 ? ".up:enabled" : ".remove");
+    (sameButton ?? next?.querySelector("button:enabled") ?? document.getElementById("add")).focus();
   }
 
   render() {
     this.list.replaceChildren(...this.stages.map((stage, index) => this.card(stage, index)));
     const output = document.getElementById("output");
-    output.replaceChildren(...this.controls(OUTPUT, this.output, "output"));
+    output.replaceChildren(...this.controls(this.outputShapes, this.output, "output"));
   }
 
   card(stage, index) {
@@ -139,8 +132,9 @@ export class Chain extends EventTarget {
     const set = element("p", { className: "set", textContent: summary(stage.options) });
     const part = (rare) => {
       const shapes = Object.fromEntries(Object.entries(known.options).filter(([, shape]) => Boolean(shape.rare) === rare));
-      const said = () => { set.textContent = summary(stage.options); };
-      return element("div", { className: "options" }, ...this.controls(shapes, stage.options, `stage-${index}`, said));
+      const update = () => { set.textContent = summary(stage.options); };
+      const controls = this.controls(shapes, stage.options, `stage-${index}`, known.alternatives, update);
+      return element("div", { className: "options" }, ...controls);
     };
     const options = element(
       "details", { open: stage.open ?? false, ontoggle: () => { stage.open = options.open; } },
@@ -153,19 +147,21 @@ export class Chain extends EventTarget {
     return element("li", { className: "stage" }, head, set, options);
   }
 
-  controls(shapes, values, prefix, said = () => {}) {
+  // alternatives: groups of options of which only one can be set; setting one clears the others.
+  controls(shapes, values, prefix, alternatives = [], update = () => {}) {
     return Object.entries(shapes).map(([option, shape]) => {
       const id = `${prefix}-${option}`;
       const set = (value) => {
         if (value === undefined || value === shape.default) delete values[option];
         else values[option] = value;
-        const other = value === undefined ? undefined : INSTEAD[option];
-        if (other !== undefined && values[other] !== undefined) {
-          delete values[other];
+        const groups = value === undefined ? [] : alternatives.filter((group) => group.includes(option));
+        const others = groups.flat().filter((other) => other !== option && values[other] !== undefined);
+        if (others.length) {
+          for (const other of others) delete values[other];
           this.render();
-          document.getElementById(`${prefix}-${option}`)?.focus();
+          document.getElementById(id)?.focus();
         }
-        said();
+        update();
         this.changed();
       };
       const control = element("div", { className: "control" });
@@ -182,15 +178,15 @@ export class Chain extends EventTarget {
   control(kind, shape, value, set, id) {
     switch (kind.kind) {
       case "choice": {
-        const select = element("select", { id, onchange: () => set(select.value === "" ? undefined : kind.values.find((one) => String(one) === select.value)) });
+        const select = element("select", { id, onchange: () => set(select.value === "" ? undefined : kind.values.find((choice) => String(choice) === select.value)) });
         if (shape.default == null) select.append(new Option("as usual", ""));
-        select.append(...kind.values.map((one) => new Option(String(one))));
+        select.append(...kind.values.map((choice) => new Option(String(choice))));
         select.value = value ?? shape.default ?? "";
         return [select];
       }
       case "weights": {
         const select = element("select", { id, onchange: () => set(select.value || undefined) }, new Option("bundled", ""));
-        select.append(...kind.keys.map((one) => new Option(one)));
+        select.append(...kind.keys.map((key) => new Option(key)));
         select.value = value ?? "";
         return [select];
       }
@@ -217,46 +213,46 @@ export class Chain extends EventTarget {
   }
 
   range(kind, usual, value, set, id) {
-    const said = element("output", { htmlFor: id });
+    const shown = element("output", { htmlFor: id });
     const slide = element("input", { type: "range", id, min: kind.minimum, max: kind.maximum, step: (kind.maximum - kind.minimum) / 20 });
     const reset = element("button", { type: "button", className: "small", textContent: "↺", title: "as usual", "aria-label": `${id.replace(/.*-/, "")} as usual` });
     const show = (number) => {
       slide.value = number ?? usual ?? (kind.minimum + kind.maximum) / 2;
-      said.textContent = (number ?? usual) == null ? "usual" : String(Math.round((number ?? usual) * 100) / 100);
-      slide.setAttribute("aria-valuetext", said.textContent);
+      shown.textContent = (number ?? usual) == null ? "usual" : String(Math.round((number ?? usual) * 100) / 100);
+      slide.setAttribute("aria-valuetext", shown.textContent);
       reset.style.visibility = number === undefined ? "hidden" : "visible";
     };
     slide.oninput = () => { show(Number(slide.value)); set(Number(slide.value)); };
     reset.onclick = () => { show(undefined); set(undefined); slide.focus(); };
     show(value);
-    return [slide, said, reset];
+    return [slide, shown, reset];
   }
 
-  // How much of the look's, or a colour instead.
+  // The control of a region: as much of it as the look has, an amount of that, or a colour.
   region(kind, value, set, id) {
     const place = element("span", { className: "control" });
     const mode = element("select", { id }, new Option("as the look", ""), new Option("amount", "amount"), new Option("colour", "colour"));
-    const show = (given) => {
+    const show = (setting) => {
       place.replaceChildren();
-      if (mode.value === "amount") place.append(...this.range(kind, 1, given, (one) => set(one ?? 1), `${id}-amount`));
+      if (mode.value === "amount") place.append(...this.range(kind, 1, setting, (amount) => set(amount ?? 1), `${id}-amount`));
       if (mode.value === "colour") {
         const picked = element("input", { type: "color", id: `${id}-colour`, "aria-label": "colour", oninput: () => set(picked.value) });
-        picked.value = /^#[0-9a-f]{6}$/i.test(given) ? given : "#a02030";
+        picked.value = /^#[0-9a-f]{6}$/i.test(setting) ? setting : "#a02030";
         place.append(picked);
       }
     };
     mode.onchange = () => {
-      const given = { amount: 1, colour: "#a02030" }[mode.value];
-      show(given);
-      set(given);
+      const setting = { amount: 1, colour: "#a02030" }[mode.value];
+      show(setting);
+      set(setting);
     };
     mode.value = value === undefined ? "" : typeof value === "string" ? "colour" : "amount";
     show(value);
     return [mode, place];
   }
 
-  // Phones call all pictures alike: image.jpg, then image-2.jpg.
-  named({ id, name }) {
+  // Phones give all pictures the same name, so it gets a number: image.jpg, then image-2.jpg.
+  freeName({ id, name }) {
     const [stem, suffix] = [name.replace(/\.[^.]*$/, ""), name.match(/\.[^.]*$/)?.[0] ?? ""];
     let free = name;
     for (let number = 2; (this.files[free] ?? id) !== id; number += 1) free = `${stem}-${number}${suffix}`;
@@ -264,26 +260,26 @@ export class Chain extends EventTarget {
   }
 
   file(value, set, id) {
-    const said = element("span", { className: "quiet", role: "status", textContent: value ?? "" });
+    const status = element("span", { className: "quiet", role: "status", textContent: value ?? "" });
     const input = element("input", { type: "file", id, accept: "image/*" });
     const clear = element("button", { type: "button", className: "small", textContent: "✕", "aria-label": "No file", hidden: !value });
     input.onchange = async () => {
       const [file] = input.files;
       if (!file) return;
-      said.textContent = `sending ${file.name} …`;
+      status.textContent = `sending ${file.name} …`;
       try {
         const sent = await this.upload(file);
         const usable = sent.faces.filter((face) => face.left_out === null).length;
-        const name = this.named(sent);
+        const name = this.freeName(sent);
         this.files[name] = sent.id;
-        said.textContent = usable ? name : `${name}: no face found in it`;
+        status.textContent = usable ? name : `${name}: no face found in it`;
         clear.hidden = false;
         set(name);
       } catch (error) {
-        said.textContent = error.message;
+        status.textContent = error.message;
       }
     };
-    clear.onclick = () => { input.value = ""; said.textContent = ""; clear.hidden = true; set(undefined); };
-    return [input, said, clear];
+    clear.onclick = () => { input.value = ""; status.textContent = ""; clear.hidden = true; set(undefined); };
+    return [input, status, clear];
   }
 }

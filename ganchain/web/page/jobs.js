@@ -1,10 +1,10 @@
-// Running: one job a photo, its place and its stages, and what came of it.
+// Jobs: one for each photo, with its place in the queue, its stages and its result.
 
 import { element } from "./chain.js";
 import { ask, forget } from "./photos.js";
 
-const LOOK = 400; // ms between questions
-const PATIENCE = 30_000; // ms without the server
+const INTERVAL = 400; // ms between two requests for the state of a job
+const PATIENCE = 30_000; // ms without an answer of the server, until a job is given up
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export const copied = async (button, text) => {
@@ -22,7 +22,7 @@ export const copied = async (button, text) => {
   setTimeout(() => { button.textContent = before; }, 1500);
 };
 
-// What the bar shows: {share 0..1 or null, text}
+// Describe the progress of a job for the bar: {share 0..1 or null, text}
 export const progress = (job) => {
   if (job.state === "waiting") {
     const ahead = job.place === 1 ? "1 photo is" : `${job.place} photos are`;
@@ -43,14 +43,14 @@ export const run = async (chain, photo, listen) => {
   let lost = 0;
   while (job.state === "waiting" || job.state === "running") {
     listen(job);
-    await sleep(LOOK);
+    await sleep(INTERVAL);
     if (photo.cancelled) return { ...job, state: "cancelled" };
     try {
       job = await ask(`/jobs/${job.id}`);
       photo.job = job;
       lost = 0;
     } catch (error) {
-      lost += LOOK;
+      lost += INTERVAL;
       if (!error.unreachable || lost > PATIENCE) throw error;
     }
   }
@@ -66,7 +66,7 @@ export const cancel = (photo) => {
 const STATUS = {
   ok: (report) => {
     const edited = report.faces.filter((face) => face.left_out === null).length;
-    const seconds = Object.values(report.seconds).reduce((sum, one) => sum + one, 0);
+    const seconds = Object.values(report.seconds).reduce((sum, time) => sum + time, 0);
     return `${edited === 1 ? "1 face" : `${edited} faces`} edited in ${seconds.toFixed(1)} s.`;
   },
   no_face: (report) => (report.faces.some((face) => face.number !== null)
@@ -93,7 +93,7 @@ export const result = (job) => {
     button.firstElementChild.style.objectPosition = middle.map((share) => `${100 * share}%`).join(" ");
     button.onclick = () => {
       edited.src = step.address;
-      for (const other of steps.children) other.setAttribute("aria-pressed", String(other === button));
+      for (const each of steps.children) each.setAttribute("aria-pressed", String(each === button));
     };
     steps.append(button);
   }
@@ -108,7 +108,7 @@ export const result = (job) => {
   const copy = element("button", { type: "button", className: "small", textContent: "Copy", "aria-label": "Copy the command" });
   copy.onclick = () => copied(copy, job.command);
   const size = (bytes) => (bytes > 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.round(bytes / 1e3)} kB`);
-  const files = job.report.pictures.map((one) => `${one.name}, ${size(one.bytes)}`).join("; ");
+  const files = job.report.pictures.map((picture) => `${picture.name}, ${size(picture.bytes)}`).join("; ");
   const parts = [element("p", { textContent: STATUS[job.report.status](job.report) })];
   if (after.length) parts.push(slider, steps);
   parts.push(pictures, element("p", { className: "quiet", textContent: files }));

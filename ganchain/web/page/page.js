@@ -1,13 +1,13 @@
-// The page: photos, a chain, a result.
+// The page: it connects photos, chain and results.
 
 import { Chain } from "./chain.js";
 import { cancel, copied, progress, result, run } from "./jobs.js";
 import { ask, forget, Photos, upload } from "./photos.js";
 
 const $ = (id) => document.getElementById(id);
-const [stages, bundled] = await Promise.all(["/stages", "/chains"].map((address) => ask(address)));
+const [stages, schema, bundled] = await Promise.all(["/stages", "/schema", "/chains"].map((address) => ask(address)));
 const photos = new Photos();
-const chain = new Chain(stages, bundled, upload);
+const chain = new Chain(stages, schema, bundled, upload);
 let busy = false;
 let stopped = false;
 
@@ -21,7 +21,7 @@ const faces = () => {
 };
 
 const asYaml = async () => {
-  const text = chain.text.startsWith("{") ? chain.text : bundled.find((one) => one.name === chain.text).yaml;
+  const text = chain.text.startsWith("{") ? chain.text : bundled.find((entry) => entry.name === chain.text).yaml;
   const body = JSON.stringify({ chain: text });
   try {
     $("yaml").textContent = (await ask("/chain", { method: "POST", headers: { "Content-Type": "application/json" }, body })).yaml;
@@ -58,10 +58,10 @@ const listen = (job) => {
   $("progress-said").textContent = photos.all.length > 1 ? `${job.photo}: ${text}` : text;
 };
 
-const one = async (asked, photo) => {
+const runOne = async (order, photo) => {
   photo.state = "…";
   try {
-    const job = await run(asked, photo, listen);
+    const job = await run(order, photo, listen);
     photo.state = job.state === "done" ? "✓" : "";
   } catch (error) {
     photo.state = "!";
@@ -73,16 +73,16 @@ const go = async () => {
   busy = true;
   stopped = false;
   ready();
-  $("cancel").focus(); // Run, disabled, would lose it
+  $("cancel").focus(); // the disabled Run would lose the focus
   wrong("");
   $("result").hidden = true;
   const todo = [...photos.all];
-  const asked = { text: chain.text, name: chain.name, files: { ...chain.files } }; // what is changed meanwhile counts later
+  const order = { text: chain.text, name: chain.name, files: { ...chain.files } }; // later changes do not count
   for (const photo of todo) if (photo.job?.id) forget(`/jobs/${photo.job.id}`);
   for (const photo of todo) Object.assign(photo, { job: null, state: "", cancelled: false });
   for (const photo of todo) {
     if (stopped || !photos.all.includes(photo)) continue;
-    await one(asked, photo);
+    await runOne(order, photo);
     if (!photos.all.includes(photo)) continue;
     photos.show(photo);
   }
@@ -108,7 +108,7 @@ $("cancel").addEventListener("click", () => { stopped = true; photos.all.forEach
 $("copy-yaml").addEventListener("click", () => copied($("copy-yaml"), $("yaml").textContent));
 window.addEventListener("beforeunload", (event) => { if (busy) event.preventDefault(); });
 window.addEventListener("pagehide", (event) => {
-  if (event.persisted) return; // it may come back
+  if (event.persisted) return; // the browser may show the page again
   const gone = (address) => fetch(address, { method: "DELETE", keepalive: true });
   for (const photo of photos.all) {
     if (photo.job?.id) gone(`/jobs/${photo.job.id}`);

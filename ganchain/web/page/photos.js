@@ -1,8 +1,8 @@
-// The photos: sent, shown with their faces, one of them current.
+// The photos: they are sent, and shown with their faces; one of them is current.
 
 import { element } from "./chain.js";
 
-// The server's answer as JSON; an error says why there is none.
+// Ask the server for JSON; throws an error with the server's reason if it refuses.
 export const ask = async (address, options) => {
   let answer;
   try {
@@ -12,7 +12,7 @@ export const ask = async (address, options) => {
   }
   if (answer.ok) return answer.status === 204 ? null : answer.json();
   let reason = `the server answered ${answer.status}`;
-  try { reason = (await answer.json()).error ?? reason; } catch { /* no JSON: the status must do */ }
+  try { reason = (await answer.json()).error ?? reason; } catch { /* the answer is no JSON: the status is all there is */ }
   throw new Error(reason);
 };
 
@@ -22,7 +22,7 @@ export const upload = async (file) => {
   return ask("/photos", { method: "POST", body: form });
 };
 
-export const forget = (address) => ask(address, { method: "DELETE" }).catch(() => {}); // it goes by itself later
+export const forget = (address) => ask(address, { method: "DELETE" }).catch(() => {}); // the server deletes it later by itself
 
 export class Photos extends EventTarget {
   constructor() {
@@ -37,7 +37,7 @@ export class Photos extends EventTarget {
     const input = document.getElementById("photo-input");
     const take = () => { this.add([...input.files]); input.value = ""; };
     input.addEventListener("change", take);
-    if (input.files.length) setTimeout(take); // chosen before this was here
+    if (input.files.length) setTimeout(take); // photos that were chosen before this script was loaded
     for (const name of ["dragenter", "dragover"]) {
       drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
     }
@@ -70,7 +70,7 @@ export class Photos extends EventTarget {
     photo.cancelled = true;
     forget(`/photos/${photo.id}`);
     if (photo.job?.id) forget(`/jobs/${photo.job.id}`);
-    this.all = this.all.filter((one) => one !== photo);
+    this.all = this.all.filter((other) => other !== photo);
     if (this.current === photo) this.show(this.all[0] ?? null);
     this.render();
     document.getElementById("photo-input").focus();
@@ -82,7 +82,7 @@ export class Photos extends EventTarget {
     this.dispatchEvent(new Event("show"));
   }
 
-  // faces: what the chain says, "all", "largest" or numbers
+  // Mark the faces that the chain edits; faces: "all", "largest" or numbers, as in the chain.
   mark(faces) {
     this.rule = faces;
     for (const box of this.preview.querySelectorAll("button.face:not(.left-out)")) {
@@ -121,7 +121,7 @@ export class Photos extends EventTarget {
   }
 
   thumbnail(photo) {
-    const made = element(
+    const item = element(
       "div", { className: "thumbnail" },
       element(
         "button", { type: "button", className: "pick", "aria-label": `Show ${photo.name}`, title: photo.name, onclick: () => this.show(photo) },
@@ -129,9 +129,9 @@ export class Photos extends EventTarget {
       ),
       element("button", { type: "button", className: "remove", textContent: "✕", "aria-label": `Remove ${photo.name}`, onclick: () => this.remove(photo) }),
     );
-    if (photo.state) made.append(element("span", { className: "state", textContent: photo.state }));
-    if (photo === this.current) made.setAttribute("aria-current", "true");
-    return made;
+    if (photo.state) item.append(element("span", { className: "state", textContent: photo.state }));
+    if (photo === this.current) item.setAttribute("aria-current", "true");
+    return item;
   }
 
   box(photo, face) {
@@ -141,27 +141,27 @@ export class Photos extends EventTarget {
       Math.min(1, face.box[2] / width), Math.min(1, face.box[3] / height),
     ];
     const usable = face.number !== null;
-    const made = element("button", {
+    const button = element("button", {
       type: "button", className: `face${usable ? "" : " left-out"}${top < 0.08 ? " high" : ""}`, disabled: !usable,
       title: usable ? `face ${face.number}, score ${face.score}` : `left out: ${face.left_out}`,
       "aria-label": usable ? `Face ${face.number}` : `Left out: ${face.left_out}`,
     });
-    made.style.left = `${left * 100}%`;
-    made.style.top = `${top * 100}%`;
-    made.style.width = `${(right - left) * 100}%`;
-    made.style.height = `${(bottom - top) * 100}%`;
+    button.style.left = `${left * 100}%`;
+    button.style.top = `${top * 100}%`;
+    button.style.width = `${(right - left) * 100}%`;
+    button.style.height = `${(bottom - top) * 100}%`;
     if (usable) {
-      made.dataset.number = face.number;
-      made.append(element("span", { textContent: face.number }));
-      made.onclick = () => this.choose(face.number);
+      button.dataset.number = face.number;
+      button.append(element("span", { textContent: face.number }));
+      button.onclick = () => this.choose(face.number);
     }
-    return made;
+    return button;
   }
 
   choose(number) {
     const usable = this.current.faces.filter((face) => face.number !== null).map((face) => face.number);
-    const now = usable.filter((one) => this.chosen(one) !== (one === number));
-    const faces = now.length === usable.length ? "all" : now.length ? now : [number];
+    const chosen = usable.filter((each) => this.chosen(each) !== (each === number));
+    const faces = chosen.length === usable.length ? "all" : chosen.length ? chosen : [number];
     this.dispatchEvent(new CustomEvent("choose", { detail: faces }));
   }
 }

@@ -1,4 +1,4 @@
-"""What outputs are called: by a template, the same at every rerun, and never as another photo's output."""
+"""Names of outputs: made by a template, the same at every rerun, and never two photos' outputs under one name."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path, PurePosixPath
 from string import Formatter
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ganchain.batch.plan import Item
 from ganchain.errors import PhotoError, available
+
+if TYPE_CHECKING:
+    from ganchain.photos.find import Item
 
 TEMPLATE = "{stem}-{chain}.{ext}"
 FIELDS = ("stem", "name", "parent", "chain", "ext")
-REMEMBERED = 1000  # candidates for a name among which an earlier batch's choice is recognised
+MAX_CANDIDATES = 1000  # candidates for a name that an earlier batch may have chosen
 
 
 class Owner(Protocol):
-    """Whose output a name is: what is needed of a record."""
+    """Fields of an output's record that decide on names."""
 
     input: str
     path: str
@@ -32,7 +34,7 @@ class Owner(Protocol):
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one chain's outputs.
+    """Names of one chain's outputs.
 
     Attributes:
         template: of the file's name, with the fields stem (the photo's name without suffix), name (with it), parent
@@ -48,6 +50,11 @@ class Names:
     faces: bool = False
 
     def __post_init__(self) -> None:
+        """Refuse a template that names no field or an unknown one, or leaves the output folder.
+
+        Raises:
+            PhotoError: with the template and the reason.
+        """
         try:
             parts = list(Formatter().parse(self.template))
         except ValueError as error:
@@ -69,21 +76,26 @@ class Names:
         if PurePosixPath(self.template).is_absolute() or {"..", ""} & set(self.template.split("/")):
             raise PhotoError(f"name {self.template!r}: must stay below the output folder")
 
-    def candidates(self, input_: str) -> Iterator[str]:
-        """Paths for the output of ``input_``: a-chain.png, a.jpg-chain.png, a.jpg-2-chain.png ..."""
-        path = PurePosixPath(input_)
-        yield self._filled(path, path.stem, path.name)
-        yield self._filled(path, path.name, path.name)
-        for number in count(2):
-            yield self._filled(path, f"{path.name}-{number}", f"{path.name}-{number}")
+    def plain(self, input_: str) -> str:
+        """Name the output of ``input_`` as the template says: a-chain.png."""
+        return next(self.candidates(input_))
 
-    def _filled(self, path: PurePosixPath, stem: str, name: str) -> str:
+    def candidates(self, input_: str) -> Iterator[str]:
+        """Propose paths for the output of ``input_``: a-chain.png, a.jpg-chain.png, a.jpg-2-chain.png ..."""
+        path = PurePosixPath(input_)
+        yield self._fill(path, path.stem, path.name)
+        yield self._fill(path, path.name, path.name)
+        for number in count(2):
+            yield self._fill(path, f"{path.name}-{number}", f"{path.name}-{number}")
+
+    def _fill(self, path: PurePosixPath, stem: str, name: str) -> str:
+        """Fill the template, in the folder of ``path``."""
         parent = path.parent.name
         text = self.template.format(stem=stem, name=name, parent=parent, chain=self.chain, ext=self.ext)
         return (path.parent / text.lstrip("/")).as_posix()
 
     def claim(self, target: str) -> str:
-        """What two targets share that could overwrite each other's files, on any file system."""
+        """Reduce a target to a key that is equal for all targets that could overwrite its files, on any file system."""
         path = PurePosixPath(target)
         stem = re.sub(r"-face\d+$", "", path.stem) if self.faces else path.stem
         return unicodedata.normalize("NFC", str(path.with_name(stem + path.suffix))).casefold()
@@ -91,9 +103,9 @@ class Names:
     def assign(
         self, items: Sequence[Item], owners: Iterable[Owner], digest: Callable[[Path], str | None], out: Path
     ) -> list[Item]:
-        """The items with their targets.
+        """Give the items their targets.
 
-        A photo keeps the name it had (its record tells: the same input of the same path, or of the same content). A new
+        A photo keeps the name of its record: that of the same input, with the same path or the same content. A new
         photo gets the plain name if no other input could have it too and no record holds it.
 
         Args:
@@ -106,36 +118,43 @@ class Names:
         for owner in owners:
             if owner.chain == self.chain:
                 former.setdefault(owner.input, []).append(owner)
-        mine = {item.input: self._former(item, former.get(item.input, ()), digest) for item in items}
-        wished = Counter(self.claim(next(self.candidates(item.input))) for item in items)
+        former_owners = {item.input: self._former(item, former.get(item.input, ()), digest) for item in items}
+        wanted_names = Counter(self.claim(self.plain(item.input)) for item in items)
         taken = {self.claim(owner.target) for owner in owners}
-        taken |= {self.claim(inside) for inside in _below(out, items)}
+        taken |= {self.claim(name) for name in _inside(out, items)}
         assigned = []
         for item in items:
-            former_owner = mine[item.input]
-            target = former_owner.target if former_owner else self._free(item.input, taken, wished)
+            former_owner = former_owners[item.input]
+            target = former_owner.target if former_owner else self._free(item.input, taken, wanted_names)
             taken.add(self.claim(target))
             assigned.append(replace(item, target=target))
         return assigned
 
     def _former(self, item: Item, owners: Iterable[Owner], digest: Callable[[Path], str | None]) -> Owner | None:
-        """The record whose name this photo goes on with."""
-        possible = set(islice(self.candidates(item.input), REMEMBERED))
+        """Find the record whose name this photo keeps; None for a new photo."""
+        possible = set(islice(self.candidates(item.input), MAX_CANDIDATES))
         fitting = [owner for owner in owners if owner.target in possible]
-        same = [owner for owner in fitting if owner.path == str(item.source)]
-        if not same and fitting:
+        matching = [owner for owner in fitting if owner.path == str(item.source)]
+        if not matching and fitting:
             content = digest(item.source)
-            same = [owner for owner in fitting if content is not None and owner.sha256 == content]
-        return same[0] if same else None
+            matching = [owner for owner in fitting if content is not None and owner.sha256 == content]
+        return matching[0] if matching else None
 
-    def _free(self, input_: str, taken: set[str], wished: Counter[str]) -> str:
-        plain, *_ = islice(self.candidates(input_), 1)
-        if wished[self.claim(plain)] == 1 and self.claim(plain) not in taken:
+    def _free(self, input_: str, taken: set[str], wanted_names: Counter[str]) -> str:
+        """Choose a name that is not taken: the plain one, if no other photo wants it too."""
+        plain = self.plain(input_)
+        if wanted_names[self.claim(plain)] == 1 and self.claim(plain) not in taken:
             return plain
         return next(name for name in islice(self.candidates(input_), 1, None) if self.claim(name) not in taken)
 
 
-def _below(out: Path, items: Iterable[Item]) -> Iterator[str]:
+def of_face(path: Path, number: int) -> Path:
+    """Name the picture of a face beside the output ``path`` of its photo: a-chain-face0.png."""
+    return path.with_name(f"{path.stem}-face{number}{path.suffix}")
+
+
+def _inside(out: Path, items: Iterable[Item]) -> Iterator[str]:
+    """List the photos that lie in the output folder, by their paths in it."""
     for item in items:
         if item.source.is_relative_to(out):
             yield item.source.relative_to(out).as_posix()

@@ -1,0 +1,84 @@
+"""Inside of a worker process: it gets groups of items from a pipe and sends their outcomes to another one."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import connection, parent_process
+from multiprocessing.connection import Connection
+from threading import Thread
+from typing import Any, Protocol
+
+from ganchain.errors import GanchainError, text_of, traceback_of
+
+
+class Work(Protocol):
+    """Work of a worker process: ``begin`` does the larger part; the function it returns waits for the rest."""
+
+    def begin(self, items: Sequence[Any], /) -> Callable[[], list[Any]]: ...
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A group without an answer, and why: its worker died, took too long or failed (then with the traceback)."""
+
+    reason: str
+    traceback: str | None = None
+
+
+def run_worker(tasks: Connection, answers: Connection, make: Callable[..., Work], args: tuple[Any, ...]) -> None:
+    """Run a worker process: make its ``Work``, then do groups until the parent closes the pipe."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the parent decides what ends when
+    Thread(target=_end_with_parent, daemon=True).start()
+    os.dup2(2, 1)  # what a library prints must not mix with the batch's own lines
+    try:
+        work = make(*args)
+    except GanchainError as error:
+        answers.send(error)
+        return
+    answers.send(None)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff and others complain there, naming no photo
+    begun: queue.SimpleQueue[Callable[[], list[Any]] | None] = queue.SimpleQueue()
+    sender = Thread(target=_send_answers, args=(answers, begun), daemon=True)
+    sender.start()
+    with suppress(EOFError):  # the parent has closed its end: no more tasks
+        while True:
+            begun.put(_begin(work, tasks.recv()))
+    begun.put(None)
+    sender.join()
+
+
+def _begin(work: Work, items: list[Any]) -> Callable[[], list[Any]]:
+    """Begin a group; an exception is raised by the function that is returned."""
+    try:
+        return work.begin(items)
+    except Exception as error:  # a bug: it costs this group, not the batch
+        bug = error
+
+        def raise_bug() -> list[Any]:
+            raise bug
+
+        return raise_bug
+
+
+def _send_answers(answers: Connection, begun: queue.SimpleQueue[Callable[[], list[Any]] | None]) -> None:
+    """Wait for each group that was begun, in turn, and send its outcomes; None in the queue ends it."""
+    while (finish := begun.get()) is not None:
+        try:
+            message: list[Any] | Lost = finish()
+        except Exception as error:
+            message = Lost(text_of(error), traceback_of(error) or None)
+        answers.send(message)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent has ended."""
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)

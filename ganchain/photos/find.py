@@ -1,0 +1,207 @@
+"""Find photos: files, those in a folder, and those in all folders below it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from ganchain.errors import PhotoError
+from ganchain.photos import images
+
+
+@dataclass(frozen=True)
+class Item:
+    """One photo of a batch.
+
+    Attributes:
+        source: its absolute path.
+        input: its path below the input folder, with "/"; its name in the record.
+        target: the path of its output below the output folder; pictures of its faces add -face0, -face1 ...
+    """
+
+    source: Path
+    input: str
+    target: str = ""
+
+
+@dataclass
+class Inputs:
+    """The photos of a batch.
+
+    Attributes:
+        items: the photos, by name.
+        twice: input -> an earlier input that is the same file.
+        unreadable: folder -> the reason why it cannot be read.
+    """
+
+    items: list[Item] = field(default_factory=list)
+    twice: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Globs:
+    """A filter of paths by globs (``glob``); without ``include``, all paths pass that ``exclude`` does not match."""
+
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+
+    def __call__(self, path: str) -> bool:
+        wanted = not self.include or any(glob(pattern).fullmatch(path) for pattern in self.include)
+        return wanted and not any(glob(pattern).fullmatch(path) for pattern in self.exclude)
+
+
+def glob(pattern: str) -> re.Pattern[str]:
+    """Translate a glob to a regular expression for paths with "/", in upper or lower case.
+
+    ``*`` and ``?`` match within one part of the path, ``**`` across several. A pattern without "/" matches at any
+    depth. A pattern that matches a folder also matches everything in it.
+    """
+    anchored = "/" in pattern.rstrip("/")
+    known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    text = "" if anchored else "(?:.*/)?"
+    for match in re.finditer(r"\*\*/|\*\*|\[!?[^]]+\]|.", pattern.strip("/"), re.DOTALL):
+        part = match[0]
+        if part.startswith("[") and len(part) > 1:
+            inside = part[1:-1].replace("\\", r"\\").replace("[", r"\[")
+            text += f"[^/{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
+        else:
+            text += known.get(part, re.escape(part))
+    try:
+        return re.compile(text + "(?:/.*)?", re.IGNORECASE | re.DOTALL)
+    except re.error as error:
+        raise PhotoError(f"not a glob: {error}", path=pattern) from error
+
+
+def is_photo(path: Path) -> bool:
+    """Tell whether a path is that of a photo: a file, not hidden, with the suffix of a picture format."""
+    has_name = path.suffix.lower() in images.SUFFIXES and not path.name.startswith(".")
+    return has_name and (path.is_file() or (path.is_symlink() and not path.is_dir()))  # a broken link fails when read
+
+
+def expand(paths: Sequence[Path]) -> list[Path]:
+    """Replace each folder by the photos in it, by name; keep files as they are, whether they exist or not.
+
+    Raises:
+        PhotoError: there are no photos in a folder.
+    """
+    photos: list[Path] = []
+    for path in paths:
+        in_path = sorted(filter(is_photo, path.iterdir())) if path.is_dir() else [path]
+        if not in_path:
+            raise PhotoError("no pictures in this folder", path=path)
+        photos += in_path
+    return photos
+
+
+def find(inputs: Sequence[Path], out: Path, counts: Globs | None = None, own: Iterable[Path] = ()) -> Inputs:
+    """Find the photos of a batch in ``inputs``, files and folders.
+
+    Folders are walked in the order of their names; links to folders are followed once. Hidden files and files without
+    a photo's suffix are left out. The name of a photo is its path below its input folder; with several input folders,
+    it begins with the folder's name.
+
+    Args:
+        inputs: files and folders.
+        out: the output folder, which is left out.
+        counts: a filter of paths below their input folder; None for all.
+        own: outputs of earlier batches, which are left out.
+
+    Raises:
+        PhotoError: an input does not exist, or it is ``out``.
+    """
+    counts, outputs, photos = counts or Globs(), {str(_absolute(path)) for path in own}, Inputs()
+    paths = dict[str, Path]()  # by label
+    for inner, label, path in _labelled(inputs, out, photos):
+        while paths.get(label, path) != path:  # the label is taken by another photo
+            label = _another_label(label, path)
+        if counts(inner) and str(path) not in outputs:
+            paths[label] = path
+    labels: dict[Path, str] = {}  # by file
+    for label, path in sorted(paths.items(), key=lambda item: (item[1].is_symlink(), item[0])):
+        first_label = labels.setdefault(Path(os.path.realpath(path)), label)
+        if first_label == label:
+            photos.items.append(Item(path, label))
+        else:
+            photos.twice[label] = first_label
+    photos.items.sort(key=lambda item: item.input)
+    return photos
+
+
+class _Labelled(NamedTuple):
+    """A photo: its path below its input folder, its label, and its absolute path."""
+
+    inner: str
+    label: str
+    path: Path
+
+
+def _labelled(inputs: Sequence[Path], out: Path, photos: Inputs) -> Iterator[_Labelled]:
+    """Find and label all photos in ``inputs``; note in ``photos`` the folders that cannot be read."""
+    input_paths = dict.fromkeys(_absolute(path) for path in inputs)
+    for path in input_paths:
+        if not (path.is_dir() or path.is_file()):
+            raise PhotoError("no such file or folder", path=path)
+        if path.is_dir() and path.resolve() == out.resolve():
+            raise PhotoError(
+                f"is an input folder; give the outputs a folder of their own, as in -o {out}/out", path=out
+            )
+    folders = [path for path in input_paths if path.is_dir()]
+    prefixes = dict[str, Path]()
+    for folder in folders:
+        prefix = f"{folder.name or 'root'}/" if len(folders) > 1 else ""
+        while prefix in prefixes:
+            prefix = _another_label(prefix[:-1], folder) + "/"
+        prefixes[prefix] = folder
+        visited = {_identity(out)} if out.exists() else set()
+        for path in _walk(folder, visited, photos):
+            inner = path.relative_to(folder).as_posix()
+            yield _Labelled(inner, prefix + inner, path)
+    for path in input_paths:
+        if path not in folders:
+            yield _Labelled(path.name, path.name, path)
+
+
+def _another_label(label: str, path: Path) -> str:
+    """Make another label for ``path`` when ``label`` is taken: with one folder more, else with a number."""
+    depth = label.count("/") + 1
+    if len(path.parts) > depth + 1:
+        return "/".join(path.parts[-depth - 1 :])
+    folder, _, name = label.rpartition("/")
+    number = re.match(r"(\d+)-(.*)", name, re.DOTALL)
+    name = f"{int(number[1]) + 1}-{number[2]}" if number else f"2-{name}"
+    return f"{folder}/{name}" if folder else name
+
+
+def _walk(folder: Path, visited: set[tuple[int, int]], photos: Inputs) -> Iterator[Path]:
+    """Find the photos in a folder and in those below it, by name; folders that were visited are left out."""
+    try:
+        if (identity := _identity(folder)) in visited:
+            return
+        visited.add(identity)
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        photos.unreadable[str(folder)] = f"the folder cannot be read: {error.strerror}"
+        return
+    for entry in entries:
+        path = Path(entry.path)
+        if entry.name.startswith("."):
+            continue
+        if path.is_dir():  # os.DirEntry.is_dir raises for a link that leads in a circle; this is False
+            yield from _walk(path, visited, photos)
+        elif is_photo(path):
+            yield path
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _absolute(path: Path) -> Path:
+    """Make a path absolute, without ``..``: names of outputs must stay below their folder. Links stay what they are."""
+    return Path(os.path.normpath(path.absolute()))

@@ -1,0 +1,201 @@
+"""Heads dressed on the device: backgrounds, hair colours, beards, glasses and covers whose mattes are exactly known.
+
+They are drawn, so their mattes are exact; then heads are turned, scaled, shifted, mirrored and photographed anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import pi
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ganchain.train.datasets.parts import Heads
+from ganchain.train.teachers.camera import photographed
+from ganchain.train.teachers.covers import COVERS
+from ganchain.train.teachers.drawn import Drawn, Faces, material, texture
+from ganchain.train.teachers.worn import facial_hair, glasses
+
+PADDED = 0.22  # shares of the side that a head is shifted by at most, twice the standard deviation
+
+
+@dataclass
+class Batch:
+    """Pictures and answers that a step learns from.
+
+    Attributes:
+        pixels: (N, 3, S, S) -1..1.
+        target: (N, 6, S, S) 0..1 in the order of ``nets.parts.PLANES``.
+        known: (N, 3, S, S) 0..1, how much the base, the glasses and the cover count.
+        frames: (N, 1, S, S) 0..1, where real glasses are somewhere (0 on faces without).
+        thin: (N,) whether those are thin.
+    """
+
+    pixels: Tensor
+    target: Tensor
+    known: Tensor
+    frames: Tensor
+    thin: Tensor
+
+
+def plain(heads: Heads, textures: Tensor) -> tuple[Batch, Faces]:
+    """Show heads as they are; also return what must be known of them to draw on them."""
+    pixels = heads.pixels.float() / 255
+    base = [heads.plane(name) for name in ("hair", "beard", "skin")]
+    base.append((1 - torch.cat(base, dim=1).sum(dim=1, keepdim=True)).clamp(0, 1))
+    none = torch.zeros_like(base[0])
+    device = pixels.device
+    real = (heads.glasses > 0).float().to(device)[:, None, None, None]
+    oval, hair = heads.plane("oval"), heads.plane("hair")
+    fringe = ((hair > 0.2) & (oval > 0.3)).float()  # real strands over the face: hair for sure, a cover perhaps
+    covered = heads.covered.float().to(device)[:, None, None, None]
+    eyes = heads.plane("eyes")
+    known = torch.cat(
+        [heads.plane("known"), 1 - real * F.max_pool2d(eyes, 15, 1, 7), (1 - fringe) * (1 - covered)], dim=1
+    )
+    batch = Batch(pixels, torch.cat([*base, none, none], dim=1), known, eyes * real, (heads.glasses == 1).to(device))
+    return batch, Faces(pixels, heads.points, hair, heads.plane("mask"), textures)
+
+
+def with_beards(batch: Batch, faces: Faces, zones: Tensor, rows: Tensor) -> None:
+    """Draw facial hair on some heads that have none, in place; ``zones`` (N, 3, S, S) as ``facial_hair`` takes them."""
+    if not len(rows):
+        return
+    colours, blend, matte = facial_hair(faces.of(rows), zones[rows])
+    matte = matte * (1 - faces.hair[rows] * (matte > 0))
+    known = (matte >= 0).float()
+    share = matte.clamp(min=0)
+    batch.pixels[rows] = torch.lerp(batch.pixels[rows], colours, blend)
+    base = batch.target[rows, :4] * (1 - share)
+    base[:, 1:2] += share
+    batch.target[rows, :4] = base
+    batch.known[rows, :1] = torch.minimum(batch.known[rows, :1], known)
+
+
+def with_glasses(batch: Batch, faces: Faces, rows: Tensor) -> None:
+    """Draw glasses on some heads that have none, in place."""
+    if not len(rows):
+        return
+    drawn, matte = glasses(faces.of(rows))
+    shade = F.avg_pool2d(drawn[:, 3:].roll((2, 1), (2, 3)), 5, 1, 2) * 0.25
+    below = batch.pixels[rows] * (1 - shade * torch.rand(len(rows), 1, 1, 1, device=matte.device))
+    batch.pixels[rows] = torch.lerp(below, drawn[:, :3], drawn[:, 3:])
+    batch.target[rows, 4:5] = matte
+
+
+def with_covers(
+    batch: Batch, faces: Faces, near: Tensor, oval: Tensor, rows: Tensor, draw: Callable[[Faces], Drawn], strand: bool
+) -> None:
+    """Put a cover before some heads, in place.
+
+    Args:
+        near, oval: (N, 1, S, S) 0..1, around the face and the face; a thing that is not before it need not be a cover.
+        strand: what is drawn is hair (of the base) that lies over the face.
+    """
+    if not len(rows):
+        return
+    colours, matte = draw(faces.of(rows))
+    if strand:
+        matte = matte * (1 - 0.9 * faces.hair[rows])
+    reach = 2 + int(torch.randint(9, ()))
+    shadow = F.avg_pool2d(matte.roll((reach, reach // 2), (2, 3)), 2 * reach + 1, 1, reach)
+    below = batch.pixels[rows] * (1 - 0.55 * shadow * torch.rand(len(rows), 1, 1, 1, device=matte.device))
+    batch.pixels[rows] = torch.lerp(below, colours, matte)
+    base = batch.target[rows, :4] * (1 - matte)
+    base[:, 0 if strand else 3] += matte[:, 0]
+    target, known = batch.target[rows], batch.known[rows]
+    target[:, :4] = base
+    target[:, 4:5] *= 1 - matte
+    over, face = (near[rows], oval[rows])
+    target[:, 5:6] = torch.maximum(target[:, 5:6] * (1 - matte), matte * (face if strand else 1))
+    doubtful = (matte > 0.05).float() * (1 - (face if strand else over))
+    known[:, :1] = torch.maximum(known[:, :1], (matte > 0.9).float())
+    known[:, 1:2] = torch.maximum(known[:, 1:2], (matte > 0.9).float())
+    known[:, 2:3] = torch.maximum(known[:, 2:3], (matte > 0.9).float()) * (1 - doubtful)
+    batch.target[rows], batch.known[rows] = target, known
+    batch.frames[rows] = batch.frames[rows] * (1 - matte)
+
+
+def _before(batch: Batch, faces: Faces, person: Tensor, rows: Tensor) -> None:
+    """Put some heads before another background, in place."""
+    if not len(rows):
+        return
+    some = faces.of(rows)
+    behind = torch.where(
+        torch.rand(len(rows), 1, 1, 1, device=person.device) < 0.6,
+        texture(some, len(rows), (0.2, 1.0)),
+        material(some, len(rows)),
+    )
+    soft = F.interpolate(behind, scale_factor=0.125, mode="area")
+    soft = F.interpolate(soft, scale_factor=8.0, mode="bicubic")
+    behind = torch.lerp(behind, soft, torch.rand(len(rows), 1, 1, 1, device=person.device).round()).clamp(0, 1)
+    body = torch.maximum(person[rows], faces.hair[rows])
+    body = (body * 1.15 - 0.1).clamp(0, 1)
+    batch.pixels[rows] = torch.lerp(behind, batch.pixels[rows], body)
+
+
+def _dyed(batch: Batch, hair: Tensor, rows: Tensor) -> None:
+    """Give some heads hair of another colour, in place."""
+    if not len(rows):
+        return
+    pixels, matte = batch.pixels[rows], hair[rows]
+    luma = pixels.mean(dim=1, keepdim=True)
+    mean = (luma * matte).sum(dim=(2, 3), keepdim=True) / matte.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    n = len(rows)
+    value = torch.rand(n, 1, 1, 1, device=hair.device) ** 1.2
+    hue = pixels.new_tensor([1.15, 0.95, 0.75])[:, None, None] + 0.12 * torch.randn(n, 3, 1, 1, device=hair.device)
+    odd = (torch.rand(n, 1, 1, 1, device=hair.device) < 0.2).float()
+    hue = torch.lerp(
+        torch.lerp(torch.ones_like(hue), hue, torch.rand(n, 1, 1, 1, device=hair.device)), 2 * torch.rand_like(hue), odd
+    )
+    dyed = ((luma / mean.clamp(min=0.05)).clamp(0, 2.5) ** 0.9 * (0.04 + 0.75 * value) * hue).clamp(0, 1)
+    batch.pixels[rows] = torch.lerp(pixels, dyed, matte * 0.95)
+
+
+def _moved(batch: Batch, turn: float) -> Batch:
+    """Turn, scale, shift and mirror all heads; what comes in from beyond the border is mirrored."""
+    n, device = len(batch.pixels), batch.pixels.device
+    angle = (torch.rand(n, device=device) * 2 - 1) * turn
+    angle = torch.where(torch.rand(n, device=device) < 0.4, angle * 0.25, angle)
+    scale = 1 / (0.8 + 0.4 * torch.rand(n, device=device))
+    flip = (torch.rand(n, device=device) < 0.5).float() * 2 - 1
+    shift = torch.randn(n, 2, device=device).clamp(-2, 2) * PADDED / 2
+    c, s = torch.cos(angle) * scale, torch.sin(angle) * scale
+    theta = torch.stack([torch.stack([c * flip, -s, shift[:, 0]], 1), torch.stack([s * flip, c, shift[:, 1]], 1)], 1)
+    all_of = torch.cat([batch.pixels, batch.target, batch.known, batch.frames], dim=1)
+    flow = F.affine_grid(theta, list(all_of.shape), align_corners=False)
+    moved = F.grid_sample(all_of, flow, mode="bilinear", padding_mode="reflection", align_corners=False)
+    pixels, target, known, frames = torch.split(moved, [3, 6, 3, 1], dim=1)
+    return Batch(pixels, target, known, frames, batch.thin)
+
+
+@torch.no_grad()
+def dressed(heads: Heads, textures: Tensor) -> Batch:
+    """Make a step's pictures and answers of upright heads, on their device; random by torch's generator."""
+    batch, faces = plain(heads, textures)
+    n, device = len(heads.pixels), heads.pixels.device
+    dice = torch.rand(8, n)
+    bearded, bare = heads.bearded.cpu(), ((heads.glasses == 0) & ~heads.covered).cpu()
+
+    def chosen(which: Tensor) -> Tensor:
+        return which.nonzero()[:, 0].to(device)
+
+    zones = torch.cat([heads.plane(name) for name in ("full", "moustache", "goatee")], dim=1)
+    _dyed(batch, faces.hair, chosen(dice[0] < 0.3))
+    faces.pixels = batch.pixels
+    with_beards(batch, faces, zones, chosen((dice[1] < 0.3) & ~bearded))
+    _before(batch, faces, heads.plane("person"), chosen(dice[2] < 0.4))
+    with_glasses(batch, faces, chosen((dice[3] < 0.4) & bare))
+    near, oval = heads.plane("near"), heads.plane("oval")
+    kinds = list(COVERS)
+    for k in range(2):  # half of the heads are covered, some twice
+        pick = (dice[4 + k] * 2 * len(kinds)).long() if k == 0 else (dice[5] * 8 * len(kinds)).long()
+        for number, name in enumerate(kinds):
+            rows = chosen(pick == number)
+            with_covers(batch, faces, near, oval, rows, COVERS[name], name == "strands")
+    batch = _moved(batch, 25 / 180 * pi)
+    batch.pixels = photographed(batch.pixels) * 2 - 1
+    return batch
