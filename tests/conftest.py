@@ -13,9 +13,8 @@ from types import SimpleNamespace
 from typing import NoReturn
 from uuid import uuid4
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # before torch: with two, on a busy machine, tests take five times as long
+# before torch: with two, on a busy machine, tests take five times as long
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cv2
 import h5py  # noqa: F401 - its import asks the system for the processor, by a process

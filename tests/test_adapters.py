@@ -189,6 +189,7 @@ def test_animegan(picture: Path, astronaut: Pixels, landscape: Pixels, monkeypat
 
 
 @pytest.mark.parametrize("keep", [0, 3, 8, None])
+@pytest.mark.slow
 def test_the_coarse_blocks_keep_the_photo_s_texture(picture: Path, tmp_path: Path, keep: int | None) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (128, 600, 3) if keep else (600, 128, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "style.png")

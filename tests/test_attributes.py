@@ -83,6 +83,7 @@ def test_the_judge_sees_the_edit(astronaut: Pixels, edit: dict[str, Any], place:
     assert before < 0 < after
 
 
+@pytest.mark.slow
 def test_old_hair_is_grey_unless_a_colour_is_asked_for(astronaut: Pixels) -> None:
     before, grey, half = (
         lab(one, HAIR) for one in (astronaut, *(edited(astronaut, age="old", strength=s) for s in (1, 0.5)))
@@ -93,6 +94,7 @@ def test_old_hair_is_grey_unless_a_colour_is_asked_for(astronaut: Pixels) -> Non
     assert black[0] < before[0]
 
 
+@pytest.mark.slow
 def test_grey_hair_of_the_young_turns_brown_and_no_other(astronaut: Pixels) -> None:
     own, grey = lab(astronaut, HAIR), lab(old := edited(astronaut, age="old"), HAIR)
     assert (lab(edited(astronaut, age="young"), HAIR) - own).abs().max() < 2
@@ -100,6 +102,7 @@ def test_grey_hair_of_the_young_turns_brown_and_no_other(astronaut: Pixels) -> N
     assert young[1:].norm() > grey[1:].norm() + 3 and young[0] < grey[0] - 8
 
 
+@pytest.mark.slow
 def test_the_old_have_wrinkles_and_the_young_lose_them(astronaut: Pixels) -> None:
     def detail(pixels: Pixels) -> float:
         light = to_lab(chip(pixels))[:, :1]

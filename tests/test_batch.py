@@ -403,6 +403,7 @@ def test_another_chain_leaves_what_is_there(place: Path) -> None:
 
 
 @pytest.mark.usefixtures("here", "dlib_models")
+@pytest.mark.slow
 def test_identity_is_recorded(place: Path) -> None:
     done(place, place / "photos" / "a.jpg", identity=True)
     (face,) = (face for face in records(place / "out")["a.jpg"]["faces"] if face["left_out"] is None)
@@ -429,6 +430,7 @@ def test_stale_parts_go_and_others_stay(place: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.slow
 def test_a_vanished_output_folder_stops_the_batch(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[Record] = []
 

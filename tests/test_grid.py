@@ -132,6 +132,7 @@ def test_references_stand_on_one_rim_and_photos_on_the_other(
         Grid.of(references=[painted]).prepare()
 
 
+@pytest.mark.slow
 def test_a_reference_takes_the_place_of_the_look(photo_file: Path, painted: Path, tmp_path: Path) -> None:
     chain = tmp_path / "base.yaml"
     chain.write_text("stages:\n- makeup: {look: smoky, strength: 0.8}\n")

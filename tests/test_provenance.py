@@ -343,7 +343,7 @@ def test_what_cannot_be_read_says_nothing(packet: bytes, small_head: Pixels, tmp
         EDITOR + b"\0\0\0",
         b"\xef\xbb\xbf" + EDITOR,
         EDITOR.replace(b"<rdf:li>J", b"<rdf:li>\xff J"),
-        DEEP,
+        pytest.param(DEEP, marks=pytest.mark.slow),
         b"<?xml version='1.0' encoding='UTF-7'?>" + EDITOR.partition(b"?>")[2],
     ],
     ids=["padded", "with a mark of order", "not quite UTF-8", "deep", "said to be UTF-7"],

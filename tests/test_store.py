@@ -43,6 +43,7 @@ def left_over(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.slow
 def test_every_layout_is_imported(tmp_path: Path, layout: str) -> None:
     write, architecture = LAYOUTS[layout]
     paths = write(tmp_path)
