@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 from collections.abc import Generator, Iterator
@@ -57,6 +58,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         for optimiser in (torch.optim.Adam, torch.optim.AdamW):  # both: making one hooks the step of its own class
             patch.setattr(optimiser, "step", refused)
         return (yield)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what was imported; it would search all of torch again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
