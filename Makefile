@@ -3,17 +3,19 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-# which tests: by the marks in pyproject.toml
+# tests by the marks in pyproject.toml, in so many processes; those of one file stay together
+JOBS ?= 2
+PYTEST := python -m pytest --quiet --numprocesses $(JOBS) --dist loadfile
+TESTS := not (web or ray or tensorflow)
 QUICK := not (slow or web or ray or tensorflow)
-SLOW := slow and not (web or ray or tensorflow)
 
-.PHONY: help install demo quick slow test soak test-ray test-web test-tensorflow check wheel wheel-quick docs-pictures clean
+.PHONY: help install demo quick test soak test-ray test-web test-tensorflow check wheel wheel-quick docs-pictures clean
 
 help:
 	@echo "make install   install ganchain into .venv, in the versions of constraints.txt"
 	@echo "make demo      run a photo through the whole chain; the pictures are in demo/"
 	@echo "make quick     run the tests that train nothing, start no process and convert no network (a minute)"
-	@echo "make test      run these and the slow ones, side by side on two cores (four minutes)"
+	@echo "make test      run the tests (four minutes; make test JOBS=4 for four processes)"
 	@echo "make soak      run the long tests: a hundred kills, two thousand photos (half an hour)"
 	@echo "make test-ray  test a batch on two Ray nodes, in an environment of its own (.venv-ray)"
 	@echo "make test-web  test the web page in a real browser (chromium), in an environment of its own (.venv-web)"
@@ -47,13 +49,10 @@ demo: install
 	@echo "The character:   demo/astronaut-portrait.png"
 
 quick: install
-	$(BIN)/python -m pytest --quiet -m "$(QUICK)"
-
-slow: install
-	$(BIN)/python -m pytest --quiet -m "$(SLOW)"
+	$(BIN)/$(PYTEST) -m "$(QUICK)"
 
 test: install
-	$(MAKE) --no-print-directory --jobs=2 --keep-going quick slow
+	$(BIN)/$(PYTEST) -m "$(TESTS)"
 
 soak: install
 	$(BIN)/python -m pytest tests/soak -rP
@@ -98,9 +97,9 @@ wheel: install
 	build/venv/bin/python -m pip install --quiet --constraint constraints.txt "$$(ls dist/*.whl)[test]"
 	mkdir build/elsewhere
 	cp -r tests pyproject.toml build/elsewhere
-	cd build/elsewhere && ../venv/bin/python -m pytest --quiet $(SELECTION)
+	cd build/elsewhere && ../venv/bin/$(PYTEST) -m "$(TESTS)"
 
-wheel-quick: SELECTION := -m "$(QUICK)"
+wheel-quick: TESTS := $(QUICK)
 wheel-quick: wheel
 
 docs-pictures: install
