@@ -14,7 +14,7 @@ QUICK := not (slow or web or ray or tensorflow)
 help:
 	@echo "make install   install ganchain into .venv, in the versions of constraints.txt"
 	@echo "make demo      run a photo through the whole chain; the pictures are in demo/"
-	@echo "make quick     run the tests that train nothing, start no process and convert no network (a minute)"
+	@echo "make quick     run the tests that train nothing, start no process and convert no network (under a minute)"
 	@echo "make test      run the tests (four minutes; make test JOBS=4 for four processes)"
 	@echo "make soak      run the long tests: a hundred kills, two thousand photos (half an hour)"
 	@echo "make test-ray  test a batch on two Ray nodes, in an environment of its own (.venv-ray)"

@@ -558,7 +558,8 @@ def test_a_png_of_half_its_rows_is_damaged(tmp_path: Path) -> None:
 
 
 def test_a_webp_overwritten_with_zeros_is_damaged(astronaut: Pixels, tmp_path: Path) -> None:
-    for number, options in enumerate(({"quality": 90}, {"lossless": True})):
+    kinds: tuple[dict[str, Any], ...] = ({"quality": 90}, {"lossless": True})
+    for number, options in enumerate(kinds):
         file = BytesIO()
         Image.fromarray(astronaut).save(file, "WEBP", **options)
         whole = file.getvalue()
