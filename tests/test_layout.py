@@ -41,7 +41,8 @@ def modules() -> list[tuple[str, Path]]:
     stages = find_spec("ganchain.stages")
     assert stages is not None and stages.submodule_search_locations
     folder = Path(next(iter(stages.submodule_search_locations)))
-    return [*((room, path) for room, path in own if room != "__init__"), *(("stages", p) for p in folder.glob("*.py"))]
+    others = {"__init__", "configs", "weights"}  # the last two lie here in a wheel, and hold no code
+    return [*((room, path) for room, path in own if room not in others), *(("stages", p) for p in folder.glob("*.py"))]
 
 
 def run_time_imports(path: Path) -> list[str]:
