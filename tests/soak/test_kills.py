@@ -8,9 +8,12 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from ganchain.tensors import Pixels
 from tests.soak import killing
 
+pytestmark = pytest.mark.slow
 KILLS, PHOTOS = 100, 24
 
 

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import psutil
+import pytest
 
 from ganchain.tensors import Pixels
 from tests.soak import killing
 
+pytestmark = pytest.mark.slow
 PHOTOS, EARLY = 2000, 200
 
 

@@ -12,6 +12,7 @@ from ganchain.batch.run import batch
 from tests.soak import killing
 from tests.torture import torture
 
+pytestmark = pytest.mark.slow
 TORTURE = Path(__file__).resolve().parents[3] / "shared" / "data" / "torture"
 
 
