@@ -97,6 +97,7 @@ def references(photos: Sequence[Path]) -> list[Setting]:
 
     Raises:
         PhotoError: a folder holds no photos.
+        ChainError: there is no stage that takes a reference photo.
     """
     if not photos:
         return []
@@ -110,6 +111,8 @@ def _reference_option() -> tuple[str, str]:
     """Find the stage, and its option, to which a grid gives reference photos."""
     usable = ((name, cls) for name, cls in registry.stages().items() if not isinstance(cls, ChainError))
     takers = [(cls.order, name, cls.reference_option) for name, cls in usable if cls.reference_option]
+    if not takers:
+        raise ChainError("no stage takes a reference photo", key="references")
     _, stage, option = min(takers)
     return stage, option
 
