@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor, nn
 
 from ganchain.errors import ChainError, OptionError
+from ganchain.faces.parts import PARTS
+from ganchain.faces.reading import READABLE, Kind
 from ganchain.framing import TIGHT, Framing
 
 Align = Callable[[Path, Framing, int], Tensor]
@@ -47,6 +49,10 @@ class Stage(nn.Module):
         scale: output side / input side. With "replace" the finer pixels show the same window (a stage that draws at
             twice the side); with "change" it is 1, with "enlarge" at least 2.
         scope: "face": called with aligned faces; "photo": called with tiles of the whole photo.
+        reads: what ``forward`` is given of each face beside its pixels: "points", or parts of the head ("hair",
+            "beard", "skin", "rest", "glasses", "cover"), each as a keyword argument of that name.
+        keeps: parts of the head that stay as they are in the photo whatever ``forward`` answers: ("cover",) for
+            hands, microphones and masks before the face.
         whole_photo: settings of scope "photo".
         strength: 0: the stage is skipped and changes nothing.
         weights: keys of the manifest (or paths) this stage runs on, for ``--dry-run`` and licence checks.
@@ -68,6 +74,8 @@ class Stage(nn.Module):
     effect: Effect = "change"
     scale: int = 1
     scope: Scope = "face"
+    reads: tuple[str, ...] = ()
+    keeps: tuple[str, ...] = ()
     whole_photo: WholePhoto = WholePhoto()
     strength: float = 1.0
     weights: tuple[str, ...] = ()
@@ -94,12 +102,29 @@ class Stage(nn.Module):
                 picture; raises PhotoError or FaceError.
         """
 
-    def forward(self, faces: Tensor) -> Tensor:
+    def forward(self, faces: Tensor, *_: Any, **read: Any) -> Tensor:
         """Edit ``faces``: (N, 3, S, S) float32 RGB -1..1 -> (N, 3, S * scale, S * scale) in the same range.
 
         With ``scope = "photo"`` the batch holds (N, 3, H, W) tiles instead.
+
+        Args:
+            read: what ``reads`` names, read from the photo as it was before any edit: ``points`` (N, 478, 2), x and y
+                of each point of ``ganchain.faces.mesh``, -1 and 1 at the window's edges, beyond them outside; each
+                part (N, 1, S, S) 0..1.
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward(faces)")
+
+    @property
+    def needs(self) -> tuple[Kind, ...]:
+        """Kinds to be read of each face for ``reads`` and ``keeps``; also the keys of the weights that read them."""
+        points = "points" in self.reads
+        parts = self.keeps or len(self.reads) > points
+        return ("points",) * points + ("parts",) * bool(parts)  # type: ignore[return-value]
+
+    @property
+    def all_weights(self) -> tuple[str, ...]:
+        """The weights that this stage runs on, and those that read what it asks for."""
+        return self.weights + self.needs
 
     @property
     def idle(self) -> bool:
@@ -143,6 +168,12 @@ def _contradictions(stage: Stage) -> Iterator[str]:
         yield f"its multiple is {stage.multiple!r}; it must be a whole number, at least 1"
     elif stage.side is not None and (stage.side < 1 or stage.side % stage.multiple):
         yield f"its side, {stage.side} px, is no multiple of {stage.multiple} px, its multiple"
+    for name, readable in (("reads", READABLE), ("keeps", PARTS)):
+        unknown = [word for word in getattr(stage, name) if word not in readable]
+        if isinstance(getattr(stage, name), str) or unknown:
+            yield f"its {name} are {getattr(stage, name)!r}; they must be a tuple of {', '.join(map(repr, readable))}"
+        elif getattr(stage, name) and (stage.scope == "photo" or stage.effect == "enlarge"):
+            yield f"{name} is for stages that edit faces: scope 'face', and effect 'change' or 'replace'"
     if not isinstance(stage.framing, Framing):
         yield f"its framing is {stage.framing!r}; it must be a ganchain.framing.Framing"
     if not isinstance(stage.strength, int | float) or not 0 <= stage.strength <= 1:

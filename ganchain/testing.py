@@ -91,9 +91,9 @@ def _check_documentation(cls: type[Stage]) -> None:
 
 def _check_answers(stage: Stage) -> None:
     """Check the answers: shape, type, range; an unchanged input; the same answer again, and beside other faces."""
-    face = probe(stage)
+    face, read = probe(stage, torch.device("cpu"))
     before = face.clone()
-    answer = stage(face)
+    answer = stage(face, **read)
     assert isinstance(answer, Tensor), f"forward must return a tensor, not {type(answer).__name__}"
     side = face.shape[-1] * stage.scale
     expected = (1, 3, side, side)
@@ -102,8 +102,8 @@ def _check_answers(stage: Stage) -> None:
     assert bool(answer.isfinite().all()), "forward returned values that are not finite"
     assert float(answer.abs().max()) <= 1 + OVERSHOOT, f"forward must answer in -1..1, not {float(answer.abs().max())}"
     assert torch.equal(face, before), "forward wrote to its input; work on a copy"
-    assert torch.equal(stage(face), answer), "the same face gave another answer; draw nothing at random in forward"
-    both = stage(torch.cat([face, face.flip(3)]))
+    assert torch.equal(stage(face, **read), answer), "a face gave two answers; draw nothing at random in forward"
+    both = stage(torch.cat([face, face.flip(3)]), **{name: torch.cat([value, value]) for name, value in read.items()})
     difference = float((both[:1] - answer).abs().max())
     assert difference <= ROUNDING, f"a face's answer depends on its neighbours in the batch (by {difference:.3f} of 2)"
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from ganchain.errors import ChainError
-from ganchain.faces.align import Aligner, Canvas, similarity
+from ganchain.faces.align import Aligner, Canvas
 from ganchain.faces.detect import DlibDetector, choose
-from ganchain.faces.face import Face
+from ganchain.faces.face import Face, similarity
 from ganchain.framing import HEAD, TEMPLATE, TIGHT, Framing
 from ganchain.tensors import Pixels, to_faces, to_pixels
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ganchain.errors import WeightsError
 from ganchain.faces import dlib_models
-from ganchain.faces.align import Aligner, similarity
+from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.faces.dlib_models import (
     BUNDLED,
@@ -25,7 +25,7 @@ from ganchain.faces.dlib_models import (
     mirrored,
     model_file,
 )
-from ganchain.faces.face import Face
+from ganchain.faces.face import Face, similarity
 from ganchain.framing import TEMPLATE
 from ganchain.tensors import Pixels, to_pixels
 from ganchain.train import shape

@@ -124,7 +124,8 @@ class Worker:
         for stage in self.pipeline.stages:
             if stage.scope == "face" and stage.side is not None:
                 try:
-                    stage(probe(stage).to(self.pipeline.device))
+                    face, read = probe(stage, self.pipeline.device)
+                    stage(face, **read)
                 except Exception as error:  # of a plug-in; the photos' records will say so
                     log.debug("stage %s failed in its trial run", stage.name, exc_info=error)
 

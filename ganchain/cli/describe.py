@@ -42,11 +42,11 @@ def chain(name: str | Path, license_policy: manifest.Policy | None = None) -> No
     print(as_yaml(described), end="")
     table = Table("stage", "scope", "side", "output", "framing", "weights", "licence")
     for spec, stage in zip(described.stages, built, strict=True):
-        licences = sorted({manifest.terms(ref)[0] for ref in stage.weights})
+        licences = sorted({manifest.terms(ref)[0] for ref in stage.all_weights})
         side = "any" if stage.side is None else f"{stage.side} px"
         framing = "-" if stage.scope == "photo" or stage.effect == "enlarge" else f"{stage.framing.side:.2f} x"
         kind = {"enlarge": f"enlarges x{stage.scale}", "replace": "replaces", "change": "adds its change"}[stage.effect]
-        table.add_row(spec.name, stage.scope, side, kind, framing, ", ".join(stage.weights), ", ".join(licences))
+        table.add_row(spec.name, stage.scope, side, kind, framing, ", ".join(stage.all_weights), ", ".join(licences))
     _console().print(table)
 
 

@@ -25,6 +25,8 @@ from ganchain.engines import openvino
 from ganchain.engines.half import Half, dtype
 from ganchain.engines.kernels import Engine, kernels_of, set_engine
 from ganchain.errors import EngineError, GanchainError, StageError, available, text_of
+from ganchain.faces.parts import Parts
+from ganchain.faces.reading import Points, Reading
 from ganchain.framing import CELEBA, FFHQ, HEAD, Framing
 from ganchain.stage import Stage
 
@@ -139,15 +141,15 @@ class Choice:
     @cached_property
     def measured(self) -> dict[str, Measurement]:
         """Measurements by label; the stage is left on plain torch."""
-        face = probe(self.stage).to(self.device)
+        face, read = probe(self.stage, self.device)
         measurements: dict[str, Measurement] = {}
         reference = torch.empty(0)
         for label in labels(self.device):
             try:
                 set_engine(self.stage, engine(label, self.device))
                 with torch.inference_mode():
-                    answer = self.stage(face).float().clamp(-1, 1)
-                    seconds = self._least_seconds(face)
+                    answer = self.stage(face, **read).float().clamp(-1, 1)
+                    seconds = self._least_seconds(face, read)
             except Exception as error:  # another engine will run the network
                 if label == "torch":
                     raise
@@ -161,19 +163,19 @@ class Choice:
             measurements[label] = Measurement(seconds, float(tensors.levels(answer - reference).abs().mean()))
         return measurements
 
-    def _least_seconds(self, face: Tensor) -> float:
+    def _least_seconds(self, face: Tensor, read: Mapping[str, Tensor]) -> float:
         """Time a few runs and return the shortest, in seconds: on a busy machine it was disturbed least."""
         times: list[float] = []
         while len(times) < RUNS and sum(times) < LONG_ENOUGH:
-            times.append(self._seconds(face))
+            times.append(self._seconds(face, read))
         return min(times)
 
-    def _seconds(self, face: Tensor) -> float:
+    def _seconds(self, face: Tensor, read: Mapping[str, Tensor]) -> float:
         """Time one run, in seconds."""
         synchronize = partial(torch.cuda.synchronize, self.device) if self.device.type == "cuda" else _do_nothing
         synchronize()
         start = time.perf_counter()
-        self.stage(face)
+        self.stage(face, **read)
         synchronize()
         return time.perf_counter() - start
 
@@ -200,12 +202,28 @@ class Choice:
             files.write(self._file, json.dumps(fields))
 
 
-def probe(stage: Stage) -> Tensor:
-    """Cut the face that engines are compared on as ``stage`` sees it: (1, 3, S, S) float32 -1..1."""
+def probe(stage: Stage, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
+    """Cut the face that engines are compared on as ``stage`` sees it.
+
+    Returns:
+        The face, (1, 3, S, S) float32 -1..1, and what the stage asks for of it, by name; on ``device``.
+    """
     picture = probe_picture()
     window = picture[stage.framing.within(SHOWN, picture.shape[-1]).place]
     side = stage.side or 256 // stage.multiple * stage.multiple
-    return tensors.resize(window, (side, side)).clamp(-1, 1)
+    face = tensors.resize(window, (side, side)).clamp(-1, 1)
+    read = probe_reading().within(stage.framing, face, stage.reads)
+    return face.to(device), {name: value.to(device) for name, value in read.items()}
+
+
+@lru_cache(maxsize=1)
+def probe_reading() -> Reading:
+    """Load what our networks read of the drawn face; ``benchmarks/probe_reading.py`` wrote it."""
+    saved = np.load(BytesIO((resources.files("ganchain.engines") / "probe.npz").read_bytes()))
+    mattes = saved["mattes"].astype(np.float32) / 255
+    head = probe_picture()[HEAD.within(SHOWN, probe_picture().shape[-1]).place]
+    picture = ((tensors.resize(head, mattes.shape[1:]).clamp(-1, 1) + 1) / 2)[0].numpy()
+    return Reading(known={"points": Points(saved["points"].astype(np.float64), 1.0), "parts": Parts(mattes, picture)})
 
 
 @lru_cache(maxsize=1)

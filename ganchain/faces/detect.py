@@ -81,6 +81,13 @@ class DlibDetector:
         return face
 
 
+def checked(face: Face) -> Face:
+    """Give a face that is to be edited a reason to be left out if its points say that it is none."""
+    if face.left_out is None and face.confidence < 0.5:
+        return replace(face, left_out=f"no face by its points (confidence {face.confidence:.2f})")
+    return face
+
+
 def choose(faces: Sequence[Face], rule: FaceRule) -> list[Face]:
     """Apply ``faces: all | largest | [0, 2]`` to detections; those that are not chosen get a reason.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -11,7 +11,9 @@ from itertools import chain
 import torch
 
 from ganchain.faces.align import Aligner, Canvas
+from ganchain.faces.detect import checked
 from ganchain.faces.face import Face
+from ganchain.faces.reading import Reading
 from ganchain.photos.marks import Provenance, after
 from ganchain.photos.photo import Photo
 from ganchain.pipeline import apply
@@ -28,6 +30,7 @@ class Passage:
 
     Attributes:
         result: its result so far.
+        needs_face: whether the chain has nothing to do without a face.
         photo: the photo with the edits of whole-photo stages; set once it was read.
         faces: the faces to edit, where they lie in ``photo``.
         canvases: of ``faces``, with the edits since the last whole-photo stage; empty before the first.
@@ -36,11 +39,19 @@ class Passage:
     """
 
     result: Result
+    needs_face: bool = False
     photo: Photo = field(init=False)
     faces: list[Face] = field(default_factory=list)
     canvases: list[Canvas] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)
     watch: Stopwatch = field(default_factory=Stopwatch)
+
+    def take(self, faces: Iterable[Face]) -> None:
+        """Take as faces to edit those that are not left out."""
+        self.result.faces = list(faces)
+        self.faces = [face for face in self.result.faces if face.left_out is None]
+        if not self.faces and self.needs_face:
+            self.result.status = "no_face"
 
     def fail(self, error: Exception) -> None:
         """Make ``error`` this photo's result; it costs the other photos nothing."""
@@ -84,6 +95,13 @@ class Group:
     def active(self) -> list[Passage]:
         """Photos that have faces to edit (or need none) and have not failed."""
         return [photo for photo in self.photos if photo.result.status == "ok"]
+
+    def leave_out_unsure(self) -> None:
+        """Leave out the faces that are none by their points."""
+        readings = [face.reading for photo in self.active for face in photo.faces if face.reading]
+        Reading.read_all(readings, "points")
+        for photo in self.active:
+            photo.take([checked(face) for face in photo.result.faces])
 
     @torch.inference_mode()
     def run(self, stage: Stage, name: str) -> None:

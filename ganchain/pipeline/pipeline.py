@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from ganchain.photos import images
 from ganchain.photos.images import Source
 from ganchain.photos.marks import Provenance
 from ganchain.pipeline.group import Group, Passage
+from ganchain.pipeline.reader import FaceReader
 from ganchain.pipeline.result import Result
 from ganchain.stage import Stage
 
@@ -69,7 +71,7 @@ class Pipeline:
             stage.name = stage.name or registry.name_of(type(stage))
             stage.check()
             with _located(stage):
-                manifest.permit(stage.weights, license_policy)
+                manifest.permit(stage.resolved().all_weights, license_policy)
         self.names = chains.numbered(stage.name for stage in stages)
         self.device = _device(device)
         self.stages = [stage.resolved().to(self.device).eval() for stage in stages]
@@ -131,6 +133,11 @@ class Pipeline:
         return pipeline
 
     @cached_property
+    def reader(self) -> FaceReader:
+        """Reader of the points and parts of the faces."""
+        return FaceReader(self.device, self._engine if isinstance(self._engine, str) else "torch")
+
+    @cached_property
     def _aligner(self) -> Aligner:
         """Aligner whose canvases hold the windows of all stages."""
         framings = [stage.framing for stage in self.stages if stage.scope == "face" and stage.effect != "enlarge"]
@@ -156,7 +163,7 @@ class Pipeline:
         if self.output is not None and not self.output.mark:
             return None
         names, chain = tuple(self.names), self.described
-        weights = [ref for stage in self.stages for ref in stage.weights]
+        weights = [ref for stage in self.stages for ref in stage.all_weights]
         return Provenance(names, Path(chain.source).stem, chain_hash(chain, weights)) if chain else Provenance(names)
 
     def prepare(self) -> None:
@@ -196,6 +203,8 @@ class Pipeline:
         self.prepare()
         passages = [self._read(photo) for photo in photos]
         group = Group(passages, self._aligner, self.device, self._batch, self.mark)
+        if any(stage.needs for stage in self.stages):
+            group.leave_out_unsure()
         for name, stage in zip(self.names, self.stages, strict=True):
             if not stage.idle:
                 group.run(stage, name)
@@ -207,16 +216,15 @@ class Pipeline:
     def _read(self, source: Source) -> Passage:
         """Read a photo, find its faces and choose among them; an error becomes its result."""
         name = str(source) if isinstance(source, str | Path) else type(source).__name__
-        passage = Passage(Result(name, "ok"))
+        passage = Passage(Result(name, "ok"), needs_face=any(stage.scope == "face" for stage in self.stages))
         with passage.catch_errors():
             with passage.watch("read"):
                 photo = images.read(source, accept_damaged=self.accept_damaged)
             with passage.watch("detect"):
                 faces = choose(self.detector(photo.pixels), self.faces)
-            passage.photo, passage.faces = photo, [face for face in faces if face.left_out is None]
-            passage.result = Result(photo.name, "ok", photo, faces, seconds=passage.watch.seconds)
-            if not passage.faces and any(stage.scope == "face" for stage in self.stages):
-                passage.result.status = "no_face"
+            passage.photo = photo
+            passage.result = Result(photo.name, "ok", photo, seconds=passage.watch.seconds)
+            passage.take(replace(face, reading=self.reader.of(photo.pixels, face)) for face in faces)
         return passage
 
 
