@@ -19,6 +19,8 @@ OVER = ("glasses", "cover")  # each 0..1 on its own: they lie over the others
 PARTS = BASE + OVER
 RADIUS = 3  # px of the mattes: half the window of the guided filter
 EDGE = 2e-4  # variance of colour (0..1) below which the mattes are only smoothed
+NEAR, AROUND = 1.5, 4.0  # px of the mattes: how wide a rim is, and how far around it colours are looked for
+APART = 0.2  # distance of two colours (0..1) from which on a mixture of them tells its shares
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # of colours, in the order of the covariances
 
 Planes = NDArray[np.float32]
@@ -45,7 +47,8 @@ class Parts:
         """Compute the mattes of a window at its own resolution, where single strands of hair are seen.
 
         Each matte is a linear function of the window's colours with coefficients that vary slowly: those of a guided
-        filter (He, Sun & Tang 2010), computed at the mattes' own side and enlarged (He & Sun 2015).
+        filter (He, Sun & Tang 2010), computed at the mattes' own side and enlarged (He & Sun 2015). At the rim of a
+        part it is where the colour lies between that of the part and that of what is beside it, where these differ.
 
         Args:
             framing: the window.
@@ -61,14 +64,35 @@ class Parts:
         matrix[:, :2] *= scale / unit
         matrix[:, 2] = (matrix[:, 2] + scale / 2) / unit - 0.5
         colours = (picture[0].float().cpu().numpy().transpose(1, 2, 0) + 1) / 2
-        planes = []
+
+        def enlarged(planes: Planes, beyond: float = 0.0) -> Planes:
+            flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, (0.0, 0.0, 0.0, beyond)
+            return np.asarray(cv2.warpAffine(planes, matrix, (side, side), flags=flags, borderValue=border), np.float32)
+
+        mattes = []
         for name in names:
-            beyond = (0.0, 0.0, 0.0, float(name == "rest"))
-            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            warped = cv2.warpAffine(self._linear(name), matrix, (side, side), flags=flags, borderValue=beyond)
-            matte = np.einsum("hwc,hwc->hw", warped[..., :3], colours) + warped[..., 3]
-            planes.append(matte.clip(0, 1).astype(np.float32))
-        return torch.from_numpy(np.stack(planes))[None]
+            linear = enlarged(self._linear(name), float(name == "rest"))
+            matte = _dot(linear[..., :3], colours) + linear[..., 3]
+            part, beside = (enlarged(planes) for planes in self._either_side(name))
+            step = part[..., :3] - beside[..., :3]
+            length = _dot(step, step)
+            between = _dot(colours - beside[..., :3], step) / (length + 1e-6)
+            share = part[..., 3] * (length / APART**2).clip(0, 1)
+            mattes.append((matte + share * (between - matte)).clip(0, 1).astype(np.float32))
+        return torch.from_numpy(np.stack(mattes))[None]
+
+    def _either_side(self, name: str) -> tuple[Planes, Planes]:
+        """Estimate the colours of a part and of what is beside it, and where its rim is: twice (S, S, 4)."""
+        matte, guide = self[name], self.picture.transpose(1, 2, 0)
+        rim = (cv2.GaussianBlur(matte, (0, 0), NEAR) * 8).clip(0, 1)
+        rim *= (cv2.GaussianBlur(1 - matte, (0, 0), NEAR) * 8).clip(0, 1)
+        sides = []
+        for weight in (matte**8, (1 - matte) ** 8):
+            total = cv2.GaussianBlur(weight, (0, 0), AROUND) + 1e-6
+            colour = cv2.GaussianBlur(guide * weight[..., None], (0, 0), AROUND) / total[..., None]
+            rim = rim * (total * 50).clip(0, 1)
+            sides.append(colour)
+        return tuple(np.dstack([colour, rim]).astype(np.float32) for colour in sides)  # type: ignore[return-value]
 
     @cached_property
     def _moments(self) -> tuple[Planes, Planes]:
@@ -103,3 +127,9 @@ def _box(planes: Planes) -> Planes:
     if planes.ndim == 2 or planes.shape[2] <= 4:
         return np.asarray(cv2.blur(np.ascontiguousarray(planes), (side, side)), np.float32)
     return np.dstack([_box(planes[..., k : k + 3]) for k in range(0, planes.shape[2], 3)])
+
+
+def _dot(a: Planes, b: Planes) -> Planes:
+    """Multiply colours (H, W, 3) by colours, summed: (H, W)."""
+    product: Planes = np.einsum("hwc,hwc->hw", a, b)
+    return product
