@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from ganchain.errors import ChainError, OptionError
 from ganchain.faces.parts import PARTS
-from ganchain.faces.reading import READABLE, Kind
+from ganchain.faces.reading import READABLE, Kind, Reading
 from ganchain.framing import TIGHT, Framing
 
-Align = Callable[[Path, Framing, int], Tensor]
+References = Callable[[Path], Reading]
 Effect = Literal["change", "replace", "enlarge"]
 Scope = Literal["face", "photo"]
 
@@ -94,12 +94,13 @@ class Stage(nn.Module):
         super().__init__()
         self.delegate = None
 
-    def prepare(self, align: Align) -> None:
+    def prepare(self, references: References) -> None:
         """Read reference pictures; called once before the first photo, on the final device.
 
         Args:
-            align: ``align(path, framing, side)`` -> (1, 3, side, side) float32 -1..1, the best face of that
-                picture; raises PhotoError or FaceError.
+            references: ``references(path)`` finds the best face of a picture: ``face.cut(framing, side)`` is that face
+                as stages see it, (1, 3, side, side) float32 -1..1, and ``face.within(framing, picture, names)`` what is
+                read of it. It raises PhotoError or FaceError.
         """
 
     def forward(self, faces: Tensor, *_: Any, **read: Any) -> Tensor:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,9 @@ from torch import Tensor
 
 from ganchain import tensors
 from ganchain.chains import registry
-from ganchain.engines.choice import SHOWN, probe, probe_picture
+from ganchain.engines.choice import SHOWN, probe, probe_picture, probe_reading
 from ganchain.faces.face import Face
-from ganchain.framing import TEMPLATE, Framing
+from ganchain.framing import TEMPLATE
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 from ganchain.tensors import Pixels
@@ -74,7 +73,7 @@ def check_stage(cls: type[Stage], **options: Any) -> Stage:
     stage.check()
     stage = stage.resolved().eval()
     with torch.inference_mode():
-        stage.prepare(_align)
+        stage.prepare(lambda _: probe_reading())
         _check_answers(stage)
     _check_pipeline(stage)
     if "strength" in registry.options(cls).model_fields:
@@ -129,9 +128,3 @@ def _check_strength(cls: type[Stage], options: dict[str, Any]) -> None:
     result = np.asarray(Pipeline([stage], detector=FakeDetector())(photo).image)
     if stage.resolved().effect != "enlarge":
         assert (result == photo).all(), "strength 0 must leave the photo as it is; set self.strength = strength"
-
-
-def _align(path: Path, framing: Framing, side: int) -> Tensor:
-    """Stand in for the pipeline's aligner: the drawn face, whatever picture is asked for."""
-    window = probe_picture()[framing.within(SHOWN, probe_picture().shape[-1]).place]
-    return tensors.resize(window, (side, side)).clamp(-1, 1)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-import torch
-import torch.nn.functional as F
 from pydantic import Field, validate_call
 from torch import Tensor
 
@@ -15,7 +13,6 @@ from ganchain.colour.hair import DYES, GREY, dye, greyness
 from ganchain.errors import OptionError
 from ganchain.framing import HEAD, TIGHT
 from ganchain.nets.portrait import SIDE, Portrait
-from ganchain.nets.unet import UNet
 from ganchain.published.stargan import StarGANEditor
 from ganchain.stage import Stage
 from ganchain.tensors import resize

@@ -208,10 +208,8 @@ def probe(stage: Stage, device: torch.device) -> tuple[Tensor, dict[str, Tensor]
     Returns:
         The face, (1, 3, S, S) float32 -1..1, and what the stage asks for of it, by name; on ``device``.
     """
-    picture = probe_picture()
-    window = picture[stage.framing.within(SHOWN, picture.shape[-1]).place]
     side = stage.side or 256 // stage.multiple * stage.multiple
-    face = tensors.resize(window, (side, side)).clamp(-1, 1)
+    face = probe_window(stage.framing, side)
     read = probe_reading().within(stage.framing, face, stage.reads)
     return face.to(device), {name: value.to(device) for name, value in read.items()}
 
@@ -221,9 +219,15 @@ def probe_reading() -> Reading:
     """Load what our networks read of the drawn face; ``benchmarks/probe_reading.py`` wrote it."""
     saved = np.load(BytesIO((resources.files("ganchain.engines") / "probe.npz").read_bytes()))
     mattes = saved["mattes"].astype(np.float32) / 255
-    head = probe_picture()[HEAD.within(SHOWN, probe_picture().shape[-1]).place]
-    picture = ((tensors.resize(head, mattes.shape[1:]).clamp(-1, 1) + 1) / 2)[0].numpy()
-    return Reading(known={"points": Points(saved["points"].astype(np.float64), 1.0), "parts": Parts(mattes, picture)})
+    head = ((probe_window(HEAD, mattes.shape[-1]) + 1) / 2)[0].numpy()
+    points = Points(saved["points"].astype(np.float64), 1.0)
+    return Reading(probe_window, known={"points": points, "parts": Parts(mattes, head)})
+
+
+def probe_window(framing: Framing, side: int) -> Tensor:
+    """Cut a window out of the drawn face: (1, 3, side, side) float32 -1..1."""
+    picture = probe_picture()
+    return tensors.resize(picture[framing.within(SHOWN, picture.shape[-1]).place], (side, side)).clamp(-1, 1)
 
 
 @lru_cache(maxsize=1)

@@ -48,7 +48,7 @@ class Reading:
         known: what was read before.
     """
 
-    cut: Callable[[Framing, int], Tensor] | None = field(default=None, repr=False)
+    cut: Callable[[Framing, int], Tensor] = field(repr=False)
     read: Callable[[Kind, Sequence[Reading]], None] | None = field(default=None, repr=False)
     known: dict[Kind, Points | Parts] = field(default_factory=dict, repr=False)
 

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ganchain import chains
 from ganchain.chains import Chain, Output, registry
@@ -149,7 +148,7 @@ class Pipeline:
         with torch.inference_mode():
             for stage in self.stages:
                 with _located(stage):
-                    stage.prepare(self._align)
+                    stage.prepare(self._reference)
         return True
 
     @cached_property
@@ -170,13 +169,13 @@ class Pipeline:
         """Read what the stages need (reference pictures) and choose engines now instead of with the first photo."""
         _ = self._ready, self.engines, self.mark
 
-    def _align(self, path: Path, framing: Framing, side: int) -> Tensor:
-        """Cut the best face of a reference picture: (1, 3, side, side) float32 -1..1, on the device."""
+    def _reference(self, path: Path) -> Reading:
+        """Find the best face of a reference picture."""
         photo = images.read(path)
         usable = [face for face in self.detector(photo.pixels) if face.left_out is None]
         if not usable:
             raise FaceError("no face found in the reference picture", path=path)
-        return Aligner(framing).chip(photo.pixels, usable[0], side).to(self.device)
+        return self.reader.of(photo.pixels, usable[0])
 
     def __call__(self, photo: Source) -> Result:
         """Run one photo: a path, a PIL image or an (H, W, 3) uint8 RGB array.

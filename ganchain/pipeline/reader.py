@@ -46,7 +46,7 @@ class FaceReader(nn.Module):
         size = LARGEST_BATCH if self.device.type == "cuda" else 1
         for start in range(0, len(readings), size):
             chunk = readings[start : start + size]
-            pictures = torch.cat([reading.cut(FRAMINGS[kind], SIDE) for reading in chunk if reading.cut])
+            pictures = torch.cat([reading.cut(FRAMINGS[kind], SIDE) for reading in chunk])
             answers = self._network(kind)(pictures.to(self.device)).float().cpu()
             for reading, picture, answer in zip(chunk, pictures, answers, strict=True):
                 reading.known[kind] = _points(answer) if kind == "points" else _parts(answer, picture)
