@@ -93,7 +93,7 @@ def _cheek(points: Places, cheek: Sequence[int], size: int, unit: float) -> Plan
 
 
 def _smooth(polygon: Places, closed: bool = True, steps: int = 6) -> Places:
-    """Draw a curve through the corners of a polygon or a line (Catmull & Rom 1974): (K, 2) -> about (steps * K, 2)."""
+    """Draw a curve through the corners of a polygon or a line (Catmull & Rom 1974): (K, 2) -> (steps * K, 2)."""
     ends = (
         (polygon[-1:], polygon[:2]) if closed else (2 * polygon[:1] - polygon[1:2], 2 * polygon[-1:] - polygon[-2:-1])
     )
@@ -109,7 +109,7 @@ def _filled(polygon: Places, size: int) -> Plane:
     """Fill a polygon of px: (S, S) 0..1, anti-aliased."""
     drawn = np.zeros((size, size), np.uint8)
     cv2.fillPoly(drawn, [np.round(polygon * 2**FINE).astype(np.int32)], (255,), cv2.LINE_AA, FINE)
-    return drawn / np.float32(255)
+    return np.asarray(drawn / np.float32(255), np.float32)
 
 
 def _grown(plane: Plane, radius: float) -> Plane:

@@ -18,6 +18,7 @@ from ganchain.engines import choice
 from ganchain.errors import ChainError, FaceError, PhotoError, WeightsError
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import Detector, DlibDetector, FaceRule, choose
+from ganchain.faces.reading import Reading
 from ganchain.framing import HEAD, Framing
 from ganchain.photos import images
 from ganchain.photos.images import Source
