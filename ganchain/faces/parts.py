@@ -63,7 +63,7 @@ class Parts:
         matrix = np.array([[1, 0, framing.left - HEAD.left], [0, 1, framing.top - HEAD.top]], np.float64)
         matrix[:, :2] *= scale / unit
         matrix[:, 2] = (matrix[:, 2] + scale / 2) / unit - 0.5
-        colours: Planes = (picture[0].float().cpu().numpy().transpose(1, 2, 0) + 1) / 2
+        colours: Planes = ((picture[0].float() + 1) / 2).permute(1, 2, 0).cpu().numpy()
 
         def enlarged(planes: Planes, beyond: float = 0.0) -> Planes:
             flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, (0.0, 0.0, 0.0, beyond)

@@ -89,7 +89,7 @@ def _cheek(points: Places, cheek: Sequence[int], size: int, unit: float) -> Plan
     centre = ends.mean(axis=0)
     box = ((float(centre[0]), float(centre[1])), (2 * length, 26 * unit), turn)
     cv2.ellipse(drawn, box, (255,), -1, cv2.LINE_AA)
-    return _blur(drawn / np.float32(255), 8 * unit)
+    return _blur(np.asarray(drawn / np.float32(255), np.float32), 8 * unit)
 
 
 def _smooth(polygon: Places, closed: bool = True, steps: int = 6) -> Places:
