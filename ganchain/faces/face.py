@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ganchain.tensors import ByContent
 
-@dataclass(frozen=True)
-class Face:
+
+@dataclass(frozen=True, eq=False)
+class Face(ByContent):
     """Face of one detected person.
 
     Attributes:
