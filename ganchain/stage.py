@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ganchain.errors import ChainError, OptionError
 from ganchain.framing import TIGHT, Framing
+from ganchain.tensors import resize, with_light_of
 
 Align = Callable[[Path, Framing, int], Tensor]
 Effect = Literal["change", "replace", "enlarge"]
@@ -49,6 +50,7 @@ class Stage(nn.Module):
         scope: "face": called with aligned faces; "photo": called with tiles of the whole photo.
         whole_photo: settings of scope "photo".
         strength: 0: the stage is skipped and changes nothing.
+        colours: the options that were given a colour by name. Only a stage that has one may colour a grey photo.
         weights: keys of the manifest (or paths) this stage runs on, for ``--dry-run`` and licence checks.
         networks: names of published networks that do this work, for users who look for the paper's name.
         architectures: for each option that takes weights, the architectures (``ganchain.checkpoints``) that it takes.
@@ -70,6 +72,7 @@ class Stage(nn.Module):
     scope: Scope = "face"
     whole_photo: WholePhoto = WholePhoto()
     strength: float = 1.0
+    colours: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
     networks: ClassVar[tuple[str, ...]] = ()
     architectures: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -100,6 +103,18 @@ class Stage(nn.Module):
         With ``scope = "photo"`` the batch holds (N, 3, H, W) tiles instead.
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward(faces)")
+
+    def forward_grey(self, faces: Tensor) -> Tensor:
+        """Edit the faces of a grey photo: shapes and range as in ``forward``.
+
+        By default a stage that was asked for colours does what it always does, and any other one changes the light
+        alone. Where an earlier stage was asked for colours, ``faces`` have them.
+        """
+        answer = self(faces)
+        if self.colours:
+            return answer
+        size = (faces.shape[2] * self.scale, faces.shape[3] * self.scale)
+        return with_light_of(resize(faces, size).clamp(-1, 1), answer.float().clamp(-1, 1))
 
     @property
     def idle(self) -> bool:

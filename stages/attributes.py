@@ -18,12 +18,13 @@ from ganchain.nets.portrait import SIDE, Portrait
 from ganchain.nets.unet import UNet
 from ganchain.published.stargan import StarGANEditor
 from ganchain.stage import Stage
-from ganchain.tensors import resize
+from ganchain.tensors import resize, with_light_of
 
 HAIR, PORTRAIT = "attributes-hair", "attributes-portrait"
 AGEING = {"keep": 0.0, "old": 0.8, "young": 0.8}  # share of the hair's colour that age changes
 THICK = 13  # px of SIDE; the rim of a bald head is thinner than hair
 SCARCE = (0.007, 0.016)  # shares of the window: thick hair on less than the first is none, on more than the second hair
+COLOURED = {"blond": ("hair",), "brown": ("hair",)}  # black is no colour
 DIRECTIONS = {"keep": 0.0, "young": -1.0, "old": 1.0, "female": -1.0, "male": 1.0}
 
 
@@ -70,6 +71,7 @@ class Attributes(Stage):
                 self.delegate = StarGANEditor(loaded, hair=hair, gender=gender, age=age, strength=strength)
                 return
             files[loaded.architecture] = weights
+        self.colours = COLOURED.get(hair, ())
         self.condition = (DIRECTIONS[age] * strength, DIRECTIONS[gender] * strength)
         self.share = strength * (1.0 if hair != "keep" else AGEING[age])
         self.dye = DYES[hair] if hair != "keep" else GREY if age == "old" else DYES["brown"]
@@ -89,6 +91,15 @@ class Attributes(Stage):
             faces = self._edit_portrait(faces)
         if self.dyes:
             faces = self._dye_hair(faces)
+        return faces.clamp(-1, 1)
+
+    def forward_grey(self, faces: Tensor) -> Tensor:
+        """Edit faces of a grey photo: age and gender change the light alone; hair gets the colour asked for by name."""
+        if self.moves:
+            faces = with_light_of(faces, self._edit_portrait(faces).clamp(-1, 1))
+        if self.dyes:
+            dyed = self._dye_hair(faces).clamp(-1, 1)
+            faces = dyed if self.colours else with_light_of(faces, dyed)
         return faces.clamp(-1, 1)
 
     def _edit_portrait(self, faces: Tensor) -> Tensor:

@@ -16,14 +16,14 @@ from torch import Tensor
 from ganchain import tensors
 from ganchain.faces.face import Face
 from ganchain.framing import TEMPLATE, Framing
-from ganchain.tensors import Pixels
+from ganchain.tensors import ByContent, Pixels
 
 Matrix = NDArray[np.float64]  # (2, 3), canvas px -> photo px
 MIN_SIDE = 16
 
 
-@dataclass(frozen=True)
-class Canvas:
+@dataclass(frozen=True, eq=False)
+class Canvas(ByContent):
     """Aligned face at the photo's own resolution, before and after the edits so far.
 
     Attributes:
@@ -31,6 +31,7 @@ class Canvas:
         cover: (1, 1, S, S) 0..1, how much a restyling stage replaced the photo's own pixels.
         matrix: (2, 3), canvas px -> photo px.
         framing: the window of the template that the canvas shows.
+        grey: whether the photo was read as a grey one.
     """
 
     before: Tensor
@@ -38,6 +39,7 @@ class Canvas:
     cover: Tensor
     matrix: Matrix
     framing: Framing
+    grey: bool = False
 
     @property
     def side(self) -> int:

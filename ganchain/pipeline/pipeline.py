@@ -17,7 +17,7 @@ from ganchain.checkpoints import manifest
 from ganchain.engines import choice
 from ganchain.errors import ChainError, FaceError, PhotoError, WeightsError
 from ganchain.faces.align import Aligner
-from ganchain.faces.detect import Detector, DlibDetector, FaceRule, choose
+from ganchain.faces.detect import Detector, DlibDetector, FaceRule, best, choose, in_reading_order
 from ganchain.framing import HEAD, Framing
 from ganchain.photos import images
 from ganchain.photos.images import Source
@@ -32,7 +32,7 @@ class Pipeline:
 
     Args:
         stages: the stages in order; the same class may stand twice.
-        faces: "all", "largest", or numbers of the usable faces, best first.
+        faces: "all", "largest", "best" (by the detector's score), or numbers of the usable faces in reading order.
         device: "auto" (CUDA where there is one), "cpu" or "cuda".
         engine: what runs the networks: "torch" (float32, the reference), another one of ``ganchain.engines``,
             "auto" (the fastest that agrees with it, measured once), or the ``engines`` of another pipeline.
@@ -165,11 +165,11 @@ class Pipeline:
 
     def _align(self, path: Path, framing: Framing, side: int) -> Tensor:
         """Cut the best face of a reference picture: (1, 3, side, side) float32 -1..1, on the device."""
-        photo = images.read(path)
-        usable = [face for face in self.detector(photo.pixels) if face.left_out is None]
-        if not usable:
+        pixels = images.read(path).visible()
+        face = best(self.detector(pixels))
+        if face is None:
             raise FaceError("no face found in the reference picture", path=path)
-        return Aligner(framing).chip(photo.pixels, usable[0], side).to(self.device)
+        return Aligner(framing).chip(pixels, face, side).to(self.device)
 
     def __call__(self, photo: Source) -> Result:
         """Run one photo: a path, a PIL image or an (H, W, 3) uint8 RGB array.
@@ -212,8 +212,9 @@ class Pipeline:
             with passage.watch("read"):
                 photo = images.read(source, accept_damaged=self.accept_damaged)
             with passage.watch("detect"):
-                faces = choose(self.detector(photo.pixels), self.faces)
-            passage.photo, passage.faces = photo, [face for face in faces if face.left_out is None]
+                passage.begin(photo)
+                faces = choose(in_reading_order(self.detector(passage.photo.pixels)), self.faces)
+            passage.faces = [face for face in faces if face.left_out is None]
             passage.result = Result(photo.name, "ok", photo, faces, seconds=passage.watch.seconds)
             if not passage.faces and any(stage.scope == "face" for stage in self.stages):
                 passage.result.status = "no_face"
