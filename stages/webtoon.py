@@ -25,8 +25,8 @@ PLANES = 4  # the network's output: the change of red, green and blue, and ink
 DEPTH = 0.85  # share of a tone's light that a line takes
 INK = ((0.78, 0.10), (0.62, 0.15), (0.44, 0.22), (0.24, 0.33))  # lightness, and how much darker paper is below it
 CELLS = 32  # along each side of a drawing, in which its light is compared with the photo's
-PLAIN = (4 / 127.5, 10 / 127.5)  # neighbouring cells that differ by less than the first are plain, by more not at all
-SAME_COLOUR = 10 / 127.5  # how far a pixel may be from the plain colour beside it and belong to it
+PLAIN = (0.03, 0.08)  # neighbouring cells that differ by less than the first are plain, by more not at all
+SAME_COLOUR = 0.08  # how far a pixel may be from the plain colour beside it and belong to it
 NEAR = 6.0  # a cell with one plain neighbour in six is near enough
 
 

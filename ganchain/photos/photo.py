@@ -43,17 +43,17 @@ class Photo(ByContent):
 
         What lies under the alpha is black, white or noise, which no detector or network shall take for the picture.
         """
-        if self.alpha is None or not (hidden := self.alpha < VISIBLE).any() or hidden.all():
+        if self.alpha is None or not (hidden := (self.alpha < VISIBLE).astype(np.uint8)).any() or hidden.all():
             return self.pixels
-        _, labels = cv2.distanceTransformWithLabels(
-            hidden.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-        )
-        seen = np.flatnonzero(~hidden)
-        nearest = np.zeros(len(seen) + 1, np.intp)  # labels count from 1
-        nearest[labels.ravel()[seen]] = seen
-        pixels = self.pixels.copy()
-        pixels[hidden] = self.pixels.reshape(-1, 3)[nearest[labels[hidden]]]
-        return pixels
+        labels = cv2.distanceTransformWithLabels(hidden, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)[
+            1
+        ]
+        whole = np.ascontiguousarray(self.pixels).view("V3")[..., 0]  # a pixel as one item: ten times as fast
+        colours = whole[hidden == 0]  # in the order of the labels, which count the visible pixels from 1
+        nearest = np.empty_like(whole)
+        for top in range(0, len(nearest), ROWS):
+            nearest[top : top + ROWS] = colours[labels[top : top + ROWS] - 1]
+        return nearest.view(np.uint8).reshape(self.pixels.shape)
 
     def spread(self) -> Photo:
         """Return this photo with the pixels of ``visible``."""

@@ -18,7 +18,7 @@ from ganchain.photos.photo import Photo
 from ganchain.pipeline import apply
 from ganchain.pipeline.result import Result, Stopwatch
 from ganchain.stage import Stage
-from ganchain.tensors import to_pixels
+from ganchain.tensors import Pixels, to_pixels
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +30,8 @@ class Passage:
     Attributes:
         result: its result so far.
         original: the photo as it was read.
-        photo: the photo with the edits of whole-photo stages; set once it was read. Under its alpha lie the colours of
-            the nearest visible pixels.
+        seen: its pixels, with the colours of the nearest visible ones under the alpha.
+        photo: the photo as it is seen, with the edits of whole-photo stages; set once it was read.
         grey: whether the photo was grey when it was read.
         faces: the faces to edit, where they lie in ``photo``.
         canvases: of ``faces``, with the edits since the last whole-photo stage; empty before the first.
@@ -41,6 +41,7 @@ class Passage:
 
     result: Result
     original: Photo = field(init=False)
+    seen: Pixels = field(init=False)
     photo: Photo = field(init=False)
     grey: bool = False
     faces: list[Face] = field(default_factory=list)
@@ -51,6 +52,7 @@ class Passage:
     def begin(self, photo: Photo) -> None:
         """Take the photo that was read."""
         self.original, self.photo = photo, photo.spread()
+        self.seen = self.photo.pixels
         self.grey = photo.is_grey()
 
     def fail(self, error: Exception) -> None:
@@ -78,7 +80,7 @@ class Passage:
         photo = self.paste()
         if photo.alpha is None or photo.size != self.original.size:
             return photo
-        same = (photo.pixels == self.original.visible()).all(axis=2, keepdims=True)
+        same = (photo.pixels == self.seen).all(axis=2, keepdims=True)
         return replace(photo, pixels=np.where(same, self.original.pixels, photo.pixels))
 
 

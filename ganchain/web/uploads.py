@@ -122,7 +122,8 @@ class Uploads:
         width, height = images.size(path)
         if width * height > self.limits.pixels:
             most = f"{self.limits.pixels / 1e6:.0f} megapixels"
-            raise PhotoError(f"{width} x {height} px are more than the {most} that are taken here", path=path)
+            reason = f"{width} x {height} px are more than the {most} that are taken here"
+            raise PhotoError(f"{reason}; make it smaller (or serve with --max-pixels)", path=path)
         with path.open("rb") as file:
             if file.read(2) == b"\xff\xd8" and file.read().count(b"\xff\xda") > SCANS:
                 raise PhotoError(f"a JPEG of more than {SCANS} scans is not taken here", path=path)
