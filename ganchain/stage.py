@@ -13,6 +13,7 @@ from ganchain.errors import ChainError, OptionError
 from ganchain.faces.parts import PARTS
 from ganchain.faces.reading import READABLE, Kind, Reading
 from ganchain.framing import TIGHT, Framing
+from ganchain.tensors import resize, with_light_of
 
 References = Callable[[Path], Reading]
 Effect = Literal["change", "replace", "enlarge"]
@@ -55,6 +56,7 @@ class Stage(nn.Module):
             hands, microphones and masks before the face.
         whole_photo: settings of scope "photo".
         strength: 0: the stage is skipped and changes nothing.
+        colours: the options that were given a colour by name. Only a stage that has one may colour a grey photo.
         weights: keys of the manifest (or paths) this stage runs on, for ``--dry-run`` and licence checks.
         networks: names of published networks that do this work, for users who look for the paper's name.
         architectures: for each option that takes weights, the architectures (``ganchain.checkpoints``) that it takes.
@@ -78,6 +80,7 @@ class Stage(nn.Module):
     keeps: tuple[str, ...] = ()
     whole_photo: WholePhoto = WholePhoto()
     strength: float = 1.0
+    colours: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
     networks: ClassVar[tuple[str, ...]] = ()
     architectures: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -114,6 +117,18 @@ class Stage(nn.Module):
                 part (N, 1, S, S) 0..1.
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward(faces)")
+
+    def forward_grey(self, faces: Tensor, *_: Any, **read: Any) -> Tensor:
+        """Edit the faces of a grey photo: shapes and range as in ``forward``.
+
+        By default a stage that was asked for colours does what it always does, and any other one changes the light
+        alone. Where an earlier stage was asked for colours, ``faces`` have them.
+        """
+        answer = self(faces, **read)
+        if self.colours:
+            return answer
+        size = (faces.shape[2] * self.scale, faces.shape[3] * self.scale)
+        return with_light_of(resize(faces, size).clamp(-1, 1), answer.float().clamp(-1, 1))
 
     @property
     def needs(self) -> tuple[Kind, ...]:

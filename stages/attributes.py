@@ -15,11 +15,12 @@ from ganchain.framing import HEAD, TIGHT
 from ganchain.nets.portrait import SIDE, Portrait
 from ganchain.published.stargan import StarGANEditor
 from ganchain.stage import Stage
-from ganchain.tensors import resize
+from ganchain.tensors import resize, with_light_of
 
 PORTRAIT = "attributes-portrait"
 AGEING = {"keep": 0.0, "old": 0.8, "young": 0.8}  # share of the hair's colour that age changes
 SCARCE = (0.007, 0.016)  # shares of the window: hair on less than the first is none, on more than the second hair
+COLOURED = {"blond": ("hair",), "brown": ("hair",)}  # black is no colour
 DIRECTIONS = {"keep": 0.0, "young": -1.0, "old": 1.0, "female": -1.0, "male": 1.0}
 
 
@@ -65,6 +66,7 @@ class Attributes(Stage):
                 self.weights = (weights,)
                 self.delegate = StarGANEditor(loaded, hair=hair, gender=gender, age=age, strength=strength)
                 return
+        self.colours = COLOURED.get(hair, ())
         self.condition = (DIRECTIONS[age] * strength, DIRECTIONS[gender] * strength)
         self.share = strength * (1.0 if hair != "keep" else AGEING[age])
         self.dye = DYES[hair] if hair != "keep" else GREY if age == "old" else DYES["brown"]
@@ -84,6 +86,15 @@ class Attributes(Stage):
             faces = self._edit_portrait(faces)
         if hair is not None:
             faces = self._dye_hair(faces, hair, beard)
+        return faces.clamp(-1, 1)
+
+    def forward_grey(self, faces: Tensor, *, hair: Tensor | None = None, beard: Tensor | None = None) -> Tensor:
+        """Edit faces of a grey photo: age and gender change the light alone; hair gets the colour asked for by name."""
+        if self.moves:
+            faces = with_light_of(faces, self._edit_portrait(faces).clamp(-1, 1))
+        if hair is not None:
+            dyed = self._dye_hair(faces, hair, beard).clamp(-1, 1)
+            faces = dyed if self.colours else with_light_of(faces, dyed)
         return faces.clamp(-1, 1)
 
     def _edit_portrait(self, faces: Tensor) -> Tensor:

@@ -24,6 +24,10 @@ STYLES = "stylegan2-naverwebtoon"
 PLANES = 4  # the network's output: the change of red, green and blue, and ink
 DEPTH = 0.85  # share of a tone's light that a line takes
 INK = ((0.78, 0.10), (0.62, 0.15), (0.44, 0.22), (0.24, 0.33))  # lightness, and how much darker paper is below it
+CELLS = 32  # along each side of a drawing, in which its light is compared with the photo's
+PLAIN = (0.03, 0.08)  # neighbouring cells that differ by less than the first are plain, by more not at all
+SAME_COLOUR = 0.08  # how far a pixel may be from the plain colour beside it and belong to it
+NEAR = 6.0  # a cell with one plain neighbour in six is near enough
 
 
 class Webtoon(Stage):
@@ -180,13 +184,39 @@ def draw_colour(flat: Tensor, ink: Tensor) -> Tensor:
 def match_rim(flat: Tensor, large: Tensor) -> Tensor:
     """Give ``flat`` the light of ``large`` towards the rim, so that no halo shows where one fades into the other.
 
-    The added light is smooth, as in seamless cloning (Pérez, Gangnet, Blake 2003), but need not reach the middle.
+    The added light is smooth, as in seamless cloning (Pérez, Gangnet, Blake 2003), but need not reach the middle. A
+    plain background gets all of its own light back, up to the outline of the head.
     """
     height, width = flat.shape[2:]
-    difference = resize(F.adaptive_avg_pool2d(large - flat, 32), (height, width))
+    light = F.adaptive_avg_pool2d(large, CELLS)
+    difference = light - F.adaptive_avg_pool2d(flat, CELLS)
     y, x = (torch.linspace(-1, 1, side, device=flat.device).abs() for side in (height, width))
     rim = (((y[:, None] ** 4 + x**4) ** 0.25 - 0.35) / 0.45).clamp(0, 1)
-    return flat + difference * rim
+    plain = plain_background(light)
+    weight = _blurred(plain)
+    colour, lost = (_blurred(plain * cells) / weight.clamp(min=1e-6) for cells in (light, difference))
+    colour, lost = (F.interpolate(cells, size=(height, width), mode="bilinear") for cells in (colour, lost))
+    away = (large - colour).abs().amax(dim=1, keepdim=True)
+    member = (NEAR * resize(weight, (height, width))).clamp(0, 1) * torch.exp(-((away / SAME_COLOUR) ** 2))
+    return flat + torch.lerp(resize(difference, (height, width)) * rim, lost, member)
+
+
+def plain_background(light: Tensor) -> Tensor:
+    """Find what is plain and reaches the rim without a break: (N, 3, CELLS, CELLS) mean colours -> (N, 1, ...) 0..1."""
+    padded = F.pad(light, (1, 1, 1, 1), mode="replicate")
+    unevenness = (F.max_pool2d(padded, 3, 1) + F.max_pool2d(-padded, 3, 1)).amax(dim=1, keepdim=True)
+    low, high = PLAIN
+    plain = ((high - unevenness) / (high - low)).clamp(0, 1)
+    reached = plain.clone()
+    reached[..., 1:-1, 1:-1] = 0
+    for _ in range(CELLS):
+        reached = torch.minimum(plain, F.max_pool2d(reached, 3, 1, 1))
+    return reached
+
+
+def _blurred(cells: Tensor) -> Tensor:
+    """Average over squares of 5 x 5 cells."""
+    return F.avg_pool2d(F.pad(cells, (2, 2, 2, 2), mode="replicate"), 5, 1)
 
 
 def draw_ink(flat: Tensor, ink: Tensor) -> Tensor:

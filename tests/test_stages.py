@@ -45,6 +45,41 @@ def test_every_stage_keeps_the_contract(name: str) -> None:
     check_stage(registry.stage(name), **EDITS.get(name, {}))
 
 
+class Sepia(Stage):
+    """Tints the face, a grey one too, though nobody named a colour.
+
+    Options:
+        named: a colour's name.
+    """
+
+    def __init__(self, *, named: str = "") -> None:
+        super().__init__()
+        self.colours = ("named",) if named else ()
+
+    def forward(self, faces: Tensor) -> Tensor:
+        return (faces + faces.new_tensor([0.1, 0.0, -0.1]).view(1, 3, 1, 1)).clamp(-1, 1)
+
+
+class Unasked(Sepia):
+    """Tints the face.
+
+    Options:
+        named: a colour's name.
+    """
+
+    def forward_grey(self, faces: Tensor) -> Tensor:
+        return self(faces)
+
+
+def test_a_stage_colours_a_grey_face_only_when_it_is_asked() -> None:
+    face = torch.zeros(1, 3, 8, 8)
+    assert torch.equal(*Sepia().forward_grey(face)[:, :2].unbind(dim=1))
+    assert torch.equal(Sepia(named="brown").forward_grey(face), Sepia()(face))
+    check_stage(Sepia, named="brown")
+    with pytest.raises(AssertionError, match=r"a grey face got colours, 26 levels apart"):
+        check_stage(Unasked)
+
+
 @pytest.mark.parametrize("name", EDITS)
 class TestOurs:
     """What only the stages that ganchain ships must meet."""

@@ -48,7 +48,7 @@ class Head(BaseModel):
     """The settings of a chain beside its stages."""
 
     model_config = ConfigDict(extra="forbid")
-    faces: Literal["all", "largest"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = "all"
+    faces: Literal["all", "largest", "best"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = "all"
     output: Output = Output()
     license_policy: Policy = "any"
 

@@ -24,7 +24,7 @@ from ganchain.errors import WeightsError, suggestion
 Policy = Literal["any", "commercial"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Weights:
     """Weights as a stage uses them.
 

@@ -169,11 +169,11 @@ def _report(source: Path, result: Result, written: Iterable[Path]) -> None:
 def faces(photo: Path, out: Path | None, as_json: bool) -> None:
     """Find the faces of PHOTO; their numbers are what `faces: [0, 2]` in a chain means."""
     from ganchain.cli import describe
-    from ganchain.faces.detect import DlibDetector
+    from ganchain.faces.detect import DlibDetector, in_reading_order
     from ganchain.photos import images
 
     picture = images.read(photo)
-    detected = DlibDetector()(picture.pixels)
+    detected = in_reading_order(DlibDetector()(picture.visible()))
     describe.faces(detected, as_json=as_json)
     if out is not None:
         images.write(describe.boxes(picture, detected), out)

@@ -70,7 +70,7 @@ EDITS: dict[str, tuple[Edit, ...]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Person:
     """Test picture with the face in it."""
 

@@ -14,8 +14,9 @@ from ganchain.faces.dlib_models import Box, FivePoints, HogDetector, Points
 from ganchain.faces.face import Face
 from ganchain.tensors import Pixels, averaged
 
-FaceRule = Literal["all", "largest"] | list[int]
+FaceRule = Literal["all", "largest", "best"] | list[int]
 NOT_CHOSEN = "not chosen by faces"
+ROW = 0.5  # of a box: faces whose middles lie closer than that in height stand in one row
 
 
 class Detector(Protocol):
@@ -88,10 +89,37 @@ def checked(face: Face) -> Face:
     return face
 
 
-def choose(faces: Sequence[Face], rule: FaceRule) -> list[Face]:
-    """Apply ``faces: all | largest | [0, 2]`` to detections; those that are not chosen get a reason.
+def best(faces: Sequence[Face]) -> Face | None:
+    """Return the usable face that the detector is surest of; None if there is none."""
+    return max((face for face in faces if face.left_out is None), key=lambda face: face.score, default=None)
 
-    Numbers count the usable faces, best first, as ``ganchain faces`` draws them.
+
+def in_reading_order(faces: Sequence[Face]) -> list[Face]:
+    """Sort detections by their place: rows from above, and the faces of a row from the left; those left out come last.
+
+    The place is that of the five points, which moves less than the box when a photo is saved again.
+    """
+    rows: list[list[Face]] = []
+    for face in sorted((face for face in faces if face.left_out is None), key=lambda face: _middle(face)[1]):
+        above = rows[-1][-1] if rows else None
+        if above and _middle(face)[1] - _middle(above)[1] < ROW * min(face.size, above.size):
+            rows[-1].append(face)
+        else:
+            rows.append([face])
+    ordered = [face for row in rows for face in sorted(row, key=lambda face: _middle(face)[0])]
+    return ordered + [face for face in faces if face.left_out is not None]
+
+
+def _middle(face: Face) -> tuple[float, float]:
+    """Compute the middle of the face's points: x, y in px."""
+    x, y = face.landmarks.mean(axis=0)
+    return float(x), float(y)
+
+
+def choose(faces: Sequence[Face], rule: FaceRule) -> list[Face]:
+    """Apply ``faces: all | largest | best | [0, 2]`` to detections; those that are not chosen get a reason.
+
+    Numbers count the usable faces in the order of ``faces``, which is ``in_reading_order``.
 
     Raises:
         ChainError: ``rule`` is none of these.
@@ -100,11 +128,13 @@ def choose(faces: Sequence[Face], rule: FaceRule) -> list[Face]:
     if rule == "all":
         return list(faces)
     if rule == "largest":
-        chosen = sorted(usable, key=lambda face: -face.size)[:1]
+        chosen = sorted(usable, key=lambda face: (-face.size, -face.score))[:1]
+    elif rule == "best":
+        chosen = [face for face in [best(faces)] if face]
     elif isinstance(rule, list):
         chosen = [face for number, face in enumerate(usable) if number in rule]
     else:
-        raise ChainError(f"faces: {rule!r} is none of all, largest or a list of numbers")
+        raise ChainError(f"faces: {rule!r} is none of all, largest, best or a list of numbers")
     return [
         face
         if face.left_out or any(face is chosen_face for chosen_face in chosen)

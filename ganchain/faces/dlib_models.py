@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ganchain.errors import WeightsError
 from ganchain.framing import TEMPLATE
-from ganchain.tensors import Pixels
+from ganchain.tensors import ByContent, Pixels
 
 Points = NDArray[np.float64]
 dlib: Any = untyped_dlib  # its names come from a compiled module without stubs
@@ -78,8 +78,8 @@ class HogDetector:
         return sorted(faces, key=lambda face: -face[1])
 
 
-@dataclass(frozen=True)
-class Chip:
+@dataclass(frozen=True, eq=False)
+class Chip(ByContent):
     """Face at one size and one exposure, so that a small predictor need learn neither.
 
     Attributes:

@@ -11,12 +11,13 @@ from ganchain.errors import FaceError
 from ganchain.faces.parts import Parts
 from ganchain.faces.reading import Reading
 from ganchain.framing import TEMPLATE
+from ganchain.tensors import ByContent
 
 Matrix = NDArray[np.float64]  # (2, 3)
 
 
-@dataclass(frozen=True)
-class Face:
+@dataclass(frozen=True, eq=False)
+class Face(ByContent):
     """Face of one detected person.
 
     Attributes:

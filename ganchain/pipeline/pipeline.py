@@ -17,7 +17,7 @@ from ganchain.checkpoints import manifest
 from ganchain.engines import choice
 from ganchain.errors import ChainError, FaceError, PhotoError, WeightsError
 from ganchain.faces.align import Aligner
-from ganchain.faces.detect import Detector, DlibDetector, FaceRule, choose
+from ganchain.faces.detect import Detector, DlibDetector, FaceRule, best, choose, in_reading_order
 from ganchain.faces.reading import Reading
 from ganchain.framing import HEAD, Framing
 from ganchain.photos import images
@@ -34,7 +34,7 @@ class Pipeline:
 
     Args:
         stages: the stages in order; the same class may stand twice.
-        faces: "all", "largest", or numbers of the usable faces, best first.
+        faces: "all", "largest", "best" (by the detector's score), or numbers of the usable faces in reading order.
         device: "auto" (CUDA where there is one), "cpu" or "cuda".
         engine: what runs the networks: "torch" (float32, the reference), another one of ``ganchain.engines``,
             "auto" (the fastest that agrees with it, measured once), or the ``engines`` of another pipeline.
@@ -172,11 +172,11 @@ class Pipeline:
 
     def _reference(self, path: Path) -> Reading:
         """Find the best face of a reference picture."""
-        photo = images.read(path)
-        usable = [face for face in self.detector(photo.pixels) if face.left_out is None]
-        if not usable:
+        pixels = images.read(path).visible()
+        face = best(self.detector(pixels))
+        if face is None:
             raise FaceError("no face found in the reference picture", path=path)
-        return self.reader.of(photo.pixels, usable[0])
+        return self.reader.of(pixels, face)
 
     def __call__(self, photo: Source) -> Result:
         """Run one photo: a path, a PIL image or an (H, W, 3) uint8 RGB array.
@@ -221,10 +221,10 @@ class Pipeline:
             with passage.watch("read"):
                 photo = images.read(source, accept_damaged=self.accept_damaged)
             with passage.watch("detect"):
-                faces = choose(self.detector(photo.pixels), self.faces)
-            passage.photo = photo
+                passage.begin(photo)
+                faces = choose(in_reading_order(self.detector(passage.seen)), self.faces)
             passage.result = Result(photo.name, "ok", photo, seconds=passage.watch.seconds)
-            passage.take(replace(face, reading=self.reader.of(photo.pixels, face)) for face in faces)
+            passage.take(replace(face, reading=self.reader.of(passage.seen, face)) for face in faces)
         return passage
 
 

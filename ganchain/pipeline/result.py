@@ -20,7 +20,7 @@ from ganchain.tensors import Pixels
 Status = Literal["ok", "no_face", "failed"]
 
 
-@dataclass
+@dataclass(eq=False)
 class Result:
     """Result of one photo.
 
@@ -28,7 +28,7 @@ class Result:
         name: the photo's path, or the type of the object that was given instead.
         status: "ok"; "no_face": no usable face, the photo is unchanged; "failed": see ``error``.
         whole: the whole photo after the chain, or a function that makes it; None when it failed.
-        faces: all detections in the photo as it was read, best first, with boxes, scores and reasons.
+        faces: all detections in the photo as it was read, in reading order, with boxes, scores and reasons.
         pictures: the edited faces as (S, S, 3) uint8, in the order of the faces that were edited; none when
             the chain's output is the photo alone.
         steps: (stage, whole photo after it), when asked for.

@@ -16,7 +16,7 @@ from ganchain.chains import Chain
 from ganchain.chains.document import Place
 from ganchain.checkpoints.manifest import Policy
 from ganchain.errors import ChainError, GanchainError
-from ganchain.faces.detect import Detector, DlibDetector
+from ganchain.faces.detect import Detector, DlibDetector, best
 from ganchain.faces.face import Face
 from ganchain.photos import images
 from ganchain.photos.find import expand
@@ -189,8 +189,8 @@ class Grid:
 
     def _head(self, path: Path, side: int) -> Pixels:
         photo = images.read(path)
-        best = next((face for face in self._detector(photo.pixels) if face.left_out is None), None)
-        return (Window.head(best, photo.size) if best else Window.whole(photo.size)).shown(photo, side)
+        face = best(self._detector(photo.visible()))
+        return (Window.head(face, photo.size) if face else Window.whole(photo.size)).shown(photo, side)
 
     def cells(self, photo: Source, side: int, name: str | None = None) -> list[Row]:
         """Draw the rows of one photo: for each face and each of ``rows``, the head in the photo, then its cells.

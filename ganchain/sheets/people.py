@@ -86,7 +86,7 @@ class Window:
         return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """A row of a sheet: one face.
 

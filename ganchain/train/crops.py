@@ -10,7 +10,7 @@ from pathlib import Path
 from ganchain import framing as windows
 from ganchain.errors import ChainError, PhotoError, available
 from ganchain.faces.align import Aligner
-from ganchain.faces.detect import DlibDetector
+from ganchain.faces.detect import DlibDetector, in_reading_order
 from ganchain.faces.face import Face
 from ganchain.framing import Framing
 from ganchain.photos import images
@@ -79,10 +79,11 @@ class Crops:
     def _crop(self, path: Path) -> CropResult:
         """Crop the faces of one photo."""
         photo, result = images.read(path), CropResult(path)
-        faces = [face for face in self.detector(photo.pixels) if face.left_out is None]
+        pixels = photo.visible()
+        faces = [face for face in in_reading_order(self.detector(pixels)) if face.left_out is None]
         stem = self._stem(path, len(faces))
         for number, face in enumerate(faces):
-            canvas = self.aligner.canvas(photo.pixels, face)
+            canvas = self.aligner.canvas(pixels, face)
             if canvas.side < self.smallest:
                 result.left_out.append(f"face {number} is small: {canvas.side} px across, {self.smallest} are needed")
                 continue

@@ -19,7 +19,7 @@ import psutil
 from PIL import Image
 
 from ganchain.errors import GanchainError, PhotoError
-from ganchain.faces.detect import DlibDetector
+from ganchain.faces.detect import DlibDetector, in_reading_order
 from ganchain.faces.face import Face
 from ganchain.photos import images
 from ganchain.tensors import Pixels
@@ -46,7 +46,7 @@ class Upload:
         name: the visitor's name of the file, without characters that some systems refuse.
         path: the file here.
         size: width, height in px, upright.
-        faces: the detections in it, best first.
+        faces: the detections in it, in reading order.
         used: when a visitor last asked for it, by ``time.monotonic``.
         jobs: the number of jobs that need it and have not ended.
     """
@@ -122,13 +122,14 @@ class Uploads:
         width, height = images.size(path)
         if width * height > self.limits.pixels:
             most = f"{self.limits.pixels / 1e6:.0f} megapixels"
-            raise PhotoError(f"{width} x {height} px are more than the {most} that are taken here", path=path)
+            reason = f"{width} x {height} px are more than the {most} that are taken here"
+            raise PhotoError(f"{reason}; make it smaller (or serve with --max-pixels)", path=path)
         with path.open("rb") as file:
             if file.read(2) == b"\xff\xd8" and file.read().count(b"\xff\xda") > SCANS:
                 raise PhotoError(f"a JPEG of more than {SCANS} scans is not taken here", path=path)
-        pixels = images.read(path).pixels
-        upload = Upload(key, path.name, path, (pixels.shape[1], pixels.shape[0]), DlibDetector()(pixels))
-        preview(pixels, upload.preview)
+        photo = images.read(path)
+        upload = Upload(key, path.name, path, photo.size, in_reading_order(DlibDetector()(photo.visible())))
+        preview(photo.pixels, upload.preview)
         return upload
 
     def get(self, key: str) -> Upload | None:

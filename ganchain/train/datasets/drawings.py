@@ -30,7 +30,7 @@ PHOTO_SIDES = (576, 384)  # longest sides at which whole photos are drawn
 Item = tuple[Tensor, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Source:
     """Picture reduced to ``longest`` px, with the file of its cached drawing (tones above ink)."""
 

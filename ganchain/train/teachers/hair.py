@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 DIFFERENT = 2.5  # distance from which a colour counts as another one
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Matte:
     """Matte with the parts of it that can be trusted.
 

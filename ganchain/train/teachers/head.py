@@ -13,7 +13,7 @@ Mask = NDArray[np.bool_]
 FOREHEAD = 0.28  # height of the forehead above the brows, in brow-to-chin lengths
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Head:
     """Head with landmarks (68, 2) x, y in px of a picture of ``shape`` (H, W); every region is a mask of that shape."""
 

@@ -34,7 +34,7 @@ EDGE = np.array([(x, y) for x in np.linspace(0, SIDE - 1, 6) for y in np.linspac
                  if x in (0, SIDE - 1) or y in (0, SIDE - 1)])  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prototypes:
     """Effects of one unit of age and of gender (first axis) in the frame of the mean face, ``SIDE`` px.
 

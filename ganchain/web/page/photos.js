@@ -82,7 +82,7 @@ export class Photos extends EventTarget {
     this.dispatchEvent(new Event("show"));
   }
 
-  // Mark the faces that the chain edits; faces: "all", "largest" or numbers, as in the chain.
+  // Mark the faces that the chain edits; faces: "all", "largest", "best" or numbers, as in the chain.
   mark(faces) {
     this.rule = faces;
     for (const box of this.preview.querySelectorAll("button.face:not(.left-out)")) {
@@ -92,10 +92,11 @@ export class Photos extends EventTarget {
 
   chosen(number) {
     if (Array.isArray(this.rule)) return this.rule.includes(number);
-    if (this.rule !== "largest") return true;
-    const area = ({ box: [left, top, right, bottom] }) => (right - left) * (bottom - top);
+    if (this.rule !== "largest" && this.rule !== "best") return true;
+    const side = ({ box: [left, top, right, bottom] }) => Math.max(right - left, bottom - top);
+    const better = (a, b) => (this.rule === "largest" && side(a) - side(b)) || a.score - b.score;
     const usable = this.current.faces.filter((face) => face.number !== null);
-    return usable.reduce((best, face) => (area(face) > area(best) ? face : best)).number === number;
+    return usable.reduce((best, face) => (better(face, best) > 0 ? face : best)).number === number;
   }
 
   render() {
