@@ -24,6 +24,7 @@ class Face(ByContent):
         box: left, top, right, bottom in px of the photo.
         score: the detector's score; higher is surer, true faces lie mostly above 0.5.
         landmarks: (5, 2) x, y in px: two corners of each eye and the base of the nose.
+        turned: degrees by which the photo was turned, counterclockwise, for the face to be found; 0 for nearly all.
         left_out: why this detection is not edited; None for a face that is.
         reading: what is read of the face when it is asked for; None where no pipeline found it.
     """
@@ -32,6 +33,7 @@ class Face(ByContent):
     score: float
     landmarks: NDArray[np.float64] = field(repr=False)
     left_out: str | None = None
+    turned: int = 0
     reading: Reading | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -1,0 +1,34 @@
+"""Pictures of points and parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ganchain.engines.choice import probe_reading
+from ganchain.photos.photo import Photo
+from ganchain.sheets.reading import COLOURS, draw_parts, draw_points
+from ganchain.testing import FakeDetector, portrait
+
+
+def test_points_and_parts_are_drawn_where_they_are() -> None:
+    photo = Photo(portrait())
+    face = replace(FakeDetector()(photo.pixels)[0], reading=probe_reading())
+    dotted = draw_points(photo, [face]).pixels
+    x, y = face.points[468].round().astype(int)  # the middle of an iris
+    assert tuple(dotted[y, x]) == (255, 70, 150)
+    coloured = draw_parts(photo, [face]).pixels.astype(int)
+    hair = face.points[10] - (0, 0.9 * face.eye_distance)  # above the forehead
+    x, y = hair.round().astype(int)
+    change = coloured[y, x] - photo.pixels[y, x]
+    assert change[0] > 0 > change[1] and COLOURS["hair"][0] > 200  # redder
+    corner = np.abs(coloured[:4, :4] - photo.pixels[:4, :4])
+    assert corner.max() <= 12
+
+
+def test_faces_left_out_are_not_read() -> None:
+    photo = Photo(portrait())
+    face = replace(FakeDetector()(photo.pixels)[0], left_out="too small")
+    assert (draw_points(photo, [face]).pixels == photo.pixels).all()
+    assert (draw_parts(photo, [face]).pixels == photo.pixels).all()
