@@ -19,7 +19,7 @@ def test_points_and_parts_are_drawn_where_they_are() -> None:
     x, y = face.points[468].round().astype(int)  # the middle of an iris
     assert tuple(dotted[y, x]) == (255, 70, 150)
     coloured = draw_parts(photo, [face]).pixels.astype(int)
-    hair = face.points[10] - (0, 0.9 * face.eye_distance)  # above the forehead
+    hair = face.points[10] - (0, 0.5 * face.eye_distance)  # above the forehead
     x, y = hair.round().astype(int)
     change = coloured[y, x] - photo.pixels[y, x]
     assert change[0] > 0 > change[1] and COLOURS["hair"][0] > 200  # redder
