@@ -66,7 +66,7 @@ def _weights(ref: str) -> str:
         return entry.sha256
     path = Path(ref)
     if (bundle := tensorflow.prefix(path)) is not None:
-        parts = sorted(bundle.parent.glob(f"{bundle.name}.*"))
+        parts = sorted(file for file in bundle.parent.iterdir() if file.is_file() and tensorflow.prefix(file) == bundle)
     else:
         parts = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     return files.sha256_of_texts(*map(files.sha256, parts))
