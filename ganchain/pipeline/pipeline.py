@@ -33,8 +33,7 @@ _PREPARING = RLock()  # of all pipelines: engines are chosen by their speed, whi
 class Pipeline:
     """A chain of stages over photos.
 
-    Threads may share one: they get what one after the other would get, to the bit. A process that was forked from one
-    with a pipeline can use none; start processes by spawn.
+    Threads may share one: they get what one after the other would get, to the bit. Processes are started by spawn.
 
     Args:
         stages: the stages in order; the same class may stand twice.
@@ -171,11 +170,7 @@ class Pipeline:
         return Provenance(names, Path(chain.source).stem, chain_hash(chain, weights)) if chain else Provenance(names)
 
     def prepare(self) -> None:
-        """Read what the stages need (reference pictures) and choose engines now instead of with the first photo.
-
-        Raises:
-            GanchainError: a stage cannot be prepared, or this process is a fork of the one that made the pipeline.
-        """
+        """Read what the stages need (reference pictures) and choose engines now instead of with the first photo."""
         claim_process()
         with _PREPARING:
             _ = self._ready, self.engines, self.mark
