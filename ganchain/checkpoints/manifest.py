@@ -125,6 +125,8 @@ def load(ref: str) -> Weights:
         key = match(Path(ref))
         return Weights(ref, architecture, published()[key].side if key else None, content)
     weights_entry = entry(ref)
+    if weights_entry.architecture not in architectures.ARCHITECTURES:
+        raise WeightsError(f"{ref!r} is a {weights_entry.architecture}, no network: no stage takes it")
     return Weights(ref, weights_entry.architecture, weights_entry.side, tensors(ref))
 
 
@@ -153,22 +155,30 @@ def verified(key: str, content: bytes, digest: str) -> dict[str, Tensor]:
     Raises:
         WeightsError: it is another file.
     """
-    actual = sha256(content).hexdigest()
-    if actual != digest:
-        raise WeightsError(
-            f"weights {key!r}: the file was changed or cut ({len(content)} bytes, SHA-256 {actual[:12]}…, expected "
-            f"{digest[:12]}…); {_cure(key)}"
-        )
+    _check(key, content, digest)
     try:
         return {name: value.float() if value.is_floating_point() else value for name, value in parse(content).items()}
     except SafetensorError as error:
         raise WeightsError(f"weights {key!r}: not a safetensors file: {error}") from error
 
 
+def _check(key: str, content: bytes, digest: str) -> None:
+    """Refuse a ``content`` that has another SHA-256 than ``digest``."""
+    actual = sha256(content).hexdigest()
+    if actual != digest:
+        raise WeightsError(
+            f"weights {key!r}: the file was changed or cut ({len(content)} bytes, SHA-256 {actual[:12]}…, expected "
+            f"{digest[:12]}…); {_cure(key)}"
+        )
+
+
 def problem(key: str) -> str | None:
     """Check the weights ``key``: returns what is wrong with them, or None."""
     try:
-        tensors(key)
+        if entry(key).architecture in architectures.ARCHITECTURES:
+            tensors(key)
+        else:
+            _check(key, _content(key), entry(key).sha256)
     except WeightsError as error:
         return str(error)
     return None

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from threading import RLock
 
 import torch
 from torch import Tensor
@@ -24,11 +25,15 @@ from ganchain.photos.images import Source
 from ganchain.photos.marks import Provenance
 from ganchain.pipeline.group import Group, Passage
 from ganchain.pipeline.result import Result
-from ganchain.stage import Stage
+from ganchain.stage import Stage, claim_process
+
+_PREPARING = RLock()  # of all pipelines: engines are chosen by their speed, which a second choice would disturb
 
 
 class Pipeline:
     """A chain of stages over photos.
+
+    Threads may share one: they get what one after the other would get, to the bit. Processes are started by spawn.
 
     Args:
         stages: the stages in order; the same class may stand twice.
@@ -145,9 +150,14 @@ class Pipeline:
                     stage.prepare(self._align)
         return True
 
-    @cached_property
+    @property
     def engines(self) -> dict[str, str]:
         """Engine of each stage, by the stages' names."""
+        with _PREPARING:
+            return self._engines
+
+    @cached_property
+    def _engines(self) -> dict[str, str]:
         return choice.use(dict(zip(self.names, self.stages, strict=True)), self._engine, self.device)
 
     @cached_property
@@ -161,7 +171,9 @@ class Pipeline:
 
     def prepare(self) -> None:
         """Read what the stages need (reference pictures) and choose engines now instead of with the first photo."""
-        _ = self._ready, self.engines, self.mark
+        claim_process()
+        with _PREPARING:
+            _ = self._ready, self.engines, self.mark
 
     def _align(self, path: Path, framing: Framing, side: int) -> Tensor:
         """Cut the best face of a reference picture: (1, 3, side, side) float32 -1..1, on the device."""
@@ -194,6 +206,7 @@ class Pipeline:
         photos; one that fails gives a "failed" result and costs the others nothing.
         """
         self.prepare()
+        torch.get_num_threads()  # sets it for this thread, too, whose first sums would else be divided otherwise
         passages = [self._read(photo) for photo in photos]
         group = Group(passages, self._aligner, self.device, self._batch, self.mark)
         for name, stage in zip(self.names, self.stages, strict=True):
