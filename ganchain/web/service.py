@@ -10,7 +10,7 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +20,13 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import HTTPException
 
 from ganchain import chains
-from ganchain.errors import GanchainError, PhotoError
+from ganchain.errors import GanchainError
 from ganchain.web import submitted
+from ganchain.web.editor import Editor
 from ganchain.web.jobs import Job, Queue
 from ganchain.web.limits import Limits
 from ganchain.web.reader import Full, full_disk
-from ganchain.web.runner import LOADING, Outcome, Runner, Task, phase
 from ganchain.web.uploads import Busy, Upload, Uploads, file_name
-from ganchain.web.worker import Crashed, Worker
 
 log = logging.getLogger(__name__)
 
@@ -66,15 +65,15 @@ class Service:
     def __init__(self, limits: Limits, device: str, engine: str) -> None:
         self.limits = limits
         self.uploads = Uploads(limits)
-        self.queue = Queue(limits, self._run)
+        self._editor = Editor(device, engine, self.drop_oldest)
+        self.queue = Queue(limits, self._editor)
         self.receiving = 0
-        self._worker = Worker(Runner, (device, engine))
         self._taking = asyncio.Semaphore(TAKING)
 
     def start(self) -> None:
         """Start the worker processes, so that they are ready for the first visitor."""
         self.uploads.start()
-        self._worker.start()
+        self._editor.start()
 
     @property
     def idle(self) -> bool:
@@ -85,12 +84,12 @@ class Service:
         """End all that is running and tell its visitors so."""
         self.queue.end()
         self.uploads.end()
-        self._worker.end()
+        self._editor.end()
 
     def close(self) -> None:
         """End all, and delete all files."""
         self.end()
-        self._worker.close()
+        self._editor.close()
         self.queue.close()
         self.uploads.close()
 
@@ -160,40 +159,6 @@ class Service:
         if idle:
             self.uploads.drop(idle[0].id)
         return bool(idle)
-
-    def _run(self, job: Job) -> None:
-        """Run ``job`` in the worker process.
-
-        Raises:
-            GanchainError: the job failed; the message names no path on this machine.
-        """
-        upload, names = job.upload, chains.numbered(spec.name for spec in job.chain.stages)
-        task = Task(
-            job.id[:4], job.name, job.chain, upload.path, upload.preview, upload.size, upload.describe(), job.folder
-        )
-
-        def tick(step: int) -> None:
-            job.tick(*phase(names, step))
-
-        job.stage, allowed = "loading", job.deadline - time.monotonic()
-        self._worker.prepare()
-        job.deadline = time.monotonic() + allowed  # a new process costs the job none of its time
-        outcome = self._done(task, tick, upload)
-        for text in outcome.logged:
-            log.error(text)
-        if outcome.error is not None:
-            raise outcome.error
-        job.report, job.pictures, job.previews = outcome.report, outcome.pictures, outcome.previews
-
-    def _done(self, task: Task, tick: Callable[[int], None], upload: Upload) -> Outcome:
-        """Run ``task``, once more if the disk was full and older results can be deleted."""
-        while True:
-            try:
-                outcome: Outcome = self._worker.call(task, tick, LOADING)
-            except Crashed as error:
-                raise PhotoError(error.reason, path=upload.name) from None
-            if not isinstance(outcome.error, Full) or not self.drop_oldest():
-                return outcome
 
     def submit(self, order: Order) -> Job:
         """Add a job to the queue.
