@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import threading
@@ -22,6 +23,7 @@ from ganchain.web.connection import MOST, Connection
 from ganchain.web.limits import Limits
 from ganchain.web.service import Service
 
+HURRY = 1.5  # seconds after which nothing is waited for any more, not even threads that compute
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -45,12 +47,24 @@ class Server(uvicorn.Server):
         )
         super().__init__(settings)
         self.signal, self.interrupted = 0, False
+        self._hurry = threading.Timer(HURRY, self._end_now)
+        self._hurry.daemon = True
         self._guard, self._service, self._announce = guard, service, announce
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end at the first signal; those after it change nothing."""
-        self.signal = self.signal or sig
-        self.should_exit = True
+        if not self.signal:
+            self.signal, self.should_exit = sig, True
+            self._hurry.start()
+
+    def _end_now(self) -> None:
+        self._service.close()
+        os._exit(128 + self.signal)
+
+    def close(self) -> None:
+        """Delete all files; the process may take its time from here."""
+        self._hurry.cancel()
+        self._service.close()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -99,14 +113,13 @@ def serve(
     ended = threading.Event()
     with _captured(lambda *_: ended.set()):  # before there is a folder that must be deleted
         guard = app(limits, device=device, engine=engine, hosts=allowed)
-        service: Service = guard.app.state.service
+        server = Server(guard, guard.app.state.service, announce)
         try:
-            server = Server(guard, service, announce)
             with _captured(server.handle_exit):
                 if not ended.is_set():
                     server.run(sockets=[listening])
         finally:
-            service.close()
+            server.close()
     return 128 + server.signal if server.interrupted else 0
 
 

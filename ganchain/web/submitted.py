@@ -20,7 +20,7 @@ from ganchain import chains
 from ganchain.chains import Chain, registry
 from ganchain.chains.bounds import Scanner
 from ganchain.chains.chain import EXPECTED, stage_item
-from ganchain.chains.document import Document, Key
+from ganchain.chains.document import Document, Key, shown
 from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, available
 
@@ -67,7 +67,7 @@ def _check_files(document: Document, index: int, item: object, folder: Path) -> 
         return
     for option in values.keys() & _options(cls, "weights"):
         if isinstance(ref := values[option], str) and manifest.get(ref) is None:
-            reason = f"no weights {ref!r}: only weights of the list are taken here"
+            reason = f"no weights {shown(ref)}: only weights of the list are taken here"
             raise document.error(reason, "stages", index, name, option)
     for option in values.keys() & _options(cls, "path"):
         if isinstance(file := values[option], str) and not (folder / file).is_file():
@@ -125,7 +125,7 @@ def plain(document: Document, *path: Key) -> Any:
 
 def _refuse_path(document: Document, text: str, *path: Key) -> None:
     if PATH.search(text):
-        raise document.error(f"{text!r}: paths are not taken here; send the file, write its name", *path)
+        raise document.error(f"{shown(text)}: paths are not taken here; send the file, write its name", *path)
 
 
 def _options(cls: type[Any], kind: str) -> set[str]:
