@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from ganchain.chains import registry
-from ganchain.chains.document import Document, Key, Locate, Place, colour_hint, validated
+from ganchain.chains.document import Document, Key, Locate, Place, colour_hint, shown, validated
 from ganchain.checkpoints.manifest import Policy
 from ganchain.errors import ChainError, GanchainError, OptionError, StageError, available, text_of
 from ganchain.faces.detect import FaceRule
@@ -196,7 +196,7 @@ def _spec(document: Document, index: int, item: object, folder: Path) -> StageSp
         return document.place("stages", index, *((name, *path) if path else ()))
 
     for key, value in values.items():
-        line = document.text.splitlines()[locate(key).line - 1]
+        line = document.lines[locate(key).line - 1]
         if value is None and (hint := colour_hint(line)):
             raise locate(key).error(f"no value{hint}")
     return StageSpec.check(name, values, locate, folder)
@@ -210,7 +210,7 @@ def stage_item(document: Document, index: int, item: object) -> tuple[str, Mappi
         raise document.error("each item is one stage, as in '- makeup: {look: evening}'", "stages", index)
     name, values = next(iter(item.items()))
     if values is not None and not isinstance(values, dict):
-        raise document.error(f"options are a mapping, not {values!r}", "stages", index, name)
+        raise document.error(f"options are a mapping, not {shown(values)}", "stages", index, name)
     return str(name), values or {}
 
 

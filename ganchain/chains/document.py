@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Self, TypeVar, get_args, get_origin
@@ -13,13 +15,17 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 
+from ganchain.chains.bounds import Measure, Scanner
 from ganchain.errors import ChainError, available
 
 Key = str | int
 Model = TypeVar("Model", bound=BaseModel)
 Fields = Mapping[str, FieldInfo | None]
+LONGEST = 250_000  # characters
+MOST_PROBLEMS = 20  # that are named at once
+LONGEST_VALUE = 200  # characters of a value in a message
 _COLOUR_AS_COMMENT = re.compile(r":\s+#[0-9a-fA-F]{6}\b")
 
 
@@ -69,18 +75,29 @@ class Document:
     data: CommentedMap
 
     @classmethod
-    def parse(cls, text: str, source: str, expected: str) -> Self:
+    def parse(cls, text: str, source: str, expected: str, scanner: type[Scanner] = Scanner) -> Self:
         """Parse ``text``.
 
+        Args:
+            scanner: raises a ChainError of its own for what it does not take.
+
         Raises:
-            ChainError: the text is no YAML; or it is no mapping, then ``expected`` is the reason.
+            ChainError: the text is no YAML, or too large or too deep; or it is no mapping, then ``expected`` is the
+                reason.
         """
+        if len(text) > LONGEST:
+            raise ChainError(f"more than {LONGEST} characters are not taken", file=source)
+        yaml = YAML()
+        yaml.Scanner = scanner
         try:
-            data = YAML().load(text)
+            data = yaml.load(text)
+            Measure().of(data)
+        except ChainError as error:
+            raise error.at(file=source) from error.__cause__
         except MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise ChainError(f"not valid YAML: {error.problem}{colour_hint(text)}", file=source, line=line) from error
-        except (YAMLError, ValueError, RecursionError) as error:  # a date of the 13th month; a thousand brackets
+        except Exception as error:  # a date of the 13th month, say: ruamel.yaml raises anything
             raise ChainError(f"not valid YAML: {error}", file=source) from error
         if not isinstance(data, CommentedMap):
             raise ChainError(expected, file=source, line=1)
@@ -94,10 +111,16 @@ class Document:
             ChainError: as ``parse``, or the file cannot be read.
         """
         try:
-            text = path.read_text(encoding="utf-8")
+            with path.open(encoding="utf-8") as file:
+                text = file.read(LONGEST + 1)
         except (OSError, UnicodeDecodeError) as error:
             raise ChainError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=str(path)) from error
         return cls.parse(text, str(path), expected)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Lines of the text."""
+        return self.text.splitlines()
 
     def line(self, *path: Key) -> int:
         """Look up the line, from 1, of the deepest key of ``path`` that the YAML has."""
@@ -147,7 +170,7 @@ def validated(
         return model.model_validate(values, context={"folder": folder})
     except ValidationError as error:
         problems: dict[tuple[Key, ...], ChainError] = {}
-        for problem in error.errors(include_url=False):
+        for problem in islice(error.errors(include_url=False), MOST_PROBLEMS):
             path, fields = _path(model, problem["loc"])
             known = {**fields, **dict.fromkeys(also)} if len(path) == 1 else fields
             if path not in problems:  # each member of a union reports a problem
@@ -182,12 +205,18 @@ def reason_of(problem: Mapping[str, Any], fields: Fields = MappingProxyType({}))
     if kind == "missing":
         return "this option is needed"
     if kind == "literal_error" and (field := next((fields[part] for part in problem["loc"] if part in fields), None)):
-        return f"{value!r} is none of these; {available(str(value), _choices(field.annotation))}"
+        return f"{shown(value)} is none of these; {available(str(value), _choices(field.annotation))}"
     if kind == "value_error":
         return str(problem["ctx"]["error"])
     if kind.startswith("model_"):
-        return f"{value!r}: a mapping is needed; {available('', fields)}"
-    return f"{value!r}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+        return f"{shown(value)}: a mapping is needed; {available('', fields)}"
+    return f"{shown(value)}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+
+
+def shown(value: Any) -> str:
+    """Write a value for a message; of a long one, its beginning."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
 def _choices(kind: Any) -> list[str]:

@@ -8,6 +8,7 @@ from ganchain.web.limits import Limits
 
 
 @click.command()
+@click.pass_context
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 for all.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 @click.option("--open", "show", is_flag=True, help="Open the page in a browser.")
@@ -45,6 +46,7 @@ from ganchain.web.limits import Limits
     help="Photos and results are deleted when nobody has asked for them for so long.",
 )
 def serve(
+    ctx: click.Context,
     host: str,
     port: int,
     show: bool,
@@ -70,6 +72,8 @@ def serve(
 
     try:
         from ganchain.web.server import serve as run
+    except KeyboardInterrupt:  # these are seconds
+        ctx.exit(130)
     except ImportError as error:
         raise GanchainError(f"the web page needs more packages ({error.name}): pip install 'ganchain[web]'") from error
 
@@ -80,4 +84,4 @@ def serve(
         waiting=max_waiting,
         kept=keep * 60,
     )
-    run(host, port, limits, device=device, engine=engine, hosts=allow_host, show=show)
+    ctx.exit(run(host, port, limits, device=device, engine=engine, hosts=allow_host, show=show))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +13,12 @@ from urllib.parse import quote
 
 from fastapi.exceptions import HTTPException
 from fastapi.responses import FileResponse, JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from ganchain.web.jobs import Job
 
 TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".tiff": "image/tiff"}
+GONE = "no such picture any more"
 LONGEST_HEADER = 6000  # characters; proxies take about 8 KB
 
 
@@ -28,7 +31,10 @@ def whole(job: Job, described: dict[str, Any], accept: str) -> Response:
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
             for path in job.pictures:
-                archive.write(path, path.name)
+                try:
+                    archive.write(path, path.name)
+                except FileNotFoundError:  # as in `screen`
+                    raise HTTPException(404, GONE) from None
             archive.writestr("report.json", json.dumps(job.report, indent=1))
             archive.writestr(f"{job.name}.yaml", job.text)
         headers["Content-Disposition"] = attachment(f"{job.upload.path.stem}-{job.name}.zip")
@@ -44,9 +50,24 @@ def picture(path: Path, headers: Mapping[str, str] | None = None) -> Response:
 
 
 def screen(path: Path, kind: str, headers: Mapping[str, str] | None = None) -> Response:
-    if not path.exists():  # deleted in the meantime
-        raise HTTPException(404, "no such picture any more")
-    return FileResponse(path, media_type=kind, headers={"Cache-Control": "private, no-store", **(headers or {})})
+    try:
+        return _Opened(path, kind, {"Cache-Control": "private, no-store", **(headers or {})})
+    except FileNotFoundError:  # deleted in the meantime
+        raise HTTPException(404, GONE) from None
+
+
+class _Opened(FileResponse):
+    """A response with a file that may be deleted while it is sent."""
+
+    def __init__(self, path: Path, kind: str, headers: Mapping[str, str]) -> None:
+        self._file = path.open("rb")
+        opened = Path(f"/dev/fd/{self._file.fileno()}")
+        stat = os.fstat(self._file.fileno())
+        super().__init__(opened if opened.exists() else path, headers=headers, media_type=kind, stat_result=stat)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._file:
+            await super().__call__(scope, receive, send)
 
 
 def nth(pictures: list[Any], number: int) -> Any:

@@ -21,8 +21,9 @@ from ganchain.errors import GanchainError, text_of
 from ganchain.web import answers, run, submitted
 from ganchain.web.guard import Guard
 from ganchain.web.limits import Limits
+from ganchain.web.reader import Full, is_full
 from ganchain.web.service import Order, Service
-from ganchain.web.uploads import Busy, file_name
+from ganchain.web.uploads import file_name
 
 PAGE = {  # address: file, type; no other file is served
     "/": ("web/page/index.html", "text/html; charset=utf-8"),
@@ -48,6 +49,7 @@ def app(limits: Limits | None = None, *, device: str = "auto", engine: str = "to
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
         sweeping = asyncio.create_task(service.sweep())
         yield
         sweeping.cancel()
@@ -62,9 +64,16 @@ def app(limits: Limits | None = None, *, device: str = "auto", engine: str = "to
 
     @api.exception_handler(GanchainError)
     async def refused(_: Request, error: GanchainError) -> Response:
-        status = 503 if isinstance(error, Busy) else 422
+        status = getattr(error, "status", 422)
         headers = {"Retry-After": "60"} if status == 503 else None
         return JSONResponse({"error": text_of(error)}, status, headers)
+
+    @api.exception_handler(OSError)
+    async def full(request: Request, error: OSError) -> Response:
+        if not is_full(error):
+            raise error
+        await run_in_threadpool(service.drop_oldest)  # for the next request
+        return await refused(request, Full())
 
     @api.exception_handler(StarletteHTTPException)
     async def wrong(_: Request, error: StarletteHTTPException) -> Response:
@@ -79,7 +88,7 @@ def app(limits: Limits | None = None, *, device: str = "auto", engine: str = "to
         problem = error.errors()[0]
         return JSONResponse({"error": f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"}, 422)
 
-    return Guard(api, service.limits.upload, hosts)
+    return Guard(api, service, hosts)
 
 
 def _pages(api: FastAPI) -> None:

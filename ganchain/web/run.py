@@ -56,7 +56,7 @@ def add(api: FastAPI, service: Service) -> None:
             service.queue.drop(job.id)
             return Response(status_code=499)
         if job.state != "done":
-            raise HTTPException(422, job.error or job.state)
+            raise HTTPException(job.status, job.error or job.state)
         return await run_in_threadpool(answers.whole, job, service.describe(job), request.headers.get("accept", ""))
 
 

@@ -6,7 +6,6 @@ import inspect
 import json
 import logging
 import re
-from contextlib import suppress
 from functools import reduce
 from importlib import resources
 from io import StringIO
@@ -16,12 +15,12 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import YAMLError
 
 from ganchain import chains
 from ganchain.chains import Chain, registry
+from ganchain.chains.bounds import Scanner
 from ganchain.chains.chain import EXPECTED, stage_item
-from ganchain.chains.document import Document, Key
+from ganchain.chains.document import Document, Key, shown
 from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, available
 
@@ -29,6 +28,7 @@ log = logging.getLogger(__name__)
 
 LONGEST = 16_384  # characters
 MOST = 20  # stages
+MOST_TOKENS = 5000  # of YAML; 16 KB of short lines would take seconds
 HEAD = ("faces", "stages", "output", "license_policy")
 PATH = re.compile(r"[/\\\x00-\x1f]|^~|^[A-Za-z]:|^.{200}|^\.*$")  # a path, or a text that cannot name a file
 
@@ -67,22 +67,35 @@ def _check_files(document: Document, index: int, item: object, folder: Path) -> 
         return
     for option in values.keys() & _options(cls, "weights"):
         if isinstance(ref := values[option], str) and manifest.get(ref) is None:
-            reason = f"no weights {ref!r}: only weights of the list are taken here"
+            reason = f"no weights {shown(ref)}: only weights of the list are taken here"
             raise document.error(reason, "stages", index, name, option)
     for option in values.keys() & _options(cls, "path"):
         if isinstance(file := values[option], str) and not (folder / file).is_file():
             raise document.error(f"no file {file}", "stages", index, name, option)
 
 
+class _Scanner(Scanner):
+    """Scanner that takes no anchors, since a few lines of them make gigabytes, and no endless texts."""
+
+    tokens_fetched = 0
+
+    def fetch_more_tokens(self) -> Any:
+        """Scan on, up to MOST_TOKENS."""
+        self.tokens_fetched += 1
+        if self.tokens_fetched > MOST_TOKENS:
+            raise ChainError(f"a chain of more than {MOST_TOKENS} words and signs is not taken here")
+        return super().fetch_more_tokens()
+
+    def scan_anchor(self, TokenClass: Any) -> Any:
+        """Refuse an anchor or an alias."""
+        raise ChainError("anchors and aliases (& and *) are not taken here")
+
+
 def _read(text: str, name: str) -> Document:
     """Parse YAML or JSON; refuse anything but JSON's types, and paths."""
     if len(text) > LONGEST:
         raise ChainError(f"a chain of more than {LONGEST} characters is not taken here", file=name)
-    with suppress(YAMLError):  # Document.parse below has better messages
-        for event in YAML(typ="safe", pure=True).parse(text):
-            if getattr(event, "anchor", None) is not None:
-                raise ChainError("anchors and aliases (& and *) are not taken here", file=name)
-    document = Document.parse(text, name, EXPECTED)
+    document = Document.parse(text, name, EXPECTED, _Scanner)
     plain(document)
     return document
 
@@ -112,7 +125,7 @@ def plain(document: Document, *path: Key) -> Any:
 
 def _refuse_path(document: Document, text: str, *path: Key) -> None:
     if PATH.search(text):
-        raise document.error(f"{text!r}: paths are not taken here; send the file, write its name", *path)
+        raise document.error(f"{shown(text)}: paths are not taken here; send the file, write its name", *path)
 
 
 def _options(cls: type[Any], kind: str) -> set[str]:

@@ -78,7 +78,7 @@ const go = async () => {
   $("result").hidden = true;
   const todo = [...photos.all];
   const order = { text: chain.text, name: chain.name, files: { ...chain.files } }; // later changes do not count
-  for (const photo of todo) if (photo.job?.id) forget(`/jobs/${photo.job.id}`);
+  await Promise.all(todo.map((photo) => photo.job?.id && forget(`/jobs/${photo.job.id}`)));
   for (const photo of todo) Object.assign(photo, { job: null, state: "", cancelled: false });
   for (const photo of todo) {
     if (stopped || !photos.all.includes(photo)) continue;
