@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor, nn
 
@@ -90,6 +90,15 @@ class Stage(nn.Module):
         super().__init__()
         claim_process()
         self.delegate = None
+
+    @classmethod
+    def choices(cls, weights: str | None = None) -> Mapping[str, Sequence[Any]]:
+        """List the values of options that the weights decide on, by option, for forms.
+
+        Args:
+            weights: the value of the option ``weights``; None for the bundled ones.
+        """
+        return {}
 
     def prepare(self, align: Align) -> None:
         """Read reference pictures; called once before the first photo, on the final device.

@@ -15,17 +15,19 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.reader import ReaderError
 
+from ganchain.chains import reading
 from ganchain.chains.bounds import Measure, Scanner
-from ganchain.errors import ChainError, available
+from ganchain.errors import LONGEST_SHOWN, ChainError, available, shown
 
 Key = str | int
 Model = TypeVar("Model", bound=BaseModel)
 Fields = Mapping[str, FieldInfo | None]
 LONGEST = 250_000  # characters
 MOST_PROBLEMS = 20  # that are named at once
-LONGEST_VALUE = 200  # characters of a value in a message
 _COLOUR_AS_COMMENT = re.compile(r":\s+#[0-9a-fA-F]{6}\b")
 
 
@@ -54,6 +56,16 @@ class Place:
     def add_to(self, error: ChainError) -> ChainError:
         """Give ``error`` this place, unless it already names a file, and return it, to be raised again."""
         return error if error.file else error.at(file=self.file, line=self.line, key=self.key)
+
+
+class _Constructor(RoundTripConstructor):
+    """A constructor of values that knows the line of the value it is at; 0 before the first."""
+
+    line = 0
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        self.line = node.start_mark.line + 1
+        return super().construct_object(node, deep)
 
 
 Locate = Callable[..., Place]
@@ -88,16 +100,26 @@ class Document:
         if len(text) > LONGEST:
             raise ChainError(f"more than {LONGEST} characters are not taken", file=source)
         yaml = YAML()
-        yaml.Scanner = scanner
+        yaml.Scanner, yaml.Constructor = scanner, _Constructor
+        yaml.composer.warn_double_anchors = False  # the later anchor holds, as YAML says
         try:
             data = yaml.load(text)
-            Measure().of(data)
         except ChainError as error:
             raise error.at(file=source) from error.__cause__
+        except ReaderError as error:
+            code = error.character if isinstance(error.character, int) else ord(error.character)
+            reason = f"not valid YAML: the character U+{code:04X} cannot stand in it"
+            raise ChainError(reason, file=source, line=text.count("\n", 0, error.position) + 1) from error
         except MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise ChainError(f"not valid YAML: {error.problem}{colour_hint(text)}", file=source, line=line) from error
-        except Exception as error:  # a date of the 13th month, say: ruamel.yaml raises anything
+        except Exception as error:  # ruamel's constructors raise anything: a date of the 13th month, !!bool x
+            detail = f" ({shown(error)})" if isinstance(error, ValueError) else ""
+            reason = f"not valid YAML: a value cannot be read{detail}"
+            raise ChainError(reason, file=source, line=yaml.constructor.line) from error
+        try:
+            Measure().of(data)
+        except ValueError as error:
             raise ChainError(f"not valid YAML: {error}", file=source) from error
         if not isinstance(data, CommentedMap):
             raise ChainError(expected, file=source, line=1)
@@ -110,12 +132,7 @@ class Document:
         Raises:
             ChainError: as ``parse``, or the file cannot be read.
         """
-        try:
-            with path.open(encoding="utf-8") as file:
-                text = file.read(LONGEST + 1)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ChainError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=str(path)) from error
-        return cls.parse(text, str(path), expected)
+        return cls.parse(reading.read(path), str(path), expected)
 
     @cached_property
     def lines(self) -> list[str]:
@@ -143,7 +160,13 @@ class Document:
 
 def dotted(*path: Key) -> str:
     """Join a path of keys: stages[0].makeup.look."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{_plain(part)}" for part in path).lstrip(".")
+
+
+def _plain(key: object) -> str:
+    """Write a key; one with control characters, or a very long one, as ``shown`` does."""
+    text = str(key)
+    return text if text.isprintable() and len(text) <= LONGEST_SHOWN else shown(text)
 
 
 def colour_hint(text: str) -> str:
@@ -204,6 +227,8 @@ def reason_of(problem: Mapping[str, Any], fields: Fields = MappingProxyType({}))
         return f"no such option; {available(name, fields)}"
     if kind == "missing":
         return "this option is needed"
+    if kind == "invalid_key":
+        return "a key is a word; put it in quotes where YAML reads something else"
     if kind == "literal_error" and (field := next((fields[part] for part in problem["loc"] if part in fields), None)):
         return f"{shown(value)} is none of these; {available(str(value), _choices(field.annotation))}"
     if kind == "value_error":
@@ -211,12 +236,6 @@ def reason_of(problem: Mapping[str, Any], fields: Fields = MappingProxyType({}))
     if kind.startswith("model_"):
         return f"{shown(value)}: a mapping is needed; {available('', fields)}"
     return f"{shown(value)}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
-
-
-def shown(value: Any) -> str:
-    """Write a value for a message; of a long one, its beginning."""
-    text = repr(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
 def _choices(kind: Any) -> list[str]:

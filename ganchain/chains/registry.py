@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, create_model
 
 from ganchain.checkpoints.manifest import Weights
-from ganchain.errors import ChainError, OptionError, available
+from ganchain.errors import ChainError, OptionError, available, shown
 from ganchain.stage import Stage
 
 PACKAGE = GROUP = "ganchain.stages"
@@ -52,7 +52,7 @@ def stage(name: str) -> type[Stage]:
     for stage_name, cls in stages().items():
         if not isinstance(cls, ChainError) and name.lower() in cls.networks:
             raise ChainError(f"{name!r} is a network; the stage is called {stage_name!r}")
-    raise ChainError(f"no stage {name!r}; {available(name, names())}")
+    raise ChainError(f"no stage {shown(name)}; {available(name, names())}")
 
 
 def _from_entry_point(point: EntryPoint) -> type[Stage]:

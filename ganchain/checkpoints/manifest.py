@@ -19,7 +19,7 @@ from torch import Tensor
 from ganchain.checkpoints import architectures, cache, foreign, tensorflow
 from ganchain.checkpoints.catalogue import match, published
 from ganchain.checkpoints.entries import Commercial, Entry
-from ganchain.errors import WeightsError, suggestion
+from ganchain.errors import WeightsError, shown, suggestion
 
 Policy = Literal["any", "commercial"]
 
@@ -84,7 +84,7 @@ def _missing(key: str, at: str = "") -> str:
     if key in cache.all_keys():
         return f"the entry of the weights {key!r} in {cache.folder()} is broken; import them again"
     near = suggestion(key, [*entries(), *published()])
-    return f"no weights {key!r}, neither a key nor a file{at}; {near}ganchain weights list shows all"
+    return f"no weights {shown(key)}, neither a key nor a file{at}; {near}ganchain weights list shows all"
 
 
 def _is_text(ref: object) -> object:
@@ -102,10 +102,10 @@ def _resolved(ref: str, info: ValidationInfo) -> str:
     try:
         path = (info.context or {}).get("folder", Path()) / path.expanduser()
         exists = path.exists() or tensorflow.prefix(path) is not None
-    except (OSError, RuntimeError):  # a name no file can have, or nobody's home
+    except (OSError, RuntimeError, ValueError):  # a name no file can have, or nobody's home
         exists = False
     if not exists:
-        raise ValueError(_missing(ref, f" ({path})"))
+        raise ValueError(_missing(ref, f" ({path})" if str(path).isprintable() else ""))
     return str(path.resolve())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ganchain.cli.options import DEVICE, Number
 from ganchain.web.limits import Limits
 
 
@@ -18,17 +19,15 @@ from ganchain.web.limits import Limits
     metavar="NAME",
     help="Also answer to this name, * to any; needed where the page is asked for by another name; repeatable.",
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@DEVICE
 @click.option("--engine", default="torch", show_default=True, help="As of ganchain run.")
+@click.option("--max-upload", type=Number(min=0.1), default=Limits.upload / 1e6, show_default=True, metavar="MB")
 @click.option(
-    "--max-upload", type=click.FloatRange(min=0.1), default=Limits.upload / 1e6, show_default=True, metavar="MB"
-)
-@click.option(
-    "--max-pixels", type=click.FloatRange(min=0.1), default=Limits.pixels / 1e6, show_default=True, metavar="MEGAPIXELS"
+    "--max-pixels", type=Number(min=0.1), default=Limits.pixels / 1e6, show_default=True, metavar="MEGAPIXELS"
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=1),
+    type=Number(min=1),
     default=Limits.seconds,
     show_default=True,
     metavar="SECONDS",
@@ -39,7 +38,7 @@ from ganchain.web.limits import Limits
 )
 @click.option(
     "--keep",
-    type=click.FloatRange(min=0.5),
+    type=Number(min=0.5),
     default=Limits.kept / 60,
     show_default=True,
     metavar="MINUTES",

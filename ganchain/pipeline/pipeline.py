@@ -16,6 +16,7 @@ from ganchain.chains import Chain, Output, registry
 from ganchain.chains.digest import chain_hash
 from ganchain.checkpoints import manifest
 from ganchain.engines import choice
+from ganchain.engines.device import choose as choose_device
 from ganchain.errors import ChainError, FaceError, PhotoError, WeightsError
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import Detector, DlibDetector, FaceRule, best, choose, in_reading_order
@@ -38,7 +39,7 @@ class Pipeline:
     Args:
         stages: the stages in order; the same class may stand twice.
         faces: "all", "largest", "best" (by the detector's score), or numbers of the usable faces in reading order.
-        device: "auto" (CUDA where there is one), "cpu" or "cuda".
+        device: "auto" (CUDA where there is a card), "cpu", "cuda", "cuda:1" ..., "mps", or a ``torch.device``.
         engine: what runs the networks: "torch" (float32, the reference), another one of ``ganchain.engines``,
             "auto" (the fastest that agrees with it, measured once), or the ``engines`` of another pipeline.
         batch: faces in one network batch; by default as many as CUDA's memory holds, and on a CPU one, since more
@@ -59,7 +60,7 @@ class Pipeline:
         stages: Sequence[Stage],
         *,
         faces: FaceRule = "all",
-        device: str = "auto",
+        device: str | torch.device = "auto",
         engine: str | Mapping[str, str] = "torch",
         batch: int | None = None,
         detector: Detector | None = None,
@@ -76,7 +77,7 @@ class Pipeline:
             with _located(stage):
                 manifest.permit(stage.weights, license_policy)
         self.names = chains.numbered(stage.name for stage in stages)
-        self.device = _device(device)
+        self.device = choose_device(device)
         self.stages = [stage.resolved().to(self.device).eval() for stage in stages]
         self._engine, self._batch = engine, batch
         self.faces: FaceRule = faces
@@ -90,7 +91,7 @@ class Pipeline:
         cls,
         chain: str | Path,
         *,
-        device: str = "auto",
+        device: str | torch.device = "auto",
         engine: str | Mapping[str, str] = "torch",
         keep_steps: bool = False,
         accept_damaged: bool = False,
@@ -115,7 +116,7 @@ class Pipeline:
         cls,
         described: Chain,
         *,
-        device: str = "auto",
+        device: str | torch.device = "auto",
         engine: str | Mapping[str, str] = "torch",
         keep_steps: bool = False,
         accept_damaged: bool = False,
@@ -241,18 +242,3 @@ def _located(stage: Stage) -> Iterator[None]:
         yield
     except (PhotoError, FaceError, WeightsError) as error:
         raise error.at(stage=stage.name, where=stage.where) from error.__cause__
-
-
-def _device(name: str) -> torch.device:
-    """Choose the device.
-
-    Raises:
-        ChainError: there is no such device, or not here.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda"):
-        raise ChainError(f"device {name!r} is none of auto, cpu, cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ChainError("device cuda: torch finds no CUDA device here; use --device cpu")
-    return torch.device(name)

@@ -17,7 +17,7 @@ from typing import Any
 import click
 import uvicorn
 
-from ganchain.errors import GanchainError
+from ganchain.errors import GanchainError, shown
 from ganchain.web.app import app
 from ganchain.web.connection import MOST, Connection
 from ganchain.web.limits import Limits
@@ -156,4 +156,6 @@ def listen(host: str, port: int) -> socket.socket:
         raise GanchainError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; --port takes another"
         ) from error
+    except UnicodeError as error:
+        raise GanchainError(f"cannot listen on {shown(host)}: no machine can have this name") from error
     return listening
