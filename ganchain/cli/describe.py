@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from ganchain import chains
 from ganchain.chains import registry
-from ganchain.chains.schema import choices
+from ganchain.chains.json_schema import choices
 from ganchain.checkpoints import manifest
 from ganchain.checkpoints.catalogue import Published, published
 from ganchain.checkpoints.entries import Entry

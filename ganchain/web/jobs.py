@@ -18,6 +18,7 @@ from ganchain.chains import Chain
 from ganchain.errors import text_of
 from ganchain.web.folder import size_of
 from ganchain.web.limits import Limits
+from ganchain.web.models import Problem
 from ganchain.web.uploads import Busy, Upload
 from ganchain.web.worker import Ended, Ending
 
@@ -46,6 +47,7 @@ class Job:
         deadline: when the job must have ended, by the same clock.
         bytes: the size of its files, once it has ended.
         status: the HTTP status of its error.
+        problems: the wrong values of the chain, where the error is about them.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Job:
     deadline: float = 0.0
     bytes: int = 0
     status: int = 422
+    problems: list[Problem] = field(default_factory=list)
 
     @property
     def steps(self) -> int:
@@ -196,6 +199,7 @@ class Queue:
             except Exception as error:  # the other jobs must go on
                 if job.state == "running":
                     job.error, job.status = text_of(error), getattr(error, "status", job.status)
+                    job.problems = getattr(error, "problems", [])
                 state = "failed"
                 log.debug("job %s failed:", job.id[:4], exc_info=error)
             self._finish(job, state)

@@ -21,6 +21,7 @@ from ganchain.photos.photo import Photo
 from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
+from ganchain.web.models import Problem, problems_of
 from ganchain.web.reader import Full, is_full, preview
 from ganchain.web.worker import Line
 
@@ -88,7 +89,7 @@ class Runner:
         except Exception as error:  # a visitor must never see a traceback
             if is_bug(error) and not memory.ran_out(error) and not is_full(error):
                 log.error("job %s: stage %s: %s", task.id, self._stage(task), text_of(error), exc_info=error)
-            outcome.error = Full() if is_full(error) else GanchainError(_message(error, task))
+            outcome.error = Full() if is_full(error) else _public(error, task)
         finally:
             logging.getLogger("ganchain").removeHandler(records)
         outcome.logged = records.texts
@@ -210,6 +211,28 @@ def _key(chain: Chain) -> str:
 
 def _content(value: Any) -> Any:
     return sha256(value) if isinstance(value, Path) else value
+
+
+class Failed(GanchainError):
+    """An error of a job as its visitor may read it.
+
+    Attributes:
+        status: the HTTP status.
+        problems: the wrong values of the chain.
+    """
+
+    def __init__(self, reason: str, status: int, problems: list[Problem]) -> None:
+        super().__init__(reason)
+        self.status, self.problems = status, problems
+
+
+def _public(error: Exception, task: Task) -> Failed:
+    """Turn an error into one for the visitor; a bug has the status 500."""
+    text = _message(error, task)
+    problems = problems_of(error)
+    if str(task.folder.parent) in "".join(problem.reason for problem in problems):
+        problems = []
+    return Failed(text, 500 if is_bug(error) and not memory.ran_out(error) else 422, problems)
 
 
 def _message(error: Exception, task: Task) -> str:

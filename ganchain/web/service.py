@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +21,7 @@ from fastapi.exceptions import HTTPException
 
 from ganchain import chains
 from ganchain.errors import GanchainError
+from ganchain.photos.images import Format
 from ganchain.web import submitted
 from ganchain.web.editor import Editor
 from ganchain.web.jobs import Job, Queue
@@ -34,7 +35,7 @@ SWEEP = 60.0  # seconds
 FILES = 16  # most files that a chain may name
 TAKING = 4  # photos that are received at once
 RECENT = 60.0  # seconds in which a photo is not deleted for want of room, since its visitor is about to use it
-GONE = "no such photo; photos are deleted after a while, send it again"
+GONE = "no such photo (any more)"
 WORD = re.compile(r"[\w-]+")  # the name of a bundled chain, as opposed to YAML
 
 
@@ -47,12 +48,14 @@ class Order:
         name: the name of a chain in YAML or JSON.
         upload: the photo.
         files: the uploads that the chain names, by their names in it.
+        format: the format of the pictures, in place of the chain's.
     """
 
     chain: str
     name: str
     upload: Upload
     files: Mapping[str, Upload]
+    format: Format | None = None
 
 
 class Service:
@@ -106,7 +109,8 @@ class Service:
     def upload(self, key: object) -> Upload:
         upload = self.uploads.get(key) if isinstance(key, str) else None
         if upload is None:
-            raise HTTPException(404, GONE)
+            most, minutes = self.limits.photos, self.limits.kept / 60
+            raise HTTPException(404, f"{GONE}: at most {most} are kept, each for {minutes:g} minutes; send it again")
         return upload
 
     def job(self, key: str) -> Job:
@@ -183,7 +187,11 @@ class Service:
                 elif name in chains.bundled():  # the name of another chain
                     name = f"my-{name}"
                 chain = submitted.parse(text, f"{name}.yaml", folder)
-                return Job(key, name, chain, submitted.tidied(text), order.upload, folder, bundled)
+                text = submitted.tidied(text, order.format)
+                if order.format:
+                    output = chain.output.model_copy(update={"format": order.format})
+                    chain, bundled = replace(chain, output=output), False
+                return Job(key, name, chain, text, order.upload, folder, bundled)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
@@ -211,6 +219,7 @@ class Service:
             answer["command"] = f"ganchain run {shlex.quote(file)} {shlex.quote(_as_path(job.upload.name))}"
         elif job.error:
             answer["error"] = job.error
+            answer |= {"problems": job.problems} if job.problems else {}
         return answer
 
 

@@ -20,9 +20,11 @@ from ganchain import chains
 from ganchain.chains import Chain, registry
 from ganchain.chains.bounds import Scanner
 from ganchain.chains.chain import EXPECTED, stage_item
-from ganchain.chains.document import Document, Key, shown
+from ganchain.chains.document import Document, Key
+from ganchain.chains.json_schema import choices
 from ganchain.checkpoints import manifest
-from ganchain.errors import ChainError, available
+from ganchain.errors import ChainError, available, shown
+from ganchain.photos.images import Format
 
 log = logging.getLogger(__name__)
 
@@ -139,13 +141,18 @@ def files(chain: Chain) -> list[str]:
     return [value.name for spec in chain.stages for value in spec.options.values() if isinstance(value, Path)]
 
 
-def tidied(text: str) -> str:
+def tidied(text: str, format_: Format | None = None) -> str:
     """Write a chain, YAML or JSON, as readable YAML with a line for each stage.
+
+    Args:
+        format_: the format of its pictures, in place of its own.
 
     Raises:
         ChainError: the text is no mapping of plain values.
     """
     chain = plain(_read(text, "chain"))
+    if format_:
+        chain["output"] = {**(chain.get("output") or {}), "format": format_}
     yaml, out = YAML(), StringIO()
     yaml.width = 10_000
     tidy = CommentedMap({key: _flow(chain[key]) for key in HEAD if key in chain})
@@ -193,7 +200,7 @@ def stages() -> list[dict[str, Any]]:
 
     Each has its name, the first line of its docstring, its options as JSON schema (with the keys of the manifest for
     weights), and the groups of options of which only one can be set. The options from ``weights`` on, which are for
-    users with other weights, are marked as rare.
+    users with other weights, are marked as rare; the option of a reference photo as needing a face.
     """
     entries = manifest.entries()
     described = []
@@ -209,6 +216,10 @@ def stages() -> list[dict[str, Any]]:
                 for key, entry in entries.items()
                 if option in registry.options_for(name, cls, entry.architecture, entry.stage)
             ]
+        for option, by_weights in choices(name, cls).items():
+            properties[option]["choices"] = by_weights
+        if cls.reference_option in properties:
+            properties[cls.reference_option]["face"] = True
         order = list(properties)
         if "weights" in order:
             for option in set(order[order.index("weights") :]) - {"strength"}:
