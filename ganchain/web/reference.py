@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from html import escape
 from typing import Any
 
@@ -22,6 +23,11 @@ PAGE = """\
 </header>
 <main class="reference">
 {operations}
+<section><h2>Errors of any address</h2>
+<dl>
+{errors}
+</dl>
+</section>
 <section><h2>Models</h2>
 <dl>
 {models}
@@ -43,30 +49,38 @@ OPERATION = """\
 
 def html(openapi: dict[str, Any]) -> str:
     """Write the page for a description in OpenAPI."""
-    operations = [
-        OPERATION.format(
-            method=method.upper(), path=escape(path), about=escape(operation["description"]), rows=_rows(operation)
-        )
+    listed = [
+        (method.upper(), path, operation)
         for path, methods in openapi["paths"].items()
         for method, operation in methods.items()
     ]
+    answers = [operation["responses"] for _, _, operation in listed]
+    common = {status: answer for status, answer in answers[0].items() if all(status in each for each in answers)}
+    operations = [
+        OPERATION.format(
+            method=method, path=escape(path), about=escape(operation["description"]), rows=_rows(operation, common)
+        )
+        for method, path, operation in listed
+    ]
+    errors = (_row(status, answer["description"]) for status, answer in common.items())
     models = (
         _row(name, ", ".join(f"{field}: {_kind(shape)}" for field, shape in model.get("properties", {}).items()))
         for name, model in openapi["components"]["schemas"].items()
     )
     return PAGE.format(
-        version=escape(openapi["info"]["version"]), operations="\n".join(operations), models="\n".join(models)
+        version=escape(openapi["info"]["version"]),
+        operations="\n".join(operations),
+        errors="\n".join(errors),
+        models="\n".join(models),
     )
 
 
-def _rows(operation: dict[str, Any]) -> str:
-    """Write what an operation takes, and what it answers by status."""
+def _rows(operation: dict[str, Any], common: Container[str]) -> str:
+    """Write what an operation takes, and what it answers by status, without the statuses in ``common``."""
     rows = [_row("takes", _content(operation["requestBody"]))] if "requestBody" in operation else []
     for status, answer in operation["responses"].items():
-        content = _content(answer)
-        rows.append(
-            _row(status, f"{answer['description']} {content}" if status.startswith("2") else answer["description"])
-        )
+        if status not in common:
+            rows.append(_row(status, _content(answer) if status == "200" else answer["description"]))
     return "\n".join(rows)
 
 
