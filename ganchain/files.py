@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
@@ -46,16 +47,31 @@ def write(path: Path, content: bytes | str) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
-def read_regular(path: Path) -> bytes:
-    """Read a file that is one: a pipe or a device would keep the reader waiting for ever.
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file for reading, if it is one: a pipe or a device would keep the reader waiting for ever.
 
     Raises:
-        OSError: there is none, it is no regular file, or it cannot be read.
+        OSError: there is none, it is no regular file, or it cannot be opened.
     """
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder, the system says so itself
         raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return path.read_bytes()
+    return open(path, "rb", opener=_open_at_once)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open ``path`` without waiting, should it have become a pipe meanwhile."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def read_regular(path: Path) -> bytes:
+    """Read a file that is one, as ``open_regular`` opens it.
+
+    Raises:
+        OSError: there is none, it is no regular file, or it cannot be read.
+    """
+    with open_regular(path) as file:
+        return file.read()
 
 
 def sha256(path: Path) -> str:
@@ -71,7 +87,7 @@ def sha256(path: Path) -> str:
 @lru_cache(maxsize=64)
 def _sha256(path: Path, *_: int) -> str:
     """Compute the digest of a file; its size, times and inode are given to tell versions apart."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

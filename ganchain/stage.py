@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor, nn
 
-from ganchain.errors import ChainError, OptionError
+from ganchain.errors import ChainError, GanchainError, OptionError
 from ganchain.faces.parts import PARTS
 from ganchain.faces.reading import READABLE, Kind, Reading
 from ganchain.framing import TIGHT, Framing
@@ -95,7 +96,17 @@ class Stage(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        claim_process()
         self.delegate = None
+
+    @classmethod
+    def choices(cls, weights: str | None = None) -> Mapping[str, Sequence[Any]]:
+        """List the values of options that the weights decide on, by option, for forms.
+
+        Args:
+            weights: the value of the option ``weights``; None for the bundled ones.
+        """
+        return {}
 
     def prepare(self, references: References) -> None:
         """Read reference pictures; called once before the first photo, on the final device.
@@ -163,6 +174,25 @@ class Stage(nn.Module):
         """
         for reason in _contradictions(self):
             raise ChainError(reason, where=self.where, stage=self.name)
+
+
+_processes: list[int] = []  # the id of the process that made stages, or, in a fork, of the one it was copied from
+
+
+def claim_process() -> None:
+    """Note that networks are loaded in this process.
+
+    Raises:
+        GanchainError: they were loaded in the process that this one was forked from. The threads of torch and of the
+            engines do not survive that: the first large sum would wait for them for ever.
+    """
+    if not _processes:
+        _processes.append(os.getpid())
+    if os.getpid() not in _processes:
+        raise GanchainError(
+            "this process was forked from one that had loaded networks, whose threads a fork does not have; use spawn, "
+            "as in multiprocessing.get_context('spawn').Pool(), and make the pipeline in the new process"
+        )
 
 
 def _contradictions(stage: Stage) -> Iterator[str]:

@@ -387,9 +387,11 @@ def test_the_key_is_what_outputs_depend_on(place: Path, small_head: Pixels, monk
     monkeypatch.setitem(bundled, "makeup", bundled["makeup"].model_copy(update={"sha256": "0" * 64}))
     monkeypatch.setattr(manifest, "verified", lambda key, found, digest: safetensors.torch.load(found))
     others.add(key(ROSE))  # other weights under the same key
+    monkeypatch.setitem(bundled, "landmarks", bundled["landmarks"].model_copy(update={"sha256": "1" * 64}))
+    others.add(key(ROSE))  # other landmarks
     monkeypatch.setattr("ganchain.chains.digest.VERSION", "0.0.1")
     others.add(key(ROSE))
-    assert len(others | {first}) == 9
+    assert len(others | {first}) == 10
 
 
 @pytest.mark.usefixtures("here")

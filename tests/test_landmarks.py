@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganchain.checkpoints import manifest
 from ganchain.errors import WeightsError
 from ganchain.faces import dlib_models
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.faces.dlib_models import (
     BUNDLED,
+    BUNDLED_SHA256,
     CHIP_SIDE,
     Box,
     Chip,
@@ -107,6 +109,31 @@ def test_a_cut_file_is_refused(tmp_path: Path, astronaut: Pixels, box: Box) -> N
     file.write_bytes(model_file(BUNDLED).read_bytes()[:1000])
     with pytest.raises(WeightsError, match=r"cut\.dat"):
         FivePoints(file)(astronaut, box)
+
+
+def test_a_changed_bundled_file_is_refused(
+    tmp_path: Path, astronaut: Pixels, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = bytearray(model_file(BUNDLED).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / BUNDLED).write_bytes(content)
+    (tmp_path / "manifest.yaml").write_text((model_file(BUNDLED).parent / "manifest.yaml").read_text())
+    assert manifest.problem("landmarks") is None and manifest.entry("landmarks").sha256 == BUNDLED_SHA256
+    monkeypatch.setattr("importlib.resources.files", lambda package: tmp_path)
+    with pytest.raises(WeightsError, match=r"landmarks\.dat: the file was changed or cut"):
+        FivePoints()(astronaut, box)
+    assert "changed or cut" in str(manifest.problem("landmarks"))
+    (tmp_path / BUNDLED).unlink()
+    with pytest.raises(WeightsError, match="No such file"):
+        FivePoints()(astronaut, box)
+    with pytest.raises(WeightsError, match="no network"):
+        manifest.load("landmarks")
+
+
+def test_dlibs_detector_is_unpacked_once(monkeypatch: pytest.MonkeyPatch, astronaut: Pixels) -> None:
+    DlibDetector()(astronaut)
+    monkeypatch.setattr(dlib_models.dlib, "get_frontal_face_detector", lambda: pytest.fail("unpacked again"))
+    DlibDetector()(astronaut)
 
 
 def test_without_the_extras_the_teachers_and_the_embedder_are_missing(

@@ -30,11 +30,14 @@ httpx = pytest.importorskip("httpx", reason="the extra web is not installed")
 uvicorn = pytest.importorskip("uvicorn", reason="the extra web is not installed")
 
 from ganchain.web import runner, submitted  # noqa: E402
-from ganchain.web.app import PAGE, app  # noqa: E402
-from ganchain.web.jobs import Ended, Job, Queue  # noqa: E402
+from ganchain.web.app import app  # noqa: E402
+from ganchain.web.folder import LOCK, PREFIX  # noqa: E402
+from ganchain.web.jobs import Job, Queue  # noqa: E402
 from ganchain.web.limits import Limits  # noqa: E402
 from ganchain.web.server import listen  # noqa: E402
-from ganchain.web.uploads import PREFIX, Busy, Uploads, file_name  # noqa: E402
+from ganchain.web.uploads import Busy, Uploads, file_name  # noqa: E402
+from ganchain.web.worker import Ended, Line  # noqa: E402
+from tests.pools import Warm  # noqa: E402
 
 ROSE = "stages:\n  - makeup: {look: rose}\n"
 
@@ -63,6 +66,13 @@ class Server(uvicorn.Server):  # type: ignore[misc]
         self.should_exit = True
         self.thread.join(timeout=20)
         self.socket.close()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _warm() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ganchain.web.worker.Pool", Warm)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +119,8 @@ def ended(ask: Any, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_page_and_its_parts(ask: Any) -> None:
-    for address in PAGE:
+    parts = ("style.css", "page.js", "chain.js", "photos.js", "jobs.js", "slider.js", "icon.svg")
+    for address in ("/", "/index.html", *(f"/{part}" for part in parts)):
         answer = ask.get(address)
         assert answer.status_code == 200
         assert "default-src 'self'" in answer.headers["content-security-policy"]
@@ -255,7 +266,8 @@ def test_nothing_else_on_the_server_is_read(ask: Any, photo: bytes) -> None:
         f"/jobs/{job['id']}/previews/9",
         "/photos/..%2f..%2fetc/preview",
         "/photos/ /preview",
-        "/docs",
+        "/app.py",
+        "/__init__.py",
     ):
         assert ask.get(address).status_code in (404, 422), address
 
@@ -441,9 +453,17 @@ def test_limits_stand_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_time_is_kept_within_a_chain(ask: Any, server: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     def over(job: Job, stage: str = "", step: int = 0) -> None:
-        raise Ended(f"over at {stage}")
+        if stage == "makeup":
+            raise Ended(f"over at {stage}")
 
+    def slow(line: Line, step: int) -> None:
+        reach(line, step)
+        time.sleep(0.3 * (step == 1))
+        reach(line, step)
+
+    reach = Line.reach
     monkeypatch.setattr(Job, "tick", over)
+    monkeypatch.setattr(Line, "reach", slow)
     answer = ask.post("/run", data={"chain": "retouch"}, files={"photo": photo})
     assert answer.status_code == 422
     assert answer.json() == {"error": "over at makeup"}
@@ -468,18 +488,19 @@ def test_uploads_are_private_and_deleted(photo: bytes) -> None:
     assert uploads.get(first.id) is first  # somebody asks for it
     third.jobs = 0
     uploads.sweep()
-    assert [path.name for path in uploads.root.iterdir()] == [first.id]
+    assert {path.name for path in uploads.root.iterdir()} == {first.id, LOCK}
     uploads.close()
     assert not uploads.root.exists()
 
 
 def test_what_a_killed_server_left_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    dead, alive = tmp_path / f"{PREFIX}99999999-x", tmp_path / f"{PREFIX}{os.getpid()}-x"
+    dead, alive = tmp_path / f"{PREFIX}x", Uploads(Limits())
     dead.mkdir()
-    alive.mkdir()
+    (dead / LOCK).touch()
     Uploads(Limits()).close()
-    assert not dead.exists() and alive.exists()
+    assert not dead.exists() and alive.root.exists()
+    alive.close()
 
 
 @pytest.mark.parametrize(

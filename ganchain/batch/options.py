@@ -10,6 +10,8 @@ from ganchain.errors import ChainError, EngineError, available
 from ganchain.pipeline.names import TEMPLATE
 
 if TYPE_CHECKING:
+    import torch
+
     from ganchain.checkpoints.manifest import Policy
 
 
@@ -33,7 +35,7 @@ class Options:
     exclude: Sequence[str] = ()
     name: str = TEMPLATE
     workers: int | None = None
-    device: str = "auto"
+    device: str | torch.device = "auto"
     engine: str | Mapping[str, str] = "torch"
     timeout: float = 600.0
     identity: bool = False

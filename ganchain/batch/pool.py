@@ -145,6 +145,12 @@ class Pool:
         with suppress(OSError):  # it has just died: `wait` will see that
             worker.tasks.send(list(items))
 
+    def kill(self) -> None:
+        """Kill the workers that have groups or are not ready; ``wait`` returns these groups as lost."""
+        for worker in self._workers:
+            if worker.in_flight or not worker.ready:
+                worker.process.kill()
+
     def wait(self, seconds: float) -> list[Answer]:
         """Wait for answers, at most ``seconds``, and return those that are there.
 

@@ -116,7 +116,7 @@ def batch(
 class _Resources:
     """Resources of a batch: the device, the number of workers, the threads of each, and the stages' engines."""
 
-    device: str
+    device: torch.device
     workers: int
     threads: int
     engines: dict[str, str]
@@ -127,9 +127,9 @@ def _allocate(planned: Plan, options: Options, photos: int) -> _Resources:
     pipeline = Pipeline.from_chain(
         planned.chain, device=options.device, engine=options.engine, license_policy=options.license_policy
     )
-    device, cores = pipeline.device.type, _count_cores()
-    workers = options.workers or (CUDA_WORKERS if device == "cuda" else memory.workers(cores))
-    threads = max(1, cores // workers) if device == "cuda" else 1  # more threads could change a sum's last bits
+    device, cores = pipeline.device, _count_cores()
+    workers = options.workers or (CUDA_WORKERS if device.type == "cuda" else memory.workers(cores))
+    threads = max(1, cores // workers) if device.type == "cuda" else 1  # more threads could change a sum's last bits
     with _torch_threads(threads):  # engines are compared as they will run
         pipeline.prepare()
     return _Resources(device, min(workers, photos), threads, dict(pipeline.engines))
@@ -150,21 +150,21 @@ def _run(planned: Plan, options: Options, loop: Loop) -> None:
         loop.out.absolute(),
         loop.chain,
         planned.key,
-        resources.device,
+        str(resources.device),
         resources.engines,
         options.license_policy,
         threads=resources.threads,
         memory=memory.share(resources.workers),
         identity=options.identity,
         accept_damaged=options.accept_damaged,
-        confined=resources.device == "cpu",  # CUDA reserves more than it uses
+        confined=resources.device.type == "cpu",  # CUDA reserves more than it uses
     )
     pool: Pool | Cluster
     if options.ray:
         pool = Cluster(planned.chain, settings, address=options.ray, threads=resources.threads, timeout=options.timeout)
     else:
         pool = Pool(resources.workers, Worker, (planned.chain, settings), options.timeout)
-    loop.run(items, pool, CUDA_GROUP if resources.device == "cuda" else 1, None)
+    loop.run(items, pool, CUDA_GROUP if resources.device.type == "cuda" else 1, None)
     if loop.aside and not loop.stopping:
         settings = replace(settings, memory=memory.share(1), alone=True)
         pool = Pool(1, Worker, (planned.chain, settings), options.timeout, ahead=1)

@@ -39,7 +39,7 @@ class StageCost:
 
 def costs(chain: Chain, pipeline: Pipeline, products: dict[str, float]) -> dict[str, StageCost]:
     """Measure the costs by the stages' names, on a chain of its own, so that ``pipeline`` keeps its engines."""
-    plain = Pipeline.from_chain(chain, device=pipeline.device.type)
+    plain = Pipeline.from_chain(chain, device=pipeline.device)
     plain.prepare()
     return {
         name: _cost(stage, pipeline.engines[name], products, pipeline.device)

@@ -14,6 +14,7 @@ from ganchain._version import VERSION
 from ganchain.chains.chain import Chain
 from ganchain.checkpoints import manifest, tensorflow
 
+LANDMARKS = "landmarks"  # key of the weights by which every face is aligned
 _JSON = TypeAdapter(Any)
 
 
@@ -32,6 +33,7 @@ def chain_hash(chain: Chain, weights: Iterable[str]) -> str:
         "faces": chain.faces,
         "output": chain.output.model_dump(),
         "weights": [_weights(ref) for ref in weights],
+        "landmarks": manifest.entry(LANDMARKS).sha256,
         "version": VERSION,
     }
     return files.sha256_of_texts(json.dumps(described, sort_keys=True))
@@ -66,7 +68,7 @@ def _weights(ref: str) -> str:
         return entry.sha256
     path = Path(ref)
     if (bundle := tensorflow.prefix(path)) is not None:
-        parts = sorted(bundle.parent.glob(f"{bundle.name}.*"))
+        parts = sorted(file for file in bundle.parent.iterdir() if file.is_file() and tensorflow.prefix(file) == bundle)
     else:
         parts = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     return files.sha256_of_texts(*map(files.sha256, parts))

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ganchain.batch.options import Options
+from ganchain.cli.options import DEVICE, Number
 
 
 @click.command()
@@ -25,7 +26,7 @@ from ganchain.batch.options import Options
     help="Names of the outputs: {stem}, {name} (with suffix), {parent} (folder), {chain}, {ext}; / makes folders.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes  [default: one a core, as memory allows]")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default=Options.device, show_default=True)
+@DEVICE
 @click.option(
     "--engine",
     default=Options.engine,
@@ -35,7 +36,7 @@ from ganchain.batch.options import Options
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     default=Options.timeout,
     show_default=True,
     metavar="SECONDS",

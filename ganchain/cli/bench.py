@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
+from ganchain.cli.options import DEVICE
+
 
 @click.command()
 @click.argument("chain")
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--engine", default="auto", show_default=True, help="What runs the networks: auto, torch, openvino ...")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@DEVICE
 @click.option("--workers", type=click.IntRange(min=0), help="Processes of the batch; 0: none.  [default: one a core]")
 @click.option("--repeat", type=click.IntRange(min=1), default=3, show_default=True, help="Timed runs over the photos.")
 @click.option(

@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 
 from ganchain import chains
 from ganchain.chains import registry
+from ganchain.chains.json_schema import choices
 from ganchain.checkpoints import manifest
 from ganchain.checkpoints.catalogue import Published, published
 from ganchain.checkpoints.entries import Entry
@@ -86,13 +87,15 @@ def stages(name: str | None) -> None:
     cls = registry.stage(name)
     text = (inspect.getdoc(cls) or "").partition("Options:\n")[0].rstrip()
     console.print(text, markup=False, highlight=False)
-    console.print(_options(cls))
+    console.print(_options(name, cls))
 
 
-def _options(cls: type[Stage]) -> Table:
+def _options(name: str, cls: type[Stage]) -> Table:
     table = Table("option", "values", "default", "meaning")
     properties = registry.options(cls).model_json_schema().get("properties", {})
     meanings = registry.descriptions(cls)
+    for option, by_weights in choices(name, cls).items():
+        properties[option] = {**properties[option], "anyOf": [{"enum": by_weights.get("", [])}]}
     for option, shape in properties.items():
         default = "needed" if "default" not in shape else json.dumps(shape["default"]).strip('"')
         table.add_row(option, _values(shape), default, meanings.get(option, ""))

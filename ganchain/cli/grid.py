@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganchain.cli.group import print_failure
+from ganchain.cli.options import DEVICE
 
 if TYPE_CHECKING:
     from ganchain.sheets.grid import Grid
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     "--chain", help="The chain that is changed (a YAML file or a bundled one).  [default: only what is named]"
 )
 @click.option("--side", type=click.IntRange(64, 1024), help="Of a cell in px.  [default: 288; 512 in a page]")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@DEVICE
 @click.option(
     "--license-policy",
     type=click.Choice(["any", "commercial"]),
@@ -125,9 +126,13 @@ def _draw(grid: Grid, sources: Sequence[Path], pages: Pages) -> int:
 
 def _split_grid(photos: tuple[Path, ...]) -> tuple[str | None, tuple[Path, ...]]:
     """Split the arguments into the grid's name, None if the first argument is a photo, and the photos."""
+    from ganchain import chains
+    from ganchain.errors import ChainError
     from ganchain.sheets import grid_file
 
     first = str(photos[0]) if photos else ""
+    if first in chains.bundled() and not photos[0].exists():
+        raise ChainError(f"a chain, not a photo; to change it: ganchain grid PHOTO --chain {first}", file=first)
     is_grid = first.lower().endswith((".yaml", ".yml")) or (first in grid_file.bundled() and not photos[0].exists())
     return (first, photos[1:]) if is_grid else (None, photos)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ganchain.errors import GanchainError, text_of, traceback_of
+from ganchain.errors import GanchainError, shown, text_of, traceback_of
 
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -27,6 +27,13 @@ class Group(click.Group):
             click.secho("error: ", fg="red", nl=False, err=True)
             click.echo(str(error), err=True)
             click.echo(traceback_of(error), nl=False, err=True)
+            logging.getLogger(__name__).debug("raised here:", exc_info=error)
+            ctx.exit(2)
+        except OSError as error:  # about a file that a command was given, as far as nobody else has explained it
+            if error.filename is None:
+                raise
+            click.secho("error: ", fg="red", nl=False, err=True)
+            click.echo(f"{shown(str(error.filename))}: {error.strerror or error}", err=True)
             logging.getLogger(__name__).debug("raised here:", exc_info=error)
             ctx.exit(2)
 

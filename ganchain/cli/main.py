@@ -18,6 +18,7 @@ from ganchain.cli.bench import bench
 from ganchain.cli.evaluate import evaluate
 from ganchain.cli.grid import grid
 from ganchain.cli.group import VERBOSE, Group, print_failure
+from ganchain.cli.options import DEVICE
 from ganchain.cli.serve import serve
 from ganchain.cli.show import show
 from ganchain.cli.sign import sign
@@ -57,7 +58,7 @@ def main() -> None:
 @click.argument("chain")
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="A file for one photo, else a folder.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@DEVICE
 @click.option(
     "--engine",
     default="torch",

@@ -85,7 +85,7 @@ class Train(click.Command):
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change an option of the recipe.")
 @click.option("--seed", type=int, help="Of the first weights and all else that is random  [default: 0]")
 @click.option("--every", type=click.IntRange(min=1), help="Steps between samples and checkpoints.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]))
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="CUDA_VISIBLE_DEVICES chooses the cards.")
 @click.option("--devices", type=click.IntRange(min=1), help="On how many of them  [default: 1]")
 @click.option("--precision", type=click.Choice(["bf16-mixed", "32-true"]))
 @click.option("--threads", type=int, help="CPU threads  [default: all]")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from importlib import resources
 from io import BytesIO
 from pathlib import Path
@@ -22,6 +22,7 @@ from torch import Tensor
 from ganchain import files, tensors
 from ganchain._version import VERSION
 from ganchain.engines import openvino
+from ganchain.engines.device import synchronize
 from ganchain.engines.half import Half, dtype
 from ganchain.engines.kernels import Engine, kernels_of, set_engine
 from ganchain.errors import EngineError, GanchainError, StageError, available, text_of
@@ -64,6 +65,8 @@ def labels(device: torch.device) -> list[str]:
     """List the engines that run on ``device``, "torch" first."""
     if device.type == "cuda":
         return ["torch", "torch-half", "torch-graph"]
+    if device.type != "cpu":
+        return ["torch"]
     usable = ["torch", "torch-half"] if dtype(device) else ["torch"]
     if openvino.installed():
         usable += ["openvino", "openvino-half"] if openvino.half() else ["openvino"]
@@ -172,11 +175,10 @@ class Choice:
 
     def _seconds(self, face: Tensor, read: Mapping[str, Tensor]) -> float:
         """Time one run, in seconds."""
-        synchronize = partial(torch.cuda.synchronize, self.device) if self.device.type == "cuda" else _do_nothing
-        synchronize()
+        synchronize(self.device)
         start = time.perf_counter()
         self.stage(face, **read)
-        synchronize()
+        synchronize(self.device)
         return time.perf_counter() - start
 
     @cached_property
@@ -244,6 +246,3 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _do_nothing() -> None: ...

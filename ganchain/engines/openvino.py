@@ -13,6 +13,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock, RLock
 from typing import Any
 
 import numpy as np
@@ -24,19 +25,26 @@ from ganchain.checkpoints import cache
 from ganchain.engines.kernels import Function, Kernel, tensors_of, with_tensors
 from ganchain.errors import EngineError
 
+_LOADING = RLock()  # of networks; OpenVINO's import, its Core and the converter are there once a process
 MAX_COMPILED = 8  # compiled models a kernel: one for each shape of its inputs
 TELEMETRY = "openvino_telemetry"
 
 
-@lru_cache(maxsize=1)
 def silent() -> Any:
-    """Import ``openvino`` so that it reports nothing to anybody.
+    """Import ``openvino``, once, so that it reports nothing to anybody.
 
     Its import would report to an analytics service; without the package for that it uses its own silent stand-in.
 
     Raises:
         EngineError: it is not installed or cannot be imported.
     """
+    with _LOADING:
+        return _imported()
+
+
+@lru_cache(maxsize=1)
+def _imported() -> Any:
+    """Import ``openvino`` while its package for reports seems not to be installed."""
     former = sys.modules.get(TELEMETRY)
     sys.modules[TELEMETRY] = None  # type: ignore[assignment]
     try:
@@ -62,12 +70,17 @@ def installed() -> str | None:
         return None
 
 
-@lru_cache(maxsize=1)
 def core() -> Any:
     """Make the process's one Core, which is never freed.
 
     The signal stack of its threads is freed with it, and a later signal would end the process (OpenVINO 2026.4).
     """
+    with _LOADING:
+        return _core()
+
+
+@lru_cache(maxsize=1)
+def _core() -> Any:
     return silent().Core()
 
 
@@ -99,21 +112,23 @@ class OpenVINO:
 
     def __call__(self, kernel: Kernel) -> Function:
         compiled: OrderedDict[str, Callable[..., Any]] = OrderedDict()
-        digest = kernel.digest()
+        digest, lock = kernel.digest(), Lock()
 
         def run(*arguments: Any) -> Any:
             inputs = tensors_of(arguments)
             samples = max(len(tensor) for tensor in inputs)
             shapes = [tuple(tensor.shape[1:]) for tensor in inputs]
             key = f"{shapes} {_replace_tensors(arguments)}"
-            if key not in compiled:
-                first = with_tensors(arguments, (tensor[:1].cpu() for tensor in inputs))
-                compiled[key] = self._compile(kernel, first, f"{digest} {key}")
-                if len(compiled) > MAX_COMPILED:
-                    compiled.popitem(last=False)
-            compiled.move_to_end(key)
             arrays = [tensor.expand(samples, *tensor.shape[1:]).contiguous().numpy() for tensor in inputs]
-            answer = compiled[key](arrays, samples)
+            with lock:  # a compiled network answers one question at a time: threads take turns
+                if key not in compiled:
+                    first = with_tensors(arguments, (tensor[:1].cpu() for tensor in inputs))
+                    with _LOADING:
+                        compiled[key] = self._compile(kernel, first, f"{digest} {key}")
+                    if len(compiled) > MAX_COMPILED:
+                        compiled.popitem(last=False)
+                compiled.move_to_end(key)
+                answer = compiled[key](arrays, samples)
             return answer[0] if len(answer) == 1 else tuple(answer)
 
         return run

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from threading import RLock
 
 import torch
 
@@ -15,6 +16,7 @@ from ganchain.chains import Chain, Output, registry
 from ganchain.chains.digest import chain_hash
 from ganchain.checkpoints import manifest
 from ganchain.engines import choice
+from ganchain.engines.device import choose as choose_device
 from ganchain.errors import ChainError, FaceError, PhotoError, WeightsError
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import Detector, DlibDetector, FaceRule, best, choose, in_reading_order
@@ -26,16 +28,20 @@ from ganchain.photos.marks import Provenance
 from ganchain.pipeline.group import Group, Passage
 from ganchain.pipeline.reader import FaceReader
 from ganchain.pipeline.result import Result
-from ganchain.stage import Stage
+from ganchain.stage import Stage, claim_process
+
+_PREPARING = RLock()  # of all pipelines: engines are chosen by their speed, which a second choice would disturb
 
 
 class Pipeline:
     """A chain of stages over photos.
 
+    Threads may share one: they get what one after the other would get, to the bit. Processes are started by spawn.
+
     Args:
         stages: the stages in order; the same class may stand twice.
         faces: "all", "largest", "best" (by the detector's score), or numbers of the usable faces in reading order.
-        device: "auto" (CUDA where there is one), "cpu" or "cuda".
+        device: "auto" (CUDA where there is a card), "cpu", "cuda", "cuda:1" ..., "mps", or a ``torch.device``.
         engine: what runs the networks: "torch" (float32, the reference), another one of ``ganchain.engines``,
             "auto" (the fastest that agrees with it, measured once), or the ``engines`` of another pipeline.
         batch: faces in one network batch; by default as many as CUDA's memory holds, and on a CPU one, since more
@@ -56,7 +62,7 @@ class Pipeline:
         stages: Sequence[Stage],
         *,
         faces: FaceRule = "all",
-        device: str = "auto",
+        device: str | torch.device = "auto",
         engine: str | Mapping[str, str] = "torch",
         batch: int | None = None,
         detector: Detector | None = None,
@@ -73,7 +79,7 @@ class Pipeline:
             with _located(stage):
                 manifest.permit(stage.resolved().all_weights, license_policy)
         self.names = chains.numbered(stage.name for stage in stages)
-        self.device = _device(device)
+        self.device = choose_device(device)
         self.stages = [stage.resolved().to(self.device).eval() for stage in stages]
         self._engine, self._batch = engine, batch
         self.faces: FaceRule = faces
@@ -87,7 +93,7 @@ class Pipeline:
         cls,
         chain: str | Path,
         *,
-        device: str = "auto",
+        device: str | torch.device = "auto",
         engine: str | Mapping[str, str] = "torch",
         keep_steps: bool = False,
         accept_damaged: bool = False,
@@ -112,7 +118,7 @@ class Pipeline:
         cls,
         described: Chain,
         *,
-        device: str = "auto",
+        device: str | torch.device = "auto",
         engine: str | Mapping[str, str] = "torch",
         keep_steps: bool = False,
         accept_damaged: bool = False,
@@ -152,9 +158,14 @@ class Pipeline:
                     stage.prepare(self._reference)
         return True
 
-    @cached_property
+    @property
     def engines(self) -> dict[str, str]:
         """Engine of each stage, by the stages' names."""
+        with _PREPARING:
+            return self._engines
+
+    @cached_property
+    def _engines(self) -> dict[str, str]:
         return choice.use(dict(zip(self.names, self.stages, strict=True)), self._engine, self.device)
 
     @cached_property
@@ -168,7 +179,9 @@ class Pipeline:
 
     def prepare(self) -> None:
         """Read what the stages need (reference pictures) and choose engines now instead of with the first photo."""
-        _ = self._ready, self.engines, self.mark
+        claim_process()
+        with _PREPARING:
+            _ = self._ready, self.engines, self.mark
 
     def _reference(self, path: Path) -> Reading:
         """Find the best face of a reference picture."""
@@ -201,6 +214,7 @@ class Pipeline:
         photos; one that fails gives a "failed" result and costs the others nothing.
         """
         self.prepare()
+        torch.get_num_threads()  # sets it for this thread, too, whose first sums would else be divided otherwise
         passages = [self._read(photo) for photo in photos]
         group = Group(passages, self._aligner, self.device, self._batch, self.mark)
         if any(stage.needs for stage in self.stages):
@@ -235,18 +249,3 @@ def _located(stage: Stage) -> Iterator[None]:
         yield
     except (PhotoError, FaceError, WeightsError) as error:
         raise error.at(stage=stage.name, where=stage.where) from error.__cause__
-
-
-def _device(name: str) -> torch.device:
-    """Choose the device.
-
-    Raises:
-        ChainError: there is no such device, or not here.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda"):
-        raise ChainError(f"device {name!r} is none of auto, cpu, cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ChainError("device cuda: torch finds no CUDA device here; use --device cpu")
-    return torch.device(name)

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
 from ganchain import chains
@@ -68,7 +69,7 @@ class Grid:
     chain: Chain | None = None
     photos: Sequence[Path] = ()
     source: str = "grid"
-    device: str = "auto"
+    device: str | torch.device = "auto"
     license_policy: Policy | None = None
 
     @classmethod

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 from ruamel.yaml import YAML
 
 from ganchain.chains.document import Place, validated
-from ganchain.errors import ChainError, available, suggestion
+from ganchain.errors import ChainError, available, shown, suggestion
 from ganchain.train import data as pictures
 from ganchain.train.recipe import Recipe
 
@@ -90,7 +90,10 @@ def parse_settings(cls: type[Recipe], settings: Sequence[str]) -> dict[str, Any]
         key, equals, value = setting.partition("=")
         if not equals or key not in model.model_fields:
             raise ChainError(available(key, model.model_fields), file=f"--set {setting}")
-        values[key] = YAML(typ="safe").load(value)
+        try:
+            values[key] = YAML(typ="safe").load(value)
+        except Exception as error:  # ruamel's constructors raise anything: a number of 5,000 digits
+            raise ChainError(f"{shown(value)} is no YAML", file=f"--set {key}") from error
     checked = validated(model, values, lambda *path: Place(f"--set {path[0]}"))
     return {key: getattr(checked, key) for key in values}
 
@@ -102,9 +105,9 @@ def find(name: str) -> type[Recipe]:
         ChainError: there is none; it says what is available.
     """
     module, colon, cls_name = RECIPES.get(name, name).partition(":")
-    if not colon:
+    if not colon or not all(part.isidentifier() for part in module.split(".")):
         lines = [f"  {key:20} {text}" for key, text in summaries().items()]
-        raise ChainError(f"no recipe {name!r}; {suggestion(name, RECIPES)}available:\n" + "\n".join(lines))
+        raise ChainError(f"no recipe {shown(name)}; {suggestion(name, RECIPES)}available:\n" + "\n".join(lines))
     try:
         recipe = getattr(import_module(module), cls_name, None)
     except ModuleNotFoundError as error:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ganchain.batch.journal import Record
 from ganchain.errors import ChainError
+from ganchain.web.worker import Ended, Line
 
 
 class Odd:
@@ -32,6 +33,24 @@ class Odd:
             if item == "raise":
                 raise ValueError("a bug")
         return lambda: [f"{item} {os.getpid()}" for item in items]
+
+
+class OddOnALine(Odd):
+    """The same for ``ganchain.web.worker``; "obey" ends when it is asked to."""
+
+    def __init__(self, line: Line, start: str = "well") -> None:
+        super().__init__(start)
+        self._line = line
+
+    def begin(self, items: Sequence[str]) -> Callable[[], list[Any]]:
+        try:
+            while "obey" in items:
+                self._line.reach(3)
+                time.sleep(0.01)
+        except Ended as error:
+            ended = error
+            return lambda: [ended]
+        return super().begin(items)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import { element } from "./chain.js";
 
-// Ask the server for JSON; throws an error with the server's reason if it refuses.
+// Ask the server for JSON; throws an error with the server's reason, and the wrong values of the chain, if it refuses.
 export const ask = async (address, options) => {
   let answer;
   try {
@@ -11,9 +11,9 @@ export const ask = async (address, options) => {
     throw Object.assign(new Error("the server cannot be reached"), { unreachable: true });
   }
   if (answer.ok) return answer.status === 204 ? null : answer.json();
-  let reason = `the server answered ${answer.status}`;
-  try { reason = (await answer.json()).error ?? reason; } catch { /* the answer is no JSON: the status is all there is */ }
-  throw new Error(reason);
+  let said = {};
+  try { said = await answer.json(); } catch { /* the answer is no JSON: the status is all there is */ }
+  throw Object.assign(new Error(said.error ?? `the server answered ${answer.status}`), { problems: said.problems ?? [] });
 };
 
 export const upload = async (file) => {
