@@ -1,8 +1,8 @@
 """Recipe of the age and gender network: it learns where landmarks put each pixel on the mean face.
 
-The teacher fits a thin-plate spline through 68 landmarks (``train.landmarks``) and the mean face's. The student reads the same
-smooth map from the picture alone, and the arithmetic of ``ganchain.nets.portrait`` does the edit. The loss is L1 on the
-map, most of all inside the face. Prototypes are measured on the training faces.
+The teacher fits a thin-plate spline through the landmarks of ``train.landmarks`` and the mean face's. The student reads
+the same smooth map from the picture alone, and the arithmetic of ``ganchain.nets.portrait`` does the edit. The loss is
+L1 on the map, most of all inside the face. Prototypes are measured on the training faces.
 """
 
 from __future__ import annotations
