@@ -413,6 +413,16 @@ def test_identity_is_recorded(place: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
+def test_points_are_recorded(place: Path) -> None:
+    done(place, place / "photos" / "a.jpg", points=True)
+    (face,) = (face for face in records(place / "out")["a.jpg"]["faces"] if face["left_out"] is None)
+    points = np.array(face["points"])
+    left, top, right, bottom = face["box"]
+    assert points.shape == (478, 2)
+    assert left < points[1, 0] < right and top < points[1, 1] < bottom  # the tip of the nose
+
+
+@pytest.mark.usefixtures("here")
 def test_the_photo_itself_is_never_written(place: Path) -> None:
     photos = place / "photos"
     before = outputs(photos)

@@ -26,6 +26,7 @@ class Options:
         device, engine, license_policy: as for ``Pipeline``.
         timeout: seconds that one photo may take.
         identity: record how far each face's embedding moves (extra ``evaluate``).
+        points: record the 478 points of each face.
         redo: do finished photos once more.
         accept_damaged: edit photos whose file is damaged, too.
         ray: work on this Ray cluster ("auto": the one that this machine belongs to) instead of in local processes.
@@ -39,6 +40,7 @@ class Options:
     engine: str | Mapping[str, str] = "torch"
     timeout: float = 600.0
     identity: bool = False
+    points: bool = False
     redo: bool = False
     accept_damaged: bool = False
     ray: str | None = None

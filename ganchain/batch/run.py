@@ -156,6 +156,7 @@ def _run(planned: Plan, options: Options, loop: Loop) -> None:
         threads=resources.threads,
         memory=memory.share(resources.workers),
         identity=options.identity,
+        points=options.points,
         accept_damaged=options.accept_damaged,
         confined=resources.device.type == "cpu",  # CUDA reserves more than it uses
     )

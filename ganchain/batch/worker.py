@@ -53,6 +53,7 @@ class Settings:
         threads: of torch and OpenCV; None leaves their number as it is.
         memory: bytes that a group of photos may take; larger photos are put aside.
         identity: record the distance between the embeddings of a face before and after.
+        points: record the 478 points of each face.
         accept_damaged: edit photos whose file is damaged, too.
         confined: limit this process to that memory and ``SLACK``.
         alone: no other worker is at work; a photo that does not fit now never will.
@@ -67,6 +68,7 @@ class Settings:
     threads: int | None = None
     memory: int = 1 << 62
     identity: bool = False
+    points: bool = False
     accept_damaged: bool = False
     confined: bool = False
     alone: bool = False
@@ -185,7 +187,8 @@ class Worker:
         """Write the outputs of a photo, and fill in the rest of its record."""
         record, watch = job.record, Stopwatch()
         record.seconds = {name: round(seconds, 4) for name, seconds in result.seconds.items()}
-        record.faces = [_face_fields(face, distances.get(number)) for number, face in enumerate(result.faces)]
+        points = self.settings.points
+        record.faces = [_face_fields(face, distances.get(number), points) for number, face in enumerate(result.faces)]
         try:
             if result.error is not None:
                 raise result.error
@@ -245,12 +248,14 @@ class Worker:
         return record
 
 
-def _face_fields(face: Face, distance: float | None) -> dict[str, Any]:
-    """Turn a face into the fields of the record's ``faces``; its box and landmarks are in px of the photo."""
+def _face_fields(face: Face, distance: float | None, points: bool) -> dict[str, Any]:
+    """Turn a face into the fields of the record's ``faces``; what has a place is in px of the photo."""
     fields: dict[str, Any] = {
         "box": [round(edge, 1) for edge in face.box],
         "score": round(face.score, 3),
         "landmarks": face.landmarks.round(1).tolist(),
         "left_out": face.left_out,
     }
+    if points and face.left_out is None:
+        fields["points"] = face.points.round(1).tolist()
     return fields if distance is None else {**fields, "distance": distance}
