@@ -185,9 +185,8 @@ class Worker:
 
     def _finish(self, job: _Job, result: Result, distances: Mapping[int, float]) -> Outcome:
         """Write the outputs of a photo, and fill in the rest of its record."""
-        record, watch = job.record, Stopwatch()
+        record, watch, points = job.record, Stopwatch(), self.settings.points
         record.seconds = {name: round(seconds, 4) for name, seconds in result.seconds.items()}
-        points = self.settings.points
         record.faces = [_face_fields(face, distances.get(number), points) for number, face in enumerate(result.faces)]
         try:
             if result.error is not None:
