@@ -108,9 +108,10 @@ def batch(
 
 
 def _print_plan(chain: str, inputs: tuple[Path, ...], out: Path, options: Options) -> None:
-    from ganchain.batch.display import NAMED, plain
+    from ganchain.batch.display import NAMED
     from ganchain.batch.journal import Journal
     from ganchain.batch.run import finished, plan
+    from ganchain.errors import plain
 
     record = Journal(out)
     planned = plan(chain, inputs, out, record, options)

@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 from ganchain import files
 from ganchain._version import VERSION
-from ganchain.errors import GanchainError, PhotoError
+from ganchain.errors import GanchainError, PhotoError, plain
 from ganchain.photos import images
-from ganchain.photos.marks import SOURCE_TYPES, Provenance, plain
+from ganchain.photos.marks import SOURCE_TYPES, Provenance
 
 Algorithm = Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"]
 EXTRA = "pip install 'ganchain[c2pa]'"

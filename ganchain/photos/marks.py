@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ganchain._version import VERSION
+from ganchain.errors import plain
 from ganchain.photos import xmp
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -91,8 +92,3 @@ def _without_camera(packet: bytes) -> xmp.Properties:
     if not Provenance.of(packet).marked:
         properties.pop(_SOURCE_TYPE, None)
     return properties
-
-
-def plain(text: str) -> str:
-    """Replace control characters by "?": XML cannot hold them, terminals obey them, and file names may have them."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
