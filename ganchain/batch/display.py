@@ -76,6 +76,7 @@ def summary_fields(summary: Summary) -> dict[str, object]:
         "stopped": summary.stopped,
         "interrupted": summary.interrupted,
         "unrecorded": summary.unrecorded,
+        "passed": summary.passed,
     }
 
 
@@ -87,6 +88,7 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         yield f"failed: {plain(input_)}: {plain(reason)}"
     if len(summary.failed) > NAMED:
         yield f"and {len(summary.failed) - NAMED} more failed: see {summary.record}"
+    yield from summary.passed
     if summary.stopped is not None:
         yield f"stopped: {summary.stopped}"
     if summary.left:

@@ -18,7 +18,7 @@ from ganchain import files
 from ganchain._version import VERSION
 from ganchain.batch import memory
 from ganchain.batch.journal import MARK, Record
-from ganchain.chains import Chain, Output
+from ganchain.chains import Chain
 from ganchain.chains.digest import photo_key
 from ganchain.checkpoints.manifest import Policy
 from ganchain.engines.choice import probe
@@ -29,7 +29,7 @@ from ganchain.faces.face import Face
 from ganchain.framing import TIGHT
 from ganchain.photos import images
 from ganchain.photos.find import Item
-from ganchain.pipeline import outputs
+from ganchain.photos.protect import Protection
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result, Stopwatch
 from ganchain.tensors import to_pixels
@@ -54,6 +54,7 @@ class Settings:
         memory: bytes that a group of photos may take; larger photos are put aside.
         identity: record the distance between the embeddings of a face before and after.
         accept_damaged: edit photos whose file is damaged, too.
+        overwrite: replace files that are in the way, too.
         confined: limit this process to that memory and ``SLACK``.
         alone: no other worker is at work; a photo that does not fit now never will.
     """
@@ -68,6 +69,7 @@ class Settings:
     memory: int = 1 << 62
     identity: bool = False
     accept_damaged: bool = False
+    overwrite: bool = False
     confined: bool = False
     alone: bool = False
 
@@ -190,6 +192,9 @@ class Worker:
                 raise result.error
             with watch("write"):
                 record.outputs = self._write(job.item, result)
+        except OSError as error:
+            reason = f"cannot be written: {error.strerror or error}"
+            return self._fail(record, PhotoError(reason, path=self.settings.out / job.item.target))
         except Exception as error:  # one bad photo must not cost the others
             if memory.ran_out(error) and not self.settings.alone:
                 return Large(job.item, job.needs)
@@ -200,14 +205,12 @@ class Worker:
 
     def _write(self, item: Item, result: Result) -> list[dict[str, Any]]:
         """Write the photo, the faces or both, as the chain says; return the record's ``outputs``."""
-        output = self.pipeline.output or Output()
+        protection = Protection(result.reads, self.settings.chain, overwrite=self.settings.overwrite or item.recorded)
         entries = []
-        for path, photo in outputs.pictures(result, output, self.settings.out / item.target):
+        for path, photo in result.files(self.settings.out / item.target):
             if not (self.settings.out / LOCK).exists():  # unmounted, say: nothing must be written in its place
                 raise PhotoError(f"the output folder {self.settings.out} is gone")
-            if path.exists() and path.samefile(item.source):
-                raise PhotoError("would overwrite the photo itself", path=path)
-            images.write(photo, path, keep_location=output.location == "keep", part=MARK)
+            images.write(photo, path, part=MARK, permit=protection.permit)
             name = path.relative_to(self.settings.out).as_posix()
             entries.append({"path": name, "bytes": path.stat().st_size, "sha256": files.sha256(path)})
         return entries

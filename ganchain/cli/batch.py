@@ -53,6 +53,7 @@ from ganchain.cli.options import DEVICE, Number
 @click.option(
     "--accept-damaged", is_flag=True, help="Edit photos whose file is damaged, too, as far as they can be read."
 )
+@click.option("--overwrite", is_flag=True, help="Also replace files in OUT that neither a batch nor this chain made.")
 @click.option(
     "--redo", is_flag=True, help="Do again what is finished; each output is replaced when the new one is there."
 )
@@ -115,7 +116,7 @@ def _print_plan(chain: str, inputs: tuple[Path, ...], out: Path, options: Option
 
     record = Journal(out)
     planned = plan(chain, inputs, out, record, options)
-    todo = [item for item, done in finished(planned, record, out) if options.redo or not done]
+    todo = [item for item, done in finished(planned, record, out, redo=options.redo) if not done]
     for item in todo[:NAMED]:
         click.echo(plain(f"{item.source} -> {out / item.target}"))
     if len(todo) > NAMED:
@@ -123,6 +124,8 @@ def _print_plan(chain: str, inputs: tuple[Path, ...], out: Path, options: Option
     twice, unreadable = len(planned.inputs.twice), planned.inputs.unreadable
     for folder, reason in unreadable.items():
         click.echo(plain(f"{folder}: {reason}"))
+    for line in planned.inputs.passed.lines():
+        click.echo(line)
     done = planned.total - len(todo) - len(unreadable) - twice
     click.echo(f"{planned.total} inputs: {len(todo)} to do, {done} done", nl=False)
     click.echo(f", {twice} of them the same file as another" if twice else "")

@@ -82,7 +82,7 @@ def grid(
     stop the others: it is named, and the exit status is 1.
     """
     from ganchain.errors import ChainError
-    from ganchain.photos.find import expand
+    from ganchain.photos.folders import expand
     from ganchain.sheets.grid import DEFAULT, Grid
     from ganchain.sheets.people import Pages
 

@@ -106,7 +106,7 @@ def run(
     stop the others: it is named, and the exit status is 1.
     """
     from ganchain.cli import describe
-    from ganchain.photos.find import expand
+    from ganchain.photos.folders import expand
     from ganchain.pipeline import outputs
     from ganchain.pipeline.pipeline import Pipeline
     from ganchain.sheets import people

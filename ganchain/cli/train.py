@@ -46,7 +46,7 @@ def align(
     from rich.progress import track
 
     from ganchain.photos import images
-    from ganchain.photos.find import expand
+    from ganchain.photos.folders import expand
     from ganchain.train.crops import Crops
 
     crops = Crops(out, framing, side, images.suffix_of(format_), smallest)

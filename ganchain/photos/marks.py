@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 
 from ganchain._version import VERSION
 from ganchain.errors import plain
@@ -59,6 +60,11 @@ class Provenance:
         """True if the record is a mark that ganchain wrote."""
         return self.marked and bool(self.stages)
 
+    @property
+    def sheet(self) -> bool:
+        """True if ganchain wrote it into a sheet of pictures, which no stage has edited."""
+        return bool(self.chain) and not self.stages
+
     def xmp(self) -> bytes:
         """Write the mark as an XMP packet that holds nothing else."""
         return self.onto(b"")
@@ -79,6 +85,11 @@ class Provenance:
         }
         rest = {key: element for key, element in properties.items() if key not in mark}
         return xmp.write({key: xmp.element(key, value) for key, value in mark.items() if value} | rest)
+
+
+def page_mark(chain: str) -> bytes:
+    """Write the element of an HTML page that says that ganchain made it with this chain, as UTF-8."""
+    return f'<meta name="generator" content="ganchain: {escape(plain(chain))}">'.encode()
 
 
 def after(packet: bytes, mark: Provenance | None) -> bytes:

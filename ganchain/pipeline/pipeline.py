@@ -21,9 +21,10 @@ from ganchain.errors import ChainError, FaceError, PhotoError, WeightsError
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import Detector, DlibDetector, FaceRule, best, choose, in_reading_order
 from ganchain.framing import HEAD, Framing
-from ganchain.photos import images
+from ganchain.photos import images, metadata
 from ganchain.photos.images import Source
 from ganchain.photos.marks import Provenance
+from ganchain.pipeline import outputs
 from ganchain.pipeline.group import Group, Passage
 from ganchain.pipeline.result import Result
 from ganchain.stage import Stage, claim_process
@@ -47,7 +48,7 @@ class Pipeline:
         detector: finds the faces; dlib's by default.
         keep_steps: keep the whole photo after each stage in ``Result.steps``.
         accept_damaged: read photos whose pixels are damaged, as far as it goes; else they fail.
-        output: what ``ganchain run`` writes; the pipeline itself only carries it.
+        output: what ``ganchain run`` and ``Result.save`` write, and what they leave out.
         license_policy: "commercial" refuses stages whose weights' licence does not allow commercial use.
 
     Example:
@@ -225,11 +226,15 @@ class Pipeline:
         with passage.catch_errors():
             with passage.watch("read"):
                 photo = images.read(source, accept_damaged=self.accept_damaged)
+                if self.output is not None and self.output.location == "strip":
+                    photo = metadata.without_location(photo)
             with passage.watch("detect"):
                 passage.begin(photo)
                 faces = choose(in_reading_order(self.detector(passage.photo.pixels)), self.faces)
             passage.faces = [face for face in faces if face.left_out is None]
             passage.result = Result(photo.name, "ok", photo, faces, seconds=passage.watch.seconds)
+            passage.result.output = self.output or Output()
+            passage.result.reads = [Path(photo.name), *outputs.reads(self.described)]
             if not passage.faces and any(stage.scope == "face" for stage in self.stages):
                 passage.result.status = "no_face"
         return passage

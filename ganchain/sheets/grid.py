@@ -20,7 +20,7 @@ from ganchain.errors import ChainError, GanchainError
 from ganchain.faces.detect import Detector, DlibDetector, best
 from ganchain.faces.face import Face
 from ganchain.photos import images
-from ganchain.photos.find import expand
+from ganchain.photos.folders import expand
 from ganchain.photos.images import Source
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.sheets import grid_file, grid_settings, people

@@ -12,7 +12,7 @@ from typing import Any
 from ganchain.chains import Chain, StageSpec, numbered, registry
 from ganchain.chains.document import Locate, Place, dotted
 from ganchain.errors import ChainError, available
-from ganchain.photos.find import expand
+from ganchain.photos.folders import expand
 from ganchain.sheets.people import caption, changed_options
 
 Options = Mapping[str, Any]
