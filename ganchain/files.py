@@ -50,6 +50,20 @@ def write(path: Path, content: bytes | str, permit: Callable[[Path, Path], None]
         file.write(content.encode() if isinstance(content, str) else content)
 
 
+def is_file(path: Path) -> bool:
+    """Say whether ``path`` is a file; a name that cannot be one, as too long a name, is none."""
+    with suppress(OSError, ValueError):
+        return path.is_file()
+    return False
+
+
+def is_folder(path: Path) -> bool:
+    """Say whether ``path`` is a folder; a name that cannot be one, as too long a name, is none."""
+    with suppress(OSError, ValueError):
+        return path.is_dir()
+    return False
+
+
 def open_regular(path: Path) -> BufferedReader:
     """Open a file for reading, if it is one: a pipe or a device would keep the reader waiting for ever.
 

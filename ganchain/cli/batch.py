@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ganchain.batch.options import Options
+from ganchain.cli.group import echo
 from ganchain.cli.options import DEVICE, Number
 
 
@@ -102,9 +103,9 @@ def batch(
         summary = run(chain, inputs, out, settings, show)
     if not on_terminal:
         with suppress(OSError):
-            click.echo(json.dumps({"summary": display.summary_fields(summary)}))
+            echo(json.dumps({"summary": display.summary_fields(summary)}))
     for line in display.summary_lines(summary):
-        click.echo(line, err=True)
+        echo(line, err=True)
     ctx.exit(summary.exit_code)
 
 
@@ -118,14 +119,14 @@ def _print_plan(chain: str, inputs: tuple[Path, ...], out: Path, options: Option
     planned = plan(chain, inputs, out, record, options)
     todo = [item for item, done in finished(planned, record, out, redo=options.redo) if not done]
     for item in todo[:NAMED]:
-        click.echo(plain(f"{item.source} -> {out / item.target}"))
+        echo(plain(f"{item.source} -> {out / item.target}"))
     if len(todo) > NAMED:
-        click.echo(f"and {len(todo) - NAMED} more")
+        echo(f"and {len(todo) - NAMED} more")
     twice, unreadable = len(planned.inputs.twice), planned.inputs.unreadable
     for folder, reason in unreadable.items():
-        click.echo(plain(f"{folder}: {reason}"))
+        echo(plain(f"{folder}: {reason}"))
     for line in planned.inputs.passed.lines():
-        click.echo(line)
+        echo(line)
     done = planned.total - len(todo) - len(unreadable) - twice
-    click.echo(f"{planned.total} inputs: {len(todo)} to do, {done} done", nl=False)
-    click.echo(f", {twice} of them the same file as another" if twice else "")
+    echo(f"{planned.total} inputs: {len(todo)} to do, {done} done", nl=False)
+    echo(f", {twice} of them the same file as another" if twice else "")

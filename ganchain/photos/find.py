@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ganchain.errors import PhotoError
+from ganchain.files import is_file, is_folder
 from ganchain.photos.folders import Passed, is_photo
+
 
 @dataclass(frozen=True)
 class Item:
@@ -100,7 +102,7 @@ def find(inputs: Sequence[Path], out: Path, counts: Globs | None = None, own: It
     """
     counts, outputs, photos = counts or Globs(), {str(_absolute(path)) for path in own}, Inputs()
     paths = dict[str, Path]()  # by label
-    files = {_absolute(path) for path in inputs if os.path.isfile(path)}
+    files = {_absolute(path) for path in inputs if is_file(path)}
     for inner, label, path in _labelled(inputs, out, photos):
         if path not in files and not is_photo(path):
             if counts(inner):
@@ -133,7 +135,7 @@ def _labelled(inputs: Sequence[Path], out: Path, photos: Inputs) -> Iterator[_La
     """Find and label all files in ``inputs``; note in ``photos`` the folders that cannot be read."""
     input_paths = dict.fromkeys(_absolute(path) for path in inputs)
     for path in input_paths:
-        if not (os.path.isdir(path) or os.path.isfile(path)):
+        if not (is_folder(path) or is_file(path)):
             raise PhotoError("no such file or folder", path=path)
         if path.is_dir() and path.resolve() == out.resolve():
             raise PhotoError(

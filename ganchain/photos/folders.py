@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ganchain.errors import PhotoError, plain
+from ganchain.files import is_file, is_folder
 from ganchain.photos import images, protect
 
 NAMED = 20  # pictures that were passed over and are named
@@ -48,7 +48,7 @@ def is_photo(path: Path) -> bool:
     """Tell whether a path is that of a photo: a file, not hidden, with the suffix of a picture format."""
     if path.suffix.lower() not in images.SUFFIXES or path.name.startswith("."):
         return False
-    return os.path.isfile(path) or (path.is_symlink() and not os.path.isdir(path))  # a broken link fails when read
+    return is_file(path) or (path.is_symlink() and not is_folder(path))  # a broken link fails when read
 
 
 def given(name: str | Path) -> Path:
@@ -75,7 +75,7 @@ def expand(paths: Sequence[Path], chain: str = "", passed: Passed | None = None)
     photos: list[Path] = []
     passed = Passed() if passed is None else passed
     for path in paths:
-        if not os.path.isdir(path):
+        if not is_folder(path):
             photos.append(path)
             continue
         before = len(passed.own)
@@ -99,5 +99,5 @@ def _photos_in(folder: Path, chain: str, passed: Passed) -> Iterator[Path]:
                 passed.own.append(path)
             else:
                 yield path
-        elif os.path.isfile(path) and not path.name.startswith("."):
+        elif is_file(path) and not path.name.startswith("."):
             passed.add(path)

@@ -10,6 +10,7 @@ from filecmp import cmp
 from pathlib import Path
 
 from ganchain.errors import PhotoError, plain
+from ganchain.files import is_file, is_folder
 from ganchain.photos import images
 from ganchain.photos.marks import Provenance, page_mark
 
@@ -47,23 +48,30 @@ class Protection:
             PhotoError: with the cure.
         """
         if self.is_input(path):
-            raise PhotoError("would overwrite a photo or another file that is read; give another name", path=path)
+            reason = "would overwrite a photo or another input; inputs are never overwritten; give another name"
+            raise PhotoError(reason, path=path)
 
-    def permit(self, path: Path, part: Path) -> None:
-        """Permit the file ``part`` to take the place ``path``, or refuse it.
+    def refuse(self, path: Path, part: Path | None = None) -> None:
+        """Refuse the place of a file that must stay.
+
+        Args:
+            part: the file that shall take the place; None where it is not known yet.
 
         Raises:
-            PhotoError: what lies there must stay; with the cure.
+            PhotoError: with the cure.
         """
         self.refuse_input(path)
-        if (name := claim(path)) in self._written:
+        if claim(path) in self._written:
             raise PhotoError("two outputs would have this name; give another one", path=path)
-        if self.overwrite or not os.path.lexists(path) or path.is_dir():  # a folder is refused by the system
-            self._written.add(name)
+        if self.overwrite or not os.path.lexists(path) or is_folder(path):  # a folder is refused by the system
             return
-        if not (_same(path, part) or made_by(path, self.chain)):
+        if not ((part is not None and _same(path, part)) or made_by(path, self.chain)):
             raise PhotoError("is there already, and not from this chain; --overwrite replaces it", path=path)
-        self._written.add(name)
+
+    def permit(self, path: Path, part: Path) -> None:
+        """Permit the file ``part`` to take the place ``path``, or refuse it as ``refuse`` does."""
+        self.refuse(path, part)
+        self._written.add(claim(path))
 
 
 def claim(path: Path) -> str:
@@ -91,7 +99,7 @@ def mark(path: Path) -> Provenance:
 
 def _head(path: Path) -> bytes:
     with suppress(OSError):
-        if path.is_file():  # a pipe would keep the reader waiting
+        if is_file(path):  # a pipe would keep the reader waiting
             with path.open("rb") as file:
                 return file.read(HEAD)
     return b""
@@ -106,5 +114,5 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _same(path: Path, other: Path) -> bool:
     with suppress(OSError):
-        return path.is_file() and cmp(path, other, shallow=False)
+        return is_file(path) and cmp(path, other, shallow=False)
     return False

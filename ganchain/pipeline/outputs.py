@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 from ganchain.chains import Chain, Output
 from ganchain.errors import PhotoError
+from ganchain.files import is_file, is_folder
 from ganchain.photos import images
-from ganchain.photos.protect import Protection
+from ganchain.photos.protect import Protection, claim
 from ganchain.pipeline.names import TEMPLATE, Names
 from ganchain.pipeline.result import Result
 
@@ -38,7 +38,7 @@ class Targets:
         protection: of the files that the run reads, and of those that lie where it writes.
 
     Raises:
-        PhotoError: ``out`` is a file and there are several photos, its suffix is of no known format, or it is read.
+        PhotoError: ``out`` is a file and there are several photos, or its suffix is of no known format.
     """
 
     def __init__(
@@ -46,13 +46,12 @@ class Targets:
     ) -> None:
         self.output, self.protection = output or Output(), protection
         self.names = names_of(chain, self.output)
-        self.file = out if out is not None and alone and out.suffix and not out.is_dir() else None
+        self.file = out if out is not None and alone and out.suffix and not is_folder(out) else None
         self.folder = Path() if out is None else out
         self.used: set[str] = set()
         if self.file is not None:
             images.format_of(self.file)
-            protection.refuse_input(self.file)
-        elif out is not None and (out.is_file() or (out.suffix.lower() in images.SUFFIXES and not out.is_dir())):
+        elif out is not None and (is_file(out) or (out.suffix.lower() in images.SUFFIXES and not is_folder(out))):
             raise PhotoError("several photos need a folder to be written to", path=out)
 
     def write(self, source: Path, result: Result) -> list[Path]:
@@ -62,6 +61,8 @@ class Targets:
         base = self.file or self._free(self.folder / self.names.plain(source.name), result)
         written: list[Path] = []
         for path, photo in result.files(base):
+            if claim(path) == claim(source):
+                raise PhotoError("would overwrite the photo itself; give another name with -o", path=path)
             images.write(photo, path, permit=self.protection.permit)
             written.append(path)
         return written
