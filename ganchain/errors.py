@@ -213,9 +213,13 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
-def plain(text: str) -> str:
-    """Replace by "?" what terminals obey or cannot show: control characters, bytes of names that are no UTF-8."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+def plain(text: str, *, lines: bool = False) -> str:
+    """Replace by "?" what terminals obey or cannot show: control characters, bytes of names that are no UTF-8.
+
+    Args:
+        lines: keep line breaks.
+    """
+    return "".join(letter if letter.isprintable() or (lines and letter == "\n") else "?" for letter in text)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from threading import Thread
 from typing import Any, Protocol
 
-from ganchain.errors import GanchainError, text_of, traceback_of
+from ganchain.errors import GanchainError, plain, text_of, traceback_of
 
 
 class Work(Protocol):
@@ -66,10 +66,17 @@ def run_worker(
     sender.join()
 
 
+class _Plain(logging.Formatter):
+    """A format of log records without what terminals obey, as names of files may have it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record), lines=True)
+
+
 def _log(level: int) -> None:
     """Print what ganchain logs to what is standard error now."""
-    handler = logging.StreamHandler(os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace"))
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s (%(process)d): %(message)s", "%H:%M:%S"))
+    handler = logging.StreamHandler(os.fdopen(os.dup(2), "w", encoding="utf-8"))
+    handler.setFormatter(_Plain("%(asctime)s %(levelname)s %(name)s (%(process)d): %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("ganchain")
     logger.setLevel(level)
     logger.addHandler(handler)

@@ -174,6 +174,7 @@ class Worker:
         while self._pending_writes and needs + sum(held for _, held in self._pending_writes) > self.settings.memory:
             self._pending_writes.popleft()[0].exception()  # waits for it
         futures = {}
+        log.info("editing %s", ", ".join(job.item.input for job in group))
         results = self.pipeline.group([job.item.source for job in group])
         for job in group:
             result = results.pop(0)

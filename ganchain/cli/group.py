@@ -54,8 +54,8 @@ class Group(click.Group):
 def echo(text: str, *, err: bool = False, fg: str | None = None, nl: bool = True) -> None:
     """Print ``text``; what the terminal would obey or cannot show, as some file names have, is replaced by "?"."""
     encoding = getattr(sys.stderr if err else sys.stdout, "encoding", None) or "utf-8"
-    text = "\n".join(map(plain, text.split("\n")))
-    click.secho(text.encode(encoding, "replace").decode(encoding), fg=fg, err=err, nl=nl)
+    shown = plain(text, lines=True).encode(encoding, "replace").decode(encoding)
+    click.secho(shown, fg=fg, err=err, nl=nl)
 
 
 def print_failure(path: object, error: BaseException) -> None:
