@@ -46,7 +46,7 @@ class GanchainError(Exception):
         return (self.where, self.stage)
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (*self.place, self.reason) if part)
+        return ": ".join([*(plain(part) for part in self.place if part), self.reason])
 
     def at(self, **fields: Any) -> Self:
         """Fill those ``fields`` that are still empty, and return this same error, to be raised again."""
@@ -211,6 +211,15 @@ def shown(value: object) -> str:
     else:
         text = repr(value)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
+def plain(text: str, *, lines: bool = False) -> str:
+    """Replace by "?" what terminals obey or cannot show: control characters, bytes of names that are no UTF-8.
+
+    Args:
+        lines: keep line breaks.
+    """
+    return "".join(letter if letter.isprintable() or (lines and letter == "\n") else "?" for letter in text)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from io import BufferedReader
@@ -16,10 +16,11 @@ from uuid import uuid4
 
 
 @contextmanager
-def replaced(path: Path, prefix: str = "") -> Iterator[IO[bytes]]:
+def replaced(path: Path, prefix: str = "", permit: Callable[[Path, Path], None] | None = None) -> Iterator[IO[bytes]]:
     """Open a file that appears at ``path`` when the block has ended without an error; missing folders are made.
 
     Until then it is called ``.PREFIXHEX.part``; by the ``prefix`` callers recognise part files that a crash left.
+    ``permit(path, part file)`` is called before the file appears, and may raise an error to keep what is there.
 
     Raises:
         OSError: it cannot be written.
@@ -31,20 +32,36 @@ def replaced(path: Path, prefix: str = "") -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())  # else a power cut can leave a file of the right name and size without content
+        if permit is not None:
+            permit(path, unfinished)
         unfinished.replace(path)
     finally:
         with suppress(OSError):
             unfinished.unlink()
 
 
-def write(path: Path, content: bytes | str) -> None:
-    """Write ``content``, text as UTF-8, to ``path`` whole or not at all.
+def write(path: Path, content: bytes | str, permit: Callable[[Path, Path], None] | None = None) -> None:
+    """Write ``content``, text as UTF-8, to ``path`` whole or not at all; ``permit`` is that of ``replaced``.
 
     Raises:
         OSError: it cannot be written.
     """
-    with replaced(path) as file:
+    with replaced(path, permit=permit) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def is_file(path: Path) -> bool:
+    """Say whether ``path`` is a file; a name that cannot be one, as too long a name, is none."""
+    with suppress(OSError, ValueError):
+        return path.is_file()
+    return False
+
+
+def is_folder(path: Path) -> bool:
+    """Say whether ``path`` is a folder; a name that cannot be one, as too long a name, is none."""
+    with suppress(OSError, ValueError):
+        return path.is_dir()
+    return False
 
 
 def open_regular(path: Path) -> BufferedReader:

@@ -35,7 +35,8 @@ from ganchain.cli.batch import batch as command
 from ganchain.cli.main import Group
 from ganchain.errors import ChainError, GanchainError, PhotoError
 from ganchain.photos import images
-from ganchain.photos.find import Globs, expand, find, glob
+from ganchain.photos.find import Globs, find, glob
+from ganchain.photos.folders import expand
 from ganchain.pipeline.names import TEMPLATE, Names
 from ganchain.tensors import Pixels
 from tests.soak.odd import Light, Odd, Suspicious

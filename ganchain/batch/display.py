@@ -11,6 +11,7 @@ import click
 from ganchain.batch.journal import Record, Status
 from ganchain.batch.loop import OnRecord
 from ganchain.batch.summary import Summary
+from ganchain.errors import plain
 
 NAMED = 20  # failed photos named in the summary
 STATUSES: tuple[Status, ...] = ("ok", "no_face", "skipped", "failed")
@@ -75,6 +76,7 @@ def summary_fields(summary: Summary) -> dict[str, object]:
         "stopped": summary.stopped,
         "interrupted": summary.interrupted,
         "unrecorded": summary.unrecorded,
+        "passed": summary.passed,
     }
 
 
@@ -86,6 +88,7 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         yield f"failed: {plain(input_)}: {plain(reason)}"
     if len(summary.failed) > NAMED:
         yield f"and {len(summary.failed) - NAMED} more failed: see {summary.record}"
+    yield from summary.passed
     if summary.stopped is not None:
         yield f"stopped: {summary.stopped}"
     if summary.left:
@@ -98,9 +101,3 @@ def summary_lines(summary: Summary) -> Iterator[str]:
 def _counts(summary: Summary) -> str:
     """List the counts by status: "3 ok, 1 failed"."""
     return ", ".join(f"{summary.counts[status]} {status}" for status in STATUSES if summary.counts[status])
-
-
-def plain(text: str) -> str:
-    """Replace by "?" what not every terminal can show: bytes of names that are no UTF-8, control characters."""
-    shown = text.encode("utf-8", "replace").decode()
-    return "".join(letter if letter.isprintable() else "?" for letter in shown)

@@ -145,6 +145,12 @@ class Loop:
             self.summary.stopped = self.summary.stopped or write_problem(self.out)
         self.report(record)
 
+    def note_passed(self) -> None:
+        """Record which files in the input folders were passed over, by their suffixes."""
+        for line in self.summary.passed:
+            name = self.journal.path.name  # as its output: no photo's output has this name
+            self.journal.append(Record(".", "", self.chain, "skipped", name, error=line, version=VERSION))
+
     def report(self, record: Record) -> None:
         """Add a record to the summary and hand it to ``on_record``."""
         self.summary.counts[record.status] += 1

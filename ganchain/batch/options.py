@@ -29,6 +29,7 @@ class Options:
         points: record the 478 points of each face.
         redo: do finished photos once more.
         accept_damaged: edit photos whose file is damaged, too.
+        overwrite: replace files in the output folder that are neither recorded nor of this chain.
         ray: work on this Ray cluster ("auto": the one that this machine belongs to) instead of in local processes.
     """
 
@@ -43,6 +44,7 @@ class Options:
     points: bool = False
     redo: bool = False
     accept_damaged: bool = False
+    overwrite: bool = False
     ray: str | None = None
     license_policy: Policy | None = None
 

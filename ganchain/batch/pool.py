@@ -6,6 +6,7 @@ killed. Here every worker has pipes of its own, so that no worker can block or g
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections import deque
@@ -107,9 +108,9 @@ class Pool:
         context = get_context("spawn")
         worker_tasks, tasks = context.Pipe(duplex=False)
         answers, worker_answers = context.Pipe(duplex=False)
-        process = context.Process(
-            target=run_worker, args=(worker_tasks, worker_answers, self._make, self._args), daemon=True
-        )
+        level = logging.getLogger("ganchain").level
+        args = (worker_tasks, worker_answers, self._make, self._args, level)
+        process = context.Process(target=run_worker, args=args, daemon=True)
         with _signals_blocked():
             process.start()
         worker_tasks.close()

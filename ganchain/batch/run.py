@@ -29,6 +29,7 @@ from ganchain.chains.digest import chain_key, photo_key
 from ganchain.errors import PhotoError
 from ganchain.photos import images
 from ganchain.photos.find import Globs, Inputs, Item, find
+from ganchain.photos.protect import is_own
 from ganchain.pipeline.names import Names
 from ganchain.pipeline.outputs import names_of
 from ganchain.pipeline.pipeline import Pipeline
@@ -99,11 +100,12 @@ def batch(
     with _locked(out):
         if (current := Journal(out)).entries != record.entries:  # another batch has ended meanwhile
             record, planned = current, plan(chain, inputs, out, current, options)
-        summary = Summary(out, record.path, planned.total, start=start)
+        summary = Summary(out, record.path, planned.total, start=start, passed=list(planned.inputs.passed.lines()))
         loop = Loop(out, planned.names.chain, record, summary, on_record)
         with loop.signals.caught():
             try:
                 with record:
+                    loop.note_passed()
                     _run(planned, options, loop)
             finally:
                 record.compact()
@@ -158,6 +160,7 @@ def _run(planned: Plan, options: Options, loop: Loop) -> None:
         identity=options.identity,
         points=options.points,
         accept_damaged=options.accept_damaged,
+        overwrite=options.overwrite,
         confined=resources.device.type == "cpu",  # CUDA reserves more than it uses
     )
     pool: Pool | Cluster
@@ -172,10 +175,14 @@ def _run(planned: Plan, options: Options, loop: Loop) -> None:
         loop.run(list(loop.aside), pool, 1, settings.memory)
 
 
-def finished(planned: Plan, record: Journal, out: Path) -> Iterator[tuple[Item, bool]]:
-    """Yield each item, and whether an earlier batch has finished it."""
+def finished(planned: Plan, record: Journal, out: Path, *, redo: bool = False) -> Iterator[tuple[Item, bool]]:
+    """Yield each item, and whether it needs nothing: an earlier batch has finished it, or the chain itself made it."""
 
     def done(item: Item) -> bool:
+        if not item.named and is_own(item.source, planned.names.chain):
+            return True
+        if redo:
+            return False
         entry = record.entry(planned.names.chain, item.target)
         if entry is None or entry.sha256 is None or not entry.done(out, photo_key(entry.sha256, planned.key)):
             return False
@@ -190,10 +197,7 @@ def finished(planned: Plan, record: Journal, out: Path) -> Iterator[tuple[Item, 
 
 def _unfinished(planned: Plan, options: Options, loop: Loop) -> Iterator[Item]:
     """Yield the items that no earlier batch has finished; the others are recorded as skipped."""
-    if options.redo:
-        yield from planned.inputs.items
-        return
-    for item, done in finished(planned, loop.journal, loop.out):
+    for item, done in finished(planned, loop.journal, loop.out, redo=options.redo):
         if loop.stopping:
             return
         if done:

@@ -18,7 +18,7 @@ from ganchain import files
 from ganchain._version import VERSION
 from ganchain.batch import memory
 from ganchain.batch.journal import MARK, Record
-from ganchain.chains import Chain, Output
+from ganchain.chains import Chain
 from ganchain.chains.digest import photo_key
 from ganchain.checkpoints.manifest import Policy
 from ganchain.engines.choice import probe
@@ -29,7 +29,7 @@ from ganchain.faces.face import Face
 from ganchain.framing import TIGHT
 from ganchain.photos import images
 from ganchain.photos.find import Item
-from ganchain.pipeline import outputs
+from ganchain.photos.protect import Protection
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result, Stopwatch
 from ganchain.tensors import to_pixels
@@ -55,6 +55,7 @@ class Settings:
         identity: record the distance between the embeddings of a face before and after.
         points: record the 478 points of each face.
         accept_damaged: edit photos whose file is damaged, too.
+        overwrite: replace files that are in the way, too.
         confined: limit this process to that memory and ``SLACK``.
         alone: no other worker is at work; a photo that does not fit now never will.
     """
@@ -70,6 +71,7 @@ class Settings:
     identity: bool = False
     points: bool = False
     accept_damaged: bool = False
+    overwrite: bool = False
     confined: bool = False
     alone: bool = False
 
@@ -175,6 +177,7 @@ class Worker:
         while self._pending_writes and needs + sum(held for _, held in self._pending_writes) > self.settings.memory:
             self._pending_writes.popleft()[0].exception()  # waits for it
         futures = {}
+        log.info("editing %s", ", ".join(job.item.input for job in group))
         results = self.pipeline.group([job.item.source for job in group])
         for job in group:
             result = results.pop(0)
@@ -193,6 +196,9 @@ class Worker:
                 raise result.error
             with watch("write"):
                 record.outputs = self._write(job.item, result)
+        except OSError as error:
+            reason = f"cannot be written: {error.strerror or error}"
+            return self._fail(record, PhotoError(reason, path=self.settings.out / job.item.target))
         except Exception as error:  # one bad photo must not cost the others
             if memory.ran_out(error) and not self.settings.alone:
                 return Large(job.item, job.needs)
@@ -203,14 +209,12 @@ class Worker:
 
     def _write(self, item: Item, result: Result) -> list[dict[str, Any]]:
         """Write the photo, the faces or both, as the chain says; return the record's ``outputs``."""
-        output = self.pipeline.output or Output()
+        protection = Protection(result.reads, self.settings.chain, overwrite=self.settings.overwrite or item.recorded)
         entries = []
-        for path, photo in outputs.pictures(result, output, self.settings.out / item.target):
+        for path, photo in result.files(self.settings.out / item.target):
             if not (self.settings.out / LOCK).exists():  # unmounted, say: nothing must be written in its place
                 raise PhotoError(f"the output folder {self.settings.out} is gone")
-            if path.exists() and path.samefile(item.source):
-                raise PhotoError("would overwrite the photo itself", path=path)
-            images.write(photo, path, keep_location=output.location == "keep", part=MARK)
+            images.write(photo, path, part=MARK, permit=protection.permit)
             name = path.relative_to(self.settings.out).as_posix()
             entries.append({"path": name, "bytes": path.stat().st_size, "sha256": files.sha256(path)})
         return entries

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ganchain.batch.options import Options
+from ganchain.cli.group import echo
 from ganchain.cli.options import DEVICE, Number
 
 
@@ -54,6 +55,7 @@ from ganchain.cli.options import DEVICE, Number
 @click.option(
     "--accept-damaged", is_flag=True, help="Edit photos whose file is damaged, too, as far as they can be read."
 )
+@click.option("--overwrite", is_flag=True, help="Also replace files in OUT that neither a batch nor this chain made.")
 @click.option(
     "--redo", is_flag=True, help="Do again what is finished; each output is replaced when the new one is there."
 )
@@ -102,27 +104,30 @@ def batch(
         summary = run(chain, inputs, out, settings, show)
     if not on_terminal:
         with suppress(OSError):
-            click.echo(json.dumps({"summary": display.summary_fields(summary)}))
+            echo(json.dumps({"summary": display.summary_fields(summary)}))
     for line in display.summary_lines(summary):
-        click.echo(line, err=True)
+        echo(line, err=True)
     ctx.exit(summary.exit_code)
 
 
 def _print_plan(chain: str, inputs: tuple[Path, ...], out: Path, options: Options) -> None:
-    from ganchain.batch.display import NAMED, plain
+    from ganchain.batch.display import NAMED
     from ganchain.batch.journal import Journal
     from ganchain.batch.run import finished, plan
+    from ganchain.errors import plain
 
     record = Journal(out)
     planned = plan(chain, inputs, out, record, options)
-    todo = [item for item, done in finished(planned, record, out) if options.redo or not done]
+    todo = [item for item, done in finished(planned, record, out, redo=options.redo) if not done]
     for item in todo[:NAMED]:
-        click.echo(plain(f"{item.source} -> {out / item.target}"))
+        echo(plain(f"{item.source} -> {out / item.target}"))
     if len(todo) > NAMED:
-        click.echo(f"and {len(todo) - NAMED} more")
+        echo(f"and {len(todo) - NAMED} more")
     twice, unreadable = len(planned.inputs.twice), planned.inputs.unreadable
     for folder, reason in unreadable.items():
-        click.echo(plain(f"{folder}: {reason}"))
+        echo(plain(f"{folder}: {reason}"))
+    for line in planned.inputs.passed.lines():
+        echo(line)
     done = planned.total - len(todo) - len(unreadable) - twice
-    click.echo(f"{planned.total} inputs: {len(todo)} to do, {done} done", nl=False)
-    click.echo(f", {twice} of them the same file as another" if twice else "")
+    echo(f"{planned.total} inputs: {len(todo)} to do, {done} done", nl=False)
+    echo(f", {twice} of them the same file as another" if twice else "")

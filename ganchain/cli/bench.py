@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ganchain.cli.group import echo
 from ganchain.cli.options import DEVICE
 
 
@@ -32,11 +33,14 @@ def bench(
     from ganchain.bench.report import measure
     from ganchain.bench.table import show
     from ganchain.errors import PhotoError
+    from ganchain.photos.protect import Protection
 
+    if file is not None:
+        Protection(photos).refuse_input(file)
     report = measure(chain, photos, engine=engine, device=device, workers=workers, runs=repeat)
     line = json.dumps(report.to_json())
     if file == Path("-"):
-        click.echo(line)
+        echo(line)
         return
     show(report)
     if file is not None:

@@ -22,6 +22,7 @@ from ganchain.chains.json_schema import choices
 from ganchain.checkpoints import manifest
 from ganchain.checkpoints.catalogue import Published, published
 from ganchain.checkpoints.entries import Entry
+from ganchain.cli.group import echo
 from ganchain.faces.face import Face
 from ganchain.photos.photo import Photo
 from ganchain.pipeline.pipeline import Pipeline
@@ -40,7 +41,7 @@ def chain(name: str | Path, license_policy: manifest.Policy | None = None) -> No
     """Print a chain as it would run: every option, then sides, weights and licences of each stage."""
     described = chains.load(name)
     built = Pipeline.from_chain(described, license_policy=license_policy).stages
-    print(as_yaml(described), end="")
+    echo(as_yaml(described), nl=False)
     table = Table("stage", "scope", "side", "output", "framing", "weights", "licence")
     for spec, stage in zip(described.stages, built, strict=True):
         licences = sorted({manifest.terms(ref)[0] for ref in stage.all_weights})
@@ -125,7 +126,7 @@ def faces(detected: Sequence[Face], *, as_json: bool) -> None:
         if as_json:
             points = [[round(float(v), 2) for v in point] for point in face.landmarks]
             line = {"number": None if face.left_out else number, "box": box, "score": round(face.score, 4)}
-            print(json.dumps({**line, "landmarks": points, "left_out": face.left_out}))
+            echo(json.dumps({**line, "landmarks": points, "left_out": face.left_out}))
         table.add_row(label, ", ".join(map(str, box)), f"{face.score:.2f}", face.left_out or "")
         number += face.left_out is None
     if not as_json:

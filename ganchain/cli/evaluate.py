@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ganchain.cli.group import echo
+
 
 def _pairs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     pairs = {pair.partition("=")[0]: pair.partition("=")[2] for pair in values}
@@ -58,9 +60,9 @@ def evaluate(
     if threads:
         torch.set_num_threads(threads)
     line = report.line(report.run(data, keys, against=against, limit=limit))
-    click.echo(line)
+    echo(line)
     if out is not None:
         out.write_text(line + "\n", encoding="utf-8")
     if sheet is not None:
         images.write(images.read(report.contact(data, keys, against, rows)), sheet)
-        click.echo(f"-> {sheet}")
+        echo(f"-> {sheet}")

@@ -65,7 +65,8 @@ def serve(
     curl -F chain=portrait -F photo=@photo.jpg http://127.0.0.1:8000/run -o character.png
 
     Photos wait their turn in a queue, one runs at a time. What is sent lies in a private folder, is deleted after a
-    while, and goes nowhere else. There are no accounts: whoever can reach the address can use it.
+    while, and goes nowhere else. There are no accounts: whoever can reach the address can use it. Ctrl-C ends it; the
+    exit status is 0, or 130 if something was running.
     """
     from ganchain.errors import GanchainError
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ganchain.photos.captions import Captions
 from ganchain.tensors import ByContent, Pixels
 
 VISIBLE = 8  # the least alpha of a pixel that has a colour of its own; below, few bits of a colour are left
@@ -24,6 +25,8 @@ class Photo(ByContent):
         alpha: (H, W) uint8, or None for an opaque photo.
         exif: the EXIF block to write back (no orientation), or b"".
         xmp: the XMP packet to write back, or b"".
+        captions: other words to write back.
+        dpi: the resolution to write back, of both axes in px per inch; None if the file does not say.
         name: its file or source, for messages.
     """
 
@@ -32,6 +35,8 @@ class Photo(ByContent):
     exif: bytes = b""
     name: str = "photo"
     xmp: bytes = b""
+    captions: Captions = field(default_factory=Captions)
+    dpi: tuple[float, float] | None = None
 
     @property
     def size(self) -> tuple[int, int]:

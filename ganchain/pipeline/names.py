@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -127,7 +128,7 @@ class Names:
             former_owner = former_owners[item.input]
             target = former_owner.target if former_owner else self._free(item.input, taken, wanted_names)
             taken.add(self.claim(target))
-            assigned.append(replace(item, target=target))
+            assigned.append(replace(item, target=target, recorded=former_owner is not None))
         return assigned
 
     def _former(self, item: Item, owners: Iterable[Owner], digest: Callable[[Path], str | None]) -> Owner | None:
@@ -154,7 +155,10 @@ def of_face(path: Path, number: int) -> Path:
 
 
 def _inside(out: Path, items: Iterable[Item]) -> Iterator[str]:
-    """List the photos that lie in the output folder, by their paths in it."""
+    """List the photos that lie in the output folder, by their paths in it; those that were not named never do."""
+    real = Path(os.path.realpath(out))
     for item in items:
-        if item.source.is_relative_to(out):
-            yield item.source.relative_to(out).as_posix()
+        if item.named:
+            for folder, source in ((out, item.source), (real, Path(os.path.realpath(item.source)))):
+                if source.is_relative_to(folder):
+                    yield source.relative_to(folder).as_posix()

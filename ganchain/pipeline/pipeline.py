@@ -22,9 +22,10 @@ from ganchain.faces.align import Aligner
 from ganchain.faces.detect import Detector, DlibDetector, FaceRule, best, choose, in_reading_order
 from ganchain.faces.reading import Reading
 from ganchain.framing import HEAD, Framing
-from ganchain.photos import images
+from ganchain.photos import images, metadata
 from ganchain.photos.images import Source
 from ganchain.photos.marks import Provenance
+from ganchain.pipeline import outputs
 from ganchain.pipeline.group import Group, Passage
 from ganchain.pipeline.reader import FaceReader
 from ganchain.pipeline.result import Result
@@ -49,7 +50,7 @@ class Pipeline:
         detector: finds the faces; dlib's by default.
         keep_steps: keep the whole photo after each stage in ``Result.steps``.
         accept_damaged: read photos whose pixels are damaged, as far as it goes; else they fail.
-        output: what ``ganchain run`` writes; the pipeline itself only carries it.
+        output: what ``ganchain run`` and ``Result.save`` write, and what they leave out.
         license_policy: "commercial" refuses stages whose weights' licence does not allow commercial use.
 
     Example:
@@ -234,10 +235,14 @@ class Pipeline:
         with passage.catch_errors():
             with passage.watch("read"):
                 photo = images.read(source, accept_damaged=self.accept_damaged)
+                if self.output is not None and self.output.location == "strip":
+                    photo = metadata.without_location(photo)
             with passage.watch("detect"):
                 passage.begin(photo)
                 faces = choose(in_reading_order(self.detector(passage.seen)), self.faces)
             passage.result = Result(photo.name, "ok", photo, seconds=passage.watch.seconds)
+            passage.result.output = self.output or Output()
+            passage.result.reads = [Path(photo.name), *outputs.reads(self.described)]
             passage.take(replace(face, reading=self.reader.of(passage.seen, face)) for face in faces)
         return passage
 

@@ -20,17 +20,17 @@ from ganchain.errors import ChainError, GanchainError
 from ganchain.faces.detect import Detector, DlibDetector, best
 from ganchain.faces.face import Face
 from ganchain.photos import images
-from ganchain.photos.find import expand
+from ganchain.photos.folders import expand, given
 from ganchain.photos.images import Source
+from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.sheets import grid_file, grid_settings, people
-from ganchain.sheets.grid_settings import Setting
+from ganchain.sheets.grid_settings import LARGEST, Setting, limited, settings
 from ganchain.sheets.people import Row, Window
 from ganchain.stage import Stage
 from ganchain.tensors import Pixels
 
 DEFAULT = "overview"
-LARGEST = 400  # cells a face
 
 
 class CachedDetector:
@@ -101,7 +101,7 @@ class Grid:
         columns, rows = _axis("vary", vary), _axis("by", by)
         if references and columns:
             raise ChainError("they are what is varied; keep vary or references", key="references")
-        columns = columns or grid_settings.references([Path(path) for path in references])
+        columns = columns or grid_settings.references([given(path) for path in references])
         if strengths:
             if rows:
                 reason = "they are the columns then, and what is varied the rows; leave by out"
@@ -114,7 +114,7 @@ class Grid:
             raise ChainError("a grid needs something that is varied, as in vary: {attributes.hair: [black, blond]}")
         base = None if chain is None else chains.load(chain)
         rows = grid_settings.distinct(rows) or [Setting()]
-        grid = cls(grid_settings.distinct(columns), rows, base, expand([Path(path) for path in photos]), **fields)
+        grid = cls(grid_settings.distinct(columns), rows, base, expand([given(path) for path in photos]), **fields)
         if len(grid.columns) * len(grid.rows) > LARGEST:
             raise ChainError(
                 f"{len(grid.columns)} x {len(grid.rows)} settings are too many to look at: {LARGEST} at most"
@@ -180,6 +180,12 @@ class Grid:
         pictures = [column.picture for column in self.columns if column.picture]
         return pictures if len(pictures) == len(self.columns) else []
 
+    @property
+    def reads(self) -> list[Path]:
+        """The files that the grid reads beside its photos: its chain, and all pictures that settings refer to."""
+        pictures = [setting.picture for setting in (*self.columns, *self.rows) if setting.picture]
+        return [*outputs.reads(self.chain), *pictures]
+
     def prepare(self) -> None:
         """Load all weights and read all references now, so that errors come before the first photo."""
         _ = self._pipelines
@@ -229,5 +235,6 @@ class Grid:
 
 def _axis(name: str, axis: Mapping[str, Any] | Sequence[Setting]) -> list[Setting]:
     if isinstance(axis, Mapping):
-        return [setting for key, values in axis.items() for setting in grid_settings.settings(Place(name), key, values)]
-    return list(axis)
+        items = axis.items()
+        return limited(setting for key, values in items for setting in settings(Place(name), key, values))
+    return limited(axis)

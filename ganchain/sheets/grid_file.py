@@ -67,9 +67,11 @@ def read(grid: str | Path) -> GridFile:
             raise document.error(f"no such option; {available(str(key), KEYS)}", key)
     arguments: dict[str, Any] = {"source": path.stem}
     for axis in ("vary", "by"):
-        arguments[axis] = list(_settings(document, [axis], data.get(axis), path.parent))
+        arguments[axis] = grid_settings.limited(_settings(document, [axis], data.get(axis), path.parent))
     for files in ("photos", "references"):
         arguments[files] = [path.parent / str(name) for name in _as_list(data.get(files, []))]
+        if not all(str(name).strip() for name in _as_list(data.get(files, []))):
+            raise document.error("an empty name, where a file or a folder is needed", files)
         for file in arguments[files]:
             if not file.exists():
                 raise document.error(f"no file {file}", files)

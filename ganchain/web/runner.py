@@ -153,10 +153,9 @@ def phase(names: Sequence[str], step: int) -> tuple[str, int]:
 
 def _write(task: Task, result: Result, pipeline: Pipeline, outcome: Outcome) -> None:
     """Write the pictures and the previews."""
-    output = task.chain.output
-    base = task.folder / outputs.names_of(task.name, output).plain(task.photo.name)
-    for path, photo in outputs.pictures(result, output, base):
-        write(photo, path, keep_location=output.location == "keep")
+    base = task.folder / outputs.names_of(task.name, task.chain.output).plain(task.photo.name)
+    for path, photo in result.files(base):
+        write(photo, path)
         outcome.pictures.append(path)
     steps: list[tuple[str, Photo]] = list(result.steps) if result.status == "ok" else []
     outcome.previews.append(("photo", task.preview))
