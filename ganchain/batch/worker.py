@@ -25,7 +25,6 @@ from ganchain.engines.choice import probe
 from ganchain.errors import PhotoError, text_of, traceback_of
 from ganchain.faces.align import Aligner
 from ganchain.faces.dlib_models import Embedder
-from ganchain.faces.face import Face
 from ganchain.framing import TIGHT
 from ganchain.photos import images
 from ganchain.photos.find import Item
@@ -190,7 +189,9 @@ class Worker:
         """Write the outputs of a photo, and fill in the rest of its record."""
         record, watch, points = job.record, Stopwatch(), self.settings.points
         record.seconds = {name: round(seconds, 4) for name, seconds in result.seconds.items()}
-        record.faces = [_face_fields(face, distances.get(number), points) for number, face in enumerate(result.faces)]
+        record.faces = [face.record(points=points) for face in result.faces]
+        for number, distance in distances.items():
+            record.faces[number]["distance"] = distance
         try:
             if result.error is not None:
                 raise result.error
@@ -249,16 +250,3 @@ class Worker:
             record.error = text_of(error, beside=record.path)
             record.traceback = traceback_of(error) or None
         return record
-
-
-def _face_fields(face: Face, distance: float | None, points: bool) -> dict[str, Any]:
-    """Turn a face into the fields of the record's ``faces``; what has a place is in px of the photo."""
-    fields: dict[str, Any] = {
-        "box": [round(edge, 1) for edge in face.box],
-        "score": round(face.score, 3),
-        "landmarks": face.landmarks.round(1).tolist(),
-        "left_out": face.left_out,
-    }
-    if points and face.left_out is None:
-        fields["points"] = face.points.round(1).tolist()
-    return fields if distance is None else {**fields, "distance": distance}
