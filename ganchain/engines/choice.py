@@ -12,11 +12,14 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from importlib import resources
 from io import BytesIO
+from multiprocessing import parent_process
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import torch
 from PIL import Image
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from ganchain import files, tensors
@@ -36,6 +39,7 @@ SAME_SPEED = 1.1  # times within this ratio count as the same, since machines ha
 RUNS = 5
 LONG_ENOUGH = 0.5  # seconds after which no further run is needed
 SHOWN = Framing.around([HEAD, FFHQ, CELEBA])  # framing of the probe
+KEEPING = {"auto", "openvino", "openvino-half"}  # those that keep in the cache what they chose or converted
 LABELS = ("torch", "torch-half", "torch-graph", "openvino", "openvino-half")
 
 
@@ -94,6 +98,9 @@ def use(stages: Mapping[str, Stage], wanted: str | Mapping[str, str], device: to
     Raises:
         EngineError: an engine does not run here, or cannot run a stage, which it names.
     """
+    asked = {wanted} if isinstance(wanted, str) else {*wanted.values()}
+    if asked & KEEPING:
+        _check_cache(openvino.folder())
     chosen = {}
     for name, stage in stages.items():
         label = wanted if isinstance(wanted, str) else wanted.get(name, "torch")
@@ -111,6 +118,9 @@ def use(stages: Mapping[str, Stage], wanted: str | Mapping[str, str], device: to
             raise StageError(reason, stage=name, where=stage.where) from error
         chosen[name] = label
     return chosen
+
+
+_SAVED = TypeAdapter(dict[str, Measurement])
 
 
 class Choice:
@@ -190,9 +200,8 @@ class Choice:
 
     def _load(self) -> dict[str, Measurement] | None:
         """Load the saved measurements; None where there are none."""
-        with suppress(OSError, ValueError, TypeError, AttributeError):  # no file, or a damaged one
-            saved = json.loads(self._file.read_text(encoding="utf-8"))
-            return {label: Measurement(**measurement) for label, measurement in saved.items()}
+        with suppress(OSError, ValueError):  # no file, or a damaged one
+            return _SAVED.validate_json(self._file.read_bytes(), strict=True)
         return None
 
     def _save(self, measurements: Mapping[str, Measurement]) -> None:
@@ -200,6 +209,22 @@ class Choice:
         with suppress(OSError):
             fields = {label: asdict(measurement) for label, measurement in measurements.items()}
             files.write(self._file, json.dumps(fields))
+
+
+@lru_cache
+def _check_cache(folder: Path) -> None:
+    """Say once, and not in each worker process, that nothing can be kept in ``folder``."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        if parent_process() is None:
+            log.warning(
+                "%s cannot be written to (%s): engines are chosen, and networks converted, anew at each start; "
+                "GANCHAIN_CACHE names another folder",
+                folder,
+                error.strerror,
+            )
 
 
 def probe(stage: Stage) -> Tensor:
