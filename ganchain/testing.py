@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ganchain import tensors
 from ganchain.chains import registry
-from ganchain.engines.choice import SHOWN, probe, probe_picture, probe_reading
+from ganchain.engines.probe import SHOWN, probe, probe_picture, probe_reading
 from ganchain.faces.face import Face
 from ganchain.framing import TEMPLATE
 from ganchain.pipeline.pipeline import Pipeline

@@ -188,3 +188,11 @@ def label(data: Path, photo: Pixels, face: Face) -> None:
     head = ((columns - 128) / 70) ** 2 + ((rows - 120) / 95) ** 2 < 1
     hair, person = (np.tile(np.uint8(255) * shape, (12, 1, 1)) for shape in (head & (rows < 80), head | (rows > 200)))
     np.savez(data / "mattes-wide256.npz", names=names, hair=hair, person=person)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Escape names that are no UTF-8 in what a test printed: processes of pytest-xdist cannot send them."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report

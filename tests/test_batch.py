@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from multiprocessing import current_process
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +23,7 @@ from PIL import Image
 import ganchain
 from ganchain import chains
 from ganchain.batch import loop, memory, run
+from ganchain.batch.display import summary_lines
 from ganchain.batch.journal import Journal, Record
 from ganchain.batch.options import Options
 from ganchain.batch.pool import Pool
@@ -33,6 +34,7 @@ from ganchain.batch.worker import LOCK
 from ganchain.checkpoints import manifest
 from ganchain.cli.batch import batch as command
 from ganchain.cli.main import Group
+from ganchain.engines import choice
 from ganchain.errors import ChainError, GanchainError, PhotoError
 from ganchain.photos import images
 from ganchain.photos.find import Globs, find, glob
@@ -302,6 +304,88 @@ def test_a_torn_line_is_dropped(tmp_path: Path) -> None:
     assert ("c", "d-c.png") in Journal(tmp_path).entries
 
 
+def test_a_torn_tail_of_any_length_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "ganchain-batch.jsonl"
+    first, second = (owned(name, f"{name}-c.png", tmp_path).line() for name in ("a", "b"))
+    tails = [second[:-1], second[:1], bytes(5000), b"[" * 300_000, first[:-1] * 900, b"\xff" * 70_000, b""]
+    for whole in (b"", first, first * 3):
+        for tail in tails:
+            path.write_bytes(whole + tail)
+            record = Journal(tmp_path)
+            assert len(record.entries) == bool(whole) and len(record.damaged) == bool(tail)
+            with record:
+                record.append(owned("c", "c-c.png", tmp_path))
+            assert path.read_bytes() == whole + owned("c", "c-c.png", tmp_path).line()
+
+
+ODD = {  # a field, and what stands in it
+    "target": (None, 5, [], "", ".", "a\0b", "\ud800", {"a": 1}),
+    "input": (None, 1.5, ["a"]),
+    "chain": (None, {}, ["c"], True),
+    "path": (None, 7, "\0"),
+    "status": (None, "great", 3, ["ok"]),
+    "sha256": (5, ["a"], {}),
+    "key": (0, [], True),
+    "tries": ("x", None, -1, 1.5, 10**400, [], True),
+    "engines": (None, 5, ["torch"], {"makeup": 3}, "torch"),
+    "outputs": (None, 3, "ab", {"path": "a"}, [1], [{}], [None], [{"path": "a"}]),
+}
+ODD_OUTPUTS = ({"path": "a", "bytes": number} for number in (None, "9", -1, [], 2.5, 10**30))
+ODD_LINES = [
+    json.dumps({**asdict(Record("a", "/a", "c", "ok", "a-c.png")), name: value})
+    for name, values in ODD.items()
+    for value in values
+]
+ODD_LINES += [json.dumps({**asdict(Record("a", "/a", "c", "ok", "a-c.png")), "outputs": [one]}) for one in ODD_OUTPUTS]
+ODD_LINES += [
+    json.dumps({**asdict(Record("a", "/a", "c", "ok", "a-c.png")), "outputs": [{"path": "a", "bytes": 0}]}).replace(
+        '"bytes": 0', f'"bytes": {number}'
+    )
+    for number in ("1e999", "NaN", "-Infinity", "9" * 5000)
+]
+ODD_LINES += [
+    "[" * 200_000,
+    '{"a":' * 200_000,
+    "null",
+    "[]",
+    "5",
+    '"text"',
+    "{}",
+    "{",
+    "\x00" * 99,
+    "\ufeff{}",
+    "not json",
+]
+
+
+def test_odd_lines_are_dropped_named_and_done_again(tmp_path: Path) -> None:
+    assert len(ODD_LINES) > 60
+    path = tmp_path / "ganchain-batch.jsonl"
+    sound = owned("b.jpg", "b-c.png", tmp_path).line()
+    path.write_bytes(sound + b"".join(line.encode() + b"\n" for line in ODD_LINES) + b"\xff\xfe\n" + sound)
+    record = Journal(tmp_path)
+    kept = [line[:200] for number, line in enumerate(ODD_LINES, start=2) if number not in record.damaged]
+    assert kept == [] and len(record.damaged) == len(ODD_LINES) + 1 and list(record.entries) == [("c", "b-c.png")]
+    with record:
+        record.append(owned("a.jpg", "a-c.png", tmp_path))
+    record.compact()
+    assert Journal(tmp_path).damaged == []
+
+
+@pytest.mark.usefixtures("here")
+def test_a_batch_goes_on_with_a_damaged_record(place: Path) -> None:
+    only = place / "photos" / "a.jpg"
+    done(place, only)
+    path = place / "out" / "ganchain-batch.jsonl"
+    path.write_bytes(b"[" * 200_000 + b"\n" + path.read_bytes().replace(b'"target":"a-rose.png"', b'"target":null'))
+    result = CliRunner().invoke(APP, ["batch", str(place / "rose.yaml"), str(only), "-o", str(place / "out"), "-n"])
+    assert "line 1, 2" in result.output and "1 to do" in result.output
+    summary = done(place, only)
+    assert summary.damaged == [1, 2] and summary.counts["ok"] == 1 and summary.exit_code == 0
+    assert "the record was damaged (line 1, 2)" in "\n".join(summary_lines(summary))
+    assert done(place, only).damaged == []
+
+
 @pytest.mark.slow
 def test_what_cannot_be_recorded_waits(tmp_path: Path) -> None:
     code = f"""if True:
@@ -379,9 +463,10 @@ def test_the_key_is_what_outputs_depend_on(place: Path, small_head: Pixels, monk
     reference = "stages:\n  - makeup: {reference: look.png}\n"
     first = key(reference)
     assert key("# a comment\nfaces: all\n" + reference.replace("{", "{strength: 1.0, ")) == first  # a default
-    assert key(reference, workers=3, engine="openvino", device="cpu", redo=True, timeout=1) == first
+    assert key(reference, workers=3, device="cpu", redo=True, timeout=1) == first
     others = {key(reference + "output: {location: strip}\n"), key(reference + "faces: largest\n")}
     others |= {key(reference, name="{stem}.{ext}"), key(ROSE), key(ROSE.replace("}", ", strength: 0.5}"))}
+    others |= {key(reference, engine=engine) for engine in ("auto", "openvino")}
     Image.fromarray(small_head[:, ::-1]).save(place / "look.png")
     others.add(key(reference))  # another reference under the same name
     bundled = manifest.bundled()
@@ -392,7 +477,23 @@ def test_the_key_is_what_outputs_depend_on(place: Path, small_head: Pixels, monk
     others.add(key(ROSE))  # other landmarks
     monkeypatch.setattr("ganchain.chains.digest.VERSION", "0.0.1")
     others.add(key(ROSE))
-    assert len(others | {first}) == 10
+    assert len(others | {first}) == 12
+
+
+@pytest.mark.usefixtures("here")
+def test_what_auto_has_chosen_stands_in_the_record(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the cache cannot be written to, a choice that is made anew could come out otherwise at every start."""
+    chosen = iter(["torch-half", "torch", "torch"])
+    monkeypatch.setattr(choice.Choice, "label", property(lambda _: next(chosen)))
+    monkeypatch.setattr(choice, "engine", lambda label, device: None)
+    done(place, place / "photos" / "a.jpg", engine="auto")
+    assert done(place, engine="auto").counts["skipped"] == 1
+    assert {record["engines"]["makeup"] for record in records(place / "out").values()} == {"torch-half"}
+    (place / "rose.yaml").write_text(ROSE.replace("rose", "coral"))
+    assert dict(done(place, engine="auto").counts) == {"ok": 2, "no_face": 1}  # another chain, another choice
+    assert {record["engines"]["makeup"] for record in records(place / "out").values()} == {"torch"}
+    assert dict(done(place, engine="torch").counts) == {"ok": 2, "no_face": 1}  # asked for by name: another key
+    assert dict(done(place, engine="torch").counts) == {"skipped": 3}
 
 
 @pytest.mark.usefixtures("here")

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from ganchain.cli.main import main
-from ganchain.engines.choice import probe_reading
+from ganchain.engines.probe import probe_reading
 from ganchain.photos.photo import Photo
 from ganchain.sheets.reading import COLOURS, draw_parts, draw_points
 from ganchain.testing import FakeDetector, portrait

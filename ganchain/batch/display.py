@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import click
@@ -77,6 +77,7 @@ def summary_fields(summary: Summary) -> dict[str, object]:
         "interrupted": summary.interrupted,
         "unrecorded": summary.unrecorded,
         "passed": summary.passed,
+        "damaged": len(summary.damaged),
     }
 
 
@@ -95,7 +96,15 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         yield f"{summary.left} not begun; the same command goes on with them"
     if summary.unrecorded:
         yield f"{summary.unrecorded} results could not be written to {summary.record}; a rerun does these photos again"
+    if summary.damaged:
+        yield damaged_line(summary.damaged)
     yield f"outputs and record: {summary.out}"
+
+
+def damaged_line(numbers: Sequence[int]) -> str:
+    """Name the damaged lines of a record."""
+    named = ", ".join(map(str, numbers[:NAMED])) + (", ..." if len(numbers) > NAMED else "")
+    return f"the record was damaged (line {named}); what stood there is done again"
 
 
 def _counts(summary: Summary) -> str:

@@ -76,7 +76,7 @@ def plan(chain: str | Path | Chain, inputs: Sequence[Path], out: Path, record: J
         raise PhotoError(f"no photos in {', '.join(map(str, inputs))}{chosen}; they end in {kinds}")
     photos.items = names.assign(photos.items, entries, _digest, out.absolute())
     weights = [ref for stage in described.stages for ref in stage.build().resolved().all_weights]
-    return Plan(described, names, photos, chain_key(described, weights, options.name))
+    return Plan(described, names, photos, chain_key(described, weights, options.name, options.engine))
 
 
 def batch(
@@ -100,7 +100,8 @@ def batch(
     with _locked(out):
         if (current := Journal(out)).entries != record.entries:  # another batch has ended meanwhile
             record, planned = current, plan(chain, inputs, out, current, options)
-        summary = Summary(out, record.path, planned.total, start=start, passed=list(planned.inputs.passed.lines()))
+        summary = Summary(out, record.path, planned.total, start=start, damaged=record.damaged)
+        summary.passed = list(planned.inputs.passed.lines())
         loop = Loop(out, planned.names.chain, record, summary, on_record)
         with loop.signals.caught():
             try:
@@ -124,10 +125,15 @@ class _Resources:
     engines: dict[str, str]
 
 
-def _allocate(planned: Plan, options: Options, photos: int) -> _Resources:
-    """Decide on workers and threads, and choose the engines; an error of the chain is raised here, and once."""
+def _allocate(planned: Plan, options: Options, journal: Journal, photos: int) -> _Resources:
+    """Decide on workers and threads, and choose the engines; an error of the chain is raised here, and once.
+
+    What "auto" has chosen for the outputs that are there, it chooses for the others, too.
+    """
+    former = journal.engines(planned.names.chain, lambda photo: photo_key(photo, planned.key))
+    engine = former or options.engine if options.engine == "auto" else options.engine
     pipeline = Pipeline.from_chain(
-        planned.chain, device=options.device, engine=options.engine, license_policy=options.license_policy
+        planned.chain, device=options.device, engine=engine, license_policy=options.license_policy
     )
     device, cores = pipeline.device, _count_cores()
     workers = options.workers or (CUDA_WORKERS if device.type == "cuda" else memory.workers(cores))
@@ -147,7 +153,7 @@ def _run(planned: Plan, options: Options, loop: Loop) -> None:
     items = list(_unfinished(planned, options, loop))
     if not items or loop.stopping:
         return
-    resources = _allocate(planned, options, len(items))
+    resources = _allocate(planned, options, loop.journal, len(items))
     settings = Settings(
         loop.out.absolute(),
         loop.chain,

@@ -24,6 +24,7 @@ class Summary:
         interrupted: it was stopped by a signal.
         unrecorded: results that could not be written to the record.
         passed: what was passed over in the input folders, as lines of text.
+        damaged: numbers of the lines of the record that were dropped, since they were damaged.
         start, ended: by ``time.perf_counter``.
     """
 
@@ -38,6 +39,7 @@ class Summary:
     interrupted: bool = False
     unrecorded: int = 0
     passed: list[str] = field(default_factory=list)
+    damaged: list[int] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:

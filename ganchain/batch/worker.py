@@ -21,7 +21,7 @@ from ganchain.batch.journal import MARK, Record
 from ganchain.chains import Chain
 from ganchain.chains.digest import photo_key
 from ganchain.checkpoints.manifest import Policy
-from ganchain.engines.choice import probe
+from ganchain.engines.probe import probe
 from ganchain.errors import PhotoError, text_of, traceback_of
 from ganchain.faces.align import Aligner
 from ganchain.faces.dlib_models import Embedder

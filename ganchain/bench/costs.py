@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganchain.chains import Chain
-from ganchain.engines.choice import Choice, Measurement, probe
+from ganchain.engines.choice import Choice, Measurement
 from ganchain.engines.half import dtype
+from ganchain.engines.probe import probe
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 

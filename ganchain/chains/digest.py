@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,13 @@ def chain_hash(chain: Chain, weights: Iterable[str]) -> str:
     return files.sha256_of_texts(json.dumps(described, sort_keys=True))
 
 
-def chain_key(chain: Chain, weights: Iterable[str], template: str) -> str:
-    """Compute the key of a chain in a batch from its hash and the ``template`` of the outputs' names."""
-    return files.sha256_of_texts(chain_hash(chain, weights), template)
+def chain_key(chain: Chain, weights: Iterable[str], template: str, engine: str | Mapping[str, str]) -> str:
+    """Compute the key of a chain in a batch from its hash, the ``template`` of the outputs' names and the ``engine``.
+
+    The engine is the one that was asked for: what "auto" chooses stands in the record.
+    """
+    asked = engine if isinstance(engine, str) else json.dumps(dict(engine), sort_keys=True)
+    return files.sha256_of_texts(chain_hash(chain, weights), template, asked)
 
 
 def photo_key(photo: str, chain: str) -> str:

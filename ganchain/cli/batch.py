@@ -111,7 +111,7 @@ def batch(
 
 
 def _print_plan(chain: str, inputs: tuple[Path, ...], out: Path, options: Options) -> None:
-    from ganchain.batch.display import NAMED
+    from ganchain.batch.display import NAMED, damaged_line
     from ganchain.batch.journal import Journal
     from ganchain.batch.run import finished, plan
     from ganchain.errors import plain
@@ -128,6 +128,8 @@ def _print_plan(chain: str, inputs: tuple[Path, ...], out: Path, options: Option
         echo(plain(f"{folder}: {reason}"))
     for line in planned.inputs.passed.lines():
         echo(line)
+    if record.damaged:
+        echo(damaged_line(record.damaged))
     done = planned.total - len(todo) - len(unreadable) - twice
     echo(f"{planned.total} inputs: {len(todo)} to do, {done} done", nl=False)
     echo(f", {twice} of them the same file as another" if twice else "")

@@ -27,6 +27,7 @@ from ganchain.errors import EngineError
 
 _LOADING = RLock()  # of networks; OpenVINO's import, its Core and the converter are there once a process
 MAX_COMPILED = 8  # compiled models a kernel: one for each shape of its inputs
+PARTS, SEAL = (".bin", ".xml"), ".sha256"  # suffixes of a converted network, and of the file with their digests
 TELEMETRY = "openvino_telemetry"
 
 
@@ -133,16 +134,6 @@ class OpenVINO:
 
         return run
 
-    def _read(self, path: Path) -> Any:
-        """Read a network from a file; None when it is not there, or damaged.
-
-        Only networks read from files are run: a newly converted one shares its weights with Python objects, which
-        OpenVINO's own threads would free without Python's lock.
-        """
-        with suppress(RuntimeError):
-            return core().read_model(path) if path.exists() else None
-        return None
-
     def _compile(self, kernel: Kernel, arguments: Any, name: str) -> Callable[..., list[Tensor]]:
         """Compile the kernel for one sample of these shapes; it is converted, or read from the cache.
 
@@ -150,11 +141,11 @@ class OpenVINO:
             EngineError: OpenVINO cannot convert or compile it.
         """
         path = folder() / f"{files.sha256_of_texts(f'{name} {installed()} {torch.__version__}')[:32]}.xml"
-        model = self._read(path)
+        model = _read(path) if _is_whole(path) else None
         if model is None:
             with TemporaryDirectory(ignore_cleanup_errors=True) as converted:
                 silent().save_model(_converted(kernel, arguments), Path(converted) / "net.xml", compress_to_fp16=False)
-                model = self._read(_move_to_cache(Path(converted) / "net.xml", path))
+                model = _read(_move_to_cache(Path(converted) / "net.xml", path))
         try:
             request = core().compile_model(model, "CPU", self.settings).create_infer_request()
         except RuntimeError as error:
@@ -215,13 +206,37 @@ def _kept_logging() -> Iterator[None]:
         root.filters[:], root.handlers[:] = filters, handlers
 
 
+def _read(path: Path) -> Any:
+    """Read a network from a file; None when it cannot be read.
+
+    Only networks read from files are run: a newly converted one shares its weights with Python objects, which
+    OpenVINO's own threads would free without Python's lock.
+    """
+    with suppress(RuntimeError):
+        return core().read_model(path)
+    return None
+
+
+def _digests(path: Path) -> str:
+    """Compute the SHA-256 of both files of a converted network, a line each."""
+    return "".join(f"{files.sha256(path.with_suffix(suffix))}\n" for suffix in PARTS)
+
+
+def _is_whole(path: Path) -> bool:
+    """Say whether a converted network lies in the cache as it was written: OpenVINO would run zeros as well."""
+    with suppress(OSError, ValueError):
+        return path.with_suffix(SEAL).read_text(encoding="ascii") == _digests(path)
+    return False
+
+
 def _move_to_cache(converted: Path, path: Path) -> Path:
     """Copy a converted network to ``path`` in the cache, whole or not at all; returns where it is to be read from."""
     try:
-        for suffix in (".bin", ".xml"):
+        for suffix in PARTS:
             with converted.with_suffix(suffix).open("rb") as source, files.replaced(path.with_suffix(suffix)) as target:
                 shutil.copyfileobj(source, target)
-        return path
+        files.write(path.with_suffix(SEAL), _digests(converted))
+        return path if _is_whole(path) else converted
     except OSError:
         return converted
 

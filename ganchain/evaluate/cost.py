@@ -10,7 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganchain.checkpoints import architectures, manifest
-from ganchain.engines.choice import probe
+from ganchain.engines.probe import probe
 from ganchain.evaluate.edits import EDITS
 
 SIDE = 256  # px, side of the picture for networks that take any side

@@ -112,9 +112,10 @@ def find(inputs: Sequence[Path], out: Path, counts: Globs | None = None, own: It
             label = _another_label(label, path)
         if counts(inner) and str(path) not in outputs:
             paths[label] = path
-    labels: dict[Path, str] = {}  # by file
+    labels: dict[str, str] = {}  # by file
+    real = _Real()
     for label, path in sorted(paths.items(), key=lambda item: (item[1].is_symlink(), item[0])):
-        first_label = labels.setdefault(Path(os.path.realpath(path)), label)
+        first_label = labels.setdefault(real(path), label)
         if first_label == label:
             photos.items.append(Item(path, label, named=path in files))
         else:
@@ -186,6 +187,17 @@ def _walk(folder: Path, visited: set[tuple[int, int]], photos: Inputs) -> Iterat
             yield from _walk(path, visited, photos)
         elif path.is_file() or path.is_symlink():
             yield path
+
+
+class _Real(dict[Path, str]):
+    """Real paths of files; folders are looked up once, since each look-up reads every folder above."""
+
+    def __missing__(self, folder: Path) -> str:
+        self[folder] = os.path.realpath(folder)
+        return self[folder]
+
+    def __call__(self, path: Path) -> str:
+        return os.path.realpath(path) if path.is_symlink() else os.path.join(self[path.parent], path.name)
 
 
 def _identity(folder: Path) -> tuple[int, int]:
