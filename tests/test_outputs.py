@@ -24,6 +24,7 @@ from ganchain.photos import images
 from ganchain.photos.photo import Photo
 from ganchain.photos.protect import Protection, claim, made_by
 from ganchain.pipeline.pipeline import Pipeline
+from ganchain.stages.makeup import Makeup
 from ganchain.tensors import Pixels
 from tests.test_batch import Here
 
@@ -95,6 +96,8 @@ def test_a_reference_is_never_written_over(here: Path, unchanged: Callable[[], b
     assert done.exit_code == 1 and "would overwrite" in done.output
     with pytest.raises(PhotoError, match="would overwrite"):
         Pipeline.from_yaml("ref.yaml")("a.jpg").save("b.png")
+    with pytest.raises(PhotoError, match="would overwrite"):
+        Pipeline([Makeup(reference=Path("b.png"))])("a.jpg").save("b.png")
     assert unchanged()
 
 
