@@ -85,6 +85,7 @@ class Pipeline:
         self.keep_steps, self.accept_damaged, self.output = keep_steps, accept_damaged, output
         self.detector = detector or DlibDetector()
         self.described: Chain | None = None
+        self._references: list[Path] = []
         self.license_policy: manifest.Policy = license_policy
 
     @classmethod
@@ -179,6 +180,7 @@ class Pipeline:
 
     def _align(self, path: Path, framing: Framing, side: int) -> Tensor:
         """Cut the best face of a reference picture: (1, 3, side, side) float32 -1..1, on the device."""
+        self._references.append(path)
         pixels = images.read(path).visible()
         face = best(self.detector(pixels))
         if face is None:
@@ -234,7 +236,7 @@ class Pipeline:
             passage.faces = [face for face in faces if face.left_out is None]
             passage.result = Result(photo.name, "ok", photo, faces, seconds=passage.watch.seconds)
             passage.result.output = self.output or Output()
-            passage.result.reads = [Path(photo.name), *outputs.reads(self.described)]
+            passage.result.reads = [Path(photo.name), *self._references, *outputs.reads(self.described)]
             if not passage.faces and any(stage.scope == "face" for stage in self.stages):
                 passage.result.status = "no_face"
         return passage
