@@ -24,6 +24,7 @@ from ganchain.photos import images
 from ganchain.photos.photo import Photo
 from ganchain.photos.protect import Protection, claim, made_by
 from ganchain.pipeline.pipeline import Pipeline
+from ganchain.stages.makeup import Makeup
 from ganchain.tensors import Pixels
 from tests.test_batch import Here
 
@@ -95,6 +96,8 @@ def test_a_reference_is_never_written_over(here: Path, unchanged: Callable[[], b
     assert done.exit_code == 1 and "would overwrite" in done.output
     with pytest.raises(PhotoError, match="would overwrite"):
         Pipeline.from_yaml("ref.yaml")("a.jpg").save("b.png")
+    with pytest.raises(PhotoError, match="would overwrite"):
+        Pipeline([Makeup(reference=Path("b.png"))])("a.jpg").save("b.png")
     assert unchanged()
 
 
@@ -214,9 +217,9 @@ def test_a_folder_of_our_own_pictures_says_so(here: Path) -> None:
 
 
 def test_a_second_grid_over_the_folder_leaves_out_the_first(here: Path) -> None:
-    for _ in range(2):
-        done = ganchain("grid", ".", "--vary", "makeup.look=rose")
-        assert done.exit_code == 0, done.output
+    assert ganchain("grid", ".", "--vary", "makeup.look=rose").exit_code == 0
+    done = ganchain("grid", ".", "--vary", "makeup.look=rose")
+    assert done.exit_code == 0, done.output
     assert "1 picture passed over, made by ganchain: grid.png" in done.output
 
 
@@ -227,7 +230,7 @@ def test_crops_are_not_cut_again(photo_file: Path, monkeypatch: pytest.MonkeyPat
     assert sorted(path.name for path in Path().glob("*.png")) == ["astronaut-face0.png", "astronaut.png"]
 
 
-def done(out: str, *inputs: str, chain: str = "fast.yaml", **options: object) -> Summary:
+def batched(out: str, *inputs: str, chain: str = "fast.yaml", **options: object) -> Summary:
     return batch(chain, [Path(name) for name in inputs], Path(out), Options(**options))  # type: ignore[arg-type]
 
 
@@ -236,14 +239,14 @@ def done(out: str, *inputs: str, chain: str = "fast.yaml", **options: object) ->
 def test_batch_spares_foreign_files_and_its_inputs(here: Path) -> None:
     Path("out").mkdir()
     Path("out/a-fast.png").write_bytes(b"a letter to my aunt")
-    summary = done("out", "a.jpg", "b.png")
+    summary = batched("out", "a.jpg", "b.png")
     assert summary.counts == {"ok": 1, "failed": 1} and "--overwrite" in summary.failed["a.jpg"]
     assert Path("out/a-fast.png").read_bytes() == b"a letter to my aunt"
-    assert done("out", "a.jpg", "b.png", overwrite=True).counts == {"ok": 1, "skipped": 1}
+    assert batched("out", "a.jpg", "b.png", overwrite=True).counts == {"ok": 1, "skipped": 1}
     Path("fast.yaml").write_text(CHAIN + "output: {mark: false}\n")  # its own files it knows without a mark
-    assert done("out", "a.jpg", "b.png").counts == {"ok": 2}
+    assert batched("out", "a.jpg", "b.png").counts == {"ok": 2}
     Path("fast.yaml").write_text("stages:\n  - makeup: {look: smoky}\noutput: {mark: false}\n")
-    assert done("out", "a.jpg", "b.png").counts == {"ok": 2}
+    assert batched("out", "a.jpg", "b.png").counts == {"ok": 2}
 
 
 @pytest.mark.usefixtures("in_this_process")
@@ -252,7 +255,7 @@ def test_batch_spares_an_input_behind_a_link(here: Path) -> None:
     Image.new("RGB", (30, 20), "red").save("real/a-fast.png")
     before = Path("real/a-fast.png").read_bytes()
     Path("link").symlink_to("real", target_is_directory=True)
-    assert done("real", "link/a-fast.png", "a.jpg").counts.total() == 2
+    assert batched("real", "link/a-fast.png", "a.jpg").counts.total() == 2
     assert Path("real/a-fast.png").read_bytes() == before
 
 
@@ -260,10 +263,10 @@ def test_batch_spares_an_input_behind_a_link(here: Path) -> None:
 @pytest.mark.slow
 def test_batch_passes_over_what_its_chain_made(here: Path) -> None:
     assert ganchain("run", "fast.yaml", "a.jpg").exit_code == 0
-    for options in ({}, {"redo": True}):
-        summary = done("out", ".", **options)
+    for redo in (False, True):
+        summary = batched("out", ".", redo=redo)
         assert summary.counts == {"ok": 2, "skipped": 1}
-    assert done("out2", "a-fast.png").counts == {"ok": 1}
+    assert batched("out2", "a-fast.png").counts == {"ok": 1}
 
 
 @pytest.fixture

@@ -87,6 +87,7 @@ class Pipeline:
         self.keep_steps, self.accept_damaged, self.output = keep_steps, accept_damaged, output
         self.detector = detector or DlibDetector()
         self.described: Chain | None = None
+        self._references: list[Path] = []
         self.license_policy: manifest.Policy = license_policy
 
     @classmethod
@@ -186,6 +187,7 @@ class Pipeline:
 
     def _reference(self, path: Path) -> Reading:
         """Find the best face of a reference picture."""
+        self._references.append(path)
         pixels = images.read(path).visible()
         face = best(self.detector(pixels))
         if face is None:
@@ -242,7 +244,7 @@ class Pipeline:
                 faces = choose(in_reading_order(self.detector(passage.seen)), self.faces)
             passage.result = Result(photo.name, "ok", photo, seconds=passage.watch.seconds)
             passage.result.output = self.output or Output()
-            passage.result.reads = [Path(photo.name), *outputs.reads(self.described)]
+            passage.result.reads = [Path(photo.name), *self._references, *outputs.reads(self.described)]
             passage.take(replace(face, reading=self.reader.of(passage.seen, face)) for face in faces)
         return passage
 
