@@ -167,8 +167,8 @@ def test_a_stage_is_retrained_on_own_crops_and_used(
 @pytest.mark.parametrize(
     ("name", "framing", "said"),
     [
-        ("makeup", "head", r"framed 'head'.*--framing tight"),
-        ("attributes-hair", "tight", r"framed 'tight'.*--framing head"),
+        ("webtoon", "tight", r"framed 'tight'.*--framing head"),
+        ("parts", "tight", r"framed 'tight'.*--framing head"),
         ("attributes-portrait", "tight", r"labels\.csv has no column gender, age"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
 import json
@@ -538,6 +539,7 @@ def test_half_a_header_is_not_waited_for_and_makes_room(
         until(lambda: len(running.server.server_state.connections) <= 1)
 
 
+@pytest.mark.slow
 def test_who_does_not_take_the_answer_is_not_waited_for(warm: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "PATIENCE", 0.2)
     monkeypatch.setattr("ganchain.web.submitted.bundled", lambda: [{"a": "x" * 30_000_000}])
@@ -596,6 +598,7 @@ def test_all_who_wait_are_told_that_the_server_ends(
         raise Ending
 
     monkeypatch.setattr(running.service._editor, "call", hang)
+    monkeypatch.setattr(running.server, "_hurry", threading.Timer(0, lambda: None))  # it would end the tests
 
     def asked(_: int) -> tuple[int, Any]:
         with running.client() as ask:
@@ -609,11 +612,11 @@ def test_all_who_wait_are_told_that_the_server_ends(
         former = running.service.receiving
         with lines(running, 1, BODY % b"Content-Length: 999") as [line]:
             until(lambda: running.service.receiving == former + BEGINNING)
-            running.server.should_exit = True
+            running.server.handle_exit(signal.SIGTERM, None)
             assert list(answers_) == [(503, {"error": "the server is ending"})] * 3
             assert line.recv(12) == b"HTTP/1.1 503"
     running.thread.join(20)
-    assert running.server.interrupted
+    assert running.server.status == 128 + signal.SIGTERM
 
 
 def test_nobody_begins_when_the_server_ends(warm: None, small: bytes, tmp_path: Path) -> None:
@@ -625,7 +628,24 @@ def test_nobody_begins_when_the_server_ends(warm: None, small: bytes, tmp_path: 
         service.submit(Order(ROSE, "rose", upload, {}))
     with pytest.raises(Ending):
         service._add("a.png", io.BytesIO(small))
+    with pytest.raises(Ending):
+        asyncio.run(service.parsing(submitted.tidied, ROSE))
     service.close()
+
+
+def test_chains_are_parsed_one_at_a_time(ask: Any, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once, most = threading.Semaphore(1), list[bool]()
+
+    def slow(text: str) -> str:
+        most.append(at_once.acquire(blocking=False))
+        time.sleep(0.02)
+        at_once.release()
+        return text
+
+    monkeypatch.setattr(submitted, "tidied", slow)
+    with ThreadPoolExecutor(6) as threads:
+        statuses = list(threads.map(lambda _: ask.post("/chain", json={"chain": ROSE}).status_code, range(6)))
+    assert statuses == [200] * 6 and most == [True] * 6
 
 
 @pytest.mark.slow

@@ -5,20 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
+from typing import NamedTuple
 
 import click
 
 from ganchain.batch.journal import Record, Status
 from ganchain.batch.loop import OnRecord
+from ganchain.batch.plan import OnFound
 from ganchain.batch.summary import Summary
 from ganchain.errors import plain
 
+FOUND_STEP = 100  # photos between two updates, while they are looked for
 NAMED = 20  # failed photos named in the summary
 STATUSES: tuple[Status, ...] = ("ok", "no_face", "skipped", "failed")
 
 
+class Display(NamedTuple):
+    """Calls that show how far a batch is: of each record, and of each photo that is found at the beginning."""
+
+    on_record: OnRecord
+    on_found: OnFound | None = None
+
+
 @contextmanager
-def lines() -> Iterator[OnRecord]:
+def lines() -> Iterator[Display]:
     """Print one JSON line a photo on standard output."""
 
     def show(record: Record, summary: Summary) -> None:
@@ -32,12 +43,13 @@ def lines() -> Iterator[OnRecord]:
         }
         click.echo(json.dumps(line))
 
-    yield show
+    yield Display(show)
 
 
 @contextmanager
-def bar() -> Iterator[OnRecord]:
+def bar() -> Iterator[Display]:
     """Show a progress bar with the rate, the time left and the counts; failed photos are named above it."""
+    found = count(1)
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import (
@@ -60,7 +72,11 @@ def bar() -> Iterator[OnRecord]:
                 reason = escape(plain(record.error or ""))
                 progress.console.print(f"[red]{escape(plain(record.input))}[/]: {reason}", highlight=False)
 
-        yield show
+        def show_found() -> None:
+            if (number := next(found)) % FOUND_STEP == 0:
+                progress.update(task, description=f"looking for photos: {number}")
+
+        yield Display(show, show_found)
 
 
 def summary_fields(summary: Summary) -> dict[str, object]:

@@ -92,12 +92,9 @@ class Entry:
         texts = [self.input, self.path, self.chain, self.target, *self.engines.keys(), *self.engines.values()]
         texts += [path for path, _ in self.outputs] + [text for text in (self.sha256, self.key) if text is not None]
         numbers = [self.tries, *(size for _, size in self.outputs)]
-        return (
-            all(isinstance(text, str) and "\0" not in text and os.fsencode(text) is not None for text in texts)
-            and all(type(number) is int and 0 <= number < MAX_NUMBER for number in numbers)
-            and self.status in get_args(Status)
-            and PurePosixPath(self.target).name != ""
-        )
+        sound = all(isinstance(text, str) and "\0" not in text and os.fsencode(text) is not None for text in texts)
+        sound = sound and all(type(number) is int and 0 <= number < MAX_NUMBER for number in numbers)
+        return sound and self.status in get_args(Status) and PurePosixPath(self.target).name != ""
 
     def done(self, out: Path, key: str) -> bool:
         """Say whether the photo was finished under ``key`` and its files still have their recorded sizes."""
@@ -112,8 +109,7 @@ class Journal:
     """Journal of the folder ``out``: reads its record, appends to it and compacts it; one writer at a time.
 
     Lines are written whole and reach the system at once. Records that cannot be written now (a full disk) wait in
-    ``pending`` for the next try. A line that a crash cut, or that something else has damaged, is dropped, and
-    ``damaged`` has its number: what it was about counts as never done.
+    ``pending`` for the next try. Damaged and cut lines are dropped; ``damaged`` has their numbers.
     """
 
     def __init__(self, out: Path) -> None:
@@ -121,12 +117,18 @@ class Journal:
         self.entries: dict[tuple[str, str], Entry] = {}
         self.pending: list[Record] = []
         self.damaged: list[int] = []
+        self._state = _state(self.path)
         self._file: IO[bytes] | None = None
         for number, record, _ in _lines(self.path):
             if record is None:
                 self.damaged.append(number)
             else:
                 self._remember(record)
+
+    @property
+    def changed(self) -> bool:
+        """True if the file is not the one that was read."""
+        return self._state != _state(self.path)
 
     def _remember(self, record: Record) -> None:
         self.entries[record.chain, record.target] = Entry.of(record)
@@ -159,7 +161,7 @@ class Journal:
         """Look up the engines of the stages that an earlier batch has run ``chain`` with; {} if there was none.
 
         Args:
-            key: computes an output's key from the SHA-256 of its photo: only what has this key was made by this chain.
+            key: computes an output's key from the SHA-256 of its photo, as this chain gives it.
         """
         for entry in self.entries.values():
             if entry.chain == chain and entry.engines and entry.sha256 and entry.key == key(entry.sha256):
@@ -206,6 +208,13 @@ class Journal:
                 for number, record, line in _lines(self.path):
                     if record and newest[record.chain, record.target] == number:
                         file.write(line)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Read what tells versions of a file apart; () where there is none."""
+    with suppress(OSError):
+        return (status := path.stat()).st_ino, status.st_size, status.st_mtime_ns
+    return ()
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Record | None, bytes]]:

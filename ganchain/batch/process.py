@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from threading import Thread
 from typing import Any, Protocol
 
+from ganchain.batch.signals import ENDING
 from ganchain.errors import GanchainError, plain, text_of, traceback_of
 
 
@@ -43,7 +44,7 @@ def run_worker(
     Args:
         level: what ganchain logs from this level on is printed to standard error, as in the parent; 0 for nothing.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         signal.signal(number, signal.SIG_IGN)  # the parent decides what ends when
     Thread(target=_end_with_parent, daemon=True).start()
     os.dup2(2, 1)  # what a library prints must not mix with the batch's own lines

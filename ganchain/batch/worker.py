@@ -160,7 +160,7 @@ class Worker:
         record.engines, record.version = dict(self.pipeline.engines), VERSION
         try:
             if not item.source.is_file():
-                raise PhotoError("no such file")
+                raise PhotoError("not a regular file" if item.source.exists() else "no such file")
             record.sha256 = files.sha256(item.source)
             record.key = photo_key(record.sha256, self.settings.key)
             record.size = list(images.size(item.source))
@@ -173,8 +173,9 @@ class Worker:
     def _edit(self, group: Sequence[_Job]) -> dict[Item, Future[Outcome]]:
         """Edit photos side by side and begin to write them, once there is memory for them."""
         needs = sum(job.needs for job in group)
-        while self._pending_writes and needs + sum(held for _, held in self._pending_writes) > self.settings.memory:
-            self._pending_writes.popleft()[0].exception()  # waits for it
+        pending = self._pending_writes
+        while pending and (pending[0][0].done() or needs + sum(held for _, held in pending) > self.settings.memory):
+            pending.popleft()[0].exception()  # waits for it
         futures = {}
         log.info("editing %s", ", ".join(job.item.input for job in group))
         results = self.pipeline.group([job.item.source for job in group])

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ganchain.batch.options import Options
+from ganchain.batch.signals import Signals
 from ganchain.cli.group import echo
 from ganchain.cli.options import DEVICE, Number
 
@@ -90,30 +91,37 @@ def batch(
     Off a terminal there is one JSON line a photo on standard output. Exit status: 0 all fine, 1 some failed, 2
     nothing was begun because the command was wrong, 130 interrupted.
     """
+    if dry_run:
+        _print_plan(chain, inputs, out, Options(**options))  # type: ignore[arg-type]
+        return
+    signals = Signals()
+    with signals.caught():  # before the imports, which take seconds
+        ctx.exit(_run(chain, inputs, out, Options(**options), signals))  # type: ignore[arg-type]
+
+
+def _run(chain: str, inputs: tuple[Path, ...], out: Path, options: Options, signals: Signals) -> int:
+    """Run the batch, and print its records and its summary; returns the exit status."""
     import json
 
     from ganchain.batch import display
     from ganchain.batch.run import batch as run
 
-    settings = Options(**options)  # type: ignore[arg-type]
-    if dry_run:
-        _print_plan(chain, inputs, out, settings)
-        return
     on_terminal = sys.stdout.isatty()
-    with display.bar() if on_terminal else display.lines() as show:
-        summary = run(chain, inputs, out, settings, show)
-    if not on_terminal:
-        with suppress(OSError):
+    with display.bar() if on_terminal else display.lines() as shown:
+        summary = run(chain, inputs, out, options, *shown, signals)
+    with suppress(OSError):  # a pipe or a terminal that is gone
+        if not on_terminal:
             echo(json.dumps({"summary": display.summary_fields(summary)}))
-    for line in display.summary_lines(summary):
-        echo(line, err=True)
-    ctx.exit(summary.exit_code)
+    with suppress(OSError):
+        for line in display.summary_lines(summary):
+            echo(line, err=True)
+    return summary.exit_code
 
 
 def _print_plan(chain: str, inputs: tuple[Path, ...], out: Path, options: Options) -> None:
     from ganchain.batch.display import NAMED, damaged_line
     from ganchain.batch.journal import Journal
-    from ganchain.batch.run import finished, plan
+    from ganchain.batch.plan import finished, plan
     from ganchain.errors import plain
 
     record = Journal(out)

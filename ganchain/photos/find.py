@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,9 +114,11 @@ def find(inputs: Sequence[Path], out: Path, counts: Globs | None = None, own: It
         if counts(inner) and str(path) not in outputs:
             paths[label] = path
     labels: dict[str, str] = {}  # by file
-    real = _Real()
-    for label, path in sorted(paths.items(), key=lambda item: (item[1].is_symlink(), item[0])):
-        first_label = labels.setdefault(real(path), label)
+    folders = lru_cache(os.path.realpath)  # of which each look-up reads all folders above
+    links = {path for path in paths.values() if path.is_symlink()}
+    for label, path in sorted(paths.items(), key=lambda item: (item[1] in links, item[0])):
+        real = os.path.realpath(path) if path in links else folders(path.parent).rstrip(os.sep) + os.sep + path.name
+        first_label = labels.setdefault(real, label)
         if first_label == label:
             photos.items.append(Item(path, label, named=path in files))
         else:
@@ -180,24 +183,13 @@ def _walk(folder: Path, visited: set[tuple[int, int]], photos: Inputs) -> Iterat
         photos.unreadable[str(folder)] = f"the folder cannot be read: {error.strerror}"
         return
     for entry in entries:
-        path = Path(entry.path)
+        path, link = Path(entry.path), entry.is_symlink()
         if entry.name.startswith("."):
             continue
-        if path.is_dir():  # os.DirEntry.is_dir raises for a link that leads in a circle; this is False
+        if path.is_dir() if link else entry.is_dir():  # DirEntry.is_dir raises for a link that leads in a circle
             yield from _walk(path, visited, photos)
-        elif path.is_file() or path.is_symlink():
+        elif link or entry.is_file():
             yield path
-
-
-class _Real(dict[Path, str]):
-    """Real paths of files; folders are looked up once, since each look-up reads every folder above."""
-
-    def __missing__(self, folder: Path) -> str:
-        self[folder] = os.path.realpath(folder)
-        return self[folder]
-
-    def __call__(self, path: Path) -> str:
-        return os.path.realpath(path) if path.is_symlink() else os.path.join(self[path.parent], path.name)
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -109,9 +109,9 @@ def _facts(api: FastAPI, service: Service) -> None:
         return chains.schema()
 
     @api.post("/chain", responses=responses(408, 413, 422))
-    def chain(asked: models.NewChain) -> models.Yaml:
+    async def chain(asked: models.NewChain) -> models.Yaml:
         """Write a chain, JSON or YAML, as readable YAML; its options are not checked."""
-        return models.Yaml(yaml=submitted.tidied(asked.chain))
+        return models.Yaml(yaml=await service.parsing(submitted.tidied, asked.chain))
 
     @api.get("/health")
     def health() -> models.Health:
@@ -157,11 +157,11 @@ def _jobs(api: FastAPI, service: Service) -> None:
         response_model_exclude_unset=True,
         responses=responses(404, 408, 413, 422, 507),
     )
-    def jobs(asked: models.NewJob) -> Any:
+    async def jobs(asked: models.NewJob) -> Any:
         """Add a job to the queue: a chain (name, YAML or JSON), a photo's id, the ids of files that the chain names."""
         uploads = {file: service.upload(key) for file, key in (asked.files or {}).items()}
         order = Order(asked.chain, file_name(asked.name), service.upload(asked.photo), uploads)
-        return service.describe(service.submit(order))
+        return service.describe(await service.parsing(service.submit, order))
 
     @api.get("/jobs/{key}", response_model=models.Job, response_model_exclude_unset=True, responses=responses(404))
     def job(key: Key) -> Any:

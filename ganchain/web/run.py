@@ -60,7 +60,7 @@ def add(api: FastAPI, service: Service) -> None:
                 files[named] = await service.take(named, file.file)
             upload = await service.take(photo.filename or "photo", photo.file)
         accept = answers.Accept.of(request.headers.get("accept", ""))
-        job = await run_in_threadpool(service.submit, Order(chain, name, upload, files, accept.format))
+        job = await service.parsing(service.submit, Order(chain, name, upload, files, accept.format))
         if not await _wait(job, request):
             service.queue.drop(job.id)
             return Response(status_code=499)

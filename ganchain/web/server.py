@@ -55,11 +55,17 @@ class Server(uvicorn.Server):
         """Begin to end at the first signal; those after it change nothing."""
         if not self.signal:
             self.signal, self.should_exit = sig, True
+            self.interrupted = not self._service.idle
             self._hurry.start()
+
+    @property
+    def status(self) -> int:
+        """Exit status: 0, or 128 and the signal's number if something was running when it came."""
+        return 128 + self.signal if self.interrupted else 0
 
     def _end_now(self) -> None:
         self._service.close()
-        os._exit(128 + self.signal)
+        os._exit(self.status)
 
     def close(self) -> None:
         """Delete all files; the process may take its time from here."""
@@ -79,7 +85,6 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Tell all who wait that the server ends, and end."""
-        self.interrupted = not self._service.idle
         self._guard.ending = True
         self._service.end()
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # its words on tasks that it cancels
@@ -120,7 +125,7 @@ def serve(
                     server.run(sockets=[listening])
         finally:
             server.close()
-    return 128 + server.signal if server.interrupted else 0
+    return server.status
 
 
 @contextmanager

@@ -10,11 +10,11 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import HTTPException
@@ -28,8 +28,10 @@ from ganchain.web.jobs import Job, Queue
 from ganchain.web.limits import Limits
 from ganchain.web.reader import Full, full_disk
 from ganchain.web.uploads import Busy, Upload, Uploads, file_name
+from ganchain.web.worker import Ending
 
 log = logging.getLogger(__name__)
+Parsed = TypeVar("Parsed")
 
 SWEEP = 60.0  # seconds
 FILES = 16  # most files that a chain may name
@@ -71,7 +73,8 @@ class Service:
         self._editor = Editor(device, engine, self.drop_oldest)
         self.queue = Queue(limits, self._editor)
         self.receiving = 0
-        self._taking = asyncio.Semaphore(TAKING)
+        self._taking, self._parsing = asyncio.Semaphore(TAKING), asyncio.Lock()
+        self._ended = False
 
     def start(self) -> None:
         """Start the worker processes, so that they are ready for the first visitor."""
@@ -85,6 +88,7 @@ class Service:
 
     def end(self) -> None:
         """End all that is running and tell its visitors so."""
+        self._ended = True
         self.queue.end()
         self.uploads.end()
         self._editor.end()
@@ -123,6 +127,13 @@ class Service:
         """Store a file from a visitor; only a few at once, so that threads stay free for other requests."""
         async with self._taking:
             return await run_in_threadpool(self._add, name, content)
+
+    async def parsing(self, function: Callable[..., Parsed], *arguments: Any) -> Parsed:
+        """Call a function that reads a chain; one at a time, so that the server keeps answering others."""
+        async with self._parsing:
+            if self._ended:
+                raise Ending
+            return await run_in_threadpool(function, *arguments)
 
     def _add(self, name: str, content: BinaryIO) -> Upload:
         self.make_room()

@@ -1,4 +1,4 @@
-"""What frozen networks see in faces: feature maps for perceptual losses, and the regions of makeup.
+"""Features of frozen networks: feature maps for perceptual losses, and the regions of makeup.
 
 VGG's weights were trained on ImageNet and are not ours to ship; name torchvision's file, for instance
 vgg19-dcbb9e9d.pth. Without it, a small network of our own stands in, the judge of ``ganchain evaluate``. It was
