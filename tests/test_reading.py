@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from ganchain.checkpoints import architectures, manifest
-from ganchain.engines.probe import probe_reading, probe_window
+from ganchain.engines.probe import probe_window
 from ganchain.errors import ChainError, PhotoError, WeightsError
 from ganchain.evaluate import report
 from ganchain.evaluate.cost import cost

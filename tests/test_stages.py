@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ganchain.chains import registry
 from ganchain.checkpoints import manifest
+from ganchain.engines.probe import probe
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.framing import TIGHT

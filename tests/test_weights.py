@@ -43,7 +43,7 @@ def test_the_card_and_the_manifest_give_the_same_figures(key: str) -> None:
     assert not WANTED.get(key) or {"ms", "GMAC"} <= given.keys()
 
 
-@pytest.mark.parametrize("key", WANTED)
+@pytest.mark.parametrize("key", sorted(WANTED.keys() & manifest.bundled().keys()))
 def test_what_is_wanted_is_reached_or_argued(key: str) -> None:
     figures = manifest.bundled()[key].figures
     card = (resources.files("ganchain.weights") / f"{key}.md").read_text()
