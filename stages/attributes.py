@@ -21,6 +21,7 @@ PORTRAIT = "attributes-portrait"
 AGEING = {"keep": 0.0, "old": 0.8, "young": 0.8}  # share of the hair's colour that age changes
 SCARCE = (0.007, 0.016)  # shares of the window: hair on less than the first is none, on more than the second hair
 COLOURED = {"blond": ("hair",), "brown": ("hair",)}  # black is no colour
+FAINT = 0.05  # share of hair below which a pixel is skin or background and keeps its colour
 DIRECTIONS = {"keep": 0.0, "young": -1.0, "old": 1.0, "female": -1.0, "male": 1.0}
 
 
@@ -111,6 +112,7 @@ class Attributes(Stage):
         """Dye hair, and a beard where its matte is given."""
         matte = hair * enough(hair)
         matte = matte if beard is None else (matte + beard).clamp(max=1)
+        matte = ((matte - FAINT) / (1 - FAINT)).clamp(min=0)
         share = self.share * greyness(faces, matte) if self.only_grey else self.share
         return faces + share * (dye(faces, matte, self.dye) - faces)
 
