@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.data import default_collate
 
 from ganchain.colour.hair import DYES, moments, ramp
 from ganchain.colour.lab import to_lab
@@ -27,7 +29,8 @@ from ganchain.train.landmarks import aligned
 from ganchain.train.teachers.parts import region
 
 MARGIN = 4  # px around a region that count neither as inside nor as outside
-OPENED = 60  # px that an open mouth has at least
+FAINT = 1e-3  # share below which a pixel is outside
+OPENED = 60  # px that an open mouth has at least, without the rim of a pixel that blends with the lips
 OPENING = (*mesh.INNER_UPPER_LIP, *mesh.INNER_LOWER_LIP[-2:0:-1])
 LABELS = {"makeup": {"points": "faces256"}, "hair": {"points": "wide256", "mattes": "wide256"}}  # kinds, folders
 Figures = dict[str, float]
@@ -64,7 +67,8 @@ def makeup(data: Path, limit: int | None = None) -> Figures:
         true = torch.from_numpy((places + 0.5) * (2 / len(pixels)) - 1).float()[None]
         painted, target = stage(face, **given), stage(face, **{**given, "points": true})
         _compare(sums, (face, painted, target), regions(true, given["skin"]))
-        opening = torch.from_numpy(region(places.astype(np.float32), OPENING, len(pixels)))
+        mouth = region(places.astype(np.float32), OPENING, len(pixels))
+        opening = torch.from_numpy(cv2.erode(mouth, np.ones((3, 3))))
         if float(opening.sum()) >= OPENED:
             sums.add("change in an open mouth, dE", (_difference(face, painted) * opening).sum(), opening.sum())
     return {"faces": float(len(rows)), **sums.quotients()}
@@ -76,7 +80,7 @@ def _compare(sums: Sums, faces: tuple[Tensor, Tensor, Tensor], maps: Tensor) -> 
     missing, full, change = (_difference(*pair) for pair in ((painted, target), (bare, target), (bare, painted)))
     for index, name in enumerate(REGIONS[:-1]):
         sums.add(f"removed in {name}", ((full - missing) * maps[:, index]).sum(), (full * maps[:, index]).sum())
-    outside = 1 - F.max_pool2d(maps.amax(dim=1), 2 * MARGIN + 1, 1, MARGIN).ceil()
+    outside = (_grown(maps.amax(dim=1)) < FAINT).float()
     sums.add("change outside, dE", (change * outside).sum(), outside.sum())
 
 
@@ -84,15 +88,15 @@ def hair(data: Path, limit: int | None = None) -> Figures:
     """Measure dyed test heads of DATA/wide256 against the teacher's mattes of hair.
 
     "chroma of the way": the share of the distance in mean a*b* between hair and dye that is gone. "beside": the share
-    of the change (CIE76) that lies on pixels without hair. "on bald heads": the change per pixel of the picture.
+    of the change (CIE76) that lies on pixels that surely show no hair, by the mended label. "on bald heads": the change per pixel of the picture.
     """
     heads, reader, sums = Labelled(data, "test", limit).heads, FaceReader(torch.device("cpu")), Sums()
     stages = {edit.name: edit.build_stage(None) for edit in EDITS["hair"]}
-    for head in heads:
-        pixels = head.pixels.permute(1, 2, 0).numpy()
+    for head in (default_collate([head]) for head in heads):
+        pixels = head.pixels[0].permute(1, 2, 0).numpy()
         face, given = to_faces(pixels), _given(next(iter(stages.values())), pixels, HEAD, reader)
-        matte = head.plane("teacher")
-        bald, beside = int(head.style) == STYLES.index("bald"), (_grown(matte) < 0.05).float()[:, 0]
+        matte, known = head.plane("teacher"), head.plane("known")[:, 0] > 0.5
+        bald, beside = bool(head.style == STYLES.index("bald")), known & (_grown(head.plane("hair"))[:, 0] < 0.05)
         for name, stage in stages.items():
             dyed = stage(face, **given)
             change = _difference(face, dyed)
