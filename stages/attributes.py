@@ -22,7 +22,6 @@ AGEING = {"keep": 0.0, "old": 0.8, "young": 0.8}  # share of the hair's colour t
 FAINT = 0.08  # mattes below this are zero, so that nothing beside the hair changes by a single bit
 SCARCE = (0.007, 0.016)  # shares of the window: hair on less than the first is none, on more than the second hair
 COLOURED = {"blond": ("hair",), "brown": ("hair",)}  # black is no colour
-FAINT = 0.05  # share of hair below which a pixel is skin or background and keeps its colour
 DIRECTIONS = {"keep": 0.0, "young": -1.0, "old": 1.0, "female": -1.0, "male": 1.0}
 
 
