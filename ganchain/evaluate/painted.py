@@ -88,8 +88,8 @@ def hair(data: Path, limit: int | None = None) -> Figures:
     """Measure dyed test heads of DATA/wide256 against the teacher's mattes of hair.
 
     "chroma of the way": the share of the distance in mean a*b* between hair and dye that is gone. "beside": the share
-    of the change (CIE76) that lies on pixels that surely show no hair, by the mended label. "on bald heads": the
-    change per pixel of the picture.
+    of the change (CIE76) that lies on pixels that surely show no hair, by the mended label. "on bald heads": the change
+    per pixel of the picture.
     """
     heads, reader, sums = Labelled(data, "test", limit).heads, FaceReader(torch.device("cpu")), Sums()
     stages = {edit.name: edit.build_stage(None) for edit in EDITS["hair"]}
