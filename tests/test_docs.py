@@ -20,8 +20,8 @@ from ganchain.checkpoints.catalogue import published
 from ganchain.faces.detect import DlibDetector
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.sheets import grid_file
-from ganchain.testing import FakeDetector, check_stage, portrait
 from ganchain.tensors import Pixels
+from ganchain.testing import FakeDetector, check_stage, portrait
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
