@@ -124,9 +124,8 @@ def measured(
     """Measure all figures of one file of weights, or of an edit."""
     if key in painted.FIGURES:
         with torch.inference_mode():
-            figures = painted.FIGURES[key](data, limit)
-    else:
-        figures = by_recipe(key, weights, data, limit)
+            return painted.FIGURES[key](data, limit) | edits.identity(key, weights, people[HEADS])
+    figures = by_recipe(key, weights, data, limit)
     if key in EDITS:
         figures |= edits.identity(key, weights, people[HEADS])
     if key == "attributes-portrait":
