@@ -62,11 +62,11 @@ def test_beyond_the_head_all_is_rest(split: Parts) -> None:
 
 
 def test_an_edge_is_refined_to_the_resolution_of_the_window(split: Parts) -> None:
-    picture, left = step(1024)
+    picture, left = step(768)
     hair, rest = split.within(HEAD, picture, ("hair", "rest"))[0]
     assert float((hair - left).abs().mean()) < 0.004
-    across = hair[512, 400:624]
-    assert int(((across > 0.1) & (across < 0.9)).sum()) <= 4  # px; the matte of 256 px takes 5 * 4
+    across = hair[384, 300:468]
+    assert int(((across > 0.1) & (across < 0.9)).sum()) <= 4  # px; the matte of 256 px takes 5 * 3
     assert float((hair + rest - 1).abs().max()) < 0.02
 
 
@@ -243,7 +243,6 @@ def test_faces_that_no_pipeline_found_have_no_reading() -> None:
 
 
 @pytest.mark.parametrize("stage", [Greedy, Painted])
-@pytest.mark.slow
 def test_the_contract_covers_stages_that_read(stage: type[Stage], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "__doc__", "Do something.")
     check_stage(stage)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ganchain import tensors
+from ganchain.checkpoints import manifest
 from ganchain.framing import TIGHT
 from ganchain.nets.portrait import INPUT_SIDE, OFFSET, SIDE
 from ganchain.nets.portrait import Portrait as Editor
@@ -86,7 +87,7 @@ class Portrait(Recipe):
         self.data, self.steps, self.batch, self.rate = data, steps, batch, rate
         self.faces = samples(data / "faces256")
         self.points = landmarks(self.faces, TIGHT, cache / f"{self.key}-points.npz")
-        self.prototypes = self._prototypes(cache / f"{self.key}-prototypes.npz")
+        self.prototypes = self._prototypes(cache / f"{self.key}-prototypes-{manifest.entry('points').sha256[:8]}.npz")
         self.networks: dict[str, nn.Module] = {"student": Editor(UNet(3, 2, widths, depths), *planes(self.prototypes))}
 
     def _prototypes(self, cache: Path) -> Prototypes:
