@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -377,7 +377,7 @@ def test_what_failed_is_said_without_places_of_this_machine(tmp_path: Path, capl
     job = job_of("key", tmp_path)
 
     def said(error: Exception) -> str:
-        return runner._message(error, job)
+        return runner._message(error, cast(runner.Task, job))
 
     assert said(PhotoError("cut", path=job.upload.path)) == "a.png: cut"
     assert said(FaceError("none", path=job.folder / "look.png", stage="makeup", where="c.yaml:2")) == (

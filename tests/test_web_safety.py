@@ -670,6 +670,7 @@ def test_signals_end_the_server_quietly(
             sent = ask.post("/photos", files={"photo": ("a.png", head)})
             assert sent.status_code == 201
             children = psutil.Process(server.pid).children()
+            visitor = threading.Thread(target=int)
             if busy:
                 asked = {"data": {"chain": "portrait"}, "files": {"photo": ("a.png", head)}}
                 visitor = threading.Thread(target=lambda: answers_.append(httpx.post(f"{said[0]}run", **asked)))
