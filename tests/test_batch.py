@@ -482,7 +482,7 @@ def test_the_key_is_what_outputs_depend_on(place: Path, small_head: Pixels, monk
 
 @pytest.mark.usefixtures("here")
 def test_what_auto_has_chosen_stands_in_the_record(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the cache cannot be written to, a choice that is made anew could come out otherwise at every start."""
+    """A choice made anew, as without a cache that can be written, could come out otherwise at every start."""
     chosen = iter(["torch-half", "torch", "torch"])
     monkeypatch.setattr(choice.Choice, "label", property(lambda _: next(chosen)))
     monkeypatch.setattr(choice, "engine", lambda label, device: None)
