@@ -412,7 +412,7 @@ def test_what_cannot_be_recorded_waits(tmp_path: Path) -> None:
 # a batch
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("here", "no_nohup")
 def test_a_signal_before_the_first_photo_ends_with_a_summary(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def ended(signals: Signals, on_found: Any = None) -> Summary:
         options = Options(engine="torch", workers=1)
