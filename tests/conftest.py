@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import subprocess
 from collections.abc import Generator, Iterator
 from importlib.util import find_spec
@@ -196,3 +197,12 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     report = yield
     report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
     return report
+
+
+@pytest.fixture
+def no_nohup() -> Generator[None]:
+    """SIGHUP ends processes, as it does where nohup did not start the tests."""
+    former = signal.signal(signal.SIGHUP, signal.SIG_DFL) if hasattr(signal, "SIGHUP") else None
+    yield
+    if former is not None:
+        signal.signal(signal.SIGHUP, former)

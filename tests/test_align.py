@@ -166,7 +166,9 @@ def test_numbers_follow_the_place() -> None:
     for _ in range(20):
         order = rng.permutation(6)
         moved = [
-            at(*(rows[i].landmarks.mean(axis=0) + rng.uniform(-6, 6, 2)), rows[i].size, rng.random()) for i in order
+            at(float(x), float(y), rows[i].size, rng.random())
+            for i in order
+            for x, y in [rows[i].landmarks.mean(axis=0) + rng.uniform(-6, 6, 2)]
         ]
         assert [int(np.flatnonzero(order == i)[0]) for i in range(6)] == [
             moved.index(f) for f in in_reading_order(moved)

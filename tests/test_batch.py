@@ -412,7 +412,7 @@ def test_what_cannot_be_recorded_waits(tmp_path: Path) -> None:
 # a batch
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("here", "no_nohup")
 def test_a_signal_before_the_first_photo_ends_with_a_summary(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def ended(signals: Signals, on_found: Any = None) -> Summary:
         options = Options(engine="torch", workers=1)
@@ -595,7 +595,7 @@ def test_the_key_is_what_outputs_depend_on(place: Path, small_head: Pixels, monk
 
 @pytest.mark.usefixtures("here")
 def test_what_auto_has_chosen_stands_in_the_record(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the cache cannot be written to, a choice that is made anew could come out otherwise at every start."""
+    """A choice made anew, as without a cache that can be written, could come out otherwise at every start."""
     chosen = iter(["torch-half", "torch", "torch"])
     monkeypatch.setattr(choice.Choice, "label", property(lambda _: next(chosen)))
     monkeypatch.setattr(choice, "engine", lambda label, device: None)

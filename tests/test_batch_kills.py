@@ -30,6 +30,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, small_head: Pixels) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_nohup")
 def test_kills_and_an_interrupt_cost_nothing(place: Path) -> None:
     chain, photos, out = place / "rose.yaml", place / "photos", place / "out"
     chance, undisturbed = random.Random(5), killing.contents(place / "undisturbed")

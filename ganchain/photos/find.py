@@ -114,10 +114,15 @@ def find(inputs: Sequence[Path], out: Path, counts: Globs | None = None, own: It
         if counts(inner) and str(path) not in outputs:
             paths[label] = path
     labels: dict[str, str] = {}  # by file
-    folders = lru_cache(os.path.realpath)  # of which each look-up reads all folders above
+
+    @lru_cache
+    def resolved(folder: Path) -> str:
+        """Resolve a folder once: each look-up reads all folders above."""
+        return os.path.realpath(folder)
+
     links = {path for path in paths.values() if path.is_symlink()}
     for label, path in sorted(paths.items(), key=lambda item: (item[1] in links, item[0])):
-        real = os.path.realpath(path) if path in links else folders(path.parent).rstrip(os.sep) + os.sep + path.name
+        real = os.path.realpath(path) if path in links else resolved(path.parent).rstrip(os.sep) + os.sep + path.name
         first_label = labels.setdefault(real, label)
         if first_label == label:
             photos.items.append(Item(path, label, named=path in files))

@@ -50,9 +50,9 @@ class Photo(ByContent):
         """
         if self.alpha is None or not (hidden := (self.alpha < VISIBLE).astype(np.uint8)).any() or hidden.all():
             return self.pixels
-        labels = cv2.distanceTransformWithLabels(hidden, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)[
-            1
-        ]
+        mode = cv2.DIST_LABEL_PIXEL
+        _, labels = cv2.distanceTransformWithLabels(hidden, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=mode)
+        labels = np.asarray(labels, np.int32)
         whole = np.ascontiguousarray(self.pixels).view("V3")[..., 0]  # a pixel as one item: ten times as fast
         colours = whole[hidden == 0]  # in the order of the labels, which count the visible pixels from 1
         nearest = np.empty_like(whole)
