@@ -143,7 +143,7 @@ class Pipeline:
     @cached_property
     def reader(self) -> FaceReader:
         """Reader of the points and parts of the faces."""
-        return FaceReader(self.device, self._engine if isinstance(self._engine, str) else "torch")
+        return FaceReader(self.device)
 
     @cached_property
     def _aligner(self) -> Aligner:

@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from ganchain.checkpoints import architectures, manifest
-from ganchain.engines import choice
-from ganchain.engines.kernels import set_engine
 from ganchain.faces import mesh
 from ganchain.faces.align import Aligner
 from ganchain.faces.face import Face
@@ -27,14 +25,15 @@ FRAMINGS: dict[Kind, Framing] = {"points": mesh.WINDOW, "parts": HEAD}
 class FaceReader(nn.Module):
     """Reader of the points and parts of faces; a network is loaded when it is first needed.
 
+    Both run in float32 torch whatever engine the stages use: half precision would move points by a pixel.
+
     Args:
         device: where the networks run.
-        engine: what runs them (``ganchain.engines``); with "auto", float32 torch.
     """
 
-    def __init__(self, device: torch.device, engine: str = "torch") -> None:
+    def __init__(self, device: torch.device) -> None:
         super().__init__()
-        self.device, self.engine = device, engine
+        self.device = device
 
     def of(self, pixels: Pixels, face: Face) -> Reading:
         """Make the reading of a face in (H, W, 3) uint8 pixels; nothing is read yet."""
@@ -56,8 +55,6 @@ class FaceReader(nn.Module):
         if kind not in self._modules:
             loaded = manifest.load(kind)
             network = architectures.build(loaded.architecture, loaded.tensors).to(self.device).eval()
-            if self.engine not in ("torch", "auto"):
-                set_engine(nn.ModuleList([network]), choice.engine(self.engine, self.device))
             self.add_module(kind, network)
         return self.get_submodule(kind)
 
