@@ -94,7 +94,7 @@ class Attributes(Stage):
         hair: Hair | Ombre = "keep",
         beard: Literal["keep", "none", "stubble", "short", "full"] | None = None,
         gender: Literal["keep", "female", "male"] = "keep",
-        age: Literal["keep", "young", "old"] | Annotated[float, Field(ge=-30, le=40)] = "keep",
+        age: Literal["keep", "young", "old"] | Annotated[float, Field(ge=-30, le=40, strict=True)] = "keep",
         weights: manifest.Ref | None = None,
         strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
     ) -> None:
@@ -174,10 +174,10 @@ class Attributes(Stage):
     ) -> Tensor:
         """Take the beard off, or grow one."""
         cut = CUTS.get(str(self.cut))
-        zone = zones.beard(points, faces.shape[3], cut.below if cut else SHAVED_BELOW)
+        zone = zones.beard(points, faces.shape[3], cut.below if cut else SHAVED_BELOW) * (skin + beard).clamp(max=1)
         if cut is None:
-            return faces + self.strength * zone * (shaved(faces, zone, beard) - faces)
-        zone = zone * (skin + beard).clamp(max=1)
+            unit = faces.shape[3] * TIGHT.side / self.framing.side / SIDE
+            return faces + self.strength * (shaved(faces, zone, skin * (1 - zone) * (1 - beard), unit) - faces)
         grown = grow(faces, zone, cut, tone(to_lab(faces), hair))
         return faces + self.strength * (grown - faces)
 

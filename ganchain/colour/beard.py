@@ -12,12 +12,11 @@ from torch import Tensor
 from ganchain.colour.filters import blur
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.strands import combed
-from ganchain.nets.portrait import beard_removal
 
 
 @dataclass(frozen=True)
 class Cut:
-    """How a beard is cut.
+    """Cut of a beard.
 
     Attributes:
         cover: share of the skin that its densest part hides.
@@ -42,7 +41,10 @@ CUTS: Mapping[str, Cut] = {
 DARKER = 0.85  # L of a beard for each L of the hair
 DEFAULT = (22.0, 5.0, 7.0)  # L*a*b* where there is no hair to be like
 PALE = 0.35  # share of the skin's chroma that its shade takes
-SOFT, RAGGED = 0.3, 0.05  # of the zone's plane: over how much a beard grows dense, how uneven its edge is
+SOFT, RAGGED = 0.45, 0.05  # of the zone's plane: over how much a beard grows dense, how uneven its edge is
+SHADE = 8.0  # L by which skin may be darker than the cheeks
+LIFT = 18.0  # most L by which a beard is lightened that nobody asked to be taken off
+FINE = 0.25  # share of its fine detail that shaven skin keeps
 CONTRAST = 6.0  # standard deviation of L among strands
 
 
@@ -72,21 +74,42 @@ def grow(faces: Tensor, zone: Tensor, cut: Cut, colour: Tensor) -> Tensor:
     return torch.where(zone > 0, from_lab(torch.lerp(skin, hairs, cover)), faces)
 
 
-def shaved(faces: Tensor, zone: Tensor, beard: Tensor) -> Tensor:
-    """Take a beard off: the skin of the cheeks above it is continued, in the light that falls on the beard.
+def shaved(faces: Tensor, zone: Tensor, skin: Tensor, unit: float) -> Tensor:
+    """Take a beard off: what is darker than the skin around takes its colour.
 
     Args:
         faces: (N, 3, S, S) -1..1.
-        zone, beard: (N, 1, S, S) 0..1, where it could grow, and where it is seen.
+        zone: (N, 1, S, S) 0..1, where the beard can grow.
+        skin: (N, 1, S, S) 0..1, the skin that it is to look like.
+        unit: px for a 256th of the tight face.
 
     Returns:
         (N, 3, S, S) -1..1.
     """
     lab = to_lab(faces)
-    bare = zone * (1 - beard) ** 4
-    total = bare.sum(dim=(2, 3), keepdim=True) + 1e-3
-    cheek = (lab * bare).sum(dim=(2, 3), keepdim=True) / total
-    return from_lab(lab + zone * beard_removal(lab, cheek))
+    near = skin * blur(zone, 20.0 * unit)
+    middle = (lab[:, :1] * near).sum(dim=(2, 3), keepdim=True) / (near.sum(dim=(2, 3), keepdim=True) + 1e-3)
+    near = near * (lab[:, :1] > middle)  # cheeks in the light, not the shade below the jaw
+    around = (lab * near).sum(dim=(2, 3), keepdim=True) / (near.sum(dim=(2, 3), keepdim=True) + 1e-3)
+    smooth = torch.cat([blur(plane, 5.0 * unit) for plane in torch.split(lab, 1, dim=1)], dim=1)
+    darker = (around[:, :1] - SHADE / 2 - smooth[:, :1]).clamp(min=0)
+    share = (2 * zone).clamp(max=1) * (darker / 6).clamp(0, 1)
+    bare = around - lab.new_tensor((SHADE / 2, 0, 0))[:, None, None] + FINE * (lab - smooth)
+    return from_lab(torch.lerp(lab, bare, share))
+
+
+def beard_removal(lab: Tensor, cheek: Tensor, unit: float) -> Tensor:
+    """Compute the change that takes hair off skin: lighter, the chroma of ``cheek``, less detail. (N, 3, S, S).
+
+    Args:
+        cheek: (N, 3, 1, 1) L*a*b*.
+        unit: px for a 256th of the tight face.
+    """
+    smooth = torch.cat([blur(plane, 5.0 * unit) for plane in torch.split(lab, 1, dim=1)], dim=1)
+    lift = (cheek[:, :1] - SHADE - smooth[:, :1]).clamp(0, LIFT)
+    share = (lift / 6).clamp(0, 1)
+    light = lift - 0.75 * share * (lab[:, :1] - smooth[:, :1])
+    return torch.cat([light, share * 0.7 * (cheek - smooth)[:, 1:]], dim=1)
 
 
 def tone(lab: Tensor, hair: Tensor) -> Tensor:

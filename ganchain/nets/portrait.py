@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganchain.colour.beard import beard_removal
 from ganchain.colour.filters import blur
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.nets.unet import UNet
@@ -32,7 +33,6 @@ SKIN = (18.0, 8.0, 8.0)  # differences from the cheeks' L, a, b at which a colou
 COLOUR, DETAIL, MOVE = 3, len(SIGMAS), 2
 EFFECT = COLOUR + DETAIL + MOVE
 DRAWN = 3  # planes: lines of old age, lashes (changes of L), and where a beard grows (0..1)
-SHADE, BEARD = 8.0, 18.0  # L by which skin may be darker than the cheeks; most L by which a beard is lightened
 
 
 class Portrait(nn.Module):
@@ -91,7 +91,7 @@ class Portrait(nn.Module):
         light = (gains.clamp(-GAIN, GAIN).expm1() * bands(lab[:, :1])).sum(dim=1, keepdim=True)
         male, female = gender.clamp(min=0), (-gender).clamp(min=0)
         light = light + age.clamp(min=0) * wrinkles * skin + female * lashes
-        lab = lab + female * beard * beard_removal(lab, cheek)
+        lab = lab + female * beard * beard_removal(lab, cheek, side / SIDE)
         colour = colour * (1 - male * beard)  # beards are drawn, not averaged
         changed = from_lab(lab + colour + F.pad(light, (0, 0, 0, 0, 0, 2)))
         edited = faces + fade * (changed - faces)
@@ -117,15 +117,6 @@ def skin_map(lab: Tensor, cheeks: Tensor) -> tuple[Tensor, Tensor]:
     colour = (lab * cheeks).sum(dim=(2, 3), keepdim=True) / total
     distance = ((lab - colour) / lab.new_tensor(SKIN)[:, None, None]).square().sum(dim=1, keepdim=True).sqrt()
     return blur((1.9 - distance).clamp(0, 1), 2.0 * lab.shape[3] / SIDE), colour
-
-
-def beard_removal(lab: Tensor, cheek: Tensor) -> Tensor:
-    """Compute the change that takes hair off skin: lighter, the chroma of ``cheek``, less detail. (N, 3, S, S)."""
-    smooth = torch.cat([blur(plane, 5.0 * lab.shape[3] / SIDE) for plane in torch.split(lab, 1, dim=1)], dim=1)
-    lift = (cheek[:, :1] - SHADE - smooth[:, :1]).clamp(0, BEARD)
-    share = (lift / 6).clamp(0, 1)
-    light = lift - 0.75 * share * (lab[:, :1] - smooth[:, :1])
-    return torch.cat([light, share * 0.7 * (cheek - smooth)[:, 1:]], dim=1)
 
 
 def grid(side: int, device: torch.device) -> Tensor:
