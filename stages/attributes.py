@@ -24,13 +24,13 @@ from ganchain.tensors import resize, with_light_of
 PORTRAIT = "attributes-portrait"
 YEARS = 30.0  # of a full step of age
 GREYING = 0.8, 1.6  # most of the hair's colour that age changes; how much earlier at the temples than elsewhere
-SHAVED_BELOW = 0.15  # share of the face's width below the jaw that is shaved
+SHAVED_BELOW = 0.06  # share of the face's width below the jaw that is shaved
 FAINT = 0.08  # mattes below this are zero, so that nothing beside the hair changes by a single bit
 SCARCE = (0.003, 0.007)  # shares of the window: hair on less than the first is none, on more than the second hair
 COLOURLESS = {"black", "grey", "white"}
 AGES = {"keep": 0.0, "young": -YEARS, "old": YEARS}
 DIRECTIONS = {"keep": 0.0, "female": -1.0, "male": 1.0}
-BEARDS = {"keep": None, "female": "none", "male": "stubble"}  # of a gender, where no beard is asked for
+BEARDS = {"keep": None, "female": None, "male": "stubble"}  # of a gender, where no beard is asked for
 
 
 def _hair(name: str) -> str:
@@ -71,7 +71,7 @@ class Attributes(Stage):
     Options:
         hair: keep, a name (black, brown, auburn, red, blond, platinum, grey, white, pink, blue, green, purple), any
             colour ("#c04080"), or two: {roots: brown, ends: blond}.
-        beard: keep, none, stubble, short or full; by default what goes with the gender: male has stubble, female none.
+        beard: keep, none, stubble, short or full; by default what goes with the gender: male has stubble.
         gender: keep, female or male.
         age: keep, young, old, or how many years are added, -30 to 40.
         weights: other weights: those of StarGAN do all the work, our own kinds replace the bundled file.
@@ -177,7 +177,7 @@ class Attributes(Stage):
         zone = zones.beard(points, faces.shape[3], cut.below if cut else SHAVED_BELOW) * (skin + beard).clamp(max=1)
         if cut is None:
             unit = faces.shape[3] * TIGHT.side / self.framing.side / SIDE
-            return faces + self.strength * (shaved(faces, zone, skin * (1 - zone) * (1 - beard), unit) - faces)
+            return faces + self.strength * (shaved(faces, zone, beard, skin * (1 - zone) * (1 - beard), unit) - faces)
         grown = grow(faces, zone, cut, tone(to_lab(faces), hair))
         return faces + self.strength * (grown - faces)
 

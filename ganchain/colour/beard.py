@@ -74,12 +74,12 @@ def grow(faces: Tensor, zone: Tensor, cut: Cut, colour: Tensor) -> Tensor:
     return torch.where(zone > 0, from_lab(torch.lerp(skin, hairs, cover)), faces)
 
 
-def shaved(faces: Tensor, zone: Tensor, skin: Tensor, unit: float) -> Tensor:
-    """Take a beard off: what is darker than the skin around takes its colour.
+def shaved(faces: Tensor, zone: Tensor, beard: Tensor, skin: Tensor, unit: float) -> Tensor:
+    """Take a beard off: where it is darker than the skin around, it takes that colour; stubble becomes lighter.
 
     Args:
         faces: (N, 3, S, S) -1..1.
-        zone: (N, 1, S, S) 0..1, where the beard can grow.
+        zone, beard: (N, 1, S, S) 0..1, where it can grow, and where it is seen.
         skin: (N, 1, S, S) 0..1, the skin that it is to look like.
         unit: px for a 256th of the tight face.
 
@@ -93,9 +93,10 @@ def shaved(faces: Tensor, zone: Tensor, skin: Tensor, unit: float) -> Tensor:
     around = (lab * near).sum(dim=(2, 3), keepdim=True) / (near.sum(dim=(2, 3), keepdim=True) + 1e-3)
     smooth = torch.cat([blur(plane, 5.0 * unit) for plane in torch.split(lab, 1, dim=1)], dim=1)
     darker = (around[:, :1] - SHADE / 2 - smooth[:, :1]).clamp(min=0)
-    share = (2 * zone).clamp(max=1) * (darker / 6).clamp(0, 1)
+    inside = (2 * zone).clamp(max=1)
+    seen = inside * (2 * blur(beard, 4.0 * unit)).clamp(max=1) * (darker / 6).clamp(0, 1)
     bare = around - lab.new_tensor((SHADE / 2, 0, 0))[:, None, None] + FINE * (lab - smooth)
-    return from_lab(torch.lerp(lab, bare, share))
+    return from_lab(torch.lerp(lab + inside * zone * beard_removal(lab, around, unit), bare, seen))
 
 
 def beard_removal(lab: Tensor, cheek: Tensor, unit: float) -> Tensor:
