@@ -84,20 +84,15 @@ def colours(photo: Pixels) -> Sheet:
 
 
 def attributes(photo: Pixels) -> Sheet:
-    first = [(f"hair: {name}", Attributes(hair=name)) for name in ("black", "brown", "blond")]
-    second = [
-        ("age: young", Attributes(age="young")),
-        ("age: old", Attributes(age="old")),
-        ("gender: female", Attributes(gender="female")),
-        ("gender: male", Attributes(gender="male")),
-    ]
-    third = [(f"age: old, strength: {share:g}", Attributes(age="old", strength=share)) for share in (0.25, 0.5, 0.75)]
-    both = [("black, old, male", Attributes(hair="black", age="old", gender="male"))]
-    return [
-        [("photo", cut(photo, HEAD)), *cells(photo, HEAD, first)],
-        cells(photo, HEAD, second),
-        cells(photo, HEAD, [*third, *both]),
-    ]
+    two = {"roots": "brown", "ends": "platinum"}
+    dyes: list[tuple[str, str | dict[str, str]]] = [(f"hair: {name}", name) for name in ("black", "auburn", "blond")]
+    dyes += [(f"hair: {name}", name) for name in ("platinum", "pink", "blue")] + [("brown roots, platinum ends", two)]
+    first = [(caption, Attributes(hair=hair)) for caption, hair in dyes]
+    years = [(f"age: {age}", Attributes(age=age)) for age in (-30, 12, 25, 40)]
+    genders = [(f"gender: {gender}", Attributes(gender=gender)) for gender in ("female", "male")]
+    beards = [(f"beard: {beard}", Attributes(beard=beard)) for beard in ("short", "full")]
+    rows = [cells(photo, HEAD, part) for part in (first[:3], first[3:], years, [*genders, *beards])]
+    return [[("photo", cut(photo, HEAD)), *rows[0]], *rows[1:]]
 
 
 def webtoon(photo: Pixels) -> Sheet:

@@ -203,9 +203,15 @@ def test_bundled_grids_are_whole(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("vary:\n  attributes.hair: [black, purple]\n", "g.yaml:2: attributes.hair: 'purple' is none of these"),
+        (
+            "vary:\n  attributes.hair: [black, purpel]\n",
+            "g.yaml:2: attributes.hair: 'purpel' is no colour of hair; did you mean 'purple'?",
+        ),
         ("vary:\n- makeup\n- attribute.hair: black\n", "g.yaml:3: no stage 'attribute'; did you mean"),
-        ("vary:\n  attributes.hare: [black]\n", "no such option; did you mean 'hair'? available: age, gender, hair"),
+        (
+            "vary:\n  attributes.hare: [black]\n",
+            "no such option; did you mean 'hair'? available: age, beard, gender, hair",
+        ),
         ("vary:\n\n  makeup: rose\n", "g.yaml:3: 'rose': which option of makeup? As in makeup.reference"),
         ("vary: [1]\n", "g.yaml:1: 1: as in '- attributes.hair"),
         ("vary: hair\n", "g.yaml:1: vary: 'hair': a mapping is needed"),
@@ -275,8 +281,8 @@ def test_the_plain_command_draws_the_row_of_stargan(
     ("asked", "said"),
     [
         (
-            ["--vary", "attributes.hair=purple"],
-            "--vary attributes.hair=purple: attributes.hair: 'purple' is none of these",
+            ["--vary", "attributes.hair=purpel"],
+            "--vary attributes.hair=purpel: attributes.hair: 'purpel' is no colour of hair; did you mean 'purple'?",
         ),
         (["--vary", "hair=black"], "--vary hair=black: "),
         (["--vary", "upscale.factor=3"], "--vary upscale.factor=3: upscale.factor: these weights enlarge"),
