@@ -1,0 +1,76 @@
+"""The whole drawing of a face: what is read of it, in; layers of shapes, out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ganchain.drawing import eyes, face, ground, hair, skin
+from ganchain.drawing.paths import Drawing, Knots, Planes
+from ganchain.drawing.study import Study
+from ganchain.faces import mesh
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a face is drawn.
+
+    Attributes:
+        eyes: 0 natural to 1 large.
+        line: width of lines; 1 is the usual one, 0 none.
+        tones: of skin and hair, 2 or 3.
+        blush: 0..1.
+        background: "keep" (the photo's own), "simple" (flattened, a little lighter) or a colour of its own.
+        likeness: 0: the proportions of the style, 1: the person's own.
+    """
+
+    eyes: float = 0.5
+    line: float = 1.0
+    tones: int = 3
+    blush: float = 0.3
+    background: Literal["keep", "simple"] | tuple[float, float, float] = "simple"
+    likeness: float = 0.5
+
+
+def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: Style | None = None) -> Drawing:
+    """Draw a face.
+
+    Args:
+        picture: (S, S, 3) float32 0..1 RGB, a window of the framing ``HEAD``.
+        points: (478, 2) in units.
+        mattes: (S, S) float32 0..1 by part.
+    """
+    style = style or Style()
+    study = Study(picture, points, mattes)
+    placed = _proportions(points, style)
+    drawing = Drawing()
+    if isinstance(style.background, tuple):
+        drawing.ground = ground.plain(study, style.background)
+    else:
+        drawing.ground = ground.flattened(study, 0.35 if style.background == "simple" else 0.0)
+        ground.draw_ground_lines(study, drawing, style.line)
+    skin.draw_skin(study, drawing, style.tones, style.blush, style.line)
+    skin.draw_jaw(study, drawing, style.line)
+    hair.draw_beard(study, drawing, style.line)
+    face.draw_nose(study, placed, drawing, style.line)
+    face.draw_age(study, placed, drawing, style.line)
+    face.draw_mouth(study, placed, drawing, style.line)
+    hair.draw_hair(study, drawing, style.tones, style.line)
+    eyes.draw_brows(study, placed, drawing)
+    eyes.draw_eyes(study, placed, drawing, style.line)
+    face.draw_glasses(study, drawing, style.line)
+    face.draw_cover(study, drawing, style.line)
+    return drawing
+
+
+def _proportions(points: Knots, style: Style) -> Knots:
+    """Move the points to the style's proportions: larger eyes, a smaller nose."""
+    moved = eyes.enlarged(points, style.eyes)
+    small = 0.12 * (1 - style.likeness)
+    nose = sorted({*face.WING, *face.NOSTRIL, *face.mirrored(face.WING), *face.mirrored(face.NOSTRIL), 242, 141, 94, 370, 462})
+    centre = points[[mesh.MIRROR[242], 242]].mean(axis=0)
+    moved[nose] += small * (centre - moved[nose])
+    return np.asarray(moved, np.float64)

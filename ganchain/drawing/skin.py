@@ -1,0 +1,135 @@
+"""Skin: one flat fill, two tones of shadow with clean borders, a light one, a blush, and the head's contour."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ganchain.drawing.paths import Drawing, Fade, Knots, Planes, Ring, Shape, circle, curve, stroke, taper
+from ganchain.drawing.study import Study, blurred, grown, rgb
+from ganchain.drawing.trace import contours, sample
+from ganchain.faces import mesh
+
+JAW = (234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454)
+BELOW = 0.20  # of the eyes' distance: how far the chin's shadow falls on the neck
+DEEP, DEEPER, BRIGHT = 9.0, 22.0, 9.0  # L* below and above the skin's own at which tones begin
+
+
+def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: float) -> None:
+    """Draw the skin: layers "skin", "shadow", "blush"; its contour in "line"."""
+    skin, beard, hair = (study.matte(name) for name in ("skin", "beard", "hair"))
+    own = skin + beard
+    under = hair * grown(own, 0.07 * study.width)  # the fill goes on below the hair
+    outer = contours(blurred(np.asarray(own + under, np.float32), 0.6), 0.5, smooth=1.2, least=90)
+    rings = [Ring((knots,)) for knots in outer]
+    light, red, yellow = (float(v) for v in study.paper)
+    drawing.put("skin", Shape(rings, rgb(study.paper), holes=True))
+    depth = 7 + 0.05 * light
+    shade = rgb((light - depth, red * 1.05 + 4, yellow * 1.06 + 2))
+    darker = rgb((light - 2.1 * depth, red * 1.05 + 7, yellow * 1.05 + 1))
+    low, base = _light(study)
+    chin = _chin(study)
+    if tones > 1:
+        shadow = contours(base - low, DEEP, smooth=2.6, spacing=5, least=0.05 * study.width**2)
+        drawing.put("shadow", Shape([Ring((k,)) for k in shadow], shade, within=rings, holes=True))
+        drawing.put("shadow", Shape([chin], shade, within=rings))
+    if tones > 2:
+        deep = contours(base - low, DEEPER, smooth=2.6, spacing=5, least=0.06 * study.width**2)
+        drawing.put("shadow", Shape([Ring((k,)) for k in deep], darker, within=rings, holes=True))
+        bright = contours(low - base, BRIGHT, smooth=2.6, spacing=5, least=0.03 * study.width**2)
+        glow = rgb((min(light + 4, 95), red * 0.75, yellow * 0.88))
+        drawing.put("shadow", Shape([Ring((k,)) for k in bright], glow, 0.8, within=rings, holes=True))
+    if blush:
+        drawing.put("blush", *(_cheek(study, spot, rings, blush) for spot in (mesh.RIGHT_CHEEK, mesh.LEFT_CHEEK)))
+    for knots in outer:
+        drawing.put("line", *_contour(study, knots, line))
+
+
+def _light(study: Study) -> tuple[Planes, float]:
+    """Estimate the light on the skin: L* without features, beard, grain and most of its fall from side to side."""
+    weight = (study.matte("skin") * (1 - study.features) * (1 - study.matte("beard"))).astype(np.float32)
+    for over in ("glasses", "cover", "hair"):
+        weight = weight * (1 - (3 * grown(study.matte(over), 2)).clip(0, 1))
+    weight = np.asarray(cv2.erode(weight, np.ones((5, 5), np.uint8)), np.float32) + 1e-4
+    calm = np.asarray(cv2.bilateralFilter(study.calm[..., 0], 9, 10, 6), np.float32)
+    sigma = 0.045 * study.width
+    far = blurred(calm * weight, 4 * sigma) / blurred(weight, 4 * sigma)
+    mass = blurred(weight, sigma)
+    low = (blurred(calm * weight, sigma) + 0.08 * far) / (mass + 0.08)
+    chosen = study.bare > 0.7
+    side = low.shape[0]
+    y, x = np.mgrid[:side, :side].astype(np.float32)
+    nose = study.points[1]
+    u, v = (x - float(nose[0])) / study.width, (y - float(nose[1])) / study.width
+    if chosen.sum() < 60:
+        return low.astype(np.float32), float(study.skin[0])
+    fit = np.stack([np.ones(int(chosen.sum())), u[chosen], v[chosen]], axis=1)
+    slope = np.linalg.lstsq(fit, low[chosen].astype(np.float64), rcond=None)[0]
+    low = low - 0.7 * (u.clip(-1, 1) * slope[1] + v.clip(-1, 1) * slope[2] * 0.7)
+    return low.astype(np.float32), float(np.percentile(low[chosen], 58))
+
+
+def _chin(study: Study) -> Ring:
+    """Outline the shadow that the chin throws on the neck."""
+    jaw = curve(study.points[list(JAW)], 40)
+    t = np.linspace(0, 1, len(jaw))
+    down = BELOW * study.width * (0.35 + 0.65 * np.sin(np.pi * t)[:, None] ** 1.5)
+    return Ring((jaw, (jaw + down * np.array([0.0, 1.0]))[::-1]))
+
+
+def _cheek(study: Study, spot: tuple[int, ...], rings: list[Ring], blush: float) -> Shape:
+    """Draw a soft spot of blush."""
+    cheek, edge = study.points[spot[0]], study.points[spot[1]]
+    centre = 0.75 * cheek + 0.25 * edge
+    light, red, yellow = (float(v) for v in study.paper)
+    colour = rgb((light - 4, red + 16, yellow + 4))
+    radius = 0.2 * study.width
+    end = (float(centre[0] + radius), float(centre[1]))
+    fade = Fade((float(centre[0]), float(centre[1])), end, colour, 0.0, stretch=0.6)
+    return Shape([circle(centre, radius, 0.6)], colour, blush, fade, within=rings)
+
+
+def outline_runs(knots: Knots, widths: Planes | Knots, least: float, short: int) -> list[Ring]:
+    """Draw the parts of a closed curve that have a width above ``least`` as tapering strokes."""
+    wide = np.asarray(widths, np.float64)
+    on = wide > least
+    if not on.any():
+        return []
+    if on.all():
+        ring = np.concatenate([knots, knots[:1]])
+        return [stroke(ring, np.concatenate([wide, wide[:1]]))]
+    start = int(np.flatnonzero(~on)[0])
+    knots, wide, on = np.roll(knots, -start, axis=0), np.roll(wide, -start), np.roll(on, -start)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]]))).reshape(-1, 2)
+    return [
+        stroke(knots[a:b], wide[a:b] * taper(b - a, 1.0, 0.12, 0.12)) for a, b in edges.tolist() if b - a >= short
+    ]
+
+
+def _contour(study: Study, knots: Knots, line: float) -> list[Shape]:
+    """Draw the contour of skin where it ends before the background or clothes: ears, cheeks, neck, a bald head."""
+    beside = blurred(study.matte("rest"), 2.0)
+    hair = blurred(study.matte("hair"), 2.0)
+    weight = sample(beside, knots) * 2 - 2.5 * sample(hair, knots)
+    inside = ((knots > 1.5) & (knots < 254.5)).all(axis=1)
+    width = 0.019 * study.width * line * weight.clip(0, 1) * inside
+    soft = np.convolve(np.pad(width, 3, mode="wrap"), np.ones(7) / 7, mode="valid")
+    runs = outline_runs(knots, soft, 0.004 * study.width * line, 8)
+    return [Shape([run], study.line) for run in runs]
+
+
+def draw_jaw(study: Study, drawing: Drawing, line: float) -> None:
+    """Draw the jaw before neck and ears as one tapering stroke, hidden where hair or a beard covers it."""
+    jaw = curve(study.points[list(JAW)], 60)
+    out = jaw - study.points[1]
+    out /= np.linalg.norm(out, axis=1, keepdims=True) + 1e-9
+    beyond = sample(study.matte("skin"), jaw + 0.05 * study.width * out)
+    covered = sample(np.asarray(study.matte("hair") + study.matte("cover"), np.float32), jaw)
+    bearded = sample(study.matte("beard"), jaw)
+    weight = (1.6 * beyond - 0.2).clip(0, 1) * (1 - 1.6 * covered).clip(0, 1) * (1 - 1.2 * bearded).clip(0, 1)
+    weight = np.convolve(np.pad(weight, 3, mode="edge"), np.ones(7) / 7, mode="valid")
+    width = 0.021 * study.width * line * weight * taper(len(jaw), 1.0, 0.3, 0.3)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], (width > 0.1).astype(np.int8), [0]]))).reshape(-1, 2)
+    for a, b in edges.tolist():
+        if b - a > 5:
+            drawing.put("line", Shape([stroke(jaw[a:b], width[a:b])], study.line))
