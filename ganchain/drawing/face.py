@@ -120,7 +120,7 @@ def draw_glasses(study: Study, drawing: Drawing, line: float) -> None:
     matte = study.matte("glasses", FINE)
     if float((matte > 0.4).sum()) < 0.03 * (2 * study.width) ** 2:
         return
-    found = contours(blurred(matte, 0.8), 0.42, smooth=0.8, spacing=2.2, least=0.004 * study.width**2)
+    found = contours(blurred(matte, 1.6), 0.45, smooth=1.6, spacing=2.4, least=0.012 * study.width**2)
     chosen = study.matte("glasses") > 0.6
     if not found or chosen.sum() < 8:
         return

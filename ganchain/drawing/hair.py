@@ -14,13 +14,14 @@ from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
 def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     """Draw the hair: layers "hair" and "strands"."""
     matte = study.matte("hair", FINE)
-    outer = contours(matte, 0.5, smooth=0.8, spacing=2.2, least=0.02 * study.width**2)
+    outer = contours(matte, 0.5, smooth=1.1, spacing=2.4, least=0.02 * study.width**2)
     if not outer:
         return
     rings = [Ring((knots,)) for knots in outer]
     inside = study.matte("hair")
     light, red, yellow = (float(v) for v in study.hair)
-    colour = (float(np.clip(light * 0.95 + 2, 8, 90)), red * 1.15, yellow * 1.15)
+    vivid = 0.75 + 0.4 * float(np.clip((np.hypot(red, yellow) - 5) / 10, 0, 1))  # grey hair stays grey
+    colour = (float(np.clip(light + 1, 8, 90)), red * vivid, yellow * vivid)
     drawing.put("hair", Shape(rings, rgb(colour), holes=True))
     along = flow(study.lab[..., 0], 3.5)
     smooth = _smoothed(study.calm[..., 0], along)
@@ -28,7 +29,7 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     if tones > 1 and chosen.sum() > 120:
         _tones(study, drawing, rings, smooth, chosen, colour, tones)
     ink = rgb((max(3.0, colour[0] * 0.42), colour[1] * 1.0 + 1, colour[2] * 0.9 + 1))
-    lit = rgb((min(96.0, colour[0] + 14 + 0.12 * colour[0]), colour[1] * 1.05, colour[2] * 1.15))
+    lit = rgb((min(96.0, colour[0] + 18 + 0.06 * colour[0]), colour[1] * 1.05, colour[2] * 1.15))
     _strands(study, drawing, rings, along, inside, (ink, lit), line)
     slope = _slope(inside)
     for knots in outer:
@@ -80,7 +81,7 @@ def _tones(
     relative = smooth - 0.5 * around - 0.5 * float(np.median(smooth[chosen]))
     spread = max(float(np.std(relative[chosen])), 2.0)
     relative = np.where(chosen, relative, 0).astype(np.float32)
-    amount = float(np.clip(5 + 0.22 * colour[0], 6, 17))
+    amount = float(np.clip(7.5 + 0.15 * colour[0], 8, 15))
     dark = rgb((max(3.0, colour[0] - amount), colour[1] * 1.05, colour[2]))
     lit = rgb((min(95.0, colour[0] + amount), colour[1], colour[2] * 1.1))
     least = 0.006 * study.width**2
@@ -130,7 +131,8 @@ def draw_beard(study: Study, drawing: Drawing, line: float) -> None:
     gap = float(study.skin[0] - measured[0])
     own = float(np.clip((gap - 6) / 16, 0, 1))  # 0: stubble, 1: hair
     light = float(study.paper[0]) - gap - 4 * own
-    red, yellow = (float(0.5 * measured[k] + 0.5 * study.paper[k] * 0.8) for k in (1, 2))
+    share = 0.5 + 0.5 * own
+    red, yellow = (float(1.1 * share * measured[k] + (1 - share) * study.paper[k] * 0.8) for k in (1, 2))
     colour = (float(np.clip(light, 6, 85)), red, yellow)
     soft = blurred(matte, 1.0)
     whole = [Ring((k,)) for k in contours(soft, 0.35, smooth=1.0, least=0.01 * study.width**2)]
@@ -139,12 +141,21 @@ def draw_beard(study: Study, drawing: Drawing, line: float) -> None:
     drawing.put("beard", Shape(dense, rgb(colour), 0.35 + 0.5 * own, holes=True))
     if own < 0.3:
         return
-    along = flow(study.lab[..., 0], 3.0)
+    along = _downwards(study)
     dark = valleys(study.lab[..., 0], along, 1.0, 2.4)
     shades = (rgb((max(3.0, colour[0] * 0.6), red, yellow)), rgb((min(95.0, colour[0] * 1.25 + 7), red, yellow)))
     for strength, ink, most in ((dark, shades[0], 60), (-dark, shades[1], 24)):
-        want = Lines(least=0.4, short=0.1 * study.width, apart=1.8, most=most, steps=10)
+        want = Lines(least=0.2, short=0.13 * study.width, apart=1.8, most=most, steps=8)
         for way in lines(strength, along, matte, want):
             knots = _calm(way)
             widths = taper(len(knots), 0.014 * study.width * line, 0.3, 0.6, 0.05)
             drawing.put("beard", Shape([stroke(knots, widths)], ink, 0.75 * own))
+
+
+def _downwards(study: Study) -> tuple[Planes, Planes]:
+    """Compute the way in which a beard grows: down and away from below the nose."""
+    nose = study.points[2] - np.array([0.0, 0.35 * study.width])
+    y, x = np.mgrid[: study.lab.shape[0], : study.lab.shape[1]].astype(np.float32)
+    dx, dy = x - float(nose[0]), y - float(nose[1])
+    length = np.hypot(dx, dy) + 1e-3
+    return (dx / length).astype(np.float32), (dy / length).astype(np.float32)

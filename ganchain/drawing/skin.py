@@ -10,7 +10,7 @@ from ganchain.drawing.study import Study, blurred, grown, rgb
 from ganchain.drawing.trace import contours, sample
 from ganchain.faces import mesh
 
-JAW = (234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454)
+JAW = (132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361)
 BELOW = 0.20  # of the eyes' distance: how far the chin's shadow falls on the neck
 DEEP, DEEPER, BRIGHT = 9.0, 22.0, 9.0  # L* below and above the skin's own at which tones begin
 
@@ -20,7 +20,7 @@ def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: fl
     skin, beard, hair = (study.matte(name) for name in ("skin", "beard", "hair"))
     own = skin + beard
     under = hair * grown(own, 0.07 * study.width)  # the fill goes on below the hair
-    outer = contours(blurred(np.asarray(own + under, np.float32), 0.6), 0.5, smooth=1.2, least=90)
+    outer = contours(blurred(np.asarray(own + under, np.float32), 1.0), 0.5, smooth=1.8, least=90)
     rings = [Ring((knots,)) for knots in outer]
     light, red, yellow = (float(v) for v in study.paper)
     drawing.put("skin", Shape(rings, rgb(study.paper), holes=True))
