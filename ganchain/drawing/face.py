@@ -7,7 +7,7 @@ import numpy as np
 from ganchain.drawing.paths import Drawing, Knots, Ring, Shape, curve, stroke, taper
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import FINE, Study, blurred, filled, grown, rgb
-from ganchain.drawing.trace import contours, sample
+from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
 from ganchain.faces import mesh
 
 WING = (115, 219, 235, 240, 60)  # of the nose's right wing, from above
@@ -116,17 +116,26 @@ def _open_mouth(study: Study, drawing: Drawing, rims: tuple[Knots, Knots], inner
 
 
 def draw_glasses(study: Study, drawing: Drawing, line: float) -> None:
-    """Draw glasses from their matte, in their own colour: layer "glasses"."""
-    matte = study.matte("glasses", FINE)
-    if float((matte > 0.4).sum()) < 0.03 * (2 * study.width) ** 2:
-        return
-    found = contours(blurred(matte, 1.6), 0.45, smooth=1.6, spacing=2.4, least=0.012 * study.width**2)
-    chosen = study.matte("glasses") > 0.6
-    if not found or chosen.sum() < 8:
+    """Draw glasses from their matte, in their own colour: layer "glasses"; thin frames as strokes along them."""
+    matte = study.matte("glasses")
+    chosen = matte > 0.5
+    if chosen.sum() < 0.02 * study.width**2:
         return
     light, red, yellow = (float(v) for v in np.median(study.lab[chosen], axis=0))
-    light = min(light, float(study.skin[0]) - 14)
-    drawing.put("glasses", Shape([Ring((k,)) for k in found], rgb((0.8 * light, 0.7 * red, 0.7 * yellow)), holes=True))
+    light = 0.8 * min(light, float(study.skin[0]) - 14)
+    colour = rgb((light, 0.7 * red, 0.7 * yellow))
+    soft = blurred(matte, 1.0)
+    along = flow(soft, 2.0)
+    ridges = -valleys(soft, along, 1.0, 3.5) * 20
+    want = Lines(least=0.6, short=0.12 * study.width, apart=2.5, most=24, steps=40)
+    for way in lines(ridges, along, np.ones_like(soft), want):
+        knots = np.concatenate([way[:-1:2], way[-1:]])
+        widths = taper(len(knots), 0.026 * study.width * line, 0.1, 0.1, 0.5)
+        drawing.put("glasses", Shape([stroke(knots, widths)], colour))
+    if chosen.sum() > 0.07 * study.width**2:
+        thick = blurred(study.matte("glasses", FINE), 1.6)
+        found = contours(thick, 0.55, smooth=1.6, spacing=2.4, least=0.012 * study.width**2)
+        drawing.put("glasses", Shape([Ring((k,)) for k in found], colour, holes=True))
 
 
 def draw_cover(study: Study, drawing: Drawing, line: float) -> None:

@@ -31,7 +31,7 @@ def flattened(study: Study, lighter: float = 0.35) -> Planes:
     head = 1 - (study.matte("rest") + study.matte("cover")).clip(0, 1)
     free = np.asarray(cv2.erode(1 - head, np.ones((7, 7), np.uint8)), np.float32) ** 2 + 1e-4
     behind = sum(blurred(flat * free[..., None], s) for s in (3, 12)) / (blurred(free, 3) + blurred(free, 12))[..., None]
-    share = cv2.resize((2 * blurred(grown(head, 2), 1.5)).clip(0, 1), (side, side))[..., None]
+    share = cv2.resize((2 * blurred(grown(head, 1), 1.0)).clip(0, 1), (side, side))[..., None]
     lab += share * (cv2.resize(behind, (side, side)) - lab)
     axis = np.abs(np.linspace(-1, 1, side, dtype=np.float32))
     middle = ((1 - (axis[:, None] ** 4 + axis**4) ** 0.25) / 0.3).clip(0, 1)
@@ -51,7 +51,7 @@ def draw_ground_lines(study: Study, drawing: Drawing, line: float) -> None:
     light = study.calm[..., 0]
     along = flow(light, 2.5)
     dark = valleys(light, along, 1.3, 2.8)
-    want = Lines(least=1.6, short=0.6 * study.width, apart=4.0, most=16, steps=60)
+    want = Lines(least=2.2, short=0.6 * study.width, apart=4.0, most=16, steps=60)
     ink = rgb((12.0, 3.0, 3.0))
     below = np.arange(light.shape[0], dtype=np.float32)[:, None] > study.points[152, 1] - 0.3 * study.width  # the chin
     inside = (study.matte("rest") * (1 - study.matte("cover")) * below).astype(np.float32)

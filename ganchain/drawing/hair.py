@@ -14,7 +14,7 @@ from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
 def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     """Draw the hair: layers "hair" and "strands"."""
     matte = study.matte("hair", FINE)
-    outer = contours(matte, 0.5, smooth=1.1, spacing=2.4, least=0.02 * study.width**2)
+    outer = contours(matte, 0.5, smooth=1.1, spacing=2.4, least=0.07 * study.width**2)
     if not outer:
         return
     rings = [Ring((knots,)) for knots in outer]
@@ -129,16 +129,16 @@ def draw_beard(study: Study, drawing: Drawing, line: float) -> None:
     chosen = matte > 0.7
     measured = np.median(study.calm[chosen], axis=0) if chosen.sum() > 30 else study.hair
     gap = float(study.skin[0] - measured[0])
-    own = float(np.clip((gap - 6) / 16, 0, 1))  # 0: stubble, 1: hair
+    own = float(np.clip((gap - 12) / 16, 0, 1))  # 0: stubble, 1: hair
     light = float(study.paper[0]) - gap - 4 * own
-    share = 0.5 + 0.5 * own
-    red, yellow = (float(1.1 * share * measured[k] + (1 - share) * study.paper[k] * 0.8) for k in (1, 2))
+    share = 0.25 + 0.75 * own
+    red, yellow = (float(1.1 * share * measured[k] + (1 - share) * study.paper[k] * 0.95) for k in (1, 2))
     colour = (float(np.clip(light, 6, 85)), red, yellow)
     soft = blurred(matte, 1.0)
     whole = [Ring((k,)) for k in contours(soft, 0.35, smooth=1.0, least=0.01 * study.width**2)]
     dense = [Ring((k,)) for k in contours(soft, 0.72, smooth=1.0, least=0.01 * study.width**2)]
     drawing.put("beard", Shape(whole, rgb(colour), 0.3 + 0.25 * own, holes=True))
-    drawing.put("beard", Shape(dense, rgb(colour), 0.35 + 0.5 * own, holes=True))
+    drawing.put("beard", Shape(dense, rgb(colour), 0.2 + 0.65 * own, holes=True))
     if own < 0.3:
         return
     along = _downwards(study)

@@ -104,7 +104,9 @@ class Study:
             if len(chosen) < 10:
                 return np.array([25, 4, 6], np.float32)
             return np.asarray(np.percentile(chosen, 30, axis=0), np.float32)
-        return np.asarray(np.median(chosen, axis=0), np.float32)
+        bright = chosen[chosen[:, 0] >= np.median(chosen[:, 0])]
+        light = np.percentile(chosen[:, 0], 55)
+        return np.array([light, *np.median(bright[:, 1:], axis=0)], np.float32)
 
     @cached_property
     def line(self) -> Colour:
