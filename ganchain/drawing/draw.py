@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from ganchain.drawing import eyes, face, ground, hair, skin
+from ganchain.drawing import eyes, face, ground, hair, looks, skin
 from ganchain.drawing.paths import Drawing, Knots, Planes
 from ganchain.drawing.study import Study
 from ganchain.faces import mesh
@@ -19,6 +19,7 @@ class Style:
     """How a face is drawn.
 
     Attributes:
+        look: webtoon in colour, ink in black and white with hatching, line in lines alone.
         eyes: 0 natural to 1 large.
         line: width of lines; 1 is the usual one, 0 none.
         tones: of skin and hair, 2 or 3.
@@ -27,6 +28,7 @@ class Style:
         likeness: 0: the proportions of the style, 1: the person's own.
     """
 
+    look: Literal["webtoon", "ink", "line"] = "webtoon"
     eyes: float = 0.5
     line: float = 1.0
     tones: int = 3
@@ -50,8 +52,10 @@ def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: St
     if isinstance(style.background, tuple):
         drawing.ground = ground.plain(study, style.background)
     else:
-        drawing.ground = ground.flattened(study, 0.35 if style.background == "simple" else 0.0)
-        ground.draw_ground_lines(study, drawing, style.line)
+        simple = style.background == "simple"
+        drawing.ground = ground.flattened(study) if simple or style.look != "webtoon" else study.picture
+        if simple:
+            ground.draw_ground_lines(study, drawing, style.line)
     skin.draw_skin(study, drawing, style.tones, style.blush, style.line)
     skin.draw_jaw(study, drawing, style.line)
     hair.draw_beard(study, drawing, style.line)
@@ -63,7 +67,7 @@ def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: St
     eyes.draw_eyes(study, placed, drawing, style.line)
     face.draw_glasses(study, drawing, style.line)
     face.draw_cover(study, drawing, style.line)
-    return drawing
+    return looks.LOOKS[style.look](drawing, study)
 
 
 def _proportions(points: Knots, style: Style) -> Knots:

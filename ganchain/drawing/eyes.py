@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ganchain.drawing.paths import Colour, Drawing, Fade, Knots, Ring, Shape, circle, curve, stroke, taper
+from ganchain.drawing.paths import Line, Colour, Drawing, Fade, Knots, Ring, Shape, circle, curve, stroke, taper
 from ganchain.drawing.study import FINE, Study, filled, reduced, rgb, to_lab
 from ganchain.faces import mesh
 
@@ -141,16 +141,16 @@ def _lashes(
         way = curve(np.concatenate([wing[None], ((upper + lower) / 2)[[0, 4, 8, 12, 16, 20, 23]]]), 30)
     t = np.linspace(0, 1, len(way))
     thick = 0.10 * width * line * np.interp(t, (0, 0.2, 0.45, 0.8, 1), (0.08, 1.0, 0.85, 0.5, 0.22))
-    drawing.put("eyes", Shape([stroke(way, thick, 0.15)], dark))
+    drawing.put("eyes", Line([stroke(way, thick, 0.15)], dark))
     if closed:
         return
     below = lower[2:17]
-    drawing.put("eyes", Shape([stroke(below, taper(len(below), 0.034 * width * line, 0.3, 0.6, 0.1))], study.line, 0.8))
+    drawing.put("eyes", Line([stroke(below, taper(len(below), 0.034 * width * line, 0.3, 0.6, 0.1))], study.line, 0.8))
     crease = curve(points[list(eye.crease[1:-1])], 24)
     lift = curve(points[list(eye.upper)], 24)
     fold = (lift + 0.62 * (crease - lift) + np.array([0.0, -0.02 * width]))[2:-2]
     fold_widths = taper(len(fold), 0.026 * width * line, 0.35, 0.4, 0.1)
-    drawing.put("eyes", Shape([stroke(fold, fold_widths)], study.line, 0.75))
+    drawing.put("eyes", Line([stroke(fold, fold_widths)], study.line, 0.75))
 
 
 def _unit(way: Knots) -> Knots:
@@ -170,7 +170,7 @@ def draw_brows(study: Study, points: Knots, drawing: Drawing) -> None:
         thick = float(np.linalg.norm(upper - lower, axis=1).mean())
         widths = thick * np.interp(t, (0, 0.3, 0.75, 0.94, 1), (0.12, 0.62, 1.0, 0.95, 0.6))
         contrast = float(np.clip((study.skin[0] - measured[0]) / 18, 0.45, 1))
-        drawing.put("brows", Shape([stroke(middle, widths)], rgb((0.85 * light, red, yellow)), 0.95 * contrast))
+        drawing.put("brows", Line([stroke(middle, widths)], rgb((0.85 * light, red, yellow)), 0.95 * contrast))
 
 
 def colour_of(study: Study, place: Knots) -> Colour:

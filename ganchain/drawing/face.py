@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ganchain.drawing.paths import Drawing, Knots, Ring, Shape, curve, stroke, taper
+from ganchain.drawing.paths import Line, Drawing, Knots, Ring, Shape, curve, stroke, taper
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import FINE, Study, blurred, filled, grown, rgb
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
@@ -26,14 +26,14 @@ def draw_nose(study: Study, points: Knots, drawing: Drawing, line: float) -> Non
     for order in (list(WING), mirrored(WING)):
         way = curve(points[order], 16)[2:13]
         widths = taper(len(way), 0.016 * study.width * line, 0.5, 0.4, 0.1)
-        drawing.put("nose", Shape([stroke(way, widths)], study.line, 0.7))
+        drawing.put("nose", Line([stroke(way, widths)], study.line, 0.7))
     for order in (list(NOSTRIL), mirrored(NOSTRIL)):
         way = curve(points[order], 14)
         widths = taper(len(way), 0.030 * study.width * line, 0.4, 0.5, 0.1)
-        drawing.put("nose", Shape([stroke(way, widths)], study.line, 0.85))
+        drawing.put("nose", Line([stroke(way, widths)], study.line, 0.85))
     under = curve(points[[242, 141, 94, 370, 462]], 12)
     drawing.put(
-        "nose", Shape([stroke(under, taper(12, 0.011 * study.width * line, 0.4, 0.4, 0.1))], study.line, 0.6)
+        "nose", Line([stroke(under, taper(12, 0.011 * study.width * line, 0.4, 0.4, 0.1))], study.line, 0.6)
     )
 
 
@@ -62,7 +62,7 @@ def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None
             edges = np.flatnonzero(np.diff(np.concatenate([[0], (free & (seen > 0.15)).astype(np.int8), [0]])))
             for a, b in edges.reshape(-1, 2).tolist():
                 if b - a > 5:
-                    drawing.put("nose", Shape([stroke(line_way[a:b], widths[a:b])], study.line, 0.6))
+                    drawing.put("nose", Line([stroke(line_way[a:b], widths[a:b])], study.line, 0.6))
 
 
 def draw_mouth(study: Study, points: Knots, drawing: Drawing, line: float) -> None:
@@ -88,9 +88,9 @@ def draw_mouth(study: Study, points: Knots, drawing: Drawing, line: float) -> No
         middle = np.concatenate([(0.5 * points[61] + 0.5 * middle[0])[None], middle[1:-1], points[[291]]])
         t = np.linspace(0, 1, len(middle))
         widths = 0.021 * width * line * np.interp(t, (0, 0.12, 0.3, 0.5, 0.7, 0.88, 1), (0.3, 1, 0.6, 0.9, 0.6, 1, 0.3))
-        drawing.put("mouth", Shape([stroke(middle, widths)], study.line))
+        drawing.put("mouth", Line([stroke(middle, widths)], study.line))
     under = lower[10:20] + np.array([0.0, 0.03 * width])
-    drawing.put("mouth", Shape([stroke(under, taper(10, 0.011 * width * line, 0.5, 0.5, 0.1))], study.line, 0.55))
+    drawing.put("mouth", Line([stroke(under, taper(10, 0.011 * width * line, 0.5, 0.5, 0.1))], study.line, 0.55))
 
 
 def _open_mouth(study: Study, drawing: Drawing, rims: tuple[Knots, Knots], inner: np.ndarray, line: float) -> None:
@@ -111,8 +111,8 @@ def _open_mouth(study: Study, drawing: Drawing, rims: tuple[Knots, Knots], inner
         tongue = above + 0.55 * (below - above)
         drawing.put("mouth", Shape([Ring((tongue, below[::-1]))], rgb((48.0, 30.0, 14.0)), within=opening))
     width = study.width * line
-    drawing.put("mouth", Shape([stroke(above, taper(len(above), 0.022 * width, 0.25, 0.25, 0.4))], study.line))
-    drawing.put("mouth", Shape([stroke(below, taper(len(below), 0.012 * width, 0.35, 0.35, 0.2))], study.line, 0.85))
+    drawing.put("mouth", Line([stroke(above, taper(len(above), 0.022 * width, 0.25, 0.25, 0.4))], study.line))
+    drawing.put("mouth", Line([stroke(below, taper(len(below), 0.012 * width, 0.35, 0.35, 0.2))], study.line, 0.85))
 
 
 def draw_glasses(study: Study, drawing: Drawing, line: float) -> None:
@@ -131,7 +131,7 @@ def draw_glasses(study: Study, drawing: Drawing, line: float) -> None:
     for way in lines(ridges, along, np.ones_like(soft), want):
         knots = np.concatenate([way[:-1:2], way[-1:]])
         widths = taper(len(knots), 0.026 * study.width * line, 0.1, 0.1, 0.5)
-        drawing.put("glasses", Shape([stroke(knots, widths)], colour))
+        drawing.put("glasses", Line([stroke(knots, widths)], colour))
     if chosen.sum() > 0.07 * study.width**2:
         thick = blurred(study.matte("glasses", FINE), 1.6)
         found = contours(thick, 0.55, smooth=1.6, spacing=2.4, least=0.012 * study.width**2)
@@ -148,4 +148,4 @@ def draw_cover(study: Study, drawing: Drawing, line: float) -> None:
     near = blurred(grown(study.oval, 4), 2.0)
     for knots in found:
         width = 0.018 * study.width * line * sample(near, knots).clip(0, 1)
-        drawing.put("cover", *(Shape([run], study.line) for run in outline_runs(knots, width, 0.2 * line, 8)))
+        drawing.put("cover", *(Line([run], study.line) for run in outline_runs(knots, width, 0.2 * line, 8)))

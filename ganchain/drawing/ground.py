@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ganchain.drawing.paths import Colour, Drawing, Planes, Shape, stroke, taper
+from ganchain.drawing.paths import Line, Colour, Drawing, Planes, Shape, stroke, taper
 from ganchain.drawing.study import Study, blurred, grown, rgb
 from ganchain.drawing.trace import Lines, flow, lines, valleys
 
@@ -58,5 +58,5 @@ def draw_ground_lines(study: Study, drawing: Drawing, line: float) -> None:
     for way in lines(dark, along, inside, want):
         knots = np.concatenate([way[:-1:2], way[-1:]])
         drawing.put(
-            "background", Shape([stroke(knots, taper(len(knots), 0.017 * study.width * line, 0.3, 0.3, 0.1))], ink, 0.8)
+            "background", Line([stroke(knots, taper(len(knots), 0.017 * study.width * line, 0.3, 0.3, 0.1))], ink, 0.8)
         )

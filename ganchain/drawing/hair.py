@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ganchain.drawing.paths import Drawing, Knots, Planes, Ring, Shape, stroke, taper
+from ganchain.drawing.paths import Line, Drawing, Knots, Planes, Ring, Shape, stroke, taper
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import FINE, Study, blurred, rgb
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
@@ -36,7 +36,7 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
         within = ((knots > 1.5) & (knots < 254.5)).all(axis=1)
         widths = 0.017 * study.width * line * sample(slope, knots) * within
         widths = np.convolve(np.pad(widths, 4, mode="wrap"), np.ones(9) / 9, mode="valid")
-        drawing.put("strands", *(Shape([run], ink) for run in outline_runs(knots, widths, 0.2 * line, 8)))
+        drawing.put("strands", *(Line([run], ink) for run in outline_runs(knots, widths, 0.2 * line, 8)))
 
 
 def _slope(matte: Planes) -> Planes:
@@ -109,7 +109,7 @@ def _strands(
         for way in lines(strength, along, inside, want):
             knots = _calm(way)
             widths = taper(len(knots), width * study.width * line, 0.45, 0.5, 0.05)
-            drawing.put("strands", Shape([stroke(knots, widths)], ink, 0.85, within=rings))
+            drawing.put("strands", Line([stroke(knots, widths)], ink, 0.85, within=rings))
 
 
 def _calm(way: Knots) -> Knots:
@@ -149,7 +149,7 @@ def draw_beard(study: Study, drawing: Drawing, line: float) -> None:
         for way in lines(strength, along, matte, want):
             knots = _calm(way)
             widths = taper(len(knots), 0.014 * study.width * line, 0.3, 0.6, 0.05)
-            drawing.put("beard", Shape([stroke(knots, widths)], ink, 0.75 * own))
+            drawing.put("beard", Line([stroke(knots, widths)], ink, 0.75 * own))
 
 
 def _downwards(study: Study) -> tuple[Planes, Planes]:

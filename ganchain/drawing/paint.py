@@ -48,8 +48,21 @@ def _fill(canvas: skia.Canvas, shape: Shape, ground: skia.Image | None, side: in
         brush = skia.Paint(AntiAlias=True, Color4f=skia.Color4f(*shape.colour, shape.opacity))
         if shape.fade:
             brush.setShader(_shader(shape, shape.fade))
-        canvas.drawPath(_path(shape.rings, shape.holes), brush)
+        outline = _path(shape.rings, shape.holes)
+        if shape.hatch:
+            canvas.clipPath(outline, skia.ClipOp.kIntersect, True)
+            brush.setStyle(skia.Paint.kStroke_Style)
+            brush.setStrokeWidth(0.3 * shape.hatch)
+            _hatch(canvas, brush, shape.hatch)
+        else:
+            canvas.drawPath(outline, brush)
     canvas.restore()
+
+
+def _hatch(canvas: skia.Canvas, brush: skia.Paint, apart: float) -> None:
+    """Draw slanted lines over all of the window; those of different shapes lie on each other."""
+    for start in np.arange(-UNITS, UNITS, apart * np.sqrt(2)).tolist():
+        canvas.drawLine(start, UNITS, start + UNITS, 0, brush)
 
 
 def _shader(shape: Shape, fade: Fade) -> skia.Shader:

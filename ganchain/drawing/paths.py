@@ -67,6 +67,7 @@ class Shape:
         fade: what the colour changes to.
         within: outlines that the shape is cut off by.
         holes: whether outlines inside outlines are holes.
+        hatch: units between the lines that fill it; 0: it is filled all over.
     """
 
     rings: Sequence[Ring]
@@ -75,6 +76,11 @@ class Shape:
     fade: Fade | None = None
     within: Sequence[Ring] = ()
     holes: bool = False
+    hatch: float = 0.0
+
+
+class Line(Shape):
+    """Shape that is a stroke: what is left where a face is drawn in lines alone."""
 
 
 @dataclass(eq=False)

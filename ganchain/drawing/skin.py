@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ganchain.drawing.paths import Drawing, Fade, Knots, Planes, Ring, Shape, circle, curve, stroke, taper
+from ganchain.drawing.paths import Line, Drawing, Fade, Knots, Planes, Ring, Shape, circle, curve, stroke, taper
 from ganchain.drawing.study import Study, blurred, grown, rgb
 from ganchain.drawing.trace import contours, sample
 from ganchain.faces import mesh
@@ -115,7 +115,7 @@ def _contour(study: Study, knots: Knots, line: float) -> list[Shape]:
     width = 0.019 * study.width * line * weight.clip(0, 1) * inside
     soft = np.convolve(np.pad(width, 3, mode="wrap"), np.ones(7) / 7, mode="valid")
     runs = outline_runs(knots, soft, 0.004 * study.width * line, 8)
-    return [Shape([run], study.line) for run in runs]
+    return [Line([run], study.line) for run in runs]
 
 
 def draw_jaw(study: Study, drawing: Drawing, line: float) -> None:
@@ -132,4 +132,4 @@ def draw_jaw(study: Study, drawing: Drawing, line: float) -> None:
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (width > 0.1).astype(np.int8), [0]]))).reshape(-1, 2)
     for a, b in edges.tolist():
         if b - a > 5:
-            drawing.put("line", Shape([stroke(jaw[a:b], width[a:b])], study.line))
+            drawing.put("line", Line([stroke(jaw[a:b], width[a:b])], study.line))
