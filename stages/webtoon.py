@@ -1,4 +1,4 @@
-"""Stage ``webtoon``: flat tones, clean dark lines, slightly larger eyes."""
+"""Stage ``webtoon``: a face drawn as an illustrator would, or a network's tones and lines over a photo."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Annotated, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, validate_call
+from pydantic import AfterValidator, Field, WithJsonSchema, validate_call
 from torch import Tensor, nn
 
 from ganchain.chains import registry
 from ganchain.checkpoints import manifest
+from ganchain.colour.makeup import colour
+from ganchain.drawing.draw import Style
+from ganchain.drawing.stage import Drawn
 from ganchain.errors import OptionError
 from ganchain.framing import HEAD
 from ganchain.nets.unet import UNet
@@ -20,23 +23,47 @@ from ganchain.published.drawings import KEEP, TRUNCATION, AnimeGANPainter, Textu
 from ganchain.stage import Stage, WholePhoto, refuse
 from ganchain.tensors import resize
 
-STYLES = "stylegan2-naverwebtoon"
+KEY, STYLES = "webtoon", "stylegan2-naverwebtoon"
+Share = Annotated[float, Field(ge=0, le=1)]
 PLANES = 4  # the network's output: the change of red, green and blue, and ink
 DEPTH = 0.85  # share of a tone's light that a line takes
 INK = ((0.78, 0.10), (0.62, 0.15), (0.44, 0.22), (0.24, 0.33))  # lightness, and how much darker paper is below it
 
 
-class Webtoon(Stage):
-    """Draw the face, hair included, as a webtoon: flat tones, clean dark lines, slightly larger eyes.
+def _ground(value: str) -> str:
+    """Refuse a background that is neither a word of its own nor a colour."""
+    if value not in ("keep", "simple"):
+        colour(value)
+    return value
 
-    The drawing has twice the side of the network's input. The network learned it from ganchain's own teacher
-    (``ganchain.train.teachers.webtoon``): no drawings by artists went into it. Its output has two layers, tones and
-    ink, and so serves two looks.
+
+Background = Annotated[
+    str,
+    AfterValidator(_ground),
+    WithJsonSchema({"anyOf": [{"enum": ["keep", "simple"]}, {"type": "string", "format": "colour"}]}),
+]
+
+
+class Webtoon(Stage):
+    """Draw the face, hair included, as a webtoon: flat tones, clean tapering lines, larger eyes.
+
+    Networks read the face (its points, and mattes of hair, beard, skin and glasses), exact geometry draws it
+    (``ganchain.drawing``), as sharp as the photo is large. Whole photos, and the look "filter", are drawn by a network
+    that learned from ganchain's own teacher (``ganchain.train.teachers.webtoon``). No drawings by artists went into
+    either.
 
     Options:
-        look: "colour" draws the lines over the tones, "ink" draws black lines and greys on white paper.
-        scope: "face" draws the faces and leaves the rest of the photo alone, "photo" draws the whole photo; by
-            default face in colour, photo in ink.
+        look: webtoon (the default) in colour, ink in black and white with hatched shadows, line in lines alone;
+            filter draws the network's tones and lines over the photo.
+        scope: "face" draws the faces and leaves the rest of the photo alone, "photo" draws the whole photo, with the
+            network: in colour, or in ink; by default face.
+        eyes: how large, 0 natural to 1 large (0.6).
+        line: width of the lines, 1 is the usual one, 0 none.
+        tones: of skin and hair, 2 or 3 (3).
+        blush: on the cheeks, 0 none to 1 strong (0.3).
+        background: simple (the default) flattens it and makes it a little lighter, keep leaves it as it is; or a
+            colour, "#fff4e0" (in quotes) or a name such as ivory.
+        likeness: 0 the proportions of the style, 1 the person's own (0.5).
         weights: other weights than the bundled ones: AnimeGAN2's, or those of a Swapping AutoEncoder.
         style: the picture whose style the Swapping AutoEncoder takes.
         seed: instead of a picture: StyleGAN2 makes one, another for each number.
@@ -64,9 +91,15 @@ class Webtoon(Stage):
     def __init__(
         self,
         *,
-        look: Literal["colour", "ink"] = "colour",
+        look: Literal["webtoon", "ink", "line", "filter"] | None = None,
         scope: Literal["face", "photo"] | None = None,
-        weights: manifest.Ref = "webtoon",
+        eyes: Share | None = None,
+        line: Annotated[float, Field(ge=0, le=3)] | None = None,
+        tones: Literal[2, 3] | None = None,
+        blush: Share | None = None,
+        background: Background | None = None,
+        likeness: Share | None = None,
+        weights: manifest.Ref = KEY,
         style: Path | None = None,
         seed: int | None = None,
         truncation: Annotated[float, Field(ge=0, le=1)] | None = None,
@@ -75,12 +108,31 @@ class Webtoon(Stage):
         strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
     ) -> None:
         super().__init__()
-        self.look, self.strength, self.weights = look, strength, (weights,)
-        self.scope = scope or ("photo" if look == "ink" else "face")
+        self.look, self.strength, self.weights = look or "webtoon", strength, (weights,)
+        self.scope = scope or "face"
+        of_drawing = {
+            "eyes": eyes,
+            "line": line,
+            "tones": tones,
+            "blush": blush,
+            "background": background,
+            "likeness": likeness,
+        }
+        if weights == KEY and self.scope == "face" and look != "filter":
+            self.weights = ()
+            given = {name: value for name, value in of_drawing.items() if value is not None}
+            self.delegate = Drawn(Style(look=look or "webtoon", **given), strength)  # type: ignore[arg-type]
+            return
+        if look == "line":
+            raise OptionError("'line' draws faces with the bundled weights: scope: face", option="look")
+        self.look = "ink" if look == "ink" else "filter"
+        for name, value in of_drawing.items():
+            if value is not None:
+                raise OptionError("a network draws this, which has no such setting", option=name)
         loaded = manifest.load(weights)
         registry.expect(loaded, Webtoon)
         if loaded.architecture != "unet":
-            refuse("ganchain's own weights take it", look=None if look == "colour" else look)
+            refuse("ganchain's own weights take it", look=look)
         if loaded.architecture == "swapping-autoencoder":
             self.delegate = self._texture_swapper(loaded, style, seed, truncation, keep, style_weights)
             return
@@ -197,4 +249,4 @@ def draw_ink(flat: Tensor, ink: Tensor) -> Tensor:
     return (2 * paper * (1 - ink) - 1).expand_as(flat)
 
 
-LOOKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"colour": draw_colour, "ink": draw_ink}
+LOOKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"filter": draw_colour, "ink": draw_ink}

@@ -24,16 +24,16 @@ class Style:
         line: width of lines; 1 is the usual one, 0 none.
         tones: of skin and hair, 2 or 3.
         blush: 0..1.
-        background: "keep" (the photo's own), "simple" (flattened, a little lighter) or a colour of its own.
+        background: "keep" (the photo's own), "simple" (flattened, a little lighter) or a colour by its name in CSS.
         likeness: 0: the proportions of the style, 1: the person's own.
     """
 
     look: Literal["webtoon", "ink", "line"] = "webtoon"
-    eyes: float = 0.5
+    eyes: float = 0.6
     line: float = 1.0
     tones: int = 3
     blush: float = 0.3
-    background: Literal["keep", "simple"] | tuple[float, float, float] = "simple"
+    background: str = "simple"
     likeness: float = 0.5
 
 
@@ -49,7 +49,7 @@ def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: St
     study = Study(picture, points, mattes)
     placed = _proportions(points, style)
     drawing = Drawing()
-    if isinstance(style.background, tuple):
+    if style.background not in ("keep", "simple"):
         drawing.ground = ground.plain(study, style.background)
     else:
         simple = style.background == "simple"
@@ -74,7 +74,9 @@ def _proportions(points: Knots, style: Style) -> Knots:
     """Move the points to the style's proportions: larger eyes, a smaller nose."""
     moved = eyes.enlarged(points, style.eyes)
     small = 0.12 * (1 - style.likeness)
-    nose = sorted({*face.WING, *face.NOSTRIL, *face.mirrored(face.WING), *face.mirrored(face.NOSTRIL), 242, 141, 94, 370, 462})
+    nose = sorted(
+        {*face.WING, *face.NOSTRIL, *face.mirrored(face.WING), *face.mirrored(face.NOSTRIL), 242, 141, 94, 370, 462}
+    )
     centre = points[[mesh.MIRROR[242], 242]].mean(axis=0)
     moved[nose] += small * (centre - moved[nose])
     return np.asarray(moved, np.float64)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ganchain.drawing.paths import Line, Colour, Drawing, Fade, Knots, Ring, Shape, circle, curve, stroke, taper
+from ganchain.drawing.paths import Colour, Drawing, Fade, Knots, Line, Ring, Shape, circle, curve, stroke, taper
 from ganchain.drawing.study import FINE, Study, filled, reduced, rgb, to_lab
 from ganchain.faces import mesh
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ganchain.drawing.paths import Line, Drawing, Knots, Ring, Shape, curve, stroke, taper
+from ganchain.drawing.paths import Drawing, Knots, Line, Ring, Shape, curve, stroke, taper
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import FINE, Study, blurred, filled, grown, rgb
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
@@ -32,9 +32,7 @@ def draw_nose(study: Study, points: Knots, drawing: Drawing, line: float) -> Non
         widths = taper(len(way), 0.030 * study.width * line, 0.4, 0.5, 0.1)
         drawing.put("nose", Line([stroke(way, widths)], study.line, 0.85))
     under = curve(points[[242, 141, 94, 370, 462]], 12)
-    drawing.put(
-        "nose", Line([stroke(under, taper(12, 0.011 * study.width * line, 0.4, 0.4, 0.1))], study.line, 0.6)
-    )
+    drawing.put("nose", Line([stroke(under, taper(12, 0.011 * study.width * line, 0.4, 0.4, 0.1))], study.line, 0.6))
 
 
 def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from PIL import ImageColor
 
-from ganchain.drawing.paths import Line, Colour, Drawing, Planes, Shape, stroke, taper
-from ganchain.drawing.study import Study, blurred, grown, rgb
+from ganchain.drawing.paths import Drawing, Line, Planes, stroke, taper
+from ganchain.drawing.study import Study, blurred, grown, reduced, rgb
 from ganchain.drawing.trace import Lines, flow, lines, valleys
 
 EDGE = 90.0  # variance of L*, a* and b* above which a difference is an edge
@@ -30,7 +31,9 @@ def flattened(study: Study, lighter: float = 0.35) -> Planes:
     lab = next(large) * lab + next(large)
     head = 1 - (study.matte("rest") + study.matte("cover")).clip(0, 1)
     free = np.asarray(cv2.erode(1 - head, np.ones((7, 7), np.uint8)), np.float32) ** 2 + 1e-4
-    behind = sum(blurred(flat * free[..., None], s) for s in (3, 12)) / (blurred(free, 3) + blurred(free, 12))[..., None]
+    behind = (
+        sum(blurred(flat * free[..., None], s) for s in (3, 12)) / (blurred(free, 3) + blurred(free, 12))[..., None]
+    )
     share = cv2.resize((2 * blurred(grown(head, 1), 1.0)).clip(0, 1), (side, side))[..., None]
     lab += share * (cv2.resize(behind, (side, side)) - lab)
     axis = np.abs(np.linspace(-1, 1, side, dtype=np.float32))
@@ -40,10 +43,38 @@ def flattened(study: Study, lighter: float = 0.35) -> Planes:
     return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.float32).clip(0, 1)
 
 
-def plain(study: Study, colour: Colour) -> Planes:
-    """Paint a ground of one colour."""
-    side = study.picture.shape[0]
-    return np.broadcast_to(np.array(colour, np.float32), (side, side, 3)).copy()
+def plain(study: Study, colour: str) -> Planes:
+    """Paint what is behind the person in one colour, "#rrggbb" or its name in CSS; the clothes stay."""
+    flat = flattened(study, 0.0)
+    behind = cv2.resize(_behind(study), flat.shape[:2])[..., None]
+    wanted = np.array(ImageColor.getrgb(colour)[:3], np.float32) / 255
+    return np.asarray(flat + behind * (wanted - flat), np.float32)
+
+
+def _behind(study: Study) -> Planes:
+    """Estimate what is neither head nor clothes: (SIDE, SIDE) 0..1.
+
+    Clothes lie below the chin and differ from what is beside the head; their border is found by a graph cut (Rother,
+    Kolmogorov & Blake 2004) on a small picture.
+    """
+    small = 96
+    picture = (cv2.cvtColor(reduced(study.calm, small, clip=False), cv2.COLOR_LAB2RGB) * 255).clip(0, 255)
+    head = 1 - reduced(study.matte("rest"), small)
+    marks = np.full((small, small), cv2.GC_PR_BGD, np.uint8)
+    chin = int(np.clip(study.points[152, 1] * small / 256, 1, small - 1))
+    x = np.arange(small)[None] - study.points[152, 0] * small / 256
+    y = np.arange(small)[:, None] - chin
+    marks[(y > 0) & (np.abs(x) < 0.25 * small + 1.2 * y)] = cv2.GC_PR_FGD
+    marks[(y > 0.2 * small) & (np.abs(x) < 0.16 * small)] = cv2.GC_FGD
+    marks[(y < -4) & (head < 0.05)] = cv2.GC_BGD
+    marks[head > 0.5] = cv2.GC_FGD
+    cv2.setRNGSeed(7)
+    if (marks == cv2.GC_BGD).any() and (marks == cv2.GC_FGD).any():
+        models = np.zeros((1, 65)), np.zeros((1, 65))
+        cv2.grabCut(picture.astype(np.uint8), marks, None, *models, 2, cv2.GC_INIT_WITH_MASK)
+    behind = np.isin(marks, (cv2.GC_BGD, cv2.GC_PR_BGD)).astype(np.float32)
+    large = cv2.resize(behind, study.lab.shape[:2], interpolation=cv2.INTER_CUBIC)
+    return np.asarray(((blurred(large, 1.5) - 0.35) / 0.3).clip(0, 1), np.float32)
 
 
 def draw_ground_lines(study: Study, drawing: Drawing, line: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ganchain.drawing.paths import Line, Drawing, Knots, Planes, Ring, Shape, stroke, taper
+from ganchain.drawing.paths import Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import FINE, Study, blurred, rgb
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys

@@ -9,7 +9,7 @@ import numpy as np
 import skia
 from numpy.typing import NDArray
 
-from ganchain.drawing.paths import UNITS, Drawing, Fade, Planes, Ring, Shape
+from ganchain.drawing.paths import UNITS, Drawing, Fade, Ring, Shape
 
 
 def paint(drawing: Drawing, side: int) -> NDArray[np.uint8]:

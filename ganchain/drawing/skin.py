@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ganchain.drawing.paths import Line, Drawing, Fade, Knots, Planes, Ring, Shape, circle, curve, stroke, taper
+from ganchain.drawing.paths import Drawing, Fade, Knots, Line, Planes, Ring, Shape, circle, curve, stroke, taper
 from ganchain.drawing.study import Study, blurred, grown, rgb
 from ganchain.drawing.trace import contours, sample
 from ganchain.faces import mesh
@@ -101,9 +101,7 @@ def outline_runs(knots: Knots, widths: Planes | Knots, least: float, short: int)
     start = int(np.flatnonzero(~on)[0])
     knots, wide, on = np.roll(knots, -start, axis=0), np.roll(wide, -start), np.roll(on, -start)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]]))).reshape(-1, 2)
-    return [
-        stroke(knots[a:b], wide[a:b] * taper(b - a, 1.0, 0.12, 0.12)) for a, b in edges.tolist() if b - a >= short
-    ]
+    return [stroke(knots[a:b], wide[a:b] * taper(b - a, 1.0, 0.12, 0.12)) for a, b in edges.tolist() if b - a >= short]
 
 
 def _contour(study: Study, knots: Knots, line: float) -> list[Shape]:

@@ -89,9 +89,9 @@ class Study:
     def paper(self) -> Planes:
         """Lab that lit skin is painted in: a little lighter, never grey nor orange; dark skin stays dark."""
         light, red, yellow = (float(v) for v in self.skin)
-        lifted = light + 3 + 0.22 * max(0.0, 88 - light) * float(np.clip((light - 30) / 40, 0, 1))
+        lifted = light + 4 + 0.32 * max(0.0, 88 - light) * float(np.clip((light - 30) / 40, 0, 1))
         red = min(max(red, 5.0), 9 + 0.45 * max(red - 9, 0))
-        yellow = float(np.clip(yellow, 0.75 * red, 12 + 0.5 * max(yellow - 12, 0)))
+        yellow = float(np.clip(yellow, 0.75 * red, 15 + 0.6 * max(yellow - 13.5, 0)))
         return np.array([min(lifted, 91), red, yellow], np.float32)
 
     @cached_property
@@ -115,12 +115,13 @@ class Study:
         return rgb((max(6.0, 0.2 * float(light)), 0.9 * float(red) + 3, 0.7 * float(yellow)))
 
 
-def reduced(plane: Planes, side: int) -> Planes:
-    """Reduce a square picture to ``side`` px; smaller ones are enlarged."""
+def reduced(plane: Planes, side: int, clip: bool = True) -> Planes:
+    """Reduce a square picture to ``side`` px; smaller ones are enlarged. Clipped to 0..1."""
     if plane.shape[0] == side:
         return np.asarray(plane, np.float32)
     kind = cv2.INTER_AREA if plane.shape[0] > side else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(plane, (side, side), interpolation=kind), np.float32).clip(0, 1)
+    resized = np.asarray(cv2.resize(plane, (side, side), interpolation=kind), np.float32)
+    return resized.clip(0, 1) if clip else resized
 
 
 def filled(outlines: list[Knots], side: int = SIDE) -> Planes:
