@@ -81,7 +81,7 @@ def test_cells_hold_what_they_say(photo_file: Path) -> None:
 
 @pytest.mark.slow
 def test_a_second_setting_makes_rows(photo_file: Path) -> None:
-    grid = Grid.of(vary={"webtoon.look": ["colour", "ink"]}, by={"attributes.hair": ["black", "brown"]})
+    grid = Grid.of(vary={"webtoon.look": ["filter", "ink"]}, by={"attributes.hair": ["black", "brown"]})
     rows = grid.cells(photo_file, SIDE)
     assert [(row.name, row.label) for row in rows] == [(photo_file.name, f"hair {hair}") for hair in ("black", "brown")]
     wanted = alone(photo_file, Attributes(hair="brown"), Webtoon(look="ink"))  # in the usual order of stages
@@ -156,7 +156,7 @@ def test_faces_are_found_once_and_weights_are_read_once(photo_file: Path, monkey
 
     monkeypatch.setattr(DlibDetector, "__call__", count)
     monkeypatch.setattr(manifest, "load", read)
-    grid = Grid.of(vary={"webtoon.look": ["colour", "ink"]}, by={"attributes.hair": ["black", "blond"]})
+    grid = Grid.of(vary={"webtoon.look": ["filter", "ink"]}, by={"attributes.hair": ["black", "blond"]})
     grid.cells(photo_file, SIDE)
     assert len(looked) == 1
     assert sorted(loaded) == ["attributes-hair"] * 2 + ["webtoon"] * 2  # four stages, in four chains of two

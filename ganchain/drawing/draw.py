@@ -74,9 +74,8 @@ def _proportions(points: Knots, style: Style) -> Knots:
     """Move the points to the style's proportions: larger eyes, a smaller nose."""
     moved = eyes.enlarged(points, style.eyes)
     small = 0.12 * (1 - style.likeness)
-    nose = sorted(
-        {*face.WING, *face.NOSTRIL, *face.mirrored(face.WING), *face.mirrored(face.NOSTRIL), 242, 141, 94, 370, 462}
-    )
+    half = {*face.WING, *face.NOSTRIL, *face.UNDER}
+    nose = sorted({*half, *face.mirrored(tuple(half))})
     centre = points[[mesh.MIRROR[242], 242]].mean(axis=0)
     moved[nose] += small * (centre - moved[nose])
     return np.asarray(moved, np.float64)

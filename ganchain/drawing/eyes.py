@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ganchain.drawing.paths import Colour, Drawing, Fade, Knots, Line, Ring, Shape, circle, curve, stroke, taper
-from ganchain.drawing.study import FINE, Study, filled, reduced, rgb, to_lab
+from ganchain.drawing.paths import Drawing, Fade, Knots, Line, Ring, Shape, circle, curve, stroke, taper
+from ganchain.drawing.study import Study, filled, rgb, to_lab
 from ganchain.faces import mesh
 
 CLOSED = 0.15  # height / width of the opening below which an eye is a stroke
@@ -57,18 +57,20 @@ def enlarged(points: Knots, amount: float) -> Knots:
 
 def iris_colour(study: Study, eye: Eye) -> tuple[float, float, float]:
     """Measure the Lab of an iris: of its ring around the pupil, below the lid's shadow and without lights."""
-    side = min(FINE, study.picture.shape[0])
+    side = study.fine.shape[0]
     scale = side / 256
     centre = study.points[eye.iris[0]]
     radius = float(np.linalg.norm(study.points[list(eye.iris[1:])] - centre, axis=1).mean())
-    opening = filled([study.points[[*eye.upper, *eye.lower[-2:0:-1]]]], side) > 0.6
-    y, x = np.mgrid[:side, :side]
+    left, top = (int(np.clip((c - radius) * scale, 0, side - 2)) for c in centre)
+    right, bottom = (int(np.clip((c + radius) * scale + 2, 2, side)) for c in centre)
+    opening = filled([study.points[[*eye.upper, *eye.lower[-2:0:-1]]]], side)[top:bottom, left:right] > 0.6
+    y, x = np.mgrid[top:bottom, left:right]
     u, v = (x + 0.5) / scale - centre[0], (y + 0.5) / scale - centre[1]
     away = np.hypot(u, v) / max(radius, 1e-3)
     ring = (away > 0.42) & (away < 0.88) & opening & (v > -0.45 * radius)
     if ring.sum() < 6:
         return 24.0, 6.0, 9.0
-    colours = to_lab(reduced(study.picture, side)[ring][None])[0]
+    colours = to_lab(study.fine[top:bottom, left:right][ring][None])[0]
     calm = colours[colours[:, 0] <= np.percentile(colours[:, 0], 75)]
     light, red, yellow = (float(c) for c in np.median(calm, axis=0))
     return light, red, yellow
@@ -96,7 +98,7 @@ def _draw_eye(study: Study, eye: Eye, points: Knots, drawing: Drawing, line: flo
         white = (93.0, 0.5, 2.0) if study.paper[0] > 45 else (88.0, 1.0, 3.0)
         drawing.put("eyes", Shape(opening, rgb(white)))
         drawing.put("eyes", *_iris(study, eye, points, opening))
-        lid = Ring((upper, (upper + [0.0, 0.2 * height])[::-1]))
+        lid = Ring((upper, (upper + np.array([0.0, 0.2 * height]))[::-1]))
         drawing.put("eyes", Shape([lid], rgb((30.0, 6.0, 2.0)), 0.34, within=opening))
     _lashes(study, eye, points, (upper, lower), drawing, (width, closed, line))
 
@@ -171,9 +173,3 @@ def draw_brows(study: Study, points: Knots, drawing: Drawing) -> None:
         widths = thick * np.interp(t, (0, 0.3, 0.75, 0.94, 1), (0.12, 0.62, 1.0, 0.95, 0.6))
         contrast = float(np.clip((study.skin[0] - measured[0]) / 18, 0.45, 1))
         drawing.put("brows", Line([stroke(middle, widths)], rgb((0.85 * light, red, yellow)), 0.95 * contrast))
-
-
-def colour_of(study: Study, place: Knots) -> Colour:
-    """Return the calm colour at a place in units, 0..1."""
-    x, y = (int(c) for c in np.asarray(place).clip(0, 255))
-    return rgb(study.calm[y, x])

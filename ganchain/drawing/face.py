@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ganchain.drawing.paths import Drawing, Knots, Line, Ring, Shape, curve, stroke, taper
+from ganchain.drawing.paths import Drawing, Knots, Line, Planes, Ring, Shape, curve, stroke, taper
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import FINE, Study, blurred, filled, grown, rgb
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
@@ -12,6 +12,7 @@ from ganchain.faces import mesh
 
 WING = (115, 219, 235, 240, 60)  # of the nose's right wing, from above
 NOSTRIL = (75, 239, 238, 242)
+UNDER = (242, 141, 94, 370, 462)  # the nose
 FOLD = (129, 203, 206, 216, 212)  # from the nose to beside the mouth
 BAG = (110, 24, 23, 22, 26, 112)  # below the eye
 
@@ -31,7 +32,7 @@ def draw_nose(study: Study, points: Knots, drawing: Drawing, line: float) -> Non
         way = curve(points[order], 14)
         widths = taper(len(way), 0.030 * study.width * line, 0.4, 0.5, 0.1)
         drawing.put("nose", Line([stroke(way, widths)], study.line, 0.85))
-    under = curve(points[[242, 141, 94, 370, 462]], 12)
+    under = curve(points[list(UNDER)], 12)
     drawing.put("nose", Line([stroke(under, taper(12, 0.011 * study.width * line, 0.4, 0.4, 0.1))], study.line, 0.6))
 
 
@@ -91,7 +92,7 @@ def draw_mouth(study: Study, points: Knots, drawing: Drawing, line: float) -> No
     drawing.put("mouth", Line([stroke(under, taper(10, 0.011 * width * line, 0.5, 0.5, 0.1))], study.line, 0.55))
 
 
-def _open_mouth(study: Study, drawing: Drawing, rims: tuple[Knots, Knots], inner: np.ndarray, line: float) -> None:
+def _open_mouth(study: Study, drawing: Drawing, rims: tuple[Knots, Knots], inner: Planes, line: float) -> None:
     """Draw the inside of an open mouth: teeth as one white shape as far down as they are seen, dark below."""
     above, below = rims
     opening = [Ring((above, below[::-1]))]

@@ -20,8 +20,8 @@ def flattened(study: Study, lighter: float = 0.35) -> Planes:
     Sun 2015), so its edges are those of the photo. Behind the head the ground goes on without it.
     """
     flat = study.calm
-    for _ in range(3):
-        flat = np.asarray(cv2.bilateralFilter(flat, 9, 14, 6), np.float32)
+    for _ in range(2):
+        flat = np.asarray(cv2.bilateralFilter(flat, 7, 18, 5), np.float32)
     guide, side = study.lab, study.picture.shape[0]
     mean, target = cv2.blur(guide, (9, 9)), cv2.blur(flat, (9, 9))
     slope = (cv2.blur(guide * flat, (9, 9)) - mean * target) / (cv2.blur(guide * guide, (9, 9)) - mean * mean + EDGE)
@@ -71,9 +71,9 @@ def _behind(study: Study) -> Planes:
     cv2.setRNGSeed(7)
     if (marks == cv2.GC_BGD).any() and (marks == cv2.GC_FGD).any():
         models = np.zeros((1, 65)), np.zeros((1, 65))
-        cv2.grabCut(picture.astype(np.uint8), marks, None, *models, 2, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(picture.astype(np.uint8), marks, (0, 0, 1, 1), *models, 2, cv2.GC_INIT_WITH_MASK)
     behind = np.isin(marks, (cv2.GC_BGD, cv2.GC_PR_BGD)).astype(np.float32)
-    large = cv2.resize(behind, study.lab.shape[:2], interpolation=cv2.INTER_CUBIC)
+    large = reduced(behind, study.lab.shape[0])
     return np.asarray(((blurred(large, 1.5) - 0.35) / 0.3).clip(0, 1), np.float32)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ganchain.drawing.paths import Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
 from ganchain.drawing.skin import outline_runs
@@ -52,14 +53,13 @@ def _smoothed(lightness: Planes, along: tuple[Planes, Planes], reach: int = 7, s
     y, x = np.mgrid[:side, :side].astype(np.float32)
     total, weights = lightness.copy(), 1.0
     for sign in (1, -1):
-        px, py = x, y
+        px, py = x.copy(), y.copy()
         dx, dy = sign * along[0], sign * along[1]
         for k in range(1, reach + 1):
             px, py = px + step * dx, py + step * dy
-            tx = cv2.remap(along[0], px, py, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-            ty = cv2.remap(along[1], px, py, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+            tx, ty = (cv2.remap(plane, px, py, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE) for plane in along)
             turn = np.where(tx * dx + ty * dy < 0, np.float32(-1), np.float32(1))
-            dx, dy = tx * turn, ty * turn
+            dx, dy = np.asarray(tx * turn, np.float32), np.asarray(ty * turn, np.float32)
             weight = float(np.exp(-0.5 * (k / reach * 1.6) ** 2))
             total += weight * cv2.remap(lightness, px, py, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             weights += weight
@@ -71,16 +71,17 @@ def _tones(
     drawing: Drawing,
     rings: list[Ring],
     smooth: Planes,
-    chosen: Planes,
+    chosen: NDArray[np.bool_],
     colour: tuple[float, float, float],
     tones: int,
 ) -> None:
     """Draw locks that are darker and lighter than the hair."""
     weight = chosen.astype(np.float32) + 1e-3
     around = blurred(smooth * weight, 0.4 * study.width) / blurred(weight, 0.4 * study.width)
-    relative = smooth - 0.5 * around - 0.5 * float(np.median(smooth[chosen]))
+    middle = float(np.median(smooth[chosen]))
+    relative = np.asarray(smooth - 0.5 * around - 0.5 * middle, np.float32)
     spread = max(float(np.std(relative[chosen])), 2.0)
-    relative = np.where(chosen, relative, 0).astype(np.float32)
+    relative *= chosen
     amount = float(np.clip(7.5 + 0.15 * colour[0], 8, 15))
     dark = rgb((max(3.0, colour[0] - amount), colour[1] * 1.05, colour[2]))
     lit = rgb((min(95.0, colour[0] + amount), colour[1], colour[2] * 1.1))
@@ -106,10 +107,9 @@ def _strands(
     short = 0.38 * study.width
     for strength, ink, width, most, apart in ((dark, inks[0], 0.015, 70, 2.5), (-dark, inks[1], 0.011, 24, 4.0)):
         want = Lines(least=0.35, short=short, apart=apart, most=most, steps=36)
-        for way in lines(strength, along, inside, want):
-            knots = _calm(way)
-            widths = taper(len(knots), width * study.width * line, 0.45, 0.5, 0.05)
-            drawing.put("strands", Line([stroke(knots, widths)], ink, 0.85, within=rings))
+        ways = [_calm(way) for way in lines(strength, along, inside, want)]
+        strands = [stroke(way, taper(len(way), width * study.width * line, 0.45, 0.5, 0.05)) for way in ways]
+        drawing.put("strands", Line(strands, ink, 0.85, within=rings))
 
 
 def _calm(way: Knots) -> Knots:
@@ -146,10 +146,9 @@ def draw_beard(study: Study, drawing: Drawing, line: float) -> None:
     shades = (rgb((max(3.0, colour[0] * 0.6), red, yellow)), rgb((min(95.0, colour[0] * 1.25 + 7), red, yellow)))
     for strength, ink, most in ((dark, shades[0], 60), (-dark, shades[1], 24)):
         want = Lines(least=0.2, short=0.13 * study.width, apart=1.8, most=most, steps=8)
-        for way in lines(strength, along, matte, want):
-            knots = _calm(way)
-            widths = taper(len(knots), 0.014 * study.width * line, 0.3, 0.6, 0.05)
-            drawing.put("beard", Line([stroke(knots, widths)], ink, 0.75 * own))
+        ways = [_calm(way) for way in lines(strength, along, matte, want)]
+        strands = [stroke(way, taper(len(way), 0.014 * study.width * line, 0.3, 0.6, 0.05)) for way in ways]
+        drawing.put("beard", Line(strands, ink, 0.75 * own))
 
 
 def _downwards(study: Study) -> tuple[Planes, Planes]:

@@ -71,9 +71,7 @@ def lined(drawing: Drawing, study: Study) -> Drawing:
                 if name != "strands" or light_of(colour) < hair:
                     lines.put(name, _in(shape, BLACK))
             elif name in ("eyes", "glasses"):
-                lines.put(
-                    name, replace(_in(shape, _nearer(colour)), fade=None) if not shape.fade else _in(shape, WHITE)
-                )
+                lines.put(name, _in(shape, WHITE if shape.fade else _nearer(colour)))
             elif name in ("skin", "hair", "cover") or (name == "mouth" and light_of(colour) > 0.8):
                 lines.put(name, _in(shape, WHITE))
     return lines

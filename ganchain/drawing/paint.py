@@ -19,7 +19,7 @@ def paint(drawing: Drawing, side: int) -> NDArray[np.uint8]:
     if drawing.ground is not None:
         flat = drawing.ground
         if flat.shape[0] != side:
-            flat = cv2.resize(flat, (side, side), interpolation=cv2.INTER_CUBIC)
+            flat = np.asarray(cv2.resize(flat, (side, side), interpolation=cv2.INTER_CUBIC), np.float32)
         pixels[..., :3] = (flat * 255 + 0.5).clip(0, 255)
         ground = skia.Image.fromarray(pixels.copy(), skia.kRGBA_8888_ColorType)
     surface = skia.Surface.MakeRasterDirect(
@@ -93,7 +93,7 @@ def _path(rings: Sequence[Ring], holes: bool) -> skia.Path:
                 first = False
             else:
                 path.lineTo(places[0][0], places[0][1])
-            for x0, y0, x1, y1, x2, y2, x3, y3 in places:
+            for _, _, x1, y1, x2, y2, x3, y3 in places:
                 path.cubicTo(x1, y1, x2, y2, x3, y3)
         path.close()
     return path

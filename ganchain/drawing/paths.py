@@ -1,4 +1,4 @@
-"""Paths and layers of a drawing: smooth outlines that are filled with a colour, in units that no picture's size is in."""
+"""Paths and layers of a drawing: smooth outlines filled with colours, in units that hold for every size."""
 
 from __future__ import annotations
 

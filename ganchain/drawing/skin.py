@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ganchain.drawing.paths import Drawing, Fade, Knots, Line, Planes, Ring, Shape, circle, curve, stroke, taper
 from ganchain.drawing.study import Study, blurred, grown, rgb
@@ -89,7 +92,7 @@ def _cheek(study: Study, spot: tuple[int, ...], rings: list[Ring], blush: float)
     return Shape([circle(centre, radius, 0.6)], colour, blush, fade, within=rings)
 
 
-def outline_runs(knots: Knots, widths: Planes | Knots, least: float, short: int) -> list[Ring]:
+def outline_runs(knots: Knots, widths: NDArray[Any], least: float, short: int) -> list[Ring]:
     """Draw the parts of a closed curve that have a width above ``least`` as tapering strokes."""
     wide = np.asarray(widths, np.float64)
     on = wide > least

@@ -36,6 +36,11 @@ class Study:
         return float(np.clip(np.linalg.norm(self.points[33] - self.points[263]), 24, 140))
 
     @cached_property
+    def fine(self) -> Planes:
+        """The picture, at most FINE px wide."""
+        return reduced(self.picture, min(FINE, self.picture.shape[0]))
+
+    @cached_property
     def lab(self) -> Planes:
         """The picture in Lab, (SIDE, SIDE, 3)."""
         return to_lab(reduced(self.picture, SIDE))
@@ -142,8 +147,13 @@ def grown(plane: Planes, radius: float) -> Planes:
 
 
 def blurred(plane: Planes, sigma: float) -> Planes:
-    """Blur by ``sigma`` px."""
-    return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
+    """Blur by ``sigma`` px; widely, on a quarter of the side."""
+    if sigma < 8:
+        return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
+    side = plane.shape[0]
+    small = cv2.resize(plane, (side // 4, side // 4), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(small, (0, 0), sigma / 4)
+    return np.asarray(cv2.resize(soft, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def to_lab(picture: Planes) -> Planes:

@@ -86,7 +86,7 @@ def sample(field: Planes, places: Knots) -> NDArray[np.float32]:
 
 
 def flow(lightness: Planes, sigma: float) -> tuple[Planes, Planes]:
-    """Compute the direction along which a picture changes least: (S, S) x and y of unit vectors, ``sigma`` px smooth."""
+    """Compute the direction along which a picture changes least, over ``sigma`` px: (S, S) x and y of unit vectors."""
     soft = cv2.GaussianBlur(lightness, (0, 0), 1.0)
     gx, gy = cv2.Scharr(soft, cv2.CV_32F, 1, 0), cv2.Scharr(soft, cv2.CV_32F, 0, 1)
     xx, xy, yy = (cv2.GaussianBlur(plane, (0, 0), sigma) for plane in (gx * gx, gx * gy, gy * gy))
@@ -99,7 +99,7 @@ def valleys(lightness: Planes, along: tuple[Planes, Planes], fine: float, wide: 
     side = lightness.shape[0]
     y, x = np.mgrid[:side, :side].astype(np.float32)
     reach = int(np.ceil(2 * wide))
-    near, far, near_sum, far_sum = 0.0, 0.0, 0.0, 0.0
+    near, far, near_sum, far_sum = np.zeros_like(lightness), np.zeros_like(lightness), 0.0, 0.0
     for offset in range(-reach, reach + 1):
         value = cv2.remap(
             lightness, x - offset * along[1], y + offset * along[0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
@@ -114,7 +114,7 @@ class Lines:
     """How long lines are looked for.
 
     Attributes:
-        every: px between the starts of lines.
+        every: px of the squares in which a line starts at the strongest place.
         step, steps: px of one step along the flow, and how many to either side.
         least: strength below which a line ends.
         short: px below which a line is left out.
@@ -122,7 +122,7 @@ class Lines:
         most: number of lines at most.
     """
 
-    every: int = 3
+    every: int = 5
     step: float = 2.0
     steps: int = 30
     least: float = 0.5
@@ -138,8 +138,8 @@ def lines(strength: Planes, along: tuple[Planes, Planes], inside: Planes, want: 
         Lines that keep apart, each (K, 2) in units, a knot every step.
     """
     side = strength.shape[0]
-    grid = np.mgrid[want.every // 2 : side : want.every, want.every // 2 : side : want.every].reshape(2, -1)
-    starts = grid[:, (strength[grid[0], grid[1]] > want.least) & (inside[grid[0], grid[1]] > 0.5)]
+    crest = strength >= cv2.dilate(strength, np.ones((want.every, want.every), np.uint8)) - 1e-6
+    starts = np.stack(np.nonzero(crest & (strength > want.least) & (inside > 0.5)))
     if not starts.size:
         return []
     both = [_walk(strength, along, inside, starts[::-1].T.astype(np.float32), sign, want) for sign in (-1, 1)]
