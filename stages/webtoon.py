@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -110,25 +110,14 @@ class Webtoon(Stage):
         super().__init__()
         self.look, self.strength, self.weights = look or "webtoon", strength, (weights,)
         self.scope = scope or "face"
-        of_drawing = {
-            "eyes": eyes,
-            "line": line,
-            "tones": tones,
-            "blush": blush,
-            "background": background,
-            "likeness": likeness,
-        }
+        options: dict[str, object] = {"eyes": eyes, "line": line, "tones": tones, "blush": blush}
+        options |= {"background": background, "likeness": likeness}
         if weights == KEY and self.scope == "face" and look != "filter":
             self.weights = ()
-            given = {name: value for name, value in of_drawing.items() if value is not None}
+            given = {name: value for name, value in options.items() if value is not None}
             self.delegate = Drawn(Style(look=look or "webtoon", **given), strength)  # type: ignore[arg-type]
             return
-        if look == "line":
-            raise OptionError("'line' draws faces with the bundled weights: scope: face", option="look")
-        self.look = "ink" if look == "ink" else "filter"
-        for name, value in of_drawing.items():
-            if value is not None:
-                raise OptionError("a network draws this, which has no such setting", option=name)
+        self._refuse_drawing(options, look)
         loaded = manifest.load(weights)
         registry.expect(loaded, Webtoon)
         if loaded.architecture != "unet":
@@ -150,6 +139,15 @@ class Webtoon(Stage):
             self.delegate = AnimeGANPainter(loaded, scope=self.scope, strength=strength)
         else:
             raise OptionError(f"{weights} only makes style pictures: give it as style_weights", option="weights")
+
+    def _refuse_drawing(self, options: Mapping[str, object], look: str | None) -> None:
+        """Refuse what only a drawing has, where a network draws."""
+        if look == "line":
+            raise OptionError("'line' draws faces with the bundled weights: scope: face", option="look")
+        self.look = "ink" if look == "ink" else "filter"
+        for name, value in options.items():
+            if value is not None:
+                raise OptionError("a network draws this, which has no such setting", option=name)
 
     def _texture_swapper(
         self,

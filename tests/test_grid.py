@@ -178,7 +178,7 @@ def test_each_face_has_its_rows_and_a_photo_without_one_is_shown(
         ("two.png, face 1", "young"),
         ("two.png, face 1", "old"),
     ]
-    (shown,) = Grid.of(vary={"makeup.look": ["rose"], "webtoon.look": ["ink"]}).cells(none, SIDE)
+    (shown,) = Grid.of(vary={"makeup.look": ["rose"], "webtoon.scope": ["photo"]}).cells(none, SIDE)
     assert shown.name == "none.png: no face"
     assert [None if picture is None else picture.shape for picture in shown.pictures] == [
         (120, 160, 3),

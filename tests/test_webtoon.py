@@ -236,6 +236,6 @@ def test_the_discriminator_sees_a_checkerboard() -> None:
     assert judge(plain).shape == (1, 1, 8, 8)
 
 
-def test_ink_draws_the_whole_photo_unless_told_otherwise() -> None:
-    assert [Drawing(look="colour").scope, Drawing(look="ink").scope] == ["face", "photo"]
-    assert Drawing(look="ink", scope="face").scope == "face"
+def test_faces_are_drawn_unless_the_whole_photo_is_asked_for() -> None:
+    assert [Drawing(look="filter").scope, Drawing(look="ink").scope] == ["face", "face"]
+    assert Drawing(look="ink", scope="photo").resolved().reads == ()

@@ -16,7 +16,7 @@ from ganchain.faces import mesh
 
 @dataclass(frozen=True)
 class Style:
-    """How a face is drawn.
+    """Settings of a drawing.
 
     Attributes:
         look: webtoon in colour, ink in black and white with hatching, line in lines alone.

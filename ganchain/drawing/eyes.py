@@ -16,7 +16,7 @@ WIDER, HIGHER = 0.34, 0.80  # how much a large eye grows
 
 @dataclass(frozen=True)
 class Eye:
-    """Where an eye is in the mesh.
+    """Points of an eye in the mesh.
 
     Attributes:
         upper, lower: lids, from the outer corner to the inner one.

@@ -15,13 +15,14 @@ from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
 def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     """Draw the hair: layers "hair" and "strands"."""
     matte = study.matte("hair", FINE)
-    outer = contours(matte, 0.5, smooth=1.1, spacing=2.4, least=0.07 * study.width**2)
+    outer = contours(matte, 0.5, smooth=1.1, spacing=2.4, least=0.035 * study.width**2)
     if not outer:
         return
     rings = [Ring((knots,)) for knots in outer]
     inside = study.matte("hair")
     light, red, yellow = (float(v) for v in study.hair)
-    vivid = 0.75 + 0.4 * float(np.clip((np.hypot(red, yellow) - 5) / 10, 0, 1))  # grey hair stays grey
+    grey = float(np.clip((light - 36) / 10, 0, 1) * np.clip((9 - np.hypot(red, yellow)) / 5, 0, 1))
+    vivid = 1.25 - 0.5 * grey  # grey hair stays grey
     colour = (float(np.clip(light + 1, 8, 90)), red * vivid, yellow * vivid)
     drawing.put("hair", Shape(rings, rgb(colour), holes=True))
     along = flow(study.lab[..., 0], 3.5)
@@ -129,7 +130,7 @@ def draw_beard(study: Study, drawing: Drawing, line: float) -> None:
     chosen = matte > 0.7
     measured = np.median(study.calm[chosen], axis=0) if chosen.sum() > 30 else study.hair
     gap = float(study.skin[0] - measured[0])
-    own = float(np.clip((gap - 12) / 16, 0, 1))  # 0: stubble, 1: hair
+    own = float(np.clip((gap - 15) / 15, 0, 1))  # 0: stubble, 1: hair
     light = float(study.paper[0]) - gap - 4 * own
     share = 0.25 + 0.75 * own
     red, yellow = (float(1.1 * share * measured[k] + (1 - share) * study.paper[k] * 0.95) for k in (1, 2))

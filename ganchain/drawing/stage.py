@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ganchain.drawing.draw import Style, draw
@@ -13,13 +12,14 @@ from ganchain.drawing.paths import UNITS
 from ganchain.faces.parts import PARTS
 from ganchain.framing import HEAD
 from ganchain.stage import Stage
+from ganchain.tensors import to_faces
 
 
 class Drawn(Stage):
     """Draw faces from their points and parts, at the photo's own resolution.
 
     Args:
-        style: how they are drawn.
+        style: settings of the drawing.
         strength: 1 is the drawing, 0 the photo.
     """
 
@@ -40,16 +40,6 @@ class Drawn(Stage):
         drawn = []
         for index, picture in enumerate(pictures):
             mattes = {name: part[index, 0].float().cpu().numpy() for name, part in parts.items()}
-            drawn.append(_painted(picture, places[index], mattes, self.style, side))
-        answer = torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2).float().to(faces.device) / 127.5 - 1
+            drawn.append(to_faces(paint(draw(picture, places[index], mattes, self.style), side)))
+        answer = torch.cat(drawn).to(faces.device)
         return torch.lerp(faces, answer, self.strength)
-
-
-def _painted(
-    picture: NDArray[np.float32],
-    points: NDArray[np.float64],
-    mattes: dict[str, NDArray[np.float32]],
-    style: Style,
-    side: int,
-) -> NDArray[np.uint8]:
-    return paint(draw(picture, points, mattes, style), side)

@@ -111,7 +111,7 @@ def valleys(lightness: Planes, along: tuple[Planes, Planes], fine: float, wide: 
 
 @dataclass(frozen=True)
 class Lines:
-    """How long lines are looked for.
+    """Settings of the search for long lines.
 
     Attributes:
         every: px of the squares in which a line starts at the strongest place.
