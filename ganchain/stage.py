@@ -53,6 +53,8 @@ class Stage(nn.Module):
             "beard", "skin", "rest", "glasses", "cover"), each as a keyword argument of that name.
         keeps: parts of the head that stay as they are in the photo whatever ``forward`` answers: ("cover",) for
             hands, microphones and masks before the face.
+        any_size: True for a stage that draws as sharply on a large canvas as on a small one: an enlargement that
+            follows it in the chain runs before it.
         whole_photo: settings of scope "photo".
         strength: 0: the stage is skipped and changes nothing.
         weights: keys of the manifest (or paths) this stage runs on, for ``--dry-run`` and licence checks.
@@ -76,6 +78,7 @@ class Stage(nn.Module):
     scope: Scope = "face"
     reads: tuple[str, ...] = ()
     keeps: tuple[str, ...] = ()
+    any_size: bool = False
     whole_photo: WholePhoto = WholePhoto()
     strength: float = 1.0
     weights: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ganchain.drawing import eyes, trace
 from ganchain.drawing.draw import Style, draw
@@ -16,7 +17,11 @@ from ganchain.drawing.paths import Drawing, Knots, Line, Planes, Ring, Shape, ci
 from ganchain.drawing.study import Study
 from ganchain.faces import mesh
 from ganchain.faces.parts import PARTS
+from ganchain.pipeline.order import running_order
+from ganchain.pipeline.pipeline import Pipeline
+from ganchain.stages.upscale import Upscale
 from ganchain.stages.webtoon import Webtoon
+from ganchain.tensors import Pixels
 
 SIDE = 256
 
@@ -203,6 +208,33 @@ def test_options_are_for_what_they_change() -> None:
         Webtoon(background="rainbow")
     with pytest.raises(Exception, match="line"):
         Webtoon(look="line", scope="photo")
+
+
+def test_an_enlargement_runs_before_the_drawing_it_follows() -> None:
+    draw_stage, large, paint_stage = Webtoon().resolved(), Upscale(factor=2), Webtoon(look="filter")
+    assert running_order([draw_stage, large]) == [1, 0]
+    assert running_order([paint_stage, large]) == [0, 1]
+    assert running_order([paint_stage, draw_stage, large, draw_stage]) == [0, 2, 1, 3]
+
+
+def edge_width(column: NDArray[np.float64]) -> float:
+    """Measure the way from 10 % to 90 % of the steepest edge, in px."""
+    place = int(np.abs(np.diff(column)).argmax())
+    part = column[max(0, place - 8) : place + 9]
+    low, high = part.min(), part.max()
+    rank = (part - low) / (high - low)
+    step = np.abs(np.diff(rank)).max()
+    return float(0.8 / step)
+
+
+@pytest.mark.slow
+def test_a_drawing_that_is_enlarged_is_as_sharp_as_one_of_that_size(small_head: Pixels) -> None:
+    twice = np.asarray(Pipeline([Webtoon(look="line"), Upscale(factor=2)])(small_head).image).astype(float)[..., 1]
+    large = cv2.resize(small_head, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    native = np.asarray(Pipeline([Webtoon(look="line")])(large).image).astype(float)[..., 1]
+    middle = slice(twice.shape[1] // 3, 2 * twice.shape[1] // 3, 3)
+    widths = [np.median([edge_width(column) for column in picture[:, middle].T]) for picture in (twice, native)]
+    assert widths[0] <= 1.5 * widths[1]
 
 
 def test_skia_is_imported_in_one_file() -> None:

@@ -125,7 +125,7 @@ def _calm(way: Knots) -> Knots:
 def draw_beard(study: Study, drawing: Drawing, line: float) -> None:
     """Draw a beard as hair: layer "beard"; stubble as a tint of the skin."""
     matte = study.matte("beard")
-    if float(matte.sum()) < 0.03 * study.width**2:
+    if float(matte.sum()) < 0.05 * study.width**2:
         return
     chosen = matte > 0.7
     measured = np.median(study.calm[chosen], axis=0) if chosen.sum() > 30 else study.hair

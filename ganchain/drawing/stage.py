@@ -26,6 +26,7 @@ class Drawn(Stage):
     side = None
     framing = HEAD
     effect = "replace"
+    any_size = True
     reads = ("points", *PARTS)
 
     def __init__(self, style: Style, strength: float = 1.0) -> None:

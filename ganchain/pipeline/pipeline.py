@@ -24,6 +24,7 @@ from ganchain.photos import images
 from ganchain.photos.images import Source
 from ganchain.photos.marks import Provenance
 from ganchain.pipeline.group import Group, Passage
+from ganchain.pipeline.order import running_order
 from ganchain.pipeline.reader import FaceReader
 from ganchain.pipeline.result import Result
 from ganchain.stage import Stage
@@ -75,6 +76,7 @@ class Pipeline:
         self.names = chains.numbered(stage.name for stage in stages)
         self.device = _device(device)
         self.stages = [stage.resolved().to(self.device).eval() for stage in stages]
+        self.order = running_order(self.stages)
         self._engine, self._batch = engine, batch
         self.faces: FaceRule = faces
         self.keep_steps, self.accept_damaged, self.output = keep_steps, accept_damaged, output
@@ -205,7 +207,8 @@ class Pipeline:
         group = Group(passages, self._aligner, self.device, self._batch, self.mark)
         if any(stage.needs for stage in self.stages):
             group.leave_out_unsure()
-        for name, stage in zip(self.names, self.stages, strict=True):
+        for number in self.order:
+            name, stage = self.names[number], self.stages[number]
             if not stage.idle:
                 group.run(stage, name)
                 if self.keep_steps:
