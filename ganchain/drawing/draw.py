@@ -25,7 +25,7 @@ class Style:
         tones: of skin and hair, 2 or 3.
         blush: 0..1.
         background: "keep" (the photo's own), "simple" (flattened, a little lighter) or a colour by its name in CSS.
-        likeness: 0: the proportions of the style, 1: the person's own.
+        likeness: 0: the proportions of the style and few large shadows, 1: the person's own.
     """
 
     look: Literal["webtoon", "ink", "line"] = "webtoon"
@@ -56,7 +56,7 @@ def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: St
         drawing.ground = ground.flattened(study) if simple or style.look != "webtoon" else study.picture
         if simple:
             ground.draw_ground_lines(study, drawing, style.line)
-    skin.draw_skin(study, drawing, style.tones, style.blush, style.line)
+    skin.draw_skin(study, drawing, style.tones, style.blush, style.line, style.likeness)
     skin.draw_jaw(study, drawing, style.line)
     hair.draw_beard(study, drawing, style.line)
     face.draw_nose(study, placed, drawing, style.line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -15,10 +16,36 @@ from ganchain.faces import mesh
 
 JAW = (132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361)
 BELOW = 0.20  # of the eyes' distance: how far the chin's shadow falls on the neck
-DEEP, DEEPER, BRIGHT = 9.0, 22.0, 9.0  # L* below and above the skin's own at which tones begin
+BRIGHT = 9.0  # L* above the skin's own at which the light tone begins
 
 
-def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: float) -> None:
+@dataclass(frozen=True)
+class Modelling:
+    """Share of the photo's own light and shade in the tones.
+
+    Attributes:
+        likeness: 0: few large shadows, 1: those that the person's face has.
+    """
+
+    likeness: float
+
+    @property
+    def blur(self) -> float:
+        """Blur of the light before it is cut into tones, of the eyes' distance."""
+        return 0.045 - 0.027 * self.likeness
+
+    @property
+    def smooth(self) -> float:
+        """Units over which the borders of tones are smoothed."""
+        return 2.6 - 1.4 * self.likeness
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """L* below the skin's own at which the two shadows begin."""
+        return 9 - 3 * self.likeness, 22 - 8 * self.likeness
+
+
+def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: float, likeness: float) -> None:
     """Draw the skin: layers "skin", "shadow", "blush"; its contour in "line"."""
     skin, beard, hair = (study.matte(name) for name in ("skin", "beard", "hair"))
     own = skin + beard
@@ -30,14 +57,19 @@ def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: fl
     depth = 7 + 0.05 * light
     shade = rgb((light - depth, red * 1.05 + 4, yellow * 1.06 + 2))
     darker = rgb((light - 2.1 * depth, red * 1.05 + 7, yellow * 1.05 + 1))
-    low, base = _light(study)
+    modelling, area = Modelling(likeness), study.width**2
+    low, base = _light(study, modelling.blur)
     chin = _chin(study)
     if tones > 1:
-        shadow = contours(base - low, DEEP, smooth=2.6, spacing=5, least=0.05 * study.width**2)
+        shadow = contours(
+            base - low, modelling.levels[0], smooth=modelling.smooth, spacing=5, least=0.03 * study.width**2
+        )
         drawing.put("shadow", Shape([Ring((k,)) for k in shadow], shade, within=rings, holes=True))
         drawing.put("shadow", Shape([chin], shade, within=rings))
     if tones > 2:
-        deep = contours(base - low, DEEPER, smooth=2.6, spacing=5, least=0.06 * study.width**2)
+        deep = contours(
+            base - low, modelling.levels[1], smooth=modelling.smooth, spacing=5, least=0.04 * study.width**2
+        )
         drawing.put("shadow", Shape([Ring((k,)) for k in deep], darker, within=rings, holes=True))
         bright = contours(low - base, BRIGHT, smooth=2.6, spacing=5, least=0.03 * study.width**2)
         glow = rgb((min(light + 4, 95), red * 0.75, yellow * 0.88))
@@ -48,14 +80,14 @@ def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: fl
         drawing.put("line", *_contour(study, knots, line))
 
 
-def _light(study: Study) -> tuple[Planes, float]:
+def _light(study: Study, blur: float) -> tuple[Planes, float]:
     """Estimate the light on the skin: L* without features, beard, grain and most of its fall from side to side."""
     weight = (study.matte("skin") * (1 - study.features) * (1 - study.matte("beard"))).astype(np.float32)
     for over in ("glasses", "cover", "hair"):
         weight = weight * (1 - (3 * grown(study.matte(over), 2)).clip(0, 1))
     weight = np.asarray(cv2.erode(weight, np.ones((5, 5), np.uint8)), np.float32) + 1e-4
     calm = np.asarray(cv2.bilateralFilter(study.calm[..., 0], 9, 10, 6), np.float32)
-    sigma = 0.045 * study.width
+    sigma = blur * study.width
     far = blurred(calm * weight, 4 * sigma) / blurred(weight, 4 * sigma)
     mass = blurred(weight, sigma)
     low = (blurred(calm * weight, sigma) + 0.08 * far) / (mass + 0.08)
