@@ -57,19 +57,16 @@ def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: fl
     depth = 7 + 0.05 * light
     shade = rgb((light - depth, red * 1.05 + 4, yellow * 1.06 + 2))
     darker = rgb((light - 2.1 * depth, red * 1.05 + 7, yellow * 1.05 + 1))
-    modelling, area = Modelling(likeness), study.width**2
+    modelling = Modelling(likeness)
+    deepness, smooth, area = modelling.levels, modelling.smooth, study.width**2
     low, base = _light(study, modelling.blur)
     chin = _chin(study)
     if tones > 1:
-        shadow = contours(
-            base - low, modelling.levels[0], smooth=modelling.smooth, spacing=5, least=0.03 * study.width**2
-        )
+        shadow = contours(base - low, deepness[0], smooth=smooth, spacing=5, least=0.03 * area)
         drawing.put("shadow", Shape([Ring((k,)) for k in shadow], shade, within=rings, holes=True))
         drawing.put("shadow", Shape([chin], shade, within=rings))
     if tones > 2:
-        deep = contours(
-            base - low, modelling.levels[1], smooth=modelling.smooth, spacing=5, least=0.04 * study.width**2
-        )
+        deep = contours(base - low, deepness[1], smooth=smooth, spacing=5, least=0.04 * area)
         drawing.put("shadow", Shape([Ring((k,)) for k in deep], darker, within=rings, holes=True))
         bright = contours(low - base, BRIGHT, smooth=2.6, spacing=5, least=0.03 * study.width**2)
         glow = rgb((min(light + 4, 95), red * 0.75, yellow * 0.88))

@@ -94,7 +94,7 @@ class Study:
     def paper(self) -> Planes:
         """Lab that lit skin is painted in: a little lighter, never grey nor orange; dark skin stays dark."""
         light, red, yellow = (float(v) for v in self.skin)
-        lifted = light + 5 + 0.42 * max(0.0, 86 - light) * float(np.clip((light - 40) / 22, 0, 1))
+        lifted = light + 3 + 0.42 * max(0.0, 86 - light) * float(np.clip((light - 50) / 14, 0, 1))
         red = min(max(red, 7.0), 9 + 0.45 * max(red - 9, 0))
         yellow = float(np.clip(yellow + 1, 1.05 * red, 15 + 0.6 * max(yellow - 13.5, 0)))
         return np.array([min(lifted, 91), red, yellow], np.float32)
