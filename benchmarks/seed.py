@@ -53,8 +53,8 @@ from benchmarks.photos import make_photos
 from benchmarks.workers import physical
 from ganchain.bench.machine import machine, matrix_products
 from ganchain.bench.throughput import Throughput, throughput
-from ganchain.engines.choice import probe
 from ganchain.engines.kernels import kernels_of
+from ganchain.engines.probe import probe
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.faces.face import Face

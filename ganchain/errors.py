@@ -20,8 +20,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable, Sequence
 from copy import copy
+from datetime import date
 from difflib import get_close_matches
 from typing import Any, Self
+
+LONGEST_SHOWN = 120  # characters of a value in an error's text
 
 
 class GanchainError(Exception):
@@ -43,7 +46,7 @@ class GanchainError(Exception):
         return (self.where, self.stage)
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (*self.place, self.reason) if part)
+        return ": ".join([*(plain(part) for part in self.place if part), self.reason])
 
     def at(self, **fields: Any) -> Self:
         """Fill those ``fields`` that are still empty, and return this same error, to be raised again."""
@@ -197,6 +200,26 @@ def text_of(error: BaseException, *, beside: object = "") -> str:
 def traceback_of(error: BaseException) -> str:
     """Format the traceback of a bug; "" for an error that is no bug."""
     return "".join(traceback.format_exception(error)) if is_bug(error) else ""
+
+
+def shown(value: object) -> str:
+    """Write a value for an error's text: in one line without control characters, and cut where it is long."""
+    if isinstance(value, date):
+        return f"{value.isoformat()} (a date to YAML)"
+    if isinstance(value, Exception):
+        text = " ".join(str(value).split()) or type(value).__name__
+    else:
+        text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
+def plain(text: str, *, lines: bool = False) -> str:
+    """Replace by "?" what terminals obey or cannot show: control characters, bytes of names that are no UTF-8.
+
+    Args:
+        lines: keep line breaks.
+    """
+    return "".join(letter if letter.isprintable() or (lines and letter == "\n") else "?" for letter in text)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

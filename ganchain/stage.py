@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor, nn
 
-from ganchain.errors import ChainError, OptionError
+from ganchain.errors import ChainError, GanchainError, OptionError
 from ganchain.faces.parts import PARTS
 from ganchain.faces.reading import READABLE, Kind, Reading
 from ganchain.framing import TIGHT, Framing
+from ganchain.tensors import resize, with_light_of
 
 References = Callable[[Path], Reading]
 Effect = Literal["change", "replace", "enlarge"]
@@ -57,6 +59,7 @@ class Stage(nn.Module):
             follows it in the chain runs before it.
         whole_photo: settings of scope "photo".
         strength: 0: the stage is skipped and changes nothing.
+        colours: the options that were given a colour by name. Only a stage that has one may colour a grey photo.
         weights: keys of the manifest (or paths) this stage runs on, for ``--dry-run`` and licence checks.
         networks: names of published networks that do this work, for users who look for the paper's name.
         architectures: for each option that takes weights, the architectures (``ganchain.checkpoints``) that it takes.
@@ -81,6 +84,7 @@ class Stage(nn.Module):
     any_size: bool = False
     whole_photo: WholePhoto = WholePhoto()
     strength: float = 1.0
+    colours: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
     networks: ClassVar[tuple[str, ...]] = ()
     architectures: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -95,7 +99,17 @@ class Stage(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        claim_process()
         self.delegate = None
+
+    @classmethod
+    def choices(cls, weights: str | None = None) -> Mapping[str, Sequence[Any]]:
+        """List the values of options that the weights decide on, by option, for forms.
+
+        Args:
+            weights: the value of the option ``weights``; None for the bundled ones.
+        """
+        return {}
 
     def prepare(self, references: References) -> None:
         """Read reference pictures; called once before the first photo, on the final device.
@@ -117,6 +131,18 @@ class Stage(nn.Module):
                 part (N, 1, S, S) 0..1.
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward(faces)")
+
+    def forward_grey(self, faces: Tensor, *_: Any, **read: Any) -> Tensor:
+        """Edit the faces of a grey photo: shapes and range as in ``forward``.
+
+        By default a stage that was asked for colours does what it always does, and any other one changes the light
+        alone. Where an earlier stage was asked for colours, ``faces`` have them.
+        """
+        answer = self(faces, **read)
+        if self.colours:
+            return answer
+        size = (faces.shape[2] * self.scale, faces.shape[3] * self.scale)
+        return with_light_of(resize(faces, size).clamp(-1, 1), answer.float().clamp(-1, 1))
 
     @property
     def needs(self) -> tuple[Kind, ...]:
@@ -151,6 +177,25 @@ class Stage(nn.Module):
         """
         for reason in _contradictions(self):
             raise ChainError(reason, where=self.where, stage=self.name)
+
+
+_processes: list[int] = []  # the id of the process that made stages, or, in a fork, of the one it was copied from
+
+
+def claim_process() -> None:
+    """Note that networks are loaded in this process.
+
+    Raises:
+        GanchainError: they were loaded in the process that this one was forked from. The threads of torch and of the
+            engines do not survive that: the first large sum would wait for them for ever.
+    """
+    if not _processes:
+        _processes.append(os.getpid())
+    if os.getpid() not in _processes:
+        raise GanchainError(
+            "this process was forked from one that had loaded networks, whose threads a fork does not have; use spawn, "
+            "as in multiprocessing.get_context('spawn').Pool(), and make the pipeline in the new process"
+        )
 
 
 def _contradictions(stage: Stage) -> Iterator[str]:

@@ -6,6 +6,9 @@ faces:  (N, 3, H, W) float32, RGB, -1..1 (0 -> -1, 255 -> 1).
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Any
+
 import cv2
 import numpy as np
 import torch
@@ -14,8 +17,46 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 HALF_RANGE = 127.5
+LUMA = (0.299, 0.587, 0.114)
 
 Pixels = NDArray[np.uint8]
+
+
+class ByContent:
+    """Base of dataclasses (``eq=False``) whose arrays and tensors are compared by content: ``==`` and ``hash`` work."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(_equal(a, b) for a, b in zip(_compared(self), _compared(other), strict=True))
+
+    def __hash__(self) -> int:
+        return hash(tuple(_hashable(value) for value in _compared(self)))
+
+
+def _compared(item: Any) -> list[Any]:
+    """List the values that count when ``item``, a dataclass, is compared."""
+    return [getattr(item, field.name) for field in fields(item) if field.compare]
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Compare two values; arrays and tensors of the same type and shape are compared by their elements."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return a.dtype == b.dtype and a.device == b.device and torch.equal(a, b)
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b)
+    if isinstance(a, Tensor | np.ndarray) or isinstance(b, Tensor | np.ndarray):
+        return False
+    if isinstance(a, list | tuple) and type(a) is type(b):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    return bool(a == b)
+
+
+def _hashable(value: Any) -> Any:
+    """Stand in for a value that has no hash: an array by its shape, since equal ones have equal shapes."""
+    if isinstance(value, Tensor | np.ndarray):
+        return tuple(value.shape)
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
 
 
 def to_faces(pixels: Pixels) -> Tensor:
@@ -35,6 +76,12 @@ def to_pixels(faces: Tensor) -> Pixels:
 def levels(change: Tensor) -> Tensor:
     """Express a change in -2..2 in 8-bit levels (-255..255), not rounded."""
     return change * HALF_RANGE
+
+
+def with_light_of(images: Tensor, edited: Tensor) -> Tensor:
+    """Give ``images`` (N, 3, H, W) the luma (ITU-R BT.601) of ``edited``, of the same shape, and keep their colour."""
+    change = edited - images
+    return images + (change * change.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
 
 
 def resize(images: Tensor, size: tuple[int, int]) -> Tensor:

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from ganchain import tensors
 from ganchain.chains import registry
-from ganchain.engines.choice import SHOWN, probe, probe_picture, probe_reading
+from ganchain.engines.probe import SHOWN, probe, probe_picture, probe_reading
 from ganchain.faces.face import Face
 from ganchain.framing import TEMPLATE
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
-from ganchain.tensors import Pixels
+from ganchain.tensors import Pixels, levels
 
 ROUNDING = 2e-3  # how far a face may move, in -1..1, with what else is in its batch
 OVERSHOOT = 0.6  # how far an answer may leave -1..1 before it is clamped
@@ -75,6 +75,7 @@ def check_stage(cls: type[Stage], **options: Any) -> Stage:
     with torch.inference_mode():
         stage.prepare(lambda _: probe_reading())
         _check_answers(stage)
+        _check_grey(stage)
     _check_pipeline(stage)
     if "strength" in registry.options(cls).model_fields:
         _check_strength(cls, options)
@@ -105,6 +106,20 @@ def _check_answers(stage: Stage) -> None:
     both = stage(torch.cat([face, face.flip(3)]), **{name: torch.cat([value, value]) for name, value in read.items()})
     difference = float((both[:1] - answer).abs().max())
     assert difference <= ROUNDING, f"a face's answer depends on its neighbours in the batch (by {difference:.3f} of 2)"
+
+
+def _check_grey(stage: Stage) -> None:
+    """Check that a grey face stays grey, unless an option was given a colour by name."""
+    face, read = probe(stage, torch.device("cpu"))
+    face = face.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1).clone()
+    answer = stage.forward_grey(face, **read)
+    expected = (1, 3, face.shape[-1] * stage.scale, face.shape[-1] * stage.scale)
+    assert tuple(answer.shape) == expected, f"forward_grey must return {expected} for {tuple(face.shape)}"
+    apart = levels(answer.amax(dim=1) - answer.amin(dim=1)).max()
+    assert stage.colours or float(apart) < 1, (
+        f"a grey face got colours, {float(apart):.0f} levels apart; forward_grey changes the light alone unless "
+        "self.colours has an option that names a colour"
+    )
 
 
 def _check_pipeline(stage: Stage) -> None:

@@ -15,11 +15,13 @@ from ganchain.framing import HEAD, TIGHT
 from ganchain.nets.portrait import SIDE, Portrait
 from ganchain.published.stargan import StarGANEditor
 from ganchain.stage import Stage
-from ganchain.tensors import resize
+from ganchain.tensors import resize, with_light_of
 
 PORTRAIT = "attributes-portrait"
 AGEING = {"keep": 0.0, "old": 0.8, "young": 0.8}  # share of the hair's colour that age changes
+FAINT = 0.08  # mattes below this are zero, so that nothing beside the hair changes by a single bit
 SCARCE = (0.007, 0.016)  # shares of the window: hair on less than the first is none, on more than the second hair
+COLOURED = {"blond": ("hair",), "brown": ("hair",)}  # black is no colour
 DIRECTIONS = {"keep": 0.0, "young": -1.0, "old": 1.0, "female": -1.0, "male": 1.0}
 
 
@@ -65,6 +67,7 @@ class Attributes(Stage):
                 self.weights = (weights,)
                 self.delegate = StarGANEditor(loaded, hair=hair, gender=gender, age=age, strength=strength)
                 return
+        self.colours = COLOURED.get(hair, ())
         self.condition = (DIRECTIONS[age] * strength, DIRECTIONS[gender] * strength)
         self.share = strength * (1.0 if hair != "keep" else AGEING[age])
         self.dye = DYES[hair] if hair != "keep" else GREY if age == "old" else DYES["brown"]
@@ -86,6 +89,15 @@ class Attributes(Stage):
             faces = self._dye_hair(faces, hair, beard)
         return faces.clamp(-1, 1)
 
+    def forward_grey(self, faces: Tensor, *, hair: Tensor | None = None, beard: Tensor | None = None) -> Tensor:
+        """Edit faces of a grey photo: age and gender change the light alone; hair gets the colour asked for by name."""
+        if self.moves:
+            faces = with_light_of(faces, self._edit_portrait(faces).clamp(-1, 1))
+        if hair is not None:
+            dyed = self._dye_hair(faces, hair, beard).clamp(-1, 1)
+            faces = dyed if self.colours else with_light_of(faces, dyed)
+        return faces.clamp(-1, 1)
+
     def _edit_portrait(self, faces: Tensor) -> Tensor:
         """Change age and gender in the tight window inside the head's, at the side of the network's frame."""
         place = TIGHT.within(self.framing, faces.shape[3]).place
@@ -100,6 +112,7 @@ class Attributes(Stage):
         """Dye hair, and a beard where its matte is given."""
         matte = hair * enough(hair)
         matte = matte if beard is None else (matte + beard).clamp(max=1)
+        matte = ((matte - FAINT) / (1 - FAINT)).clamp(min=0)
         share = self.share * greyness(faces, matte) if self.only_grey else self.share
         return faces + share * (dye(faces, matte, self.dye) - faces)
 

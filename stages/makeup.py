@@ -11,15 +11,17 @@ from torch import Tensor
 
 from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
-from ganchain.colour.makeup import Look, colour, on_skin, paint, read_look, scale_amounts
+from ganchain.colour.makeup import AMOUNTS, Look, colour, on_skin, paint, read_look, scale_amounts
 from ganchain.errors import OptionError
 from ganchain.faces.regions import regions
 from ganchain.framing import TIGHT
 from ganchain.published.beautygan import MakeupTransfer, Transfer
 from ganchain.published.tensorflow_graph import TensorFlowGraph
 from ganchain.stage import References, Stage, refuse
+from ganchain.tensors import with_light_of
 
 SIDE = 256  # of the training faces
+COLOURED = {"lips": 3, "eyes": 7, "cheeks": 11}  # options that take a colour: the place of its amount in a look
 
 
 def _checked(value: float | str) -> float | str:
@@ -148,10 +150,11 @@ class Makeup(Stage):
             raise OptionError(f"{look!r} stands beside a reference; keep one of them", option="look")
         self.reference, self.strength = reference, strength
         self.lips, self.eyes, self.cheeks, self.brows, self.skin = lips, eyes, cheeks, brows, skin
+        plain = {"lips": lips, "eyes": eyes, "cheeks": cheeks}
+        self.colours = tuple(name for name, value in plain.items() if isinstance(value, str))
         if net := _load_transfer(weights, engine):
             self.weights = (str(weights),)
-            regions = {"lips": lips, "eyes": eyes, "cheeks": cheeks, "brows": brows, "skin": skin}
-            refuse("they take all makeup from the reference", look=look, **regions)
+            refuse("they take all makeup from the reference", look=look, **plain, brows=brows, skin=skin)
             self.delegate = MakeupTransfer(net, reference=reference, strength=strength)
             return
         look_before_options = Look() if reference else LOOKS[look or "natural"]
@@ -192,8 +195,18 @@ class Makeup(Stage):
         return look
 
     def forward(self, faces: Tensor, *, points: Tensor, skin: Tensor) -> Tensor:
-        looks = scale_amounts(self.look, self.strength).expand(len(faces), -1)
-        return paint(faces, regions(points, skin), looks)
+        return paint(faces, regions(points, skin), self._looks(len(faces)))
+
+    def forward_grey(self, faces: Tensor, *, points: Tensor, skin: Tensor) -> Tensor:
+        """Paint the look's light, and its colours only where they were asked for by name."""
+        maps, looks = regions(points, skin), self._looks(len(faces))
+        named = looks.clone()
+        named[:, [place for place in AMOUNTS if place not in {COLOURED[option] for option in self.colours}]] = 0
+        return with_light_of(paint(faces, maps, named), paint(faces, maps, looks))
+
+    def _looks(self, count: int) -> Tensor:
+        """Repeat the look for ``count`` faces: (count, 15), its amounts scaled by the strength."""
+        return scale_amounts(self.look, self.strength).expand(count, -1)
 
 
 def _load_transfer(weights: str | None, engine: str) -> Transfer | None:

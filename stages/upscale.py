@@ -73,6 +73,11 @@ class Upscale(Stage):
         else:
             self._build(loaded.tensors, factor)
 
+    @classmethod
+    def choices(cls, weights: str | None = None) -> dict[str, list[int]]:
+        stage = cls(weights=weights)
+        return {"factor": stage.net.factors if stage.delegate is None else [stage.delegate.scale]}
+
     def _interpolate(self, detail: float, factor: int | None) -> None:
         """Load the bundled weights, interpolated between those of fidelity and those of detail."""
         self.weights = tuple(key for key, share in ((FIDELITY, 1 - detail), (DETAILED, detail)) if share)

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-import torch
-import torch.nn.functional as F
 from pydantic import AfterValidator, Field, WithJsonSchema, validate_call
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganchain.chains import registry
 from ganchain.checkpoints import manifest
 from ganchain.colour.makeup import colour
 from ganchain.drawing.draw import Style
 from ganchain.drawing.stage import Drawn
+from ganchain.drawing.tones import LOOKS, PLANES, SCALE, enlarge, layers, match_rim
 from ganchain.errors import OptionError
 from ganchain.framing import HEAD
 from ganchain.nets.unet import UNet
 from ganchain.published.drawings import KEEP, TRUNCATION, AnimeGANPainter, TextureSwapper
 from ganchain.stage import Stage, WholePhoto, refuse
-from ganchain.tensors import resize
 
 KEY, STYLES = "webtoon", "stylegan2-naverwebtoon"
 Share = Annotated[float, Field(ge=0, le=1)]
-PLANES = 4  # the network's output: the change of red, green and blue, and ink
-DEPTH = 0.85  # share of a tone's light that a line takes
-INK = ((0.78, 0.10), (0.62, 0.15), (0.44, 0.22), (0.24, 0.33))  # lightness, and how much darker paper is below it
 
 
 def _ground(value: str) -> str:
@@ -77,7 +72,7 @@ class Webtoon(Stage):
     multiple = 16
     framing = HEAD
     effect = "replace"
-    scale = 2
+    scale = SCALE
     whole_photo = WholePhoto(768)
     order = 30
     variants = ("look",)
@@ -203,48 +198,3 @@ def _style_key() -> str:
             option="style",
         )
     return STYLES
-
-
-def enlarge(faces: Tensor) -> Tensor:
-    """Enlarge faces to the picture that the drawing starts from: (N, 3, H, W) -> (N, 3, 2 H, 2 W), both -1..1."""
-    height, width = faces.shape[2:]
-    return resize(faces, (height * Webtoon.scale, width * Webtoon.scale)).clamp(-1, 1)
-
-
-def layers(net: nn.Module, faces: Tensor, large: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Draw ``faces`` (N, 3, H, W) -1..1 with ``net`` as two layers; ``large`` are the faces enlarged by ``enlarge``.
-
-    Returns:
-        flat: (N, 3, 2 H, 2 W) the tones, -1..1 but for the network's overshoot.
-        ink: (N, 1, 2 H, 2 W) 0..1.
-    """
-    planes: Tensor = net(faces).float()
-    return (enlarge(faces) if large is None else large) + planes[:, :3], torch.sigmoid(planes[:, 3:])
-
-
-def draw_colour(flat: Tensor, ink: Tensor) -> Tensor:
-    """Draw the lines over the tones; they keep the hue of the tone: a dark brown line on skin, not a black one."""
-    return (flat.clamp(-1, 1) + 1) * (1 - DEPTH * ink) - 1
-
-
-def match_rim(flat: Tensor, large: Tensor) -> Tensor:
-    """Give ``flat`` the light of ``large`` towards the rim, so that no halo shows where one fades into the other.
-
-    The added light is smooth, as in seamless cloning (Pérez, Gangnet, Blake 2003), but need not reach the middle.
-    """
-    height, width = flat.shape[2:]
-    difference = resize(F.adaptive_avg_pool2d(large - flat, 32), (height, width))
-    y, x = (torch.linspace(-1, 1, side, device=flat.device).abs() for side in (height, width))
-    rim = (((y[:, None] ** 4 + x**4) ** 0.25 - 0.35) / 0.45).clamp(0, 1)
-    return flat + difference * rim
-
-
-def draw_ink(flat: Tensor, ink: Tensor) -> Tensor:
-    """Draw black lines on paper, and four greys where the tones are darker: likeness needs shadows, too."""
-    light = (flat.clamp(-1, 1) + 1) / 2
-    light = (light.mean(dim=1, keepdim=True) + light.amax(dim=1, keepdim=True)) / 2  # a strong colour is no shadow
-    paper = 1 - sum((step * torch.sigmoid((below - light) / 0.03) for below, step in INK), torch.zeros_like(light))
-    return (2 * paper * (1 - ink) - 1).expand_as(flat)
-
-
-LOOKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"filter": draw_colour, "ink": draw_ink}

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Self
+
+from ganchain.batch.pool import Answer
+from ganchain.batch.process import Lost, Work
 
 
 class InThisProcess:
@@ -24,3 +28,34 @@ class InThisProcess:
             yield call(*given)
 
     imap = map
+
+
+class Warm:
+    """In the place of ``Pool``: its work is done by a thread of this process, which cannot be killed."""
+
+    room = True
+
+    def __init__(self, _: int, make: Callable[..., Work], args: tuple[Any, ...], *__: float, **___: int) -> None:
+        self._work = make(*args)
+        self._threads = ThreadPoolExecutor(1)
+        self._begun: list[tuple[list[Any], Future[list[Any]]]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown()
+
+    def submit(self, items: list[Any]) -> None:
+        items = pickle.loads(pickle.dumps(items))
+        self._begun.append((items, self._threads.submit(lambda: self._work.begin(items)())))
+
+    def wait(self, seconds: float) -> list[Answer]:
+        if not self._begun or not wait([self._begun[0][1]], seconds).done:
+            return []
+        items, done = self._begun.pop()
+        if error := done.exception():
+            return [Answer(items, Lost(f"{type(error).__name__}: {error}"))]
+        return [Answer(items, pickle.loads(pickle.dumps(done.result())))]
+
+    def kill(self) -> None: ...

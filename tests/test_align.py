@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from io import BytesIO
 from typing import Any
 
 import cv2
@@ -11,13 +13,19 @@ import dlib as untyped_dlib
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch import Tensor
 
 from ganchain.errors import ChainError
 from ganchain.faces.align import Aligner, Canvas
-from ganchain.faces.detect import DlibDetector, choose
+from ganchain.faces.detect import DlibDetector, choose, in_reading_order
 from ganchain.faces.face import Face, similarity
 from ganchain.framing import HEAD, TEMPLATE, TIGHT, Framing
+from ganchain.photos.photo import Photo
+from ganchain.pipeline.pipeline import Pipeline
+from ganchain.stage import Stage
 from ganchain.tensors import Pixels, to_faces, to_pixels
+from ganchain.testing import FakeDetector
 
 dlib: Any = untyped_dlib
 
@@ -139,6 +147,106 @@ def test_choose() -> None:
         choose(faces, "biggest")  # type: ignore[arg-type]
 
 
+def test_choose_the_best() -> None:
+    faces = faces_of_sizes(50, 90, 70)
+    faces = [replace(faces[2], score=0.4), faces[1], replace(faces[0], left_out="small")]
+    assert [face.size for face in usable(choose(faces, "best"))] == [90]
+    assert usable(choose(faces[2:], "best")) == []
+
+
+def at(x: float, y: float, size: float = 100, score: float = 1.0) -> Face:
+    corner = np.array([x, y]) - size / 2
+    return Face((corner[0], corner[1], x + size / 2, y + size / 2), score, TEMPLATE * size + corner)
+
+
+def test_numbers_follow_the_place() -> None:
+    """Rows from above, each from the left, however the heads bob and whatever the scores are."""
+    rows = [at(100, 130), at(260, 100, 80), at(400, 140, 120), at(90, 330), at(250, 300), at(420, 340)]
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        order = rng.permutation(6)
+        moved = [
+            at(float(x), float(y), rows[i].size, rng.random())
+            for i in order
+            for x, y in [rows[i].landmarks.mean(axis=0) + rng.uniform(-6, 6, 2)]
+        ]
+        assert [int(np.flatnonzero(order == i)[0]) for i in range(6)] == [
+            moved.index(f) for f in in_reading_order(moved)
+        ]
+    weak = replace(at(0, 215), left_out="score 0.10 below 0.2")  # it must not join two rows, nor count
+    assert in_reading_order([weak, *reversed(rows)]) == [*rows, weak]
+    assert in_reading_order([]) == []
+
+
+@pytest.mark.slow
+def test_numbers_survive_that_a_photo_is_saved_again(small_head: Pixels) -> None:
+    group = np.full((620, 1000, 3), (120, 150, 180), np.uint8)
+    for number in range(6):  # two rows of three heads of different sizes, some mirrored
+        head = small_head[:, :: -1 if number % 2 else 1]
+        head = cv2.resize(head, None, fx=0.9 + number % 3 / 10, fy=0.9 + number % 3 / 10)
+        x, y = 20 + number % 3 * 330, 20 + number // 3 * 300 + (number * 17) % 40
+        group[y : y + len(head), x : x + head.shape[1]] = head
+    places = []
+    for quality, factor in ((None, 1.0), (95, 1.0), (80, 1.0), (None, 0.9)):
+        pixels = cv2.resize(group, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA).astype(np.uint8)
+        if quality is not None:
+            file = BytesIO()
+            Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+            pixels = np.asarray(Image.open(file))
+        faces = usable(in_reading_order(DlibDetector()(pixels)))
+        places.append(np.array([face.landmarks.mean(axis=0) for face in faces]) / factor)
+        assert len(faces) == 6
+        assert np.abs(places[-1] - places[0]).max() < 12
+    assert (np.diff(places[0].reshape(2, 3, 2)[..., 0]) > 0).all() and places[0][:3, 1].max() < places[0][3:, 1].min()
+
+
+def test_faces_that_overlap_are_pasted_by_score(astronaut: Pixels) -> None:
+    """Whatever their numbers are, the surest face lies on top."""
+    face = DlibDetector()(astronaut)[0]
+    left = replace(face, landmarks=face.landmarks - (40, 0), score=0.9)
+    for score, on_top in ((0.5, 1.0), (1.5, -1.0)):
+        faces = [left, replace(face, score=score)]
+        stage = ByPlace()
+        result = Pipeline([stage], detector=FakeDetector(faces))(astronaut)
+        x, y = (left.landmarks.mean(axis=0) + face.landmarks.mean(axis=0)).round().astype(int) // 2
+        assert np.asarray(result.image)[y, x, 0] == (255 if on_top > 0 else 0)
+        assert [item.score for item in result.faces] == [0.9, score]
+
+
+class ByPlace(Stage):
+    """Paints its first face white, its second one black."""
+
+    effect = "replace"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, faces: Tensor) -> Tensor:
+        self.calls += 1
+        return torch.full_like(faces, 1.0 if self.calls == 1 else -1.0)
+
+
+def test_faces_photos_and_canvases_can_be_compared(astronaut: Pixels) -> None:
+    face = at(100, 100)
+    same = replace(face, landmarks=face.landmarks.copy())
+    assert face == same and len({face, same}) == 1 and [face].index(same) == 0
+    assert face != replace(face, landmarks=face.landmarks + 1) and face != replace(face, score=0.5) and face != "face"
+    photo = Photo(astronaut)
+    assert (
+        photo == Photo(astronaut.copy())
+        and photo in [Photo(astronaut.copy())]
+        and hash(photo) == hash(Photo(astronaut))
+    )
+    assert photo != Photo(astronaut[1:]) and photo != Photo(255 - astronaut)
+    assert photo != Photo(astronaut, astronaut[..., 0]) and Photo(astronaut, astronaut[..., 0]) != photo
+    canvas = Aligner(TIGHT).canvas(astronaut, face)
+    again = Aligner(TIGHT).canvas(astronaut, face)
+    assert canvas == again and hash(canvas) == hash(again) and canvas != replace(canvas, after=canvas.after + 1)
+    result = Pipeline([ByPlace()], detector=FakeDetector([face]))(astronaut)
+    assert result == result and len({result}) == 1 and result != replace(result)
+
+
 @pytest.mark.slow
 def test_canvas_agrees_with_dlib(large_face: Pixels) -> None:
     """The canvas in dlib's framing is dlib's chip, but for interpolation (dlib reduces through a pyramid)."""
@@ -202,3 +310,18 @@ def test_face_outside_the_photo_is_not_pasted(landscape: Pixels) -> None:
     canvas = Aligner(TIGHT).canvas(landscape, away)
     lit = Canvas(canvas.before, canvas.after + 0.5, canvas.cover, canvas.matrix, canvas.framing)
     assert (Aligner.paste(landscape, lit) == landscape).all()
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_turned_photo_has_its_face_where_it_is(astronaut: Pixels, quarters: int) -> None:
+    upright = DlibDetector()(astronaut)[0]
+    found = DlibDetector()(np.ascontiguousarray(np.rot90(astronaut, -quarters)))
+    assert [face.turned for face in found if face.left_out is None] == [90 * quarters]
+    chip = Aligner(TIGHT).chip(astronaut, upright, 64)
+    again = Aligner(TIGHT).chip(np.ascontiguousarray(np.rot90(astronaut, -quarters)), found[0], 64)
+    assert float((chip - again).abs().mean()) < 0.06  # the same upright face
+
+
+def test_an_upright_photo_is_not_turned(astronaut: Pixels) -> None:
+    assert {face.turned for face in DlibDetector()(astronaut)} == {0}
+    assert DlibDetector()(np.full((200, 300, 3), 90, np.uint8)) == []

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from itertools import count, islice
 from multiprocessing import current_process
 from pathlib import Path
 from typing import Any, Self
@@ -23,19 +24,24 @@ from PIL import Image
 import ganchain
 from ganchain import chains
 from ganchain.batch import loop, memory, run
+from ganchain.batch import pool as batch_pool
+from ganchain.batch.display import summary_lines
 from ganchain.batch.journal import Journal, Record
 from ganchain.batch.options import Options
 from ganchain.batch.pool import Pool
 from ganchain.batch.process import Lost
 from ganchain.batch.run import batch
+from ganchain.batch.signals import ENDING, Signals
 from ganchain.batch.summary import Summary
-from ganchain.batch.worker import LOCK
+from ganchain.batch.worker import LOCK, Settings, Worker
 from ganchain.checkpoints import manifest
 from ganchain.cli.batch import batch as command
 from ganchain.cli.main import Group
+from ganchain.engines import choice
 from ganchain.errors import ChainError, GanchainError, PhotoError
 from ganchain.photos import images
-from ganchain.photos.find import Globs, expand, find, glob
+from ganchain.photos.find import Globs, Item, find, glob
+from ganchain.photos.folders import expand
 from ganchain.pipeline.names import TEMPLATE, Names
 from ganchain.tensors import Pixels
 from tests.soak.odd import Light, Odd, Suspicious
@@ -301,6 +307,88 @@ def test_a_torn_line_is_dropped(tmp_path: Path) -> None:
     assert ("c", "d-c.png") in Journal(tmp_path).entries
 
 
+def test_a_torn_tail_of_any_length_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "ganchain-batch.jsonl"
+    first, second = (owned(name, f"{name}-c.png", tmp_path).line() for name in ("a", "b"))
+    tails = [second[:-1], second[:1], bytes(5000), b"[" * 300_000, first[:-1] * 900, b"\xff" * 70_000, b""]
+    for whole in (b"", first, first * 3):
+        for tail in tails:
+            path.write_bytes(whole + tail)
+            record = Journal(tmp_path)
+            assert len(record.entries) == bool(whole) and len(record.damaged) == bool(tail)
+            with record:
+                record.append(owned("c", "c-c.png", tmp_path))
+            assert path.read_bytes() == whole + owned("c", "c-c.png", tmp_path).line()
+
+
+ODD = {  # a field, and what stands in it
+    "target": (None, 5, [], "", ".", "a\0b", "\ud800", {"a": 1}),
+    "input": (None, 1.5, ["a"]),
+    "chain": (None, {}, ["c"], True),
+    "path": (None, 7, "\0"),
+    "status": (None, "great", 3, ["ok"]),
+    "sha256": (5, ["a"], {}),
+    "key": (0, [], True),
+    "tries": ("x", None, -1, 1.5, 10**400, [], True),
+    "engines": (None, 5, ["torch"], {"makeup": 3}, "torch"),
+    "outputs": (None, 3, "ab", {"path": "a"}, [1], [{}], [None], [{"path": "a"}]),
+}
+ODD_OUTPUTS = ({"path": "a", "bytes": number} for number in (None, "9", -1, [], 2.5, 10**30))
+ODD_LINES = [
+    json.dumps({**asdict(Record("a", "/a", "c", "ok", "a-c.png")), name: value})
+    for name, values in ODD.items()
+    for value in values
+]
+ODD_LINES += [json.dumps({**asdict(Record("a", "/a", "c", "ok", "a-c.png")), "outputs": [one]}) for one in ODD_OUTPUTS]
+ODD_LINES += [
+    json.dumps({**asdict(Record("a", "/a", "c", "ok", "a-c.png")), "outputs": [{"path": "a", "bytes": 0}]}).replace(
+        '"bytes": 0', f'"bytes": {number}'
+    )
+    for number in ("1e999", "NaN", "-Infinity", "9" * 5000)
+]
+ODD_LINES += [
+    "[" * 200_000,
+    '{"a":' * 200_000,
+    "null",
+    "[]",
+    "5",
+    '"text"',
+    "{}",
+    "{",
+    "\x00" * 99,
+    "\ufeff{}",
+    "not json",
+]
+
+
+def test_odd_lines_are_dropped_named_and_done_again(tmp_path: Path) -> None:
+    assert len(ODD_LINES) > 60
+    path = tmp_path / "ganchain-batch.jsonl"
+    sound = owned("b.jpg", "b-c.png", tmp_path).line()
+    path.write_bytes(sound + b"".join(line.encode() + b"\n" for line in ODD_LINES) + b"\xff\xfe\n" + sound)
+    record = Journal(tmp_path)
+    kept = [line[:200] for number, line in enumerate(ODD_LINES, start=2) if number not in record.damaged]
+    assert kept == [] and len(record.damaged) == len(ODD_LINES) + 1 and list(record.entries) == [("c", "b-c.png")]
+    with record:
+        record.append(owned("a.jpg", "a-c.png", tmp_path))
+    record.compact()
+    assert Journal(tmp_path).damaged == []
+
+
+@pytest.mark.usefixtures("here")
+def test_a_batch_goes_on_with_a_damaged_record(place: Path) -> None:
+    only = place / "photos" / "a.jpg"
+    done(place, only)
+    path = place / "out" / "ganchain-batch.jsonl"
+    path.write_bytes(b"[" * 200_000 + b"\n" + path.read_bytes().replace(b'"target":"a-rose.png"', b'"target":null'))
+    result = CliRunner().invoke(APP, ["batch", str(place / "rose.yaml"), str(only), "-o", str(place / "out"), "-n"])
+    assert "line 1, 2" in result.output and "1 to do" in result.output
+    summary = done(place, only)
+    assert summary.damaged == [1, 2] and summary.counts["ok"] == 1 and summary.exit_code == 0
+    assert "the record was damaged (line 1, 2)" in "\n".join(summary_lines(summary))
+    assert done(place, only).damaged == []
+
+
 @pytest.mark.slow
 def test_what_cannot_be_recorded_waits(tmp_path: Path) -> None:
     code = f"""if True:
@@ -322,6 +410,116 @@ def test_what_cannot_be_recorded_waits(tmp_path: Path) -> None:
 
 
 # a batch
+
+
+@pytest.mark.usefixtures("here", "no_nohup")
+def test_a_signal_before_the_first_photo_ends_with_a_summary(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(signals: Signals, on_found: Any = None) -> Summary:
+        options = Options(engine="torch", workers=1)
+        summary = batch(place / "rose.yaml", [place / "photos"], place / "out", options, None, on_found, signals)
+        assert summary.exit_code == 130 and not outputs(place / "out") and list(summary_lines(summary))
+        return summary
+
+    assert ended(Signals(1)).total == 0  # while the command was importing
+    signals = Signals()
+    handlers = [signal.getsignal(number) for number in ENDING]
+    summary = ended(signals, lambda: signal.raise_signal(signal.SIGTERM))  # while photos are looked for
+    assert (summary.total, signals.count) == (0, 1)
+    real = run._allocate
+    monkeypatch.setattr(run, "_allocate", lambda *given: (real(*given), signal.raise_signal(ENDING[-1]))[0])
+    assert ended(Signals()).left == 3  # while engines are chosen
+    assert [signal.getsignal(number) for number in ENDING] == handlers
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals as POSIX has them")
+def test_nohup_holds() -> None:
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Signals().caught():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes as POSIX has them")
+@pytest.mark.usefixtures("here")
+@pytest.mark.slow
+def test_only_regular_files_are_opened(place: Path, small_head: Pixels) -> None:
+    """A pipe in the place of an input, of the record or of a reference would keep the batch waiting for ever."""
+    photo, target = place / "photos" / "a.jpg", place / "elsewhere.jpg"
+    photo.rename(target)
+    photo.symlink_to(target)
+    assert dict(done(place, place / "photos").counts) == {"ok": 2, "no_face": 1}
+    target.unlink()
+    os.mkfifo(target)
+    summary = done(place, place / "photos")
+    assert dict(summary.counts) == {"skipped": 2, "failed": 1}
+    assert summary.failed == {"a.jpg": "not a regular file"}
+    (place / "rose.yaml").write_text("stages:\n  - makeup: {reference: elsewhere.jpg}\n")
+    with pytest.raises(GanchainError, match="no file"):
+        done(place, place / "photos")
+    (place / "rose.yaml").write_text(ROSE)
+    (place / "out" / "ganchain-batch.jsonl").unlink()
+    os.mkfifo(place / "out" / "ganchain-batch.jsonl")
+    with pytest.raises(PhotoError, match="the record cannot be read: not a regular file"):
+        done(place, place / "photos")
+
+
+@pytest.mark.usefixtures("here")
+def test_photos_are_begun_while_others_are_looked_up(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    looked_up = run.finished
+
+    def slowly(*given: Any, **options: Any) -> Iterator[Any]:
+        for item, is_done in looked_up(*given, **options):
+            events.append(f"look up {item.input}")
+            yield item, is_done
+
+    monkeypatch.setattr(run, "finished", slowly)
+    batch(
+        place / "rose.yaml",
+        [place / "photos"],
+        place / "out",
+        Options(workers=1),
+        lambda record, _: events.append(f"done {record.input}"),
+    )
+    assert events.index("done a.jpg") < events.index("look up sub/plain.png")
+
+
+@pytest.mark.usefixtures("here")
+def test_memory_is_given_back_when_a_photo_is_written(place: Path) -> None:
+    """Results are kept until they are written, not until the worker's share of memory is full."""
+    worker = Here(1, Worker, (chains.load(place / "rose.yaml"), Settings(place, "rose", "key")), 60).work
+    (place / LOCK).touch()
+    item = Item(place / "photos" / "sub" / "plain.png", "plain.png", "plain.png")
+    for _ in range(5):
+        worker.begin([item])()
+    assert len(worker._pending_writes) <= 1
+
+
+def test_planning_makes_few_names_a_photo() -> None:
+    """Counted in calls of the template, not in seconds: a few a photo, also where an earlier batch was there."""
+    names, calls = Names("{parent}/{stem}-{chain}.{ext}", "c", "png"), count()
+    items = [Item(Path(f"/in/{n}.jpg"), f"{n}.jpg") for n in range(200)]
+    owners = [Record(f"{n}.jpg", f"/in/{n}.jpg", "c", "ok", f"{n}-old.png") for n in range(200)]  # of another template
+    filled = Names._fill
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Names, "_fill", lambda *given: (next(calls), filled(*given))[1])
+        assert len(names.assign(items, owners, lambda _: None, Path("/out"))) == 200
+    assert next(calls) <= 5 * 200
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "s/b.c.jpg", "noext", "s/.hid", "x.", "2-1.jpg"])
+@pytest.mark.parametrize("template", [TEMPLATE, "{chain}/{parent}_{name}.{ext}", "{stem}{stem}.{ext}", "{name}.{ext}"])
+def test_candidates_are_known_again(name: str, template: str) -> None:
+    names = Names(template, "c", "png")
+    proposed = list(islice(names.candidates(name), 30))
+    assert all(names._is_candidate(name, target) for target in proposed)
+    folder, _, file = proposed[5].rpartition("/")
+    fifth = proposed[5]
+    for other in (f"{folder}/x{file}", fifth + "x", fifth.replace("6", "06"), fifth.replace("6", "1")):
+        assert not names._is_candidate(name, other.lstrip("/")) or other.lstrip("/") in proposed
 
 
 @pytest.mark.usefixtures("here")
@@ -378,18 +576,37 @@ def test_the_key_is_what_outputs_depend_on(place: Path, small_head: Pixels, monk
     reference = "stages:\n  - makeup: {reference: look.png}\n"
     first = key(reference)
     assert key("# a comment\nfaces: all\n" + reference.replace("{", "{strength: 1.0, ")) == first  # a default
-    assert key(reference, workers=3, engine="openvino", device="cpu", redo=True, timeout=1) == first
+    assert key(reference, workers=3, device="cpu", redo=True, timeout=1) == first
     others = {key(reference + "output: {location: strip}\n"), key(reference + "faces: largest\n")}
     others |= {key(reference, name="{stem}.{ext}"), key(ROSE), key(ROSE.replace("}", ", strength: 0.5}"))}
+    others |= {key(reference, engine=engine) for engine in ("auto", "openvino")}
     Image.fromarray(small_head[:, ::-1]).save(place / "look.png")
     others.add(key(reference))  # another reference under the same name
     bundled = manifest.bundled()
     monkeypatch.setitem(bundled, "makeup", bundled["makeup"].model_copy(update={"sha256": "0" * 64}))
     monkeypatch.setattr(manifest, "verified", lambda key, found, digest: safetensors.torch.load(found))
     others.add(key(ROSE))  # other weights under the same key
+    monkeypatch.setitem(bundled, "landmarks", bundled["landmarks"].model_copy(update={"sha256": "1" * 64}))
+    others.add(key(ROSE))  # other landmarks
     monkeypatch.setattr("ganchain.chains.digest.VERSION", "0.0.1")
     others.add(key(ROSE))
-    assert len(others | {first}) == 9
+    assert len(others | {first}) == 12
+
+
+@pytest.mark.usefixtures("here")
+def test_what_auto_has_chosen_stands_in_the_record(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A choice made anew, as without a cache that can be written, could come out otherwise at every start."""
+    chosen = iter(["torch-half", "torch", "torch"])
+    monkeypatch.setattr(choice.Choice, "label", property(lambda _: next(chosen)))
+    monkeypatch.setattr(choice, "engine", lambda label, device: None)
+    done(place, place / "photos" / "a.jpg", engine="auto")
+    assert done(place, engine="auto").counts["skipped"] == 1
+    assert {record["engines"]["makeup"] for record in records(place / "out").values()} == {"torch-half"}
+    (place / "rose.yaml").write_text(ROSE.replace("rose", "coral"))
+    assert dict(done(place, engine="auto").counts) == {"ok": 2, "no_face": 1}  # another chain, another choice
+    assert {record["engines"]["makeup"] for record in records(place / "out").values()} == {"torch"}
+    assert dict(done(place, engine="torch").counts) == {"ok": 2, "no_face": 1}  # asked for by name: another key
+    assert dict(done(place, engine="torch").counts) == {"skipped": 3}
 
 
 @pytest.mark.usefixtures("here")
@@ -408,6 +625,16 @@ def test_identity_is_recorded(place: Path) -> None:
     done(place, place / "photos" / "a.jpg", identity=True)
     (face,) = (face for face in records(place / "out")["a.jpg"]["faces"] if face["left_out"] is None)
     assert 0 < face["distance"] < 0.4
+
+
+@pytest.mark.usefixtures("here")
+def test_points_are_recorded(place: Path) -> None:
+    done(place, place / "photos" / "a.jpg", points=True)
+    (face,) = (face for face in records(place / "out")["a.jpg"]["faces"] if face["left_out"] is None)
+    points = np.array(face["points"])
+    left, top, right, bottom = face["box"]
+    assert points.shape == (478, 2)
+    assert left < points[1, 0] < right and top < points[1, 1] < bottom  # the tip of the nose
 
 
 @pytest.mark.usefixtures("here")
@@ -635,6 +862,29 @@ def test_workers_that_cannot_start_are_an_error() -> None:
         answers(pool, "a")
     with pytest.raises(GanchainError, match="exit status 7"), Pool(2, Odd, ("dies",), timeout=5) as pool:
         answers(pool, "a")
+
+
+@pytest.mark.slow
+def test_a_worker_that_does_not_get_ready_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_pool, "MIN_START", 0.5)
+    start = time.monotonic()
+    with pytest.raises(GanchainError, match="took longer than 1 s"), Pool(1, Odd, ("sleeps",), timeout=1.0) as pool:
+        answers(pool, "a")
+    assert time.monotonic() - start < 30
+
+
+@pytest.mark.slow
+def test_answers_that_waited_for_the_parent_are_not_late() -> None:
+    """The parent may look for the next photo for longer than one may take."""
+    with Pool(1, Odd, (), timeout=1.0, ahead=2) as pool:
+        while not pool.room:
+            pool.wait(1)
+        for name in ("a", "b"):
+            pool.submit([name])
+        time.sleep(1.5)
+        answered = pool.wait(1)
+        assert [answer.items for answer in answered] == [["a"], ["b"]]
+        assert not any(isinstance(answer.outcomes, Lost) for answer in answered)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import random
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +16,9 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
+from ganchain import files
 from ganchain.checkpoints import architectures, foreign
 from ganchain.errors import WeightsError
 from tests import layouts
@@ -250,3 +253,95 @@ def test_missing_and_misshapen_tensors_make_no_network() -> None:
         architectures.build("animegan2", {key: value for key, value in tensors.items() if key != middle})
     with pytest.raises(WeightsError, match=f"the tensors make no animegan2 network.*{middle}"):
         architectures.build("animegan2", tensors | {middle: torch.ones(5, 5)})
+
+
+def test_what_unpacks_to_more_than_two_gibibytes_is_refused(tmp_path: Path) -> None:
+    """Whatever is small on the disk and large in memory: it is refused by what it says, before it is unpacked."""
+    resource = pytest.importorskip("resource")
+
+    def long_doubles(path: Path) -> None:
+        with h5py.File(path, "w") as file:
+            file.create_dataset("a", (1 << 28,), np.longdouble, chunks=(1 << 20,))
+
+    def chunk(path: Path) -> None:
+        with h5py.File(path, "w") as file:
+            file.create_dataset("a", (1,), np.float32, maxshape=(None,), chunks=(1 << 29,))
+
+    def sparse(path: Path) -> None:
+        header = b'{"a":{"dtype":"F32","shape":[805306368],"data_offsets":[0,3221225472]}}'
+        path.write_bytes(len(header).to_bytes(8, "little") + header)
+        with path.open("r+b") as file:
+            file.truncate(8 + len(header) + 3 * (1 << 30))
+
+    def views(path: Path) -> None:
+        whole = torch.ones(1 << 18)
+        torch.save({str(number): whole.view(-1) for number in range(2049)}, path)
+
+    def pickled(path: Path) -> None:
+        class Bytes:
+            def __reduce__(self) -> tuple[Any, ...]:
+                return bytearray, (1 << 33,)
+
+        torch.save({"a": torch.ones(1), "b": Bytes()}, path)
+
+    def pickled_before(path: Path) -> None:
+        class Bytes:
+            def __reduce__(self) -> tuple[Any, ...]:
+                return bytearray, (1 << 33,)
+
+        layouts.legacy({"a": torch.ones(1), "b": Bytes()}, path)
+
+    for write in (long_doubles, chunk, sparse, views, pickled, pickled_before):
+        write(tmp_path / write.__name__)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(
+            WeightsError, match=r"refused, (the file says to unpack to more than 2 GiB|it asks for byte)"
+        ):
+            foreign.read(tmp_path / write.__name__)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, write.__name__  # kB
+
+
+DAMAGED: dict[str, Callable[[Path], Any]] = {
+    "zip": lambda path: torch.save({"a": torch.arange(900.0), "b": {"c": torch.ones(3)}}, path),
+    "legacy": lambda path: layouts.legacy({"a": torch.arange(900.0), "b": {"c": torch.ones(3)}}, path),
+    "safetensors": lambda path: path.write_bytes(save({"a": torch.arange(900.0), "b": torch.ones(3)})),
+    "h5": lambda path: h5py.File(path, "w").create_dataset("g/a", data=np.ones(900, np.float32)).file.close(),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_damaged_files_are_read_or_refused_in_plain_words(tmp_path: Path, kind: str) -> None:
+    """Bytes changed, cut out or zeroed at random: never an error of another library's own; of a zip always an error."""
+    path, chance = tmp_path / "x.pth", random.Random(kind)
+    DAMAGED[kind](path)
+    whole = path.read_bytes()
+    for number in range(90):
+        content = bytearray(whole)
+        at = chance.randrange(len(content))
+        match number % 3:
+            case 0:
+                for _ in range(8):
+                    content[chance.randrange(len(content))] = chance.randrange(256)
+            case 1:
+                del content[at : at + chance.randint(1, 300)]
+            case 2:
+                end = min(len(content), at + chance.randint(1, 500))
+                content[at:end] = bytes(end - at)
+        path.write_bytes(content)
+        try:
+            flat = foreign.read(path)[str(path)]
+        except WeightsError as error:
+            assert str(error).startswith(f"{path}: ")
+            assert not any(word in str(error) for word in ("Error:", "codec", "\n"))
+        else:
+            assert kind != "zip" or flat["a"].equal(torch.arange(900.0))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes as POSIX has them")
+def test_pipes_and_devices_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.pth")
+    for path in (tmp_path / "x.pth", Path("/dev/zero")):
+        with pytest.raises(WeightsError, match="cannot read it: not a regular file"):
+            foreign.read(path)
+        with pytest.raises(OSError, match="not a regular file"):
+            files.sha256(path)

@@ -153,3 +153,9 @@ def test_schema_knows_every_option() -> None:
 def test_every_option_is_explained(name: str) -> None:
     cls = registry.stage(name)
     assert set(registry.descriptions(cls)) == set(registry.options(cls).model_fields)
+
+
+@pytest.mark.parametrize("rule", ["all", "largest", "best"])
+def test_rules_for_faces(rule: str, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(f"faces: {rule}\nstages: [upscale]\n")
+    assert chains.load(tmp_path / "c.yaml").faces == rule

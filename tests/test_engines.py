@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,9 +16,10 @@ from torch import Tensor, nn
 
 from ganchain.checkpoints import architectures, manifest
 from ganchain.engines import choice, openvino
-from ganchain.engines.choice import Choice, Measurement, probe, use
+from ganchain.engines.choice import Choice, Measurement, use
 from ganchain.engines.half import Half, dtype
 from ganchain.engines.kernels import Kernel, kernels_of, set_engine
+from ganchain.engines.probe import probe
 from ganchain.errors import EngineError
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
@@ -99,8 +101,8 @@ def test_no_answer_depends_on_its_neighbours() -> None:
 def test_kernels_are_found_in_every_stage() -> None:
     stages = (Makeup(), Attributes(hair="blond", age="old"), Webtoon(), Upscale())
     assert [[k.method for k in kernels_of(stage)] for stage in stages] == [
+        [],
         ["forward"],
-        ["forward", "forward"],
         ["forward"],
         ["detail"],
     ]
@@ -212,6 +214,36 @@ def test_what_is_measured_is_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert blank.difference and blank.difference > 5 and found.label == "torch"
 
 
+def half_zero(file: Path) -> None:
+    """Overwrite the second half of a file with zeros, as a power cut may."""
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
+
+
+def test_a_cache_that_cannot_be_written_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GANCHAIN_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(Choice, "measured", {"torch": Measurement(0.5, 0.0)})
+    use({"makeup": Makeup()}, "torch", CPU)
+    assert not caplog.records
+    for _ in range(3):
+        use({"makeup": Makeup()}, "auto", CPU)
+    assert [record.getMessage().partition(" (")[0] for record in caplog.records] == [
+        f"{tmp_path / 'file' / 'engines'} cannot be written to"
+    ]
+
+
+@pytest.mark.parametrize("odd", ['{"torch": {"seconds": "x"}}', '{"torch": 5}', "[1]", '{"torch": {"seconds": []}}'])
+def test_odd_measurements_are_made_again(monkeypatch: pytest.MonkeyPatch, odd: str) -> None:
+    monkeypatch.setattr(Choice, "measured", {"torch": Measurement(0.5, 0.0)})
+    made = Choice(Makeup(), CPU)
+    assert made.label == "torch"
+    made._file.write_text(odd)
+    assert Choice(Makeup(), CPU).label == "torch"
+
+
 @needs_openvino
 @pytest.mark.slow
 def test_converted_networks_are_kept_and_made_again_when_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,9 +254,14 @@ def test_converted_networks_are_kept_and_made_again_when_damaged(monkeypatch: py
         assert torch.equal(openvino.OpenVINO(half=False)(kernel)(FACES), expected)
     other = next(kernels_of(Makeup()))
     assert openvino.OpenVINO(half=False)(other)(FACES).shape != expected.shape
-    for file in openvino.folder().glob("*.xml"):
-        file.write_text("<net")
-    assert torch.equal(openvino.OpenVINO(half=False)(kernel)(FACES), expected)
+    for damage in (
+        lambda: [file.write_text("<net") for file in openvino.folder().glob("*.xml")],
+        lambda: [half_zero(file) for file in openvino.folder().glob("*.bin")],
+        lambda: [file.write_text("") for file in openvino.folder().glob("*.sha256")],
+        lambda: [file.unlink() for file in openvino.folder().glob("*.bin")],
+    ):
+        assert damage()
+        assert torch.equal(openvino.OpenVINO(half=False)(kernel)(FACES), expected)
     assert not list(openvino.folder().glob(".*"))
 
 
@@ -245,13 +282,13 @@ def test_nothing_is_reported_to_anybody() -> None:
 
 
 def test_what_cannot_be_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    stages: dict[str, Stage] = {"makeup": Makeup()}
-    with pytest.raises(EngineError, match="makeup: no engine 'openvin'; did you mean 'openvino'"):
+    stages: dict[str, Stage] = {"webtoon": Webtoon()}
+    with pytest.raises(EngineError, match="webtoon: no engine 'openvin'; did you mean 'openvino'"):
         use(stages, "openvin", CPU)
     with pytest.raises(EngineError, match=r"openvino: it runs on the CPU; use --device cpu"):
         choice.engine("openvino", torch.device("cuda"))
     monkeypatch.setattr("ganchain.engines.half.dtype", lambda device: None)
-    with pytest.raises(EngineError, match="makeup: this processor computes no bfloat16"):
+    with pytest.raises(EngineError, match="webtoon: this processor computes no bfloat16"):
         use(stages, "torch-half", CPU)
 
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
+import os
 import pickle
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+import torch
 from click.testing import CliRunner
+from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 import ganchain
-from ganchain import errors
-from ganchain.chains import StageSpec, numbered
+from ganchain import Pipeline, chains, errors
+from ganchain.batch.options import Options
+from ganchain.chains import StageSpec, numbered, reading
 from ganchain.chains.document import Document, Place, validated
 from ganchain.cli.group import VERBOSE, Group, print_failure
 from ganchain.cli.main import main
-from ganchain.engines import choice
+from ganchain.engines import choice, device
 from ganchain.errors import (
     ChainError,
     FaceError,
@@ -145,6 +150,156 @@ def test_names_that_come_again_are_numbered() -> None:
         "my",
         "my-blur-3",
     ]
+
+
+# chains that are none, and values that no file can have
+
+PLAIN = "stages: [upscale]\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PLAIN.encode("utf-16"),
+        codecs.BOM_UTF16_BE + PLAIN.encode("utf-16-be"),
+        PLAIN.encode("utf-32"),
+        PLAIN.encode("utf-8-sig"),
+        PLAIN.replace("\n", "\r\n").encode("utf-16"),
+    ],
+)
+def test_chains_are_read_in_the_encodings_that_say_so(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_bytes(content)
+    assert [spec.name for spec in chains.load(tmp_path / "c.yaml").stages] == ["upscale"]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (PLAIN.encode("utf-16-le"), "c.yaml: not YAML: no text in UTF-8"),
+        (b"\x80\x04\x95\0\0", "c.yaml: not YAML: no text in UTF-8"),
+        (codecs.BOM_UTF16_LE + b"\x00\xd8a", "c.yaml: not YAML: no text in UTF-8"),
+        (b"# a\n# caf\xe9\n" + PLAIN.encode(), "c.yaml: not UTF-8 text (byte 0xe9 in line 2): save it as UTF-8"),
+        (b"# a\n# \x1b[2J\n" + PLAIN.encode(), "c.yaml:2: not valid YAML: the character U+001B cannot stand in it"),
+        ("# ä\n".encode() * (reading.LONGEST // 4), "c.yaml: not read: more than 1 MB"),
+        (b"stages: [upscale]\nx: !!bool maybe\n", "c.yaml:2: not valid YAML: a value cannot be read"),
+        (b"\nx: 2026-13-41\n", "c.yaml:2: not valid YAML: a value cannot be read (month must be in 1..12)"),
+        (b"x: &a {<<: *a}\n", "c.yaml:1: not valid YAML: a value cannot be read"),
+        (b'x: "\\UFFFFFFFF"\n', "c.yaml: not valid YAML: a value cannot be read"),
+        (b"\nx: " + b"9" * 5000, "c.yaml:2: not valid YAML: a value cannot be read (Exceeds the limit"),
+        (b"\tstages: [upscale]\n", "c.yaml:1: not valid YAML: found character '\\t' that cannot start any token"),
+        (b"x: &a 1\ny: &a 2\n" + PLAIN.encode(), "c.yaml:1: x: no such option"),
+        (b"stages: [upscale: {factor: 2026-01-01}]", "upscale.factor: 2026-01-01 (a date to YAML): input should be"),
+        (b"2026-01-01: x\n" + PLAIN.encode(), "a key is a word; put it in quotes where YAML reads something else"),
+        (b"? [a]\n: x\n" + PLAIN.encode(), "a key is a word; put it in quotes where YAML reads something else"),
+        (b'"\\e[2J": x\n' + PLAIN.encode(), "c.yaml:1: '\\x1b[2J': no such option"),
+        (b"stages: [" + b"a" * 5000 + b"]", "aaa…; available: attributes"),
+        (b"stages: [upscale: {strength: .nan}]", "nan: input should be less than or equal to 1"),
+    ],
+)
+def test_what_is_no_chain_is_said_in_plain_words(content: bytes, text: str, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_bytes(content)
+    with pytest.raises(ChainError) as raised:
+        chains.load(tmp_path / "c.yaml")
+    assert text in str(raised.value)
+    assert len(str(raised.value)) < 400 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("~nosuchuser/a.jpg", "no file '~nosuchuser/a.jpg': there is no such user"),
+        ("a\\0b", "no file 'a\\x00b': no file can have this name"),
+        ("\\ud800.jpg", "no file '\\ud800.jpg': no file can have this name"),
+        ("a" * 300, f"no file '{'a' * 119}…: File name too long"),
+        ("loop", "no file 'loop': links lead in a circle"),
+        (".", "is a folder"),
+        ("none.jpg", "none.jpg"),
+    ],
+)
+@pytest.mark.skipif(os.name != "posix", reason="Windows refuses other names, in other words")
+def test_paths_that_no_file_can_have_are_named_with_line_and_key(value: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for option, stage in (("reference", "makeup"), ("weights", "upscale")):
+        (tmp_path / "c.yaml").write_text(f'stages:\n  - {stage}:\n      {option}: "{value}"\n')
+        with pytest.raises(ChainError) as raised:
+            for spec in chains.load(tmp_path / "c.yaml").stages:
+                spec.build()
+        assert "c.yaml:3: " in str(raised.value) or value == "."
+        assert "\0" not in str(raised.value)
+        if option == "reference":
+            assert (raised.value.line, raised.value.key) == (3, "stages[0].makeup.reference")
+            assert raised.value.reason.endswith(reason)
+
+
+@pytest.fixture
+def swapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for suffix in ("jpg", "png", "tif", "bmp", "webp"):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"photo.{suffix}")
+
+
+@pytest.mark.usefixtures("swapped")
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        *[(f"run photo.{suffix} portrait", "this is a photo, not YAML") for suffix in ("jpg", "png", "tif", "webp")],
+        ("run photo.bmp portrait", "comes first, then the photos"),
+        ("run -n photo.jpg", "this is a photo"),
+        ("run photos portrait", "photos: this is a folder, not a chain; the chain comes first, then the photos"),
+        ("batch photo.jpg portrait -o out", "this is a photo"),
+        ("batch photos/ portrait -o out", "this is a folder"),
+        ("bench photo.jpg portrait", "this is a photo"),
+        (
+            "grid portrait photo.jpg",
+            "portrait: a chain, not a photo; to change it: ganchain grid PHOTO --chain",
+        ),
+        ("grid photo.jpg --chain photo.jpg --vary makeup.look=rose", "this is a photo"),
+        (f"run {'a' * 300} photo.jpg", "no chain 'aaa"),
+        (f"run {'a' * 300}.yaml photo.jpg", "no chain 'aaa"),
+        (f"weights import {'a' * 300}", "File name too long"),
+        ("run /dev/null photo.jpg", "neither a file nor a folder"),
+        ("train :", "no recipe ':'"),
+        (f"train webtoon --data photos --set batch={'9' * 5000}", "is no YAML"),
+        ("serve --max-upload nan", "'nan' is no number"),
+        ("serve --keep inf", "'inf' is no number"),
+        (f"serve --host {'a' * 300}", "no machine can have this name"),
+        ("batch portrait photos -o out --timeout nan", "'nan' is no number"),
+        ("run upscale photo.jpg --device gpu", "device 'gpu' is none of auto, cpu, cuda, cuda:N"),
+        ("run upscale photo.jpg --device cuda:99", "device cuda:99: torch finds"),
+    ],
+)
+def test_wrong_arguments_are_said_in_plain_words(arguments: str, text: str) -> None:
+    done = CliRunner().invoke(main, arguments.split())
+    assert done.exit_code == 2 and isinstance(done.exception, SystemExit)
+    assert text in done.output
+    assert "Traceback" not in done.output and "codec" not in done.output
+
+
+@pytest.mark.parametrize("wanted", ["cpu", "CPU", "cpu:0", torch.device("cpu"), torch.device("cpu", 0)])
+def test_devices_are_taken_as_text_or_as_torch_has_them(wanted: str | torch.device) -> None:
+    assert Pipeline([], device=wanted).device.type == "cpu"
+    assert device.choose(wanted).type == "cpu"
+    assert Options(device=wanted).device == wanted
+
+
+@pytest.mark.parametrize("wanted", ["", "gpu", "cuda:x", "cuda:-1", f"cuda:{9**30}", "meta", 0, None, "cpu:1"])
+def test_devices_that_there_are_not(wanted: Any) -> None:
+    with pytest.raises(ChainError, match="device"):
+        device.choose(wanted)
+
+
+def test_a_card_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [device.choose(wanted) for wanted in ("auto", "cuda", "cuda:1", torch.device("cuda", 1))] == [
+        torch.device("cuda"),
+        torch.device("cuda"),
+        torch.device("cuda", 1),
+        torch.device("cuda", 1),
+    ]
+    with pytest.raises(ChainError, match="device cuda:2: torch finds 2 here, numbered from 0"):
+        device.choose("cuda:2")
 
 
 class Refusing(Stage):

@@ -187,3 +187,14 @@ def test_nobody_takes_messages_apart() -> None:
 def test_how_messages_are_taken_apart_is_known(cut: str, found: bool) -> None:
     code = f"def f(path):\n    try:\n        pass\n    except Exception as error:\n        {cut}\n"
     assert bool(cut_messages(ast.parse(code))) is found
+
+
+def test_dataclasses_with_arrays_can_be_compared() -> None:
+    """The ``==`` that ``dataclass`` makes asks an array for its truth value."""
+    arrays = re.compile("Tensor|NDArray|Pixels|Points|Floats|Matrix")
+    for _, path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(by) for by in node.decorator_list):
+                types = [ast.unparse(line) for line in node.body if isinstance(line, ast.AnnAssign)]
+                held = [line for line in types if arrays.search(line) and "compare=False" not in line]
+                assert not held or any("eq=False" in ast.unparse(by) for by in node.decorator_list), (path, node.name)

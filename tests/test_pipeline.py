@@ -21,6 +21,7 @@ from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.framing import HEAD, TIGHT, Framing
 from ganchain.photos import images
+from ganchain.photos.photo import Photo
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Scope, Stage
 from ganchain.tensors import Pixels
@@ -194,7 +195,7 @@ def test_enlarging_scales_photo_alpha_and_later_faces(astronaut: Pixels) -> None
     x, y = ((DlibDetector()(astronaut)[0].landmarks.mean(axis=0) + 0.5) * 2 - 0.5).round().astype(int)
     assert np.asarray(result.image)[y, x, :3].tolist() == [255, 0, 0]
     outside = ~window_of(astronaut, HEAD, grow=1.1)
-    doubled = astronaut.repeat(2, 0).repeat(2, 1)
+    doubled = Photo(astronaut, alpha).visible().repeat(2, 0).repeat(2, 1)
     assert (
         np.asarray(result.image)[..., :3][outside.repeat(2, 0).repeat(2, 1)]
         == doubled[outside.repeat(2, 0).repeat(2, 1)]

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from ganchain.chains import registry
 from ganchain.cli.main import main
 from ganchain.tensors import Pixels
 
@@ -192,8 +193,14 @@ def test_what_it_raises_is_a_plain_sentence_to_visitors_and_a_traceback_in_the_l
         photo = {"photo": ("a.png", png(astronaut))}
         answer = client.post("/run", data={"chain": "stages: [raises]"}, files=photo)
     sys.modules.pop("colourless")
-    assert answer.status_code == 422
+    assert answer.status_code == 500
     assert answer.json()["error"] == (
         "the stage 'raises' failed: an error of its own, not of the photo; the server's log says more"
     )
     assert "KeyError: 'x'" in caplog.text and "Traceback" in caplog.text and "raises" in caplog.text
+
+
+def test_installed_packages_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.names()
+    monkeypatch.setattr(registry, "entry_points", lambda group: pytest.fail("read again"))
+    assert registry.stage("makeup") and registry.name_of(registry.stage("makeup")) == "makeup"

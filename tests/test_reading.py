@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from ganchain.checkpoints import architectures, manifest
+from ganchain.engines.probe import probe_window
 from ganchain.errors import ChainError, PhotoError, WeightsError
 from ganchain.evaluate import report
 from ganchain.evaluate.cost import cost
@@ -25,7 +26,6 @@ from ganchain.nets import points as points_net
 from ganchain.nets.parts import PartsNet, shares
 from ganchain.nets.points import Points, similarity
 from ganchain.tensors import Pixels, to_faces
-from ganchain.testing import _align
 from ganchain.train import recipes
 from ganchain.train.datasets import labels
 from ganchain.train.datasets.parts import Heads, textures
@@ -47,7 +47,7 @@ def network(key: str) -> nn.Module:
 
 def drawn(framing: Framing) -> Tensor:
     """The drawn face that needs no photo of a person, (1, 3, 256, 256)."""
-    return _align(Path(), framing, 256)
+    return probe_window(framing, 256)
 
 
 def read(faces: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from ganchain.chains import registry
+from ganchain.chains.digest import _weights as weights_digest
 from ganchain.checkpoints import architectures, cache, catalogue, manifest
 from ganchain.checkpoints.catalogue import File, Published
 from ganchain.checkpoints.entries import Source
@@ -436,7 +437,7 @@ def test_stages_say_which_weights_they_take() -> None:
     assert registry.takers("age-gender") == []
     assert [stage for stage, _ in registry.takers("unet")] == ["attributes", "makeup", "webtoon"]
     bundled = {key: registry.takers(entry.architecture, entry.stage) for key, entry in manifest.bundled().items()}
-    for key in ("age-gender", "points", "parts"):  # they read faces, and edit nothing
+    for key in ("age-gender", "points", "parts", "landmarks"):  # they read faces, and edit nothing
         assert bundled.pop(key) == []
     assert all(len(takers) == 1 and key.startswith(takers[0][0]) for key, takers in bundled.items())
 
@@ -485,6 +486,26 @@ def test_removing(tmp_path: Path) -> None:
         remove("min")
     assert run("weights", "remove", "mine").output == "mine: removed\n"
     assert manifest.get("mine") is None and not list(cache.folder().iterdir())
+
+
+def test_removing_leaves_the_weights_whose_key_begins_alike(tmp_path: Path) -> None:
+    for key in ("model", "model.v2", "model.0123456789ab", "model-2"):
+        import_files(layouts.animegan2(tmp_path), key)
+    assert run("weights", "remove", "model").exit_code == 0
+    assert sorted(cache.entries()) == ["model-2", "model.0123456789ab", "model.v2"] and not left_over(cache.folder())
+    assert not any(manifest.problem(key) for key in cache.entries())
+
+
+def test_a_bundle_counts_whatever_its_folder_and_name(tmp_path: Path) -> None:
+    """The key of a batch depends on the files of a bundle, also where a glob would read its name as a pattern."""
+    for name in ("model[1]", "model"):
+        for suffix in (".index", ".data-00000-of-00001", ".v2.index"):
+            (tmp_path / f"{name}{suffix}").write_bytes(suffix.encode())
+        first = weights_digest(str(tmp_path / name))
+        (tmp_path / f"{name}.v2.index").write_bytes(b"of another bundle")
+        assert weights_digest(str(tmp_path / name)) == first
+        (tmp_path / f"{name}.data-00000-of-00001").write_bytes(b"changed")
+        assert weights_digest(str(tmp_path / name)) != first
 
 
 def test_published_catalogue() -> None:

@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -30,11 +30,15 @@ httpx = pytest.importorskip("httpx", reason="the extra web is not installed")
 uvicorn = pytest.importorskip("uvicorn", reason="the extra web is not installed")
 
 from ganchain.web import runner, submitted  # noqa: E402
-from ganchain.web.app import PAGE, app  # noqa: E402
-from ganchain.web.jobs import Ended, Job, Queue  # noqa: E402
+from ganchain.web.app import app  # noqa: E402
+from ganchain.web.folder import LOCK, PREFIX  # noqa: E402
+from ganchain.web.jobs import Job, Queue  # noqa: E402
 from ganchain.web.limits import Limits  # noqa: E402
 from ganchain.web.server import listen  # noqa: E402
-from ganchain.web.uploads import PREFIX, Busy, Uploads, file_name  # noqa: E402
+from ganchain.web.uploads import Busy, Uploads, file_name  # noqa: E402
+from ganchain.web.worker import Ended, Line  # noqa: E402
+from tests.pools import Warm  # noqa: E402
+from tests.waiting import until  # noqa: E402
 
 ROSE = "stages:\n  - makeup: {look: rose}\n"
 
@@ -63,6 +67,13 @@ class Server(uvicorn.Server):  # type: ignore[misc]
         self.should_exit = True
         self.thread.join(timeout=20)
         self.socket.close()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _warm() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ganchain.web.worker.Pool", Warm)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +120,8 @@ def ended(ask: Any, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_page_and_its_parts(ask: Any) -> None:
-    for address in PAGE:
+    parts = ("style.css", "page.js", "chain.js", "photos.js", "jobs.js", "slider.js", "icon.svg")
+    for address in ("/", "/index.html", *(f"/{part}" for part in parts)):
         answer = ask.get(address)
         assert answer.status_code == 200
         assert "default-src 'self'" in answer.headers["content-security-policy"]
@@ -255,7 +267,8 @@ def test_nothing_else_on_the_server_is_read(ask: Any, photo: bytes) -> None:
         f"/jobs/{job['id']}/previews/9",
         "/photos/..%2f..%2fetc/preview",
         "/photos/ /preview",
-        "/docs",
+        "/app.py",
+        "/__init__.py",
     ):
         assert ask.get(address).status_code in (404, 422), address
 
@@ -266,9 +279,10 @@ def test_photos_that_are_refused(ask: Any, server: Any) -> None:
         assert answer.status_code == status, answer.text
         return str(answer.json()["error"])
 
-    before = set(server.service.uploads.root.iterdir())
+    before = set(server.service.uploads.folder.path.iterdir())
     assert reason(b"no photo", 422) == "a.png: not a picture that can be read"
-    assert "more than the 1 megapixels" in reason(png(np.zeros((800, 800, 3), np.uint8)), 422)
+    refusal = reason(png(np.zeros((800, 800, 3), np.uint8)), 422)
+    assert "more than the 1 megapixels" in refusal and "make it smaller" in refusal and "--max-pixels" in refusal
     assert "more than 3 MB" in reason(bytes(3_100_000), 413)
 
     def chunks() -> Iterator[bytes]:
@@ -279,7 +293,7 @@ def test_photos_that_are_refused(ask: Any, server: Any) -> None:
     assert answer.status_code == 413
     assert ask.post("/photos", data={"photo": "text"}).status_code == 422
     assert ask.post("/run", data={"chain": "retouch"}).status_code == 422
-    assert set(server.service.uploads.root.iterdir()) == before  # nothing of them stays
+    assert set(server.service.uploads.folder.path.iterdir()) == before  # nothing of them stays
 
 
 def test_small_files_that_take_hours_are_refused(ask: Any) -> None:
@@ -303,7 +317,7 @@ def test_the_oldest_results_make_room(ask: Any, server: Any, photo: bytes, monke
     asked = {"data": {"chain": "retouch"}, "files": {"photo": photo}}
     ask.post("/run", **asked)
     oldest = server.service.queue.finished()[0].id
-    filled = sum(path.stat().st_size for path in server.service.uploads.root.rglob("*") if path.is_file())
+    filled = sum(path.stat().st_size for path in server.service.uploads.folder.path.rglob("*") if path.is_file())
     monkeypatch.setattr(server.service, "limits", replace(server.service.limits, disk=filled - 1))
     second = ask.post("/run", **asked).headers["content-location"]
     assert ask.get(f"/jobs/{oldest}").status_code == 404
@@ -364,7 +378,7 @@ def test_what_failed_is_said_without_places_of_this_machine(tmp_path: Path, capl
     job = job_of("key", tmp_path)
 
     def said(error: Exception) -> str:
-        return runner._message(error, job)
+        return runner._message(error, cast(runner.Task, job))
 
     assert said(PhotoError("cut", path=job.upload.path)) == "a.png: cut"
     assert said(FaceError("none", path=job.folder / "look.png", stage="makeup", where="c.yaml:2")) == (
@@ -376,14 +390,6 @@ def test_what_failed_is_said_without_places_of_this_machine(tmp_path: Path, capl
     assert not caplog.records
     assert said(GanchainError(f"{job.folder} is gone")) == "failed; the server's log says why"
     assert str(job.folder) in caplog.text
-
-
-def until(condition: Any) -> None:
-    for _ in range(400):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came to that")
 
 
 def test_a_second_job_waits_its_turn_and_sees_its_place(tmp_path: Path) -> None:
@@ -398,13 +404,13 @@ def test_a_second_job_waits_its_turn_and_sees_its_place(tmp_path: Path) -> None:
     first, second, third = (queue.submit(lambda key: job_of(key, tmp_path)) for _ in range(3))
     with pytest.raises(Busy, match="3 jobs are waiting"):
         queue.submit(lambda key: job_of(key, tmp_path))
-    until(lambda: first.state == "running")
+    until(lambda: first.state == "running", 4.0)
     assert [len(queue.ahead(job)) for job in (first, second, third)] == [0, 1, 2]
     queue.drop(second.id)
     assert second.state == "cancelled" and not second.folder.exists()
     assert len(queue.ahead(third)) == 1
     going.set()
-    until(lambda: third.state == "done")
+    until(lambda: third.state == "done", 4.0)
     assert done == [first.id, third.id]
     queue.close()
 
@@ -420,13 +426,13 @@ def test_what_is_cancelled_or_too_long_ends_at_the_next_network(tmp_path: Path) 
 
     queue = Queue(Limits(seconds=0.3), run)
     slow = queue.submit(lambda key: job_of(key, tmp_path))
-    until(lambda: slow.state == "failed")
+    until(lambda: slow.state == "failed", 4.0)
     assert "took longer" in slow.error
     unwanted = queue.submit(lambda key: job_of(key, tmp_path))
     reached.clear()
     assert reached.wait(5)
     queue.drop(unwanted.id)
-    until(unwanted.ended.done)
+    until(unwanted.ended.done, 4.0)
     assert not unwanted.folder.exists()
     queue.close()
 
@@ -440,9 +446,17 @@ def test_limits_stand_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_time_is_kept_within_a_chain(ask: Any, server: Any, photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     def over(job: Job, stage: str = "", step: int = 0) -> None:
-        raise Ended(f"over at {stage}")
+        if stage == "makeup":
+            raise Ended(f"over at {stage}")
 
+    def slow(line: Line, step: int) -> None:
+        reach(line, step)
+        time.sleep(0.3 * (step == 1))
+        reach(line, step)
+
+    reach = Line.reach
     monkeypatch.setattr(Job, "tick", over)
+    monkeypatch.setattr(Line, "reach", slow)
     answer = ask.post("/run", data={"chain": "retouch"}, files={"photo": photo})
     assert answer.status_code == 422
     assert answer.json() == {"error": "over at makeup"}
@@ -454,7 +468,7 @@ def test_time_is_kept_within_a_chain(ask: Any, server: Any, photo: bytes, monkey
 def test_uploads_are_private_and_deleted(photo: bytes) -> None:
     uploads = Uploads(Limits(kept=0.05, photos=2))
     if os.name == "posix":
-        assert stat.S_IMODE(uploads.root.stat().st_mode) == 0o700
+        assert stat.S_IMODE(uploads.folder.path.stat().st_mode) == 0o700
     first = uploads.add("a.png", io.BytesIO(photo))
     uploads.add("a.png", io.BytesIO(photo))
     third = uploads.add("a.png", io.BytesIO(photo))
@@ -467,18 +481,19 @@ def test_uploads_are_private_and_deleted(photo: bytes) -> None:
     assert uploads.get(first.id) is first  # somebody asks for it
     third.jobs = 0
     uploads.sweep()
-    assert [path.name for path in uploads.root.iterdir()] == [first.id]
+    assert {path.name for path in uploads.folder.path.iterdir()} == {first.id, LOCK}
     uploads.close()
-    assert not uploads.root.exists()
+    assert not uploads.folder.path.exists()
 
 
 def test_what_a_killed_server_left_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    dead, alive = tmp_path / f"{PREFIX}99999999-x", tmp_path / f"{PREFIX}{os.getpid()}-x"
+    dead, alive = tmp_path / f"{PREFIX}x", Uploads(Limits())
     dead.mkdir()
-    alive.mkdir()
+    (dead / LOCK).touch()
     Uploads(Limits()).close()
-    assert not dead.exists() and alive.exists()
+    assert not dead.exists() and alive.folder.path.exists()
+    alive.close()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,17 @@ import pytest
 import torch
 
 from ganchain.chains import registry
-from ganchain.faces.dlib_models import HogDetector, Landmarks, Points
+from ganchain.drawing.tones import DEPTH, LOOKS, draw_colour, draw_ink, layers, plain_background
+from ganchain.faces.detect import DlibDetector
 from ganchain.pipeline.pipeline import Pipeline
+from ganchain.pipeline.reader import FaceReader
 from ganchain.stage import Stage
-from ganchain.stages.webtoon import DEPTH, LOOKS, draw_colour, draw_ink, layers
 from ganchain.stages.webtoon import Webtoon as Drawing
-from ganchain.tensors import Pixels
+from ganchain.tensors import Pixels, to_faces
+from ganchain.testing import FakeDetector
 from ganchain.train.adversary import Adversary
 from ganchain.train.datasets.drawings import Drawings, Source, degrade
-from ganchain.train.landmarks import MODEL
+from ganchain.train.landmarks import Points, marked
 from ganchain.train.teachers.webtoon import webtoon
 from ganchain.train.webtoon import Webtoon
 
@@ -64,11 +67,11 @@ def test_dark_pictures_keep_their_lines() -> None:
 
 
 @pytest.fixture(scope="module")
-def head(astronaut: Pixels, dlib_models: None) -> tuple[Pixels, Points]:
+def head(small_head: Pixels) -> tuple[Pixels, Points]:
     """A head and its 68 landmarks."""
-    picture = astronaut[10:230, 105:345].copy()
-    (box, _), *_ = HogDetector()(picture)
-    return picture, Landmarks(MODEL)(picture, box)
+    face = DlibDetector()(small_head)[0]
+    reading = FaceReader(torch.device("cpu")).of(small_head, face)
+    return small_head, marked(replace(face, reading=reading))
 
 
 @pytest.mark.slow
@@ -239,3 +242,53 @@ def test_the_discriminator_sees_a_checkerboard() -> None:
 def test_faces_are_drawn_unless_the_whole_photo_is_asked_for() -> None:
     assert [Drawing(look="filter").scope, Drawing(look="ink").scope] == ["face", "face"]
     assert Drawing(look="ink", scope="photo").resolved().reads == ()
+
+
+FIELDS = {
+    "green": (20, 90, 30),
+    "light green": (60, 160, 70),
+    "white": (255, 255, 255),
+    "black": (0, 0, 0),
+    "grey": (128, 128, 128),
+    "sky": (120, 170, 220),
+}
+
+
+def field(name: str, kind: str, side: int = 256) -> Pixels:
+    """A flat field of a colour, or nearly one: a sky that brightens, a wall with a camera's noise."""
+    y, rng = np.mgrid[0:side, 0:side][0], np.random.default_rng(0)
+    change = {"flat": 0 * y, "gradient": y / 16, "noise": rng.normal(0, 3, (side, side))}[kind]
+    return (np.array(FIELDS[name]) + change[..., None]).round().clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["flat", "gradient", "noise"])
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_plain_field_around_a_face_stays_plain(name: str, kind: str) -> None:
+    """The window of a face that was drawn stood out as a dome of another light."""
+    photo = field(name, kind)
+    result = np.asarray(Pipeline([Drawing(look="filter")], detector=FakeDetector())(photo).image)
+    difference = cv2.blur(result.astype(np.float32) - photo, (9, 9))
+    assert np.abs(difference).max() < 5
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_plain_photo_is_drawn_plain(name: str) -> None:
+    result = np.asarray(Pipeline([Drawing(scope="photo")], detector=FakeDetector([]))(field(name, "flat")).image)
+    assert np.ptp(result, axis=(0, 1)).max() <= 4
+
+
+def test_a_head_before_a_plain_wall_has_no_halo(small_head: Pixels) -> None:
+    y, x = np.mgrid[: small_head.shape[0], : small_head.shape[1]]
+    radius = np.hypot((x - 120) / 52, (y - 100) / 78)[..., None]
+    photo = np.where(radius < 1, small_head, np.array(FIELDS["light green"])).astype(np.uint8)
+    result = np.asarray(Pipeline([Drawing(look="filter")])(photo).image).astype(int)
+    wall = (radius > 1.14) & (y[..., None] < 180)
+    assert (result[radius[..., 0] < 0.8] != photo[radius[..., 0] < 0.8]).any()
+    assert np.abs(np.where(wall, result - photo, 0)).max() <= 6
+
+
+def test_the_face_is_no_plain_background(small_head: Pixels) -> None:
+    light = torch.nn.functional.adaptive_avg_pool2d(to_faces(small_head), 32)
+    light[:, :, 10:20, 10:20] = 0.9  # a forehead without a shade: plain, but the head lies around it
+    assert plain_background(light)[..., 9:21, 9:21].max() == 0
+    assert plain_background(torch.full((1, 3, 32, 32), 0.3)).min() == 1

@@ -28,7 +28,8 @@ def run_batch(chain: str | Path, inputs: Sequence[str | Path], out: str | Path, 
     """
     from ganchain.batch.options import Options
     from ganchain.batch.run import batch
+    from ganchain.photos.folders import given
 
     if getattr(current_process(), "_inheriting", False):  # a worker that is only just being set up
         raise ChainError("batch starts workers, which import this script: call it below if __name__ == '__main__':")
-    return batch(chain, [Path(path) for path in inputs], Path(out), Options(**options))
+    return batch(chain, [given(path) for path in inputs], given(out), Options(**options))

@@ -188,7 +188,6 @@ class Cluster:
             self._start_actors()
         while self._retries and self._free_actor():
             self._dispatch(self._retries.popleft())
-        self._kill_timed_out()
         waiting = [reference for actor in self._actors for reference, _ in actor.in_flight]
         waiting += [actor.starting for actor in self._actors if actor.starting is not None]
         if not waiting:
@@ -211,6 +210,7 @@ class Cluster:
                     break
                 answers.append(Answer(actor.in_flight.popleft()[1].items, outcomes))
                 actor.busy_since = time.monotonic()
+        self._kill_timed_out()  # now, since the caller may have been away for long
         return answers
 
     def _check_started(self, actor: _Actor, done: Sequence[Any]) -> None:

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
+from typing import NamedTuple
 
 import click
 
 from ganchain.batch.journal import Record, Status
 from ganchain.batch.loop import OnRecord
+from ganchain.batch.plan import OnFound
 from ganchain.batch.summary import Summary
+from ganchain.errors import plain
 
+FOUND_STEP = 100  # photos between two updates, while they are looked for
 NAMED = 20  # failed photos named in the summary
 STATUSES: tuple[Status, ...] = ("ok", "no_face", "skipped", "failed")
 
 
+class Display(NamedTuple):
+    """Calls that show how far a batch is: of each record, and of each photo that is found at the beginning."""
+
+    on_record: OnRecord
+    on_found: OnFound | None = None
+
+
 @contextmanager
-def lines() -> Iterator[OnRecord]:
+def lines() -> Iterator[Display]:
     """Print one JSON line a photo on standard output."""
 
     def show(record: Record, summary: Summary) -> None:
@@ -31,12 +43,13 @@ def lines() -> Iterator[OnRecord]:
         }
         click.echo(json.dumps(line))
 
-    yield show
+    yield Display(show)
 
 
 @contextmanager
-def bar() -> Iterator[OnRecord]:
+def bar() -> Iterator[Display]:
     """Show a progress bar with the rate, the time left and the counts; failed photos are named above it."""
+    found = count(1)
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import (
@@ -59,7 +72,11 @@ def bar() -> Iterator[OnRecord]:
                 reason = escape(plain(record.error or ""))
                 progress.console.print(f"[red]{escape(plain(record.input))}[/]: {reason}", highlight=False)
 
-        yield show
+        def show_found() -> None:
+            if (number := next(found)) % FOUND_STEP == 0:
+                progress.update(task, description=f"looking for photos: {number}")
+
+        yield Display(show, show_found)
 
 
 def summary_fields(summary: Summary) -> dict[str, object]:
@@ -75,6 +92,8 @@ def summary_fields(summary: Summary) -> dict[str, object]:
         "stopped": summary.stopped,
         "interrupted": summary.interrupted,
         "unrecorded": summary.unrecorded,
+        "passed": summary.passed,
+        "damaged": len(summary.damaged),
     }
 
 
@@ -86,21 +105,24 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         yield f"failed: {plain(input_)}: {plain(reason)}"
     if len(summary.failed) > NAMED:
         yield f"and {len(summary.failed) - NAMED} more failed: see {summary.record}"
+    yield from summary.passed
     if summary.stopped is not None:
         yield f"stopped: {summary.stopped}"
     if summary.left:
         yield f"{summary.left} not begun; the same command goes on with them"
     if summary.unrecorded:
         yield f"{summary.unrecorded} results could not be written to {summary.record}; a rerun does these photos again"
+    if summary.damaged:
+        yield damaged_line(summary.damaged)
     yield f"outputs and record: {summary.out}"
+
+
+def damaged_line(numbers: Sequence[int]) -> str:
+    """Name the damaged lines of a record."""
+    named = ", ".join(map(str, numbers[:NAMED])) + (", ..." if len(numbers) > NAMED else "")
+    return f"the record was damaged (line {named}); what stood there is done again"
 
 
 def _counts(summary: Summary) -> str:
     """List the counts by status: "3 ok, 1 failed"."""
     return ", ".join(f"{summary.counts[status]} {status}" for status in STATUSES if summary.counts[status])
-
-
-def plain(text: str) -> str:
-    """Replace by "?" what not every terminal can show: bytes of names that are no UTF-8, control characters."""
-    shown = text.encode("utf-8", "replace").decode()
-    return "".join(letter if letter.isprintable() else "?" for letter in shown)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import IO, Any, Literal, Self
+from typing import IO, Any, Literal, Self, get_args
 
 from ganchain import files
 from ganchain.errors import GanchainError, PhotoError
 
 Status = Literal["ok", "no_face", "skipped", "failed"]
 NAME = "ganchain-batch.jsonl"
+MAX_NUMBER = 1 << 62  # of tries, or of bytes in a file
 MARK = "batch-"  # unfinished files of a batch are called .batch-HEX.part
 
 
@@ -31,8 +32,8 @@ class Record:
         sha256: of the input; None where it cannot be read.
         key: digest of input, chain, weights, names and version; equal keys mean equal outputs.
         outputs: [{"path", "bytes", "sha256"}], paths below the output folder.
-        faces: [{"box", "score", "landmarks", "left_out", "distance"}]; distance: between the embeddings of the face
-            before and after, when asked for.
+        faces: [{"box", "score", "landmarks", "left_out", "distance", "points"}]; when asked for, distance: between the
+            embeddings of the face before and after, and points: the 478 of ``ganchain.faces.mesh``.
         size: width, height in px of the photo as it was read.
         seconds: by step.
         engines: the engine of each stage, by its name.
@@ -75,14 +76,25 @@ class Entry:
     sha256: str | None
     key: str | None
     tries: int
+    engines: dict[str, str]
     outputs: list[tuple[str, int]]
 
     @classmethod
     def of(cls, record: Record) -> Entry:
         """Take these fields from ``record``."""
-        outputs = [(str(output["path"]), int(output["bytes"])) for output in record.outputs]
+        outputs = [(output["path"], output["bytes"]) for output in record.outputs]
         others = {entry.name: getattr(record, entry.name) for entry in fields(cls) if entry.name != "outputs"}
         return cls(outputs=outputs, **others)
+
+    @property
+    def sound(self) -> bool:
+        """True if all fields are of the types and within the bounds that a batch writes."""
+        texts = [self.input, self.path, self.chain, self.target, *self.engines.keys(), *self.engines.values()]
+        texts += [path for path, _ in self.outputs] + [text for text in (self.sha256, self.key) if text is not None]
+        numbers = [self.tries, *(size for _, size in self.outputs)]
+        sound = all(isinstance(text, str) and "\0" not in text and os.fsencode(text) is not None for text in texts)
+        sound = sound and all(type(number) is int and 0 <= number < MAX_NUMBER for number in numbers)
+        return sound and self.status in get_args(Status) and PurePosixPath(self.target).name != ""
 
     def done(self, out: Path, key: str) -> bool:
         """Say whether the photo was finished under ``key`` and its files still have their recorded sizes."""
@@ -96,17 +108,27 @@ class Entry:
 class Journal:
     """Journal of the folder ``out``: reads its record, appends to it and compacts it; one writer at a time.
 
-    Lines are written whole and reach the system at once; a line that a crash cut is dropped. Records that cannot be
-    written now (a full disk) wait in ``pending`` for the next try.
+    Lines are written whole and reach the system at once. Records that cannot be written now (a full disk) wait in
+    ``pending`` for the next try. Damaged and cut lines are dropped; ``damaged`` has their numbers.
     """
 
     def __init__(self, out: Path) -> None:
         self.path = out / NAME
         self.entries: dict[tuple[str, str], Entry] = {}
         self.pending: list[Record] = []
+        self.damaged: list[int] = []
+        self._state = _state(self.path)
         self._file: IO[bytes] | None = None
-        for record, _ in _records(self.path):
-            self._remember(record)
+        for number, record, _ in _lines(self.path):
+            if record is None:
+                self.damaged.append(number)
+            else:
+                self._remember(record)
+
+    @property
+    def changed(self) -> bool:
+        """True if the file is not the one that was read."""
+        return self._state != _state(self.path)
 
     def _remember(self, record: Record) -> None:
         self.entries[record.chain, record.target] = Entry.of(record)
@@ -121,9 +143,7 @@ class Journal:
             self._file = self.path.open("ab", buffering=0)
         except OSError as error:
             raise PhotoError(f"the record cannot be written: {error.strerror}", path=self.path) from error
-        if (size := self._file.tell()) > (whole := _whole_lines(self.path)):
-            self._file.truncate(whole)
-            self._file.seek(whole - size, os.SEEK_END)
+        self._file.truncate(_whole_lines(self.path))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -136,6 +156,17 @@ class Journal:
     def entry(self, chain: str, target: str) -> Entry | None:
         """Look up the entry of an output; None where there is none."""
         return self.entries.get((chain, target))
+
+    def engines(self, chain: str, key: Callable[[str], str]) -> dict[str, str]:
+        """Look up the engines of the stages that an earlier batch has run ``chain`` with; {} if there was none.
+
+        Args:
+            key: computes an output's key from the SHA-256 of its photo, as this chain gives it.
+        """
+        for entry in self.entries.values():
+            if entry.chain == chain and entry.engines and entry.sha256 and entry.key == key(entry.sha256):
+                return dict(entry.engines)
+        return {}
 
     def append(self, record: Record) -> OSError | None:
         """Write ``record`` after the pending ones; returns the error if that failed."""
@@ -172,31 +203,47 @@ class Journal:
         if not self.path.exists():  # its folder must not be made again either
             return
         with suppress(OSError, GanchainError):  # the longer record is as good
-            newest = {(record.chain, record.target): number for number, (record, _) in enumerate(_records(self.path))}
+            newest = {(record.chain, record.target): number for number, record, _ in _lines(self.path) if record}
             with files.replaced(self.path, MARK) as file:
-                for number, (record, line) in enumerate(_records(self.path)):
-                    if newest[record.chain, record.target] == number:
+                for number, record, line in _lines(self.path):
+                    if record and newest[record.chain, record.target] == number:
                         file.write(line)
 
 
-def _records(path: Path) -> Iterator[tuple[Record, bytes]]:
-    """Read the records of a file, with their lines; cut lines and fields of newer versions are left out.
+def _state(path: Path) -> tuple[int, ...]:
+    """Read what tells versions of a file apart; () where there is none."""
+    with suppress(OSError):
+        return (status := path.stat()).st_ino, status.st_size, status.st_mtime_ns
+    return ()
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Record | None, bytes]]:
+    """Read the lines of a record: number, content (None where it is damaged) and bytes.
 
     Raises:
         PhotoError: the file cannot be read.
     """
-    names = {known_field.name for known_field in fields(Record)}
     try:
-        with path.open("rb") as file:
-            for line in file:
-                with suppress(ValueError, TypeError, KeyError, AttributeError):
-                    record = Record(**{name: value for name, value in json.loads(line).items() if name in names})
-                    Entry.of(record)
-                    yield record, line
+        with files.open_regular(path) as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, _parsed(line), line
     except FileNotFoundError:
         return
     except OSError as error:
         raise PhotoError(f"the record cannot be read: {error.strerror}", path=path) from error
+
+
+def _parsed(line: bytes) -> Record | None:
+    """Parse a line, less the fields of newer versions; None where it is cut or damaged."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        values = json.loads(line)
+        record = Record(**{known.name: values[known.name] for known in fields(Record) if known.name in values})
+        return record if Entry.of(record).sound else None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
 
 
 def _whole_lines(path: Path) -> int:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from threading import current_thread, main_thread
-from types import FrameType
 
 from ganchain._version import VERSION
 from ganchain.batch import memory
@@ -19,6 +16,7 @@ from ganchain.batch.cluster import Cluster
 from ganchain.batch.journal import MARK, Journal, Record
 from ganchain.batch.pool import Pool
 from ganchain.batch.process import Lost
+from ganchain.batch.signals import Signals
 from ganchain.batch.summary import Summary
 from ganchain.batch.worker import LOCK, Outcome
 from ganchain.errors import GanchainError
@@ -27,29 +25,6 @@ from ganchain.photos.find import Item
 POLL_INTERVAL = 0.25  # seconds between checks of signals and time limits
 PROBE_SIZE = 1 << 20  # bytes that must still fit in the output folder for a batch to go on
 OnRecord = Callable[[Record, Summary], None]
-
-
-@dataclass
-class Signals:
-    """Counter of SIGINT and SIGTERM: after one of them no photo is begun, after two the batch ends without waiting."""
-
-    count: int = 0
-
-    @contextmanager
-    def caught(self) -> Iterator[None]:
-        """Count signals instead of dying of them, in the main thread."""
-        if current_thread() is not main_thread():  # only the main thread may install handlers
-            yield
-            return
-        former = {number: signal.signal(number, self._count) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
-
-    def _count(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
 
 
 @dataclass
@@ -144,6 +119,12 @@ class Loop:
         if record.status == "failed" or problem is not None:
             self.summary.stopped = self.summary.stopped or write_problem(self.out)
         self.report(record)
+
+    def note_passed(self) -> None:
+        """Record which files in the input folders were passed over, by their suffixes."""
+        for line in self.summary.passed:
+            name = self.journal.path.name  # as its output: no photo's output has this name
+            self.journal.append(Record(".", "", self.chain, "skipped", name, error=line, version=VERSION))
 
     def report(self, record: Record) -> None:
         """Add a record to the summary and hand it to ``on_record``."""

@@ -10,6 +10,8 @@ from ganchain.errors import ChainError, EngineError, available
 from ganchain.pipeline.names import TEMPLATE
 
 if TYPE_CHECKING:
+    import torch
+
     from ganchain.checkpoints.manifest import Policy
 
 
@@ -24,8 +26,10 @@ class Options:
         device, engine, license_policy: as for ``Pipeline``.
         timeout: seconds that one photo may take.
         identity: record how far each face's embedding moves (extra ``evaluate``).
+        points: record the 478 points of each face.
         redo: do finished photos once more.
         accept_damaged: edit photos whose file is damaged, too.
+        overwrite: replace files in the output folder that are neither recorded nor of this chain.
         ray: work on this Ray cluster ("auto": the one that this machine belongs to) instead of in local processes.
     """
 
@@ -33,12 +37,14 @@ class Options:
     exclude: Sequence[str] = ()
     name: str = TEMPLATE
     workers: int | None = None
-    device: str = "auto"
+    device: str | torch.device = "auto"
     engine: str | Mapping[str, str] = "torch"
     timeout: float = 600.0
     identity: bool = False
+    points: bool = False
     redo: bool = False
     accept_damaged: bool = False
+    overwrite: bool = False
     ray: str | None = None
     license_policy: Policy | None = None
 

@@ -6,6 +6,7 @@ killed. Here every worker has pipes of its own, so that no worker can block or g
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections import deque
@@ -18,9 +19,11 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from ganchain.batch.process import Lost, Work, run_worker
+from ganchain.batch.signals import ENDING
 from ganchain.errors import GanchainError
 
 MAX_FAILED_STARTS = 3  # workers in a row that die before they are ready; then no other one is started
+MIN_START = 20.0  # seconds: a worker loads networks, also where photos are given less time
 AHEAD = 2  # groups a worker has: it edits one while the pictures of the other are written
 SHUTDOWN_TIMEOUT = 10.0  # seconds that workers may take to end by themselves before they are killed
 
@@ -38,9 +41,9 @@ class _WorkerHandle:
 
     Attributes:
         ready: its ``Work`` is made, and it takes groups.
-        timed_out: it was killed, since a group took too long.
+        timed_out: it was killed, since a group or its start took too long.
         in_flight: groups sent to it and not answered, the oldest first.
-        busy_since: when it began the oldest of them, by ``time.monotonic``.
+        busy_since: when it began the oldest of them, or its start, by ``time.monotonic``.
     """
 
     process: Any  # multiprocessing's processes have no common type over the start methods
@@ -64,7 +67,7 @@ class Pool:
     Args:
         workers: how many processes.
         make, args: called in each process to make its ``Work``; picklable.
-        timeout: seconds that one item may take.
+        timeout: seconds that one item may take, and the start of a worker, for which there are at least MIN_START.
         ahead: groups that a worker may have at once.
     """
 
@@ -72,6 +75,7 @@ class Pool:
         self, workers: int, make: Callable[..., Work], args: tuple[Any, ...], timeout: float, ahead: int = AHEAD
     ) -> None:
         self.timeout, self.ahead = timeout, ahead
+        self.start_timeout = max(timeout, MIN_START)
         self._size, self._make, self._args = workers, make, args
         self._workers: list[_WorkerHandle] = []
         self._failed_starts = 0
@@ -107,14 +111,14 @@ class Pool:
         context = get_context("spawn")
         worker_tasks, tasks = context.Pipe(duplex=False)
         answers, worker_answers = context.Pipe(duplex=False)
-        process = context.Process(
-            target=run_worker, args=(worker_tasks, worker_answers, self._make, self._args), daemon=True
-        )
+        level = logging.getLogger("ganchain").level
+        args = (worker_tasks, worker_answers, self._make, self._args, level)
+        process = context.Process(target=run_worker, args=args, daemon=True)
         with _signals_blocked():
             process.start()
         worker_tasks.close()
         worker_answers.close()
-        return _WorkerHandle(process, tasks, answers)
+        return _WorkerHandle(process, tasks, answers, busy_since=time.monotonic())
 
     @property
     def busy(self) -> bool:
@@ -145,16 +149,18 @@ class Pool:
         with suppress(OSError):  # it has just died: `wait` will see that
             worker.tasks.send(list(items))
 
+    def kill(self) -> None:
+        """Kill the workers that have groups or are not ready; ``wait`` returns these groups as lost."""
+        for worker in self._workers:
+            if worker.in_flight or not worker.ready:
+                worker.process.kill()
+
     def wait(self, seconds: float) -> list[Answer]:
         """Wait for answers, at most ``seconds``, and return those that are there.
 
         Raises:
             GanchainError: no worker could be made.
         """
-        for worker in self._workers:
-            if worker.in_flight and time.monotonic() - worker.busy_since > self.timeout * len(worker.in_flight[0]):
-                worker.timed_out = True
-                worker.process.kill()
         sources: list[Any] = [worker.answers for worker in self._workers]
         sources += [worker.process.sentinel for worker in self._workers]
         events = connection.wait(sources, seconds)
@@ -164,7 +170,17 @@ class Pool:
                 answers += self._receive(worker)
             if worker.process.sentinel in events:
                 answers += self._reap(worker)
+        self._kill_late()  # now, since the caller may have been away for long
         return answers
+
+    def _kill_late(self) -> None:
+        """Kill the workers whose group, or whose start, takes too long."""
+        for worker in self._workers:
+            seconds = self.timeout * len(worker.in_flight[0]) if worker.in_flight else self.start_timeout
+            busy = bool(worker.in_flight) or not worker.ready
+            if busy and time.monotonic() - worker.busy_since > seconds:
+                worker.timed_out = True
+                worker.process.kill()
 
     def _receive(self, worker: _WorkerHandle) -> list[Answer]:
         """Receive the answers that ``worker`` has sent."""
@@ -186,8 +202,11 @@ class Pool:
         worker.process.join()
         worker.close()
         self._workers.remove(worker)
-        reason = f"took longer than {self.timeout:g} s" if worker.timed_out else _cause(worker.process.exitcode)
+        seconds = self.timeout if worker.ready else self.start_timeout
+        reason = f"took longer than {seconds:g} s" if worker.timed_out else _cause(worker.process.exitcode)
         self._failed_starts = 0 if worker.ready else self._failed_starts + 1
+        if worker.timed_out and not worker.ready:
+            self._failed_starts = MAX_FAILED_STARTS  # another one would take as long
         if self._failed_starts < MAX_FAILED_STARTS:
             self._workers.append(self._start_worker())
         elif not self._workers:
@@ -197,7 +216,7 @@ class Pool:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Block SIGINT and SIGTERM; a process started meanwhile inherits that.
+    """Block the signals that end a batch; a process started meanwhile inherits that.
 
     It needs that while it imports, before it can ignore them.
     """
@@ -205,7 +224,7 @@ def _signals_blocked() -> Iterator[None]:
         yield
         return
     resource_tracker.ensure_running()  # its start would let the signals through
-    former_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    former_mask = signal.pthread_sigmask(signal.SIG_BLOCK, set(ENDING))
     try:
         yield
     finally:

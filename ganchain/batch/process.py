@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import signal
@@ -13,7 +14,8 @@ from multiprocessing.connection import Connection
 from threading import Thread
 from typing import Any, Protocol
 
-from ganchain.errors import GanchainError, text_of, traceback_of
+from ganchain.batch.signals import ENDING
+from ganchain.errors import GanchainError, plain, text_of, traceback_of
 
 
 class Work(Protocol):
@@ -30,12 +32,24 @@ class Lost:
     traceback: str | None = None
 
 
-def run_worker(tasks: Connection, answers: Connection, make: Callable[..., Work], args: tuple[Any, ...]) -> None:
-    """Run a worker process: make its ``Work``, then do groups until the parent closes the pipe."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+def run_worker(
+    tasks: Connection,
+    answers: Connection,
+    make: Callable[..., Work],
+    args: tuple[Any, ...],
+    level: int = logging.NOTSET,
+) -> None:
+    """Run a worker process: make its ``Work``, then do groups until the parent closes the pipe.
+
+    Args:
+        level: what ganchain logs from this level on is printed to standard error, as in the parent; 0 for nothing.
+    """
+    for number in ENDING:
         signal.signal(number, signal.SIG_IGN)  # the parent decides what ends when
     Thread(target=_end_with_parent, daemon=True).start()
     os.dup2(2, 1)  # what a library prints must not mix with the batch's own lines
+    if level:
+        _log(level)
     try:
         work = make(*args)
     except GanchainError as error:
@@ -51,6 +65,22 @@ def run_worker(tasks: Connection, answers: Connection, make: Callable[..., Work]
             begun.put(_begin(work, tasks.recv()))
     begun.put(None)
     sender.join()
+
+
+class _Plain(logging.Formatter):
+    """A format of log records without what terminals obey, as names of files may have it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record), lines=True)
+
+
+def _log(level: int) -> None:
+    """Print what ganchain logs to what is standard error now."""
+    handler = logging.StreamHandler(os.fdopen(os.dup(2), "w", encoding="utf-8"))
+    handler.setFormatter(_Plain("%(asctime)s %(levelname)s %(name)s (%(process)d): %(message)s", "%H:%M:%S"))
+    logger = logging.getLogger("ganchain")
+    logger.setLevel(level)
+    logger.addHandler(handler)
 
 
 def _begin(work: Work, items: list[Any]) -> Callable[[], list[Any]]:

@@ -5,77 +5,35 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import chain as joined
+from itertools import islice
 from pathlib import Path
 
 import psutil
 import torch
 from filelock import FileLock, Timeout
 
-from ganchain import chains, files
 from ganchain.batch import memory
 from ganchain.batch.cluster import Cluster
-from ganchain.batch.journal import MARK, Journal, Record
+from ganchain.batch.journal import MARK, NAME, Journal, Record
 from ganchain.batch.loop import Loop, OnRecord
 from ganchain.batch.options import Options
+from ganchain.batch.plan import OnFound, Plan, finished, plan
 from ganchain.batch.pool import Pool
+from ganchain.batch.signals import Interrupted, Signals
 from ganchain.batch.summary import Summary
 from ganchain.batch.worker import LOCK, Settings, Worker
 from ganchain.chains import Chain
-from ganchain.chains.digest import chain_key, photo_key
+from ganchain.chains.digest import photo_key
 from ganchain.errors import PhotoError
-from ganchain.photos import images
-from ganchain.photos.find import Globs, Inputs, Item, find
-from ganchain.pipeline.names import Names
-from ganchain.pipeline.outputs import names_of
+from ganchain.photos.find import Item
 from ganchain.pipeline.pipeline import Pipeline
 
 PART = re.compile(rf"\.{MARK}[0-9a-f]{{32}}\.part")
 CUDA_WORKERS, CUDA_GROUP = 2, 8
-READERS = 8  # threads that hash photos which may be finished
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Plan of a batch.
-
-    Attributes:
-        inputs: the photos that were found; the items have their targets.
-        key: the chain's digest, of ``chain_key``.
-    """
-
-    chain: Chain
-    names: Names
-    inputs: Inputs
-    key: str
-
-    @property
-    def total(self) -> int:
-        """Photos that the inputs name, repeated and unreadable ones included."""
-        return len(self.inputs.items) + len(self.inputs.twice) + len(self.inputs.unreadable)
-
-
-def plan(chain: str | Path | Chain, inputs: Sequence[Path], out: Path, record: Journal, options: Options) -> Plan:
-    """Find the photos and name their outputs.
-
-    Raises:
-        GanchainError: the chain, an input, a glob or the name is wrong, or there are no photos.
-    """
-    described = chain if isinstance(chain, Chain) else chains.load(chain)
-    names = names_of(Path(described.source).stem, described.output, options.name)
-    entries = record.entries.values()
-    earlier_outputs = (out / path for entry in entries for path, _ in entry.outputs)
-    photos = find(inputs, out, Globs(options.include, options.exclude), earlier_outputs)
-    if not (photos.items or photos.unreadable):
-        chosen = " that the globs choose" if options.include or options.exclude else ""
-        kinds = " ".join(sorted(images.SUFFIXES))
-        raise PhotoError(f"no photos in {', '.join(map(str, inputs))}{chosen}; they end in {kinds}")
-    photos.items = names.assign(photos.items, entries, _digest, out.absolute())
-    weights = [ref for stage in described.stages for ref in stage.build().resolved().all_weights]
-    return Plan(described, names, photos, chain_key(described, weights, options.name))
 
 
 def batch(
@@ -84,30 +42,47 @@ def batch(
     out: Path,
     options: Options | None = None,
     on_record: OnRecord | None = None,
+    on_found: OnFound | None = None,
+    signals: Signals | None = None,
 ) -> Summary:
     """Run ``chain`` over all photos that ``inputs`` (files, folders) name, into the folder ``out``.
 
-    Every photo ends as ok, no_face, skipped or failed. Photos that an earlier batch finished are skipped. SIGINT and
-    SIGTERM end it cleanly when it runs in the main thread.
+    Every photo ends as ok, no_face, skipped or failed. Photos that an earlier batch finished are skipped. SIGINT,
+    SIGTERM and SIGHUP end it cleanly when it runs in the main thread.
+
+    Args:
+        on_found: called for each photo that was found.
+        signals: those that were counted since the command began.
 
     Raises:
         GanchainError: nothing was begun: the chain, an input, an option or ``out`` is wrong.
     """
-    options, start = options or Options(), time.perf_counter()
-    record = Journal(out)
-    planned = plan(chain, inputs, out, record, options)
-    with _locked(out):
-        if (current := Journal(out)).entries != record.entries:  # another batch has ended meanwhile
-            record, planned = current, plan(chain, inputs, out, current, options)
-        summary = Summary(out, record.path, planned.total, start=start)
-        loop = Loop(out, planned.names.chain, record, summary, on_record)
-        with loop.signals.caught():
+    options, signals = options or Options(), signals or Signals()
+    summary = Summary(out, out / NAME)
+
+    def found() -> None:
+        signals.check()
+        if on_found is not None:
+            on_found()
+
+    with signals.caught(), suppress(Interrupted):
+        signals.check()
+        record = Journal(out)
+        planned = plan(chain, inputs, out, record, options, found)
+        with _locked(out):
+            if record.changed:  # another batch has ended meanwhile
+                record = Journal(out)
+                planned = plan(chain, inputs, out, record, options, found)
+            summary.total, summary.damaged = planned.total, record.damaged
+            summary.passed = list(planned.inputs.passed.lines())
             try:
                 with record:
+                    loop = Loop(out, planned.names.chain, record, summary, on_record, signals)
+                    loop.note_passed()
                     _run(planned, options, loop)
             finally:
                 record.compact()
-        summary.interrupted = loop.signals.count > 0
+    summary.interrupted = signals.count > 0
     summary.ended = time.perf_counter()
     return summary
 
@@ -116,20 +91,25 @@ def batch(
 class _Resources:
     """Resources of a batch: the device, the number of workers, the threads of each, and the stages' engines."""
 
-    device: str
+    device: torch.device
     workers: int
     threads: int
     engines: dict[str, str]
 
 
-def _allocate(planned: Plan, options: Options, photos: int) -> _Resources:
-    """Decide on workers and threads, and choose the engines; an error of the chain is raised here, and once."""
+def _allocate(planned: Plan, options: Options, journal: Journal, photos: int) -> _Resources:
+    """Decide on workers and threads, and choose the engines; an error of the chain is raised here, and once.
+
+    What "auto" has chosen for the outputs that are there, it chooses for the others, too.
+    """
+    former = journal.engines(planned.names.chain, lambda photo: photo_key(photo, planned.key))
+    engine = former or options.engine if options.engine == "auto" else options.engine
     pipeline = Pipeline.from_chain(
-        planned.chain, device=options.device, engine=options.engine, license_policy=options.license_policy
+        planned.chain, device=options.device, engine=engine, license_policy=options.license_policy
     )
-    device, cores = pipeline.device.type, _count_cores()
-    workers = options.workers or (CUDA_WORKERS if device == "cuda" else memory.workers(cores))
-    threads = max(1, cores // workers) if device == "cuda" else 1  # more threads could change a sum's last bits
+    device, cores = pipeline.device, _count_cores()
+    workers = options.workers or (CUDA_WORKERS if device.type == "cuda" else memory.workers(cores))
+    threads = max(1, cores // workers) if device.type == "cuda" else 1  # more threads could change a sum's last bits
     with _torch_threads(threads):  # engines are compared as they will run
         pipeline.prepare()
     return _Resources(device, min(workers, photos), threads, dict(pipeline.engines))
@@ -142,70 +122,54 @@ def _run(planned: Plan, options: Options, loop: Loop) -> None:
         loop.report(Record(input_, "", loop.chain, "skipped", "", error=f"the same file as {original}"))
     for folder, reason in planned.inputs.unreadable.items():
         loop.report(Record(folder, folder, loop.chain, "failed", "", error=reason))
-    items = list(_unfinished(planned, options, loop))
-    if not items or loop.stopping:
+    with closing(_unfinished(planned, options, loop)) as items:
+        _do(items, planned, options, loop)
+
+
+def _do(items: Iterator[Item], planned: Plan, options: Options, loop: Loop) -> None:
+    """Do ``items``, which are looked up while the first ones are being done."""
+    first = list(islice(items, options.workers or _count_cores()))
+    if not first or loop.stopping:
         return
-    resources = _allocate(planned, options, len(items))
+    resources = _allocate(planned, options, loop.journal, len(first))
+    if loop.stopping:
+        return
     settings = Settings(
         loop.out.absolute(),
         loop.chain,
         planned.key,
-        resources.device,
+        str(resources.device),
         resources.engines,
         options.license_policy,
         threads=resources.threads,
         memory=memory.share(resources.workers),
         identity=options.identity,
+        points=options.points,
         accept_damaged=options.accept_damaged,
-        confined=resources.device == "cpu",  # CUDA reserves more than it uses
+        overwrite=options.overwrite,
+        confined=resources.device.type == "cpu",  # CUDA reserves more than it uses
     )
     pool: Pool | Cluster
     if options.ray:
         pool = Cluster(planned.chain, settings, address=options.ray, threads=resources.threads, timeout=options.timeout)
     else:
         pool = Pool(resources.workers, Worker, (planned.chain, settings), options.timeout)
-    loop.run(items, pool, CUDA_GROUP if resources.device == "cuda" else 1, None)
+    loop.run(joined(first, items), pool, CUDA_GROUP if resources.device.type == "cuda" else 1, None)
     if loop.aside and not loop.stopping:
         settings = replace(settings, memory=memory.share(1), alone=True)
         pool = Pool(1, Worker, (planned.chain, settings), options.timeout, ahead=1)
         loop.run(list(loop.aside), pool, 1, settings.memory)
 
 
-def finished(planned: Plan, record: Journal, out: Path) -> Iterator[tuple[Item, bool]]:
-    """Yield each item, and whether an earlier batch has finished it."""
-
-    def done(item: Item) -> bool:
-        entry = record.entry(planned.names.chain, item.target)
-        if entry is None or entry.sha256 is None or not entry.done(out, photo_key(entry.sha256, planned.key)):
-            return False
-        return _digest(item.source) == entry.sha256
-
-    readers = ThreadPoolExecutor(READERS)
-    try:
-        yield from zip(planned.inputs.items, readers.map(done, planned.inputs.items), strict=True)
-    finally:
-        readers.shutdown(cancel_futures=True)
-
-
-def _unfinished(planned: Plan, options: Options, loop: Loop) -> Iterator[Item]:
+def _unfinished(planned: Plan, options: Options, loop: Loop) -> Generator[Item]:
     """Yield the items that no earlier batch has finished; the others are recorded as skipped."""
-    if options.redo:
-        yield from planned.inputs.items
-        return
-    for item, done in finished(planned, loop.journal, loop.out):
+    for item, done in finished(planned, loop.journal, loop.out, redo=options.redo):
         if loop.stopping:
             return
         if done:
             loop.report(Record(item.input, str(item.source), loop.chain, "skipped", item.target))
         else:
             yield item
-
-
-def _digest(path: Path) -> str | None:
-    """Compute the SHA-256 of a file; None where it cannot be read."""
-    with suppress(OSError):
-        return files.sha256(path)
-    return None
 
 
 @contextmanager

@@ -23,6 +23,8 @@ class Summary:
         stopped: why it was stopped; None when it came to its end.
         interrupted: it was stopped by a signal.
         unrecorded: results that could not be written to the record.
+        passed: what was passed over in the input folders, as lines of text.
+        damaged: numbers of the lines of the record that were dropped, since they were damaged.
         start, ended: by ``time.perf_counter``.
     """
 
@@ -36,6 +38,8 @@ class Summary:
     stopped: str | None = None
     interrupted: bool = False
     unrecorded: int = 0
+    passed: list[str] = field(default_factory=list)
+    damaged: list[int] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:

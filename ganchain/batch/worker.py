@@ -18,18 +18,17 @@ from ganchain import files
 from ganchain._version import VERSION
 from ganchain.batch import memory
 from ganchain.batch.journal import MARK, Record
-from ganchain.chains import Chain, Output
+from ganchain.chains import Chain
 from ganchain.chains.digest import photo_key
 from ganchain.checkpoints.manifest import Policy
-from ganchain.engines.choice import probe
+from ganchain.engines.probe import probe
 from ganchain.errors import PhotoError, text_of, traceback_of
 from ganchain.faces.align import Aligner
 from ganchain.faces.dlib_models import Embedder
-from ganchain.faces.face import Face
 from ganchain.framing import TIGHT
 from ganchain.photos import images
 from ganchain.photos.find import Item
-from ganchain.pipeline import outputs
+from ganchain.photos.protect import Protection
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result, Stopwatch
 from ganchain.tensors import to_pixels
@@ -53,7 +52,9 @@ class Settings:
         threads: of torch and OpenCV; None leaves their number as it is.
         memory: bytes that a group of photos may take; larger photos are put aside.
         identity: record the distance between the embeddings of a face before and after.
+        points: record the 478 points of each face.
         accept_damaged: edit photos whose file is damaged, too.
+        overwrite: replace files that are in the way, too.
         confined: limit this process to that memory and ``SLACK``.
         alone: no other worker is at work; a photo that does not fit now never will.
     """
@@ -67,7 +68,9 @@ class Settings:
     threads: int | None = None
     memory: int = 1 << 62
     identity: bool = False
+    points: bool = False
     accept_damaged: bool = False
+    overwrite: bool = False
     confined: bool = False
     alone: bool = False
 
@@ -157,7 +160,7 @@ class Worker:
         record.engines, record.version = dict(self.pipeline.engines), VERSION
         try:
             if not item.source.is_file():
-                raise PhotoError("no such file")
+                raise PhotoError("not a regular file" if item.source.exists() else "no such file")
             record.sha256 = files.sha256(item.source)
             record.key = photo_key(record.sha256, self.settings.key)
             record.size = list(images.size(item.source))
@@ -170,9 +173,11 @@ class Worker:
     def _edit(self, group: Sequence[_Job]) -> dict[Item, Future[Outcome]]:
         """Edit photos side by side and begin to write them, once there is memory for them."""
         needs = sum(job.needs for job in group)
-        while self._pending_writes and needs + sum(held for _, held in self._pending_writes) > self.settings.memory:
-            self._pending_writes.popleft()[0].exception()  # waits for it
+        pending = self._pending_writes
+        while pending and (pending[0][0].done() or needs + sum(held for _, held in pending) > self.settings.memory):
+            pending.popleft()[0].exception()  # waits for it
         futures = {}
+        log.info("editing %s", ", ".join(job.item.input for job in group))
         results = self.pipeline.group([job.item.source for job in group])
         for job in group:
             result = results.pop(0)
@@ -183,14 +188,19 @@ class Worker:
 
     def _finish(self, job: _Job, result: Result, distances: Mapping[int, float]) -> Outcome:
         """Write the outputs of a photo, and fill in the rest of its record."""
-        record, watch = job.record, Stopwatch()
+        record, watch, points = job.record, Stopwatch(), self.settings.points
         record.seconds = {name: round(seconds, 4) for name, seconds in result.seconds.items()}
-        record.faces = [_face_fields(face, distances.get(number)) for number, face in enumerate(result.faces)]
+        record.faces = [face.record(points=points) for face in result.faces]
+        for number, distance in distances.items():
+            record.faces[number]["distance"] = distance
         try:
             if result.error is not None:
                 raise result.error
             with watch("write"):
                 record.outputs = self._write(job.item, result)
+        except OSError as error:
+            reason = f"cannot be written: {error.strerror or error}"
+            return self._fail(record, PhotoError(reason, path=self.settings.out / job.item.target))
         except Exception as error:  # one bad photo must not cost the others
             if memory.ran_out(error) and not self.settings.alone:
                 return Large(job.item, job.needs)
@@ -201,14 +211,12 @@ class Worker:
 
     def _write(self, item: Item, result: Result) -> list[dict[str, Any]]:
         """Write the photo, the faces or both, as the chain says; return the record's ``outputs``."""
-        output = self.pipeline.output or Output()
+        protection = Protection(result.reads, self.settings.chain, overwrite=self.settings.overwrite or item.recorded)
         entries = []
-        for path, photo in outputs.pictures(result, output, self.settings.out / item.target):
+        for path, photo in result.files(self.settings.out / item.target):
             if not (self.settings.out / LOCK).exists():  # unmounted, say: nothing must be written in its place
                 raise PhotoError(f"the output folder {self.settings.out} is gone")
-            if path.exists() and path.samefile(item.source):
-                raise PhotoError("would overwrite the photo itself", path=path)
-            images.write(photo, path, keep_location=output.location == "keep", part=MARK)
+            images.write(photo, path, part=MARK, permit=protection.permit)
             name = path.relative_to(self.settings.out).as_posix()
             entries.append({"path": name, "bytes": path.stat().st_size, "sha256": files.sha256(path)})
         return entries
@@ -243,14 +251,3 @@ class Worker:
             record.error = text_of(error, beside=record.path)
             record.traceback = traceback_of(error) or None
         return record
-
-
-def _face_fields(face: Face, distance: float | None) -> dict[str, Any]:
-    """Turn a face into the fields of the record's ``faces``; its box and landmarks are in px of the photo."""
-    fields: dict[str, Any] = {
-        "box": [round(edge, 1) for edge in face.box],
-        "score": round(face.score, 3),
-        "landmarks": face.landmarks.round(1).tolist(),
-        "left_out": face.left_out,
-    }
-    return fields if distance is None else {**fields, "distance": distance}

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganchain.chains import Chain
-from ganchain.engines.choice import Choice, Measurement, probe
+from ganchain.engines.choice import Choice, Measurement
 from ganchain.engines.half import dtype
+from ganchain.engines.probe import probe
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 
@@ -39,7 +40,7 @@ class StageCost:
 
 def costs(chain: Chain, pipeline: Pipeline, products: dict[str, float]) -> dict[str, StageCost]:
     """Measure the costs by the stages' names, on a chain of its own, so that ``pipeline`` keeps its engines."""
-    plain = Pipeline.from_chain(chain, device=pipeline.device.type)
+    plain = Pipeline.from_chain(chain, device=pipeline.device)
     plain.prepare()
     return {
         name: _cost(stage, pipeline.engines[name], products, pipeline.device)

@@ -17,9 +17,10 @@ import torch
 from ganchain._version import VERSION
 from ganchain.engines import openvino
 from ganchain.engines.choice import processor
+from ganchain.engines.device import synchronize
 from ganchain.engines.half import dtype
 
-SIDES = {"cpu": 2048, "cuda": 8192}  # sides of the matrices that are multiplied
+SIDES = {"cpu": 2048, "cuda": 8192, "mps": 4096}  # sides of the matrices that are multiplied
 PRODUCTS = 5
 SAMPLING = 0.02  # seconds between two looks at the memory
 
@@ -59,18 +60,12 @@ def _product(device: torch.device, precision: torch.dtype) -> float:
     matrix = torch.rand(side, side, device=device).to(precision)
     torch.mm(matrix, matrix)
     for _ in range(PRODUCTS):
-        _synchronize(device)
+        synchronize(device)
         start = time.perf_counter()
         torch.mm(matrix, matrix)
-        _synchronize(device)
+        synchronize(device)
         times.append(time.perf_counter() - start)
     return 2 * side**3 / median(times) / 1e9
-
-
-def _synchronize(device: torch.device) -> None:
-    """Wait for a GPU to finish."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 class Peak:

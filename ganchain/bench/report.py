@@ -17,6 +17,7 @@ from ganchain.bench.throughput import Throughput, chain_throughput
 from ganchain.errors import FaceError, PhotoError
 from ganchain.photos import images
 from ganchain.photos.find import find
+from ganchain.photos.protect import Protection
 from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Stopwatch
@@ -126,7 +127,8 @@ def _readable(photo: Path) -> bool:
 def _run_photos(pipeline: Pipeline, sources: Sequence[Path], folder: Path) -> tuple[int, dict[str, float]]:
     """Run all photos once: faces edited, and the seconds a photo by step."""
     watch, faces = Stopwatch(), 0
-    targets = outputs.Targets(folder, "bench", pipeline.output, alone=False)
+    protection = Protection(sources, overwrite=True)
+    targets = outputs.Targets(folder, "bench", pipeline.output, alone=False, protection=protection)
     for source in sources:
         result = pipeline(source)
         with watch("encode"):

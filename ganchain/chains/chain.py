@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -15,8 +16,18 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ganchain.chains import registry
 from ganchain.chains.document import Document, Key, Locate, Place, colour_hint, validated
 from ganchain.checkpoints.manifest import Policy
-from ganchain.errors import ChainError, GanchainError, OptionError, StageError, available, text_of
+from ganchain.errors import (
+    LONGEST_SHOWN,
+    ChainError,
+    GanchainError,
+    OptionError,
+    StageError,
+    available,
+    shown,
+    text_of,
+)
 from ganchain.faces.detect import FaceRule
+from ganchain.files import is_file
 from ganchain.photos.images import Format
 from ganchain.stage import Stage
 
@@ -48,7 +59,7 @@ class Head(BaseModel):
     """The settings of a chain beside its stages."""
 
     model_config = ConfigDict(extra="forbid")
-    faces: Literal["all", "largest"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = "all"
+    faces: Literal["all", "largest", "best"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = "all"
     output: Output = Output()
     license_policy: Policy = "any"
 
@@ -90,9 +101,7 @@ class StageSpec:
         options = {option: getattr(model, option) for option in type(model).model_fields}
         for option, value in options.items():
             if isinstance(value, Path):
-                options[option] = (folder / value.expanduser()).resolve()
-                if not options[option].is_file():
-                    raise locate(option).error(f"no file {options[option]}")
+                options[option] = _file(value, folder, locate(option))
         return cls(name, stage, options, locate(), {option: locate(option) for option in options})
 
     @property
@@ -121,6 +130,27 @@ class StageSpec:
         return stage
 
 
+def _file(value: Path, folder: Path, place: Place) -> Path:
+    """Find the file that an option names; relative paths start in ``folder``.
+
+    Raises:
+        ChainError: there is none, or no file can have that path.
+    """
+    try:
+        path = (folder / value.expanduser()).resolve()
+        if path.is_file():
+            return path
+        reason = f"{path} is a folder" if path.is_dir() else f"no file {path}"
+    except OSError as error:  # too long, no right to look
+        reason = f"no file {shown(str(value))}: {error.strerror or error}"
+    except ValueError:  # a NUL, half a character
+        reason = f"no file {shown(str(value))}: no file can have this name"
+    except RuntimeError:
+        cause = "there is no such user" if str(value).startswith("~") else "links lead in a circle"
+        reason = f"no file {shown(str(value))}: {cause}"
+    raise place.error(reason)
+
+
 @dataclass(frozen=True)
 class Chain:
     """A chain in YAML that was read and checked."""
@@ -145,13 +175,18 @@ def find(chain: str | Path) -> Path:
         ChainError: there is none; with what is available.
     """
     path = Path(chain)
-    if path.is_file():
+    if is_file(path):
         return path
     if str(chain) in bundled():
         return Path(str(resources.files("ganchain.configs") / f"{chain}.yaml"))
-    if path.suffix:
+    with suppress(OSError, ValueError):
+        if str(chain) and path.is_dir():
+            raise ChainError("this is a folder, not a chain; the chain comes first, then the photos", file=str(chain))
+        if str(chain) and path.exists():
+            raise ChainError("neither a file nor a folder; write the chain into a file", file=str(chain))
+    if path.suffix and len(path.name) <= LONGEST_SHOWN:
         raise ChainError(f"no such file; bundled chains: {', '.join(bundled())}", file=str(chain))
-    raise ChainError(f"no chain {str(chain)!r}; {available(str(chain), bundled())}, or a YAML file's path")
+    raise ChainError(f"no chain {shown(str(chain))}; {available(str(chain), bundled())}, or a YAML file's path")
 
 
 def load(chain: str | Path) -> Chain:
@@ -196,7 +231,7 @@ def _spec(document: Document, index: int, item: object, folder: Path) -> StageSp
         return document.place("stages", index, *((name, *path) if path else ()))
 
     for key, value in values.items():
-        line = document.text.splitlines()[locate(key).line - 1]
+        line = document.lines[locate(key).line - 1]
         if value is None and (hint := colour_hint(line)):
             raise locate(key).error(f"no value{hint}")
     return StageSpec.check(name, values, locate, folder)
@@ -210,7 +245,7 @@ def stage_item(document: Document, index: int, item: object) -> tuple[str, Mappi
         raise document.error("each item is one stage, as in '- makeup: {look: evening}'", "stages", index)
     name, values = next(iter(item.items()))
     if values is not None and not isinstance(values, dict):
-        raise document.error(f"options are a mapping, not {values!r}", "stages", index, name)
+        raise document.error(f"options are a mapping, not {shown(values)}", "stages", index, name)
     return str(name), values or {}
 
 
@@ -222,20 +257,3 @@ def numbered(names: Iterable[str]) -> list[str]:
         counts[name] += 1
         labels.append(name if counts[name] == 1 else f"{name}-{counts[name]}")
     return labels
-
-
-def schema() -> dict[str, Any]:
-    """Build the JSON schema of a chain, for editors and forms."""
-    head = Head.model_json_schema()
-    usable = {name: cls for name, cls in registry.stages().items() if isinstance(cls, type)}
-    variants: list[dict[str, Any]] = [{"enum": list(usable)}]
-    for name, cls in usable.items():
-        model = registry.options(cls).model_json_schema()
-        for option, text in registry.descriptions(cls).items():
-            model["properties"][option]["description"] = text
-        variants.append({"type": "object", "properties": {name: model}, "required": [name], "maxProperties": 1})
-    head["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    head["title"] = "ganchain chain"
-    head["properties"]["stages"] = {"type": "array", "minItems": 1, "items": {"anyOf": variants}}
-    head["required"] = ["stages"]
-    return head

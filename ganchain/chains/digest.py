@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ganchain._version import VERSION
 from ganchain.chains.chain import Chain
 from ganchain.checkpoints import manifest, tensorflow
 
+LANDMARKS = "landmarks"  # key of the weights by which every face is aligned
 _JSON = TypeAdapter(Any)
 
 
@@ -32,14 +33,19 @@ def chain_hash(chain: Chain, weights: Iterable[str]) -> str:
         "faces": chain.faces,
         "output": chain.output.model_dump(),
         "weights": [_weights(ref) for ref in weights],
+        "landmarks": manifest.entry(LANDMARKS).sha256,
         "version": VERSION,
     }
     return files.sha256_of_texts(json.dumps(described, sort_keys=True))
 
 
-def chain_key(chain: Chain, weights: Iterable[str], template: str) -> str:
-    """Compute the key of a chain in a batch from its hash and the ``template`` of the outputs' names."""
-    return files.sha256_of_texts(chain_hash(chain, weights), template)
+def chain_key(chain: Chain, weights: Iterable[str], template: str, engine: str | Mapping[str, str]) -> str:
+    """Compute the key of a chain in a batch from its hash, the ``template`` of the outputs' names and the ``engine``.
+
+    The engine is the one that was asked for: what "auto" chooses stands in the record.
+    """
+    asked = engine if isinstance(engine, str) else json.dumps(dict(engine), sort_keys=True)
+    return files.sha256_of_texts(chain_hash(chain, weights), template, asked)
 
 
 def photo_key(photo: str, chain: str) -> str:
@@ -66,7 +72,7 @@ def _weights(ref: str) -> str:
         return entry.sha256
     path = Path(ref)
     if (bundle := tensorflow.prefix(path)) is not None:
-        parts = sorted(bundle.parent.glob(f"{bundle.name}.*"))
+        parts = sorted(file for file in bundle.parent.iterdir() if file.is_file() and tensorflow.prefix(file) == bundle)
     else:
         parts = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     return files.sha256_of_texts(*map(files.sha256, parts))

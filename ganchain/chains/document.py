@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Self, TypeVar, get_args, get_origin
@@ -13,13 +15,19 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.constructor import RoundTripConstructor
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.reader import ReaderError
 
-from ganchain.errors import ChainError, available
+from ganchain.chains import reading
+from ganchain.chains.bounds import Measure, Scanner
+from ganchain.errors import LONGEST_SHOWN, ChainError, available, shown
 
 Key = str | int
 Model = TypeVar("Model", bound=BaseModel)
 Fields = Mapping[str, FieldInfo | None]
+LONGEST = 250_000  # characters
+MOST_PROBLEMS = 20  # that are named at once
 _COLOUR_AS_COMMENT = re.compile(r":\s+#[0-9a-fA-F]{6}\b")
 
 
@@ -50,6 +58,16 @@ class Place:
         return error if error.file else error.at(file=self.file, line=self.line, key=self.key)
 
 
+class _Constructor(RoundTripConstructor):
+    """A constructor of values that knows the line of the value it is at; 0 before the first."""
+
+    line = 0
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        self.line = node.start_mark.line + 1
+        return super().construct_object(node, deep)
+
+
 Locate = Callable[..., Place]
 """A function that returns the place of a key, given the keys that lead to it: ``locate("output", "side")``."""
 
@@ -69,18 +87,39 @@ class Document:
     data: CommentedMap
 
     @classmethod
-    def parse(cls, text: str, source: str, expected: str) -> Self:
+    def parse(cls, text: str, source: str, expected: str, scanner: type[Scanner] = Scanner) -> Self:
         """Parse ``text``.
 
+        Args:
+            scanner: raises a ChainError of its own for what it does not take.
+
         Raises:
-            ChainError: the text is no YAML; or it is no mapping, then ``expected`` is the reason.
+            ChainError: the text is no YAML, or too large or too deep; or it is no mapping, then ``expected`` is the
+                reason.
         """
+        if len(text) > LONGEST:
+            raise ChainError(f"more than {LONGEST} characters are not taken", file=source)
+        yaml = YAML()
+        yaml.Scanner, yaml.Constructor = scanner, _Constructor
+        yaml.composer.warn_double_anchors = False  # the later anchor holds, as YAML says
         try:
-            data = YAML().load(text)
+            data = yaml.load(text)
+        except ChainError as error:
+            raise error.at(file=source) from error.__cause__
+        except ReaderError as error:
+            code = error.character if isinstance(error.character, int) else ord(error.character)
+            reason = f"not valid YAML: the character U+{code:04X} cannot stand in it"
+            raise ChainError(reason, file=source, line=text.count("\n", 0, error.position) + 1) from error
         except MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise ChainError(f"not valid YAML: {error.problem}{colour_hint(text)}", file=source, line=line) from error
-        except (YAMLError, ValueError, RecursionError) as error:  # a date of the 13th month; a thousand brackets
+        except Exception as error:  # ruamel's constructors raise anything: a date of the 13th month, !!bool x
+            detail = f" ({shown(error)})" if isinstance(error, ValueError) else ""
+            reason = f"not valid YAML: a value cannot be read{detail}"
+            raise ChainError(reason, file=source, line=yaml.constructor.line) from error
+        try:
+            Measure().of(data)
+        except ValueError as error:
             raise ChainError(f"not valid YAML: {error}", file=source) from error
         if not isinstance(data, CommentedMap):
             raise ChainError(expected, file=source, line=1)
@@ -93,11 +132,12 @@ class Document:
         Raises:
             ChainError: as ``parse``, or the file cannot be read.
         """
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ChainError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=str(path)) from error
-        return cls.parse(text, str(path), expected)
+        return cls.parse(reading.read(path), str(path), expected)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Lines of the text."""
+        return self.text.splitlines()
 
     def line(self, *path: Key) -> int:
         """Look up the line, from 1, of the deepest key of ``path`` that the YAML has."""
@@ -120,7 +160,13 @@ class Document:
 
 def dotted(*path: Key) -> str:
     """Join a path of keys: stages[0].makeup.look."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{_plain(part)}" for part in path).lstrip(".")
+
+
+def _plain(key: object) -> str:
+    """Write a key; one with control characters, or a very long one, as ``shown`` does."""
+    text = str(key)
+    return text if text.isprintable() and len(text) <= LONGEST_SHOWN else shown(text)
 
 
 def colour_hint(text: str) -> str:
@@ -147,7 +193,7 @@ def validated(
         return model.model_validate(values, context={"folder": folder})
     except ValidationError as error:
         problems: dict[tuple[Key, ...], ChainError] = {}
-        for problem in error.errors(include_url=False):
+        for problem in islice(error.errors(include_url=False), MOST_PROBLEMS):
             path, fields = _path(model, problem["loc"])
             known = {**fields, **dict.fromkeys(also)} if len(path) == 1 else fields
             if path not in problems:  # each member of a union reports a problem
@@ -181,13 +227,15 @@ def reason_of(problem: Mapping[str, Any], fields: Fields = MappingProxyType({}))
         return f"no such option; {available(name, fields)}"
     if kind == "missing":
         return "this option is needed"
+    if kind == "invalid_key":
+        return "a key is a word; put it in quotes where YAML reads something else"
     if kind == "literal_error" and (field := next((fields[part] for part in problem["loc"] if part in fields), None)):
-        return f"{value!r} is none of these; {available(str(value), _choices(field.annotation))}"
+        return f"{shown(value)} is none of these; {available(str(value), _choices(field.annotation))}"
     if kind == "value_error":
         return str(problem["ctx"]["error"])
     if kind.startswith("model_"):
-        return f"{value!r}: a mapping is needed; {available('', fields)}"
-    return f"{value!r}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+        return f"{shown(value)}: a mapping is needed; {available('', fields)}"
+    return f"{shown(value)}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
 
 
 def _choices(kind: Any) -> list[str]:

@@ -20,6 +20,7 @@ from ganchain.checkpoints.entries import Entry
 from ganchain.errors import WeightsError
 
 KEY = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")  # begins with a letter, so that YAML reads no number
+DIGITS = 12  # of a file's SHA-256, in its name
 
 
 def folder() -> Path:
@@ -69,8 +70,15 @@ def delete(key: str) -> None:
     """
     with writing():
         (folder() / f"{key}.json").unlink(missing_ok=True)
-        for file in folder().glob(f"{key}.*.safetensors"):
-            file.unlink(missing_ok=True)
+        own = re.compile(rf"{re.escape(key)}\.[0-9a-f]{{{DIGITS}}}\.safetensors")  # never those of KEY.v2
+        for file in list(folder().iterdir()):
+            if own.fullmatch(file.name):
+                file.unlink(missing_ok=True)
+
+
+def file_name(key: str, sha256: str) -> str:
+    """Name the file of the weights ``key`` that has this SHA-256."""
+    return f"{key}.{sha256[:DIGITS]}.safetensors"
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class Entry(BaseModel):
     """One weight file: of ``manifest.yaml``, or imported into the user's cache.
 
     Attributes:
-        architecture: a key of ``architectures.ARCHITECTURES``.
+        architecture: a key of ``architectures.ARCHITECTURES``; or "shape-predictor", which is no network.
         stage: the stage that the weights were trained for, where several take their architecture.
         file: its name, in the folder of the entry.
         commercial: whether the licence allows commercial use.

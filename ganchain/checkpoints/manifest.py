@@ -19,12 +19,12 @@ from torch import Tensor
 from ganchain.checkpoints import architectures, cache, foreign, tensorflow
 from ganchain.checkpoints.catalogue import match, published
 from ganchain.checkpoints.entries import Commercial, Entry
-from ganchain.errors import WeightsError, suggestion
+from ganchain.errors import WeightsError, shown, suggestion
 
 Policy = Literal["any", "commercial"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Weights:
     """Weights as a stage uses them.
 
@@ -84,7 +84,7 @@ def _missing(key: str, at: str = "") -> str:
     if key in cache.all_keys():
         return f"the entry of the weights {key!r} in {cache.folder()} is broken; import them again"
     near = suggestion(key, [*entries(), *published()])
-    return f"no weights {key!r}, neither a key nor a file{at}; {near}ganchain weights list shows all"
+    return f"no weights {shown(key)}, neither a key nor a file{at}; {near}ganchain weights list shows all"
 
 
 def _is_text(ref: object) -> object:
@@ -102,10 +102,10 @@ def _resolved(ref: str, info: ValidationInfo) -> str:
     try:
         path = (info.context or {}).get("folder", Path()) / path.expanduser()
         exists = path.exists() or tensorflow.prefix(path) is not None
-    except (OSError, RuntimeError):  # a name no file can have, or nobody's home
+    except (OSError, RuntimeError, ValueError):  # a name no file can have, or nobody's home
         exists = False
     if not exists:
-        raise ValueError(_missing(ref, f" ({path})"))
+        raise ValueError(_missing(ref, f" ({path})" if str(path).isprintable() else ""))
     return str(path.resolve())
 
 
@@ -125,6 +125,8 @@ def load(ref: str) -> Weights:
         key = match(Path(ref))
         return Weights(ref, architecture, published()[key].side if key else None, content)
     weights_entry = entry(ref)
+    if weights_entry.architecture not in architectures.ARCHITECTURES:
+        raise WeightsError(f"{ref!r} is a {weights_entry.architecture}, no network: no stage takes it")
     return Weights(ref, weights_entry.architecture, weights_entry.side, tensors(ref))
 
 
@@ -153,22 +155,30 @@ def verified(key: str, content: bytes, digest: str) -> dict[str, Tensor]:
     Raises:
         WeightsError: it is another file.
     """
-    actual = sha256(content).hexdigest()
-    if actual != digest:
-        raise WeightsError(
-            f"weights {key!r}: the file was changed or cut ({len(content)} bytes, SHA-256 {actual[:12]}…, expected "
-            f"{digest[:12]}…); {_cure(key)}"
-        )
+    _check(key, content, digest)
     try:
         return {name: value.float() if value.is_floating_point() else value for name, value in parse(content).items()}
     except SafetensorError as error:
         raise WeightsError(f"weights {key!r}: not a safetensors file: {error}") from error
 
 
+def _check(key: str, content: bytes, digest: str) -> None:
+    """Refuse a ``content`` that has another SHA-256 than ``digest``."""
+    actual = sha256(content).hexdigest()
+    if actual != digest:
+        raise WeightsError(
+            f"weights {key!r}: the file was changed or cut ({len(content)} bytes, SHA-256 {actual[:12]}…, expected "
+            f"{digest[:12]}…); {_cure(key)}"
+        )
+
+
 def problem(key: str) -> str | None:
     """Check the weights ``key``: returns what is wrong with them, or None."""
     try:
-        tensors(key)
+        if entry(key).architecture in architectures.ARCHITECTURES:
+            tensors(key)
+        else:
+            _check(key, _content(key), entry(key).sha256)
     except WeightsError as error:
         return str(error)
     return None

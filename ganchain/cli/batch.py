@@ -9,6 +9,9 @@ from pathlib import Path
 import click
 
 from ganchain.batch.options import Options
+from ganchain.batch.signals import Signals
+from ganchain.cli.group import echo
+from ganchain.cli.options import DEVICE, Number
 
 
 @click.command()
@@ -25,7 +28,7 @@ from ganchain.batch.options import Options
     help="Names of the outputs: {stem}, {name} (with suffix), {parent} (folder), {chain}, {ext}; / makes folders.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes  [default: one a core, as memory allows]")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default=Options.device, show_default=True)
+@DEVICE
 @click.option(
     "--engine",
     default=Options.engine,
@@ -35,7 +38,7 @@ from ganchain.batch.options import Options
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     default=Options.timeout,
     show_default=True,
     metavar="SECONDS",
@@ -48,10 +51,12 @@ from ganchain.batch.options import Options
     metavar="[ADDRESS]",
     help="Work on this Ray cluster (extra ray); auto: the one this machine is part of, local: this machine.",
 )
+@click.option("--points", is_flag=True, help="Record the 478 points of each face (MediaPipe's topology), in px.")
 @click.option("--identity", is_flag=True, help="Record how far each face moves in dlib's embedding (extra evaluate).")
 @click.option(
     "--accept-damaged", is_flag=True, help="Edit photos whose file is damaged, too, as far as they can be read."
 )
+@click.option("--overwrite", is_flag=True, help="Also replace files in OUT that neither a batch nor this chain made.")
 @click.option(
     "--redo", is_flag=True, help="Do again what is finished; each output is replaced when the new one is there."
 )
@@ -86,41 +91,53 @@ def batch(
     Off a terminal there is one JSON line a photo on standard output. Exit status: 0 all fine, 1 some failed, 2
     nothing was begun because the command was wrong, 130 interrupted.
     """
+    if dry_run:
+        _print_plan(chain, inputs, out, Options(**options))  # type: ignore[arg-type]
+        return
+    signals = Signals()
+    with signals.caught():  # before the imports, which take seconds
+        ctx.exit(_run(chain, inputs, out, Options(**options), signals))  # type: ignore[arg-type]
+
+
+def _run(chain: str, inputs: tuple[Path, ...], out: Path, options: Options, signals: Signals) -> int:
+    """Run the batch, and print its records and its summary; returns the exit status."""
     import json
 
     from ganchain.batch import display
     from ganchain.batch.run import batch as run
 
-    settings = Options(**options)  # type: ignore[arg-type]
-    if dry_run:
-        _print_plan(chain, inputs, out, settings)
-        return
     on_terminal = sys.stdout.isatty()
-    with display.bar() if on_terminal else display.lines() as show:
-        summary = run(chain, inputs, out, settings, show)
-    if not on_terminal:
-        with suppress(OSError):
-            click.echo(json.dumps({"summary": display.summary_fields(summary)}))
-    for line in display.summary_lines(summary):
-        click.echo(line, err=True)
-    ctx.exit(summary.exit_code)
+    with display.bar() if on_terminal else display.lines() as shown:
+        summary = run(chain, inputs, out, options, *shown, signals)
+    with suppress(OSError):  # a pipe or a terminal that is gone
+        if not on_terminal:
+            echo(json.dumps({"summary": display.summary_fields(summary)}))
+    with suppress(OSError):
+        for line in display.summary_lines(summary):
+            echo(line, err=True)
+    return summary.exit_code
 
 
 def _print_plan(chain: str, inputs: tuple[Path, ...], out: Path, options: Options) -> None:
-    from ganchain.batch.display import NAMED, plain
+    from ganchain.batch.display import NAMED, damaged_line
     from ganchain.batch.journal import Journal
-    from ganchain.batch.run import finished, plan
+    from ganchain.batch.plan import finished, plan
+    from ganchain.errors import plain
 
     record = Journal(out)
     planned = plan(chain, inputs, out, record, options)
-    todo = [item for item, done in finished(planned, record, out) if options.redo or not done]
+    todo = [item for item, done in finished(planned, record, out, redo=options.redo) if not done]
     for item in todo[:NAMED]:
-        click.echo(plain(f"{item.source} -> {out / item.target}"))
+        echo(plain(f"{item.source} -> {out / item.target}"))
     if len(todo) > NAMED:
-        click.echo(f"and {len(todo) - NAMED} more")
+        echo(f"and {len(todo) - NAMED} more")
     twice, unreadable = len(planned.inputs.twice), planned.inputs.unreadable
     for folder, reason in unreadable.items():
-        click.echo(plain(f"{folder}: {reason}"))
+        echo(plain(f"{folder}: {reason}"))
+    for line in planned.inputs.passed.lines():
+        echo(line)
+    if record.damaged:
+        echo(damaged_line(record.damaged))
     done = planned.total - len(todo) - len(unreadable) - twice
-    click.echo(f"{planned.total} inputs: {len(todo)} to do, {done} done", nl=False)
-    click.echo(f", {twice} of them the same file as another" if twice else "")
+    echo(f"{planned.total} inputs: {len(todo)} to do, {done} done", nl=False)
+    echo(f", {twice} of them the same file as another" if twice else "")

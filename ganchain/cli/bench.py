@@ -6,12 +6,15 @@ from pathlib import Path
 
 import click
 
+from ganchain.cli.group import echo
+from ganchain.cli.options import DEVICE
+
 
 @click.command()
 @click.argument("chain")
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--engine", default="auto", show_default=True, help="What runs the networks: auto, torch, openvino ...")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@DEVICE
 @click.option("--workers", type=click.IntRange(min=0), help="Processes of the batch; 0: none.  [default: one a core]")
 @click.option("--repeat", type=click.IntRange(min=1), default=3, show_default=True, help="Timed runs over the photos.")
 @click.option(
@@ -30,11 +33,14 @@ def bench(
     from ganchain.bench.report import measure
     from ganchain.bench.table import show
     from ganchain.errors import PhotoError
+    from ganchain.photos.protect import Protection
 
+    if file is not None:
+        Protection(photos).refuse_input(file)
     report = measure(chain, photos, engine=engine, device=device, workers=workers, runs=repeat)
     line = json.dumps(report.to_json())
     if file == Path("-"):
-        click.echo(line)
+        echo(line)
         return
     show(report)
     if file is not None:

@@ -18,9 +18,11 @@ from ruamel.yaml import YAML
 
 from ganchain import chains
 from ganchain.chains import registry
+from ganchain.chains.json_schema import choices
 from ganchain.checkpoints import manifest
 from ganchain.checkpoints.catalogue import Published, published
 from ganchain.checkpoints.entries import Entry
+from ganchain.cli.group import echo
 from ganchain.faces.face import Face
 from ganchain.photos.photo import Photo
 from ganchain.pipeline.pipeline import Pipeline
@@ -39,7 +41,7 @@ def chain(name: str | Path, license_policy: manifest.Policy | None = None) -> No
     """Print a chain as it would run: every option, then sides, weights and licences of each stage."""
     described = chains.load(name)
     built = Pipeline.from_chain(described, license_policy=license_policy).stages
-    print(as_yaml(described), end="")
+    echo(as_yaml(described), nl=False)
     table = Table("stage", "scope", "side", "output", "framing", "weights", "licence")
     for spec, stage in zip(described.stages, built, strict=True):
         licences = sorted({manifest.terms(ref)[0] for ref in stage.all_weights})
@@ -86,13 +88,15 @@ def stages(name: str | None) -> None:
     cls = registry.stage(name)
     text = (inspect.getdoc(cls) or "").partition("Options:\n")[0].rstrip()
     console.print(text, markup=False, highlight=False)
-    console.print(_options(cls))
+    console.print(_options(name, cls))
 
 
-def _options(cls: type[Stage]) -> Table:
+def _options(name: str, cls: type[Stage]) -> Table:
     table = Table("option", "values", "default", "meaning")
     properties = registry.options(cls).model_json_schema().get("properties", {})
     meanings = registry.descriptions(cls)
+    for option, by_weights in choices(name, cls).items():
+        properties[option] = {**properties[option], "anyOf": [{"enum": by_weights.get("", [])}]}
     for option, shape in properties.items():
         default = "needed" if "default" not in shape else json.dumps(shape["default"]).strip('"')
         table.add_row(option, _values(shape), default, meanings.get(option, ""))
@@ -112,18 +116,17 @@ def _values(shape: dict[str, Any]) -> str:
     return formats.get(str(shape.get("format")), str(shape.get("type", "any")))
 
 
-def faces(detected: Sequence[Face], *, as_json: bool) -> None:
-    """Print detections: number, box, score, and why a face is left out."""
-    table = Table("number", "left, top, right, bottom", "score", "left out")
+def faces(detected: Sequence[Face], *, as_json: bool, points: bool = False) -> None:
+    """Print detections: number, box, score, and why a face is left out; in JSON also ``points``, where asked for."""
+    table = Table("number", "left, top, right, bottom", "score", "left out, or turned")
     number = 0
     for face in detected:
         label = str(number) if face.left_out is None else "-"
         box = [round(edge) for edge in face.box]
         if as_json:
-            points = [[round(float(v), 2) for v in point] for point in face.landmarks]
-            line = {"number": None if face.left_out else number, "box": box, "score": round(face.score, 4)}
-            print(json.dumps({**line, "landmarks": points, "left_out": face.left_out}))
-        table.add_row(label, ", ".join(map(str, box)), f"{face.score:.2f}", face.left_out or "")
+            echo(json.dumps({"number": None if face.left_out else number, **face.record(points=points)}))
+        turned = f"the photo is turned by {face.turned} degrees" if face.turned else ""
+        table.add_row(label, ", ".join(map(str, box)), f"{face.score:.2f}", face.left_out or turned)
         number += face.left_out is None
     if not as_json:
         _console().print(table if detected else "no face found")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ganchain.cli.group import echo
+
 
 def _pairs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     pairs = {pair.partition("=")[0]: pair.partition("=")[2] for pair in values}
@@ -39,16 +41,16 @@ def evaluate(
     limit: int | None,
     threads: int | None,
 ) -> None:
-    """Measure the bundled weights KEYS (all of them by default) on the test split of DATA.
+    """Measure KEYS (all by default) on the test split of DATA: bundled weights, and the edits makeup and hair.
 
     \b
     ganchain evaluate --data DATA --sheet sheet.png
     ganchain evaluate webtoon --data faces/ --against webtoon=runs/webtoon/webtoon.safetensors
 
-    DATA is laid out as for `ganchain train`. A table for each key is printed, with the wanted and the measured figures
-    (where they differ, the model card weights/KEY.md says why), then one line of JSON. The sheet shows faces through
-    the edits of KEYS: source, makeup, attributes, webtoon, upscale. Keys for which DATA has no pictures are left out,
-    with a note.
+    DATA is laid out as for `ganchain train`; makeup and hair need the labels of points and parts beside it. A table
+    for each key is printed, with the wanted and the measured figures (where they differ, the model card weights/KEY.md
+    says why), then one line of JSON. The sheet shows faces through the edits of KEYS: source, makeup, attributes,
+    webtoon, upscale. Keys for which DATA has no pictures or labels are left out, with a note.
     """
     import torch
 
@@ -58,9 +60,9 @@ def evaluate(
     if threads:
         torch.set_num_threads(threads)
     line = report.line(report.run(data, keys, against=against, limit=limit))
-    click.echo(line)
+    echo(line)
     if out is not None:
         out.write_text(line + "\n", encoding="utf-8")
     if sheet is not None:
         images.write(images.read(report.contact(data, keys, against, rows)), sheet)
-        click.echo(f"-> {sheet}")
+        echo(f"-> {sheet}")

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ganchain.cli.group import print_failure
+from ganchain.cli.group import echo, print_failure, print_passed
+from ganchain.cli.options import DEVICE
+from ganchain.errors import plain
 
 if TYPE_CHECKING:
     from ganchain.sheets.grid import Grid
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
     "--chain", help="The chain that is changed (a YAML file or a bundled one).  [default: only what is named]"
 )
 @click.option("--side", type=click.IntRange(64, 1024), help="Of a cell in px.  [default: 288; 512 in a page]")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@DEVICE
+@click.option("--overwrite", is_flag=True, help="Also replace files that were not made with this grid.")
 @click.option(
     "--license-policy",
     type=click.Choice(["any", "commercial"]),
@@ -54,6 +57,7 @@ def grid(
     side: int | None,
     device: str,
     license_policy: str | None,
+    overwrite: bool,
     **arguments: Any,
 ) -> None:
     """Draw PHOTOS (files or folders) under many settings, side by side: a row a face, a column a setting.
@@ -81,7 +85,8 @@ def grid(
     stop the others: it is named, and the exit status is 1.
     """
     from ganchain.errors import ChainError
-    from ganchain.photos.find import expand
+    from ganchain.photos.folders import Passed, expand
+    from ganchain.photos.protect import Protection
     from ganchain.sheets.grid import DEFAULT, Grid
     from ganchain.sheets.people import Pages
 
@@ -92,42 +97,48 @@ def grid(
         raise ChainError(reason, file=name)
     limits: dict[str, Any] = {"device": device, "license_policy": license_policy}
     settings = Grid.of(**options, **limits) if options else Grid.read(name or DEFAULT, **limits)
-    sources: Sequence[Path] = expand(photos) or settings.photos
+    passed = Passed()
+    sources: Sequence[Path] = expand(photos, settings.source, passed) or settings.photos
+    print_passed(passed.lines())
     if not sources:
         raise click.UsageError("Missing argument 'PHOTOS...'.")
-    pages = Pages(out, settings.captions, title=settings.source, sources=[*sources, *settings.references], side=side)
+    shown = [*sources, *settings.references]
+    protection = Protection([*shown, *settings.reads], settings.source, overwrite=overwrite)
+    pages = Pages(out, settings.captions, title=settings.source, sources=shown, protection=protection, side=side)
     failed = _draw(settings, sources, pages)
     if failed:
-        click.echo(f"{failed} of {len(sources)} photos failed", err=True)
+        echo(f"{failed} of {len(sources)} photos failed", err=True)
         ctx.exit(1)
 
 
 def _draw(grid: Grid, sources: Sequence[Path], pages: Pages) -> int:
     """Write the pages, and return the number of photos that failed."""
-    from ganchain.errors import GanchainError
-
     grid.prepare()
     pages.rim = grid.rim(pages.side)
     failed = 0
     for source in sources:
         try:
             rows = grid.cells(source, pages.side, pages.names[source])
-        except GanchainError as error:
+        except Exception as error:  # one photo must not cost the others
             failed += 1
             print_failure(source, error)
             continue
         pages.add(rows)
-        click.echo(f"{source}: {len(rows)} row{'s' * (len(rows) != 1)} of {len(grid.columns)} settings")
+        echo(plain(f"{source}: {len(rows)} row{'s' * (len(rows) != 1)} of {len(grid.columns)} settings"))
     for path in pages.close():
-        click.echo(f"-> {path}")
+        echo(f"-> {path}")
     return failed
 
 
 def _split_grid(photos: tuple[Path, ...]) -> tuple[str | None, tuple[Path, ...]]:
     """Split the arguments into the grid's name, None if the first argument is a photo, and the photos."""
+    from ganchain import chains
+    from ganchain.errors import ChainError
     from ganchain.sheets import grid_file
 
     first = str(photos[0]) if photos else ""
+    if first in chains.bundled() and not photos[0].exists():
+        raise ChainError(f"a chain, not a photo; to change it: ganchain grid PHOTO --chain {first}", file=first)
     is_grid = first.lower().endswith((".yaml", ".yml")) or (first in grid_file.bundled() and not photos[0].exists())
     return (first, photos[1:]) if is_grid else (None, photos)
 
@@ -140,7 +151,8 @@ def _options(arguments: dict[str, Any]) -> dict[str, Any]:
     options = {name: value for name, value in arguments.items() if value}
     for axis in ("vary", "by"):
         if axis in options:
-            options[axis] = [setting for text in options[axis] for setting in _settings(f"--{axis}", text)]
+            texts = options[axis]
+            options[axis] = grid_settings.limited(setting for text in texts for setting in _settings(f"--{axis}", text))
     if "strengths" in options:
         place = Place(f"--strengths {options['strengths']}")
         options["strengths"] = grid_settings.strengths(place, options["strengths"].split(","))

@@ -3,45 +3,78 @@
 from __future__ import annotations
 
 import logging
+import sys
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
-from ganchain.errors import GanchainError, text_of, traceback_of
+from ganchain.errors import GanchainError, plain, shown, text_of, traceback_of
 
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
 class Group(click.Group):
-    """A group whose commands print a GanchainError as one line, and all have the option ``-v``."""
+    """A group whose commands print a GanchainError as one line, refuse empty arguments, and all have ``-v``."""
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         if VERBOSE not in cmd.params:
             cmd.params.append(VERBOSE)
         super().add_command(cmd, name)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for number, argument in enumerate(args, start=1):
+            option, equals, value = argument.partition("=")
+            if not argument.strip() or (option.startswith("--") and equals and not value.strip()):
+                what = f"{option} is" if option.strip() else f"argument {number} is"
+                raise click.UsageError(f"{what} empty; a variable without a value?", ctx)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message = plain(error.message)  # type: ignore[misc]  # it names what the user typed
+            raise
         except GanchainError as error:
-            click.secho("error: ", fg="red", nl=False, err=True)
-            click.echo(str(error), err=True)
-            click.echo(traceback_of(error), nl=False, err=True)
+            echo("error: ", fg="red", nl=False, err=True)
+            echo(str(error), err=True)
+            echo(traceback_of(error), nl=False, err=True)
+            logging.getLogger(__name__).debug("raised here:", exc_info=error)
+            ctx.exit(2)
+        except OSError as error:  # about a file that a command was given, as far as nobody else has explained it
+            if error.filename is None:
+                raise
+            echo("error: ", fg="red", nl=False, err=True)
+            echo(f"{shown(str(error.filename))}: {error.strerror or error}", err=True)
             logging.getLogger(__name__).debug("raised here:", exc_info=error)
             ctx.exit(2)
 
 
+def echo(text: str, *, err: bool = False, fg: str | None = None, nl: bool = True) -> None:
+    """Print ``text``; what the terminal would obey or cannot show, as some file names have, is replaced by "?"."""
+    encoding = getattr(sys.stderr if err else sys.stdout, "encoding", None) or "utf-8"
+    shown = plain(text, lines=True).encode(encoding, "replace").decode(encoding)
+    click.secho(shown, fg=fg, err=err, nl=nl)
+
+
 def print_failure(path: object, error: BaseException) -> None:
     """Print why the photo ``path`` failed; a bug is printed with its traceback."""
-    click.secho(f"{path}: failed: {text_of(error, beside=path)}", fg="red", err=True)
-    click.echo(traceback_of(error), nl=False, err=True)
+    echo(plain(f"{path}: failed: {text_of(error, beside=path)}"), fg="red", err=True)
+    echo(traceback_of(error), nl=False, err=True)
+
+
+def print_passed(lines: Iterable[str]) -> None:
+    """Print what was passed over in folders."""
+    for line in lines:
+        echo(line, err=True)
 
 
 class _ToStderr(logging.Handler):
     """A handler that prints log records to ``sys.stderr``, which is looked up for each record."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(self.format(record), err=True)
+        echo(self.format(record), err=True)
 
 
 def _log(ctx: click.Context, parameter: click.Parameter, count: int) -> None:

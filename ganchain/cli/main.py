@@ -6,7 +6,7 @@ Heavy imports stand inside the commands, so that ``ganchain --help`` answers at 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,18 +16,22 @@ from ganchain._version import VERSION
 from ganchain.cli.batch import batch
 from ganchain.cli.bench import bench
 from ganchain.cli.evaluate import evaluate
+from ganchain.cli.faces import faces
 from ganchain.cli.grid import grid
-from ganchain.cli.group import VERBOSE, Group, print_failure
+from ganchain.cli.group import VERBOSE, Group, echo, print_failure, print_passed
+from ganchain.cli.options import DEVICE
 from ganchain.cli.serve import serve
 from ganchain.cli.show import show
 from ganchain.cli.sign import sign
 from ganchain.cli.train import align, train
 from ganchain.cli.weights import weights
-from ganchain.errors import GanchainError
+from ganchain.errors import plain
 
 if TYPE_CHECKING:
     from ganchain.checkpoints.manifest import Policy
+    from ganchain.pipeline.outputs import Targets
     from ganchain.pipeline.result import Result
+    from ganchain.sheets.people import Pages
 
 
 @click.group(cls=Group, params=[VERBOSE], context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,7 +61,7 @@ def main() -> None:
 @click.argument("chain")
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="A file for one photo, else a folder.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@DEVICE
 @click.option(
     "--engine",
     default="torch",
@@ -84,6 +88,7 @@ def main() -> None:
 @click.option(
     "--accept-damaged", is_flag=True, help="Edit photos whose file is damaged, too, as far as they can be read."
 )
+@click.option("--overwrite", is_flag=True, help="Also replace files that were not made with this chain.")
 @click.option("-n", "--dry-run", is_flag=True, help="Print the chain with all its defaults and do nothing.")
 @click.pass_context
 def run(
@@ -97,15 +102,18 @@ def run(
     sheet: Path | None,
     accept_damaged: bool,
     license_policy: Policy | None,
+    overwrite: bool,
     dry_run: bool,
 ) -> None:
     """Run CHAIN (a YAML file, or the name of a bundled chain) over PHOTOS (files or folders).
 
     Without -o the results lie in the current folder as NAME-CHAIN.png. A photo that cannot be read does not
-    stop the others: it is named, and the exit status is 1.
+    stop the others: it is named, and the exit status is 1. In folders, what CHAIN has made before is passed over.
+    No photo is ever overwritten, and another file only if CHAIN made it.
     """
     from ganchain.cli import describe
-    from ganchain.photos.find import expand
+    from ganchain.photos.folders import Passed, expand
+    from ganchain.photos.protect import Protection
     from ganchain.pipeline import outputs
     from ganchain.pipeline.pipeline import Pipeline
     from ganchain.sheets import people
@@ -124,27 +132,38 @@ def run(
         accept_damaged=accept_damaged,
         license_policy=license_policy,
     )
-    sources = expand(photos)
-    targets = outputs.Targets(out, Path(chain).stem, pipeline.output, alone=len(sources) == 1)
-    pages = None if sheet is None else people.Pages.of(pipeline, sheet, sources)
+    name, passed = Path(chain).stem, Passed()
+    sources = expand(photos, name, passed)
+    print_passed(passed.lines())
+    protection = Protection([*sources, *outputs.reads(pipeline.described)], name, overwrite=overwrite)
+    targets = outputs.Targets(out, name, pipeline.output, alone=len(sources) == 1, protection=protection)
+    pages = None if sheet is None else people.Pages.of(pipeline, sheet, sources, protection)
     pipeline.prepare()
     failed = 0
     for source, result in zip(sources, pipeline.run(sources), strict=True):
-        try:
-            written = targets.write(source, result)
-            if save_stages is not None:
-                targets.write_steps(source, result, save_stages)
-            if pages is not None:
-                pages.take(source, result)
-        except GanchainError as error:
-            result.status, result.error, written = "failed", error, []
+        _report(source, result, _write(source, result, targets, save_stages, pages))
         failed += result.status == "failed"
-        _report(source, result, written)
     for path in pages.close() if pages is not None else ():
-        click.echo(f"-> {path}")
+        echo(f"-> {path}")
     if failed:
-        click.echo(f"{failed} of {len(sources)} photos failed", err=True)
+        echo(f"{failed} of {len(sources)} photos failed", err=True)
         ctx.exit(1)
+
+
+def _write(
+    source: Path, result: Result, targets: Targets, save_stages: Path | None, pages: Pages | None
+) -> Sequence[Path]:
+    """Write what was asked for of one photo; an error becomes its result, and costs the others nothing."""
+    try:
+        written = targets.write(source, result)
+        if save_stages is not None:
+            targets.write_steps(source, result, save_stages)
+        if pages is not None:
+            pages.take(source, result)
+    except Exception as error:
+        result.status, result.error = "failed", error
+        return ()
+    return written
 
 
 def _report(source: Path, result: Result, written: Iterable[Path]) -> None:
@@ -159,25 +178,7 @@ def _report(source: Path, result: Result, written: Iterable[Path]) -> None:
     no_face = "no face chosen by faces, unchanged" if has_face else "no face, unchanged"
     outcome = no_face if result.status == "no_face" else f"{edited} face{'s' * (edited != 1)}"
     files = ", ".join(str(path) for path in written)
-    click.echo(f"{source}: {outcome}, {sum(result.seconds.values()):.1f} s -> {files}")
-
-
-@main.command()
-@click.argument("photo", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write the photo with numbered boxes.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a detection.")
-def faces(photo: Path, out: Path | None, as_json: bool) -> None:
-    """Find the faces of PHOTO; their numbers are what `faces: [0, 2]` in a chain means."""
-    from ganchain.cli import describe
-    from ganchain.faces.detect import DlibDetector
-    from ganchain.photos import images
-
-    picture = images.read(photo)
-    detected = DlibDetector()(picture.pixels)
-    describe.faces(detected, as_json=as_json)
-    if out is not None:
-        images.write(describe.boxes(picture, detected), out)
-        click.echo(f"-> {out}", err=as_json)
+    echo(plain(f"{source}: {outcome}, {sum(result.seconds.values()):.1f} s -> {files}"))
 
 
 @main.command()
@@ -200,8 +201,8 @@ def schema() -> None:
 
     from ganchain import chains
 
-    click.echo(json.dumps(chains.schema(), indent=2))
+    echo(json.dumps(chains.schema(), indent=2))
 
 
-for command in (batch, bench, grid, show, sign, serve, align, train, evaluate, weights):
+for command in (batch, bench, faces, grid, show, sign, serve, align, train, evaluate, weights):
     main.add_command(command)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from ganchain.cli.options import DEVICE, Number
 from ganchain.web.limits import Limits
 
 
 @click.command()
+@click.pass_context
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 for all.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 @click.option("--open", "show", is_flag=True, help="Open the page in a browser.")
@@ -17,17 +19,15 @@ from ganchain.web.limits import Limits
     metavar="NAME",
     help="Also answer to this name, * to any; needed where the page is asked for by another name; repeatable.",
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@DEVICE
 @click.option("--engine", default="torch", show_default=True, help="As of ganchain run.")
+@click.option("--max-upload", type=Number(min=0.1), default=Limits.upload / 1e6, show_default=True, metavar="MB")
 @click.option(
-    "--max-upload", type=click.FloatRange(min=0.1), default=Limits.upload / 1e6, show_default=True, metavar="MB"
-)
-@click.option(
-    "--max-pixels", type=click.FloatRange(min=0.1), default=Limits.pixels / 1e6, show_default=True, metavar="MEGAPIXELS"
+    "--max-pixels", type=Number(min=0.1), default=Limits.pixels / 1e6, show_default=True, metavar="MEGAPIXELS"
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=1),
+    type=Number(min=1),
     default=Limits.seconds,
     show_default=True,
     metavar="SECONDS",
@@ -38,13 +38,14 @@ from ganchain.web.limits import Limits
 )
 @click.option(
     "--keep",
-    type=click.FloatRange(min=0.5),
+    type=Number(min=0.5),
     default=Limits.kept / 60,
     show_default=True,
     metavar="MINUTES",
     help="Photos and results are deleted when nobody has asked for them for so long.",
 )
 def serve(
+    ctx: click.Context,
     host: str,
     port: int,
     show: bool,
@@ -64,12 +65,15 @@ def serve(
     curl -F chain=portrait -F photo=@photo.jpg http://127.0.0.1:8000/run -o character.png
 
     Photos wait their turn in a queue, one runs at a time. What is sent lies in a private folder, is deleted after a
-    while, and goes nowhere else. There are no accounts: whoever can reach the address can use it.
+    while, and goes nowhere else. There are no accounts: whoever can reach the address can use it. Ctrl-C ends it; the
+    exit status is 0, or 130 if something was running.
     """
     from ganchain.errors import GanchainError
 
     try:
         from ganchain.web.server import serve as run
+    except KeyboardInterrupt:  # these are seconds
+        ctx.exit(130)
     except ImportError as error:
         raise GanchainError(f"the web page needs more packages ({error.name}): pip install 'ganchain[web]'") from error
 
@@ -80,4 +84,4 @@ def serve(
         waiting=max_waiting,
         kept=keep * 60,
     )
-    run(host, port, limits, device=device, engine=engine, hosts=allow_host, show=show)
+    ctx.exit(run(host, port, limits, device=device, engine=engine, hosts=allow_host, show=show))

@@ -7,6 +7,9 @@ from typing import Any
 
 import click
 
+from ganchain.cli.group import echo
+from ganchain.errors import plain, traceback_of
+
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
@@ -27,18 +30,17 @@ def show(ctx: click.Context, /, files: tuple[Path, ...], as_json: bool) -> None:
     """
     import json
 
-    from ganchain.errors import PhotoError
-
     status = 0
     for file in files:
         try:
             record = _read(file)
-        except PhotoError as error:
-            click.secho(str(error), fg="red", err=True)
+        except Exception as error:  # one file must not cost the others
+            echo(plain(str(error)), fg="red", err=True)
+            echo(traceback_of(error), nl=False, err=True)
             status = 2
             continue
         status = max(status, int(not record["marked"]))
-        click.echo(json.dumps(record) if as_json else _as_text(record))
+        echo(json.dumps(record) if as_json else _as_text(record))
     ctx.exit(status)
 
 
@@ -56,7 +58,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _as_text(record: dict[str, Any]) -> str:
     width, height = record["size"]
-    lines = [f"{record['file']}: {record['format']}, {width} x {height} px"]
+    lines = [f"{plain(record['file'])}: {record['format']}, {width} x {height} px"]
     if record["marked"]:
         verb = "made" if record["source_type"] == "trainedAlgorithmicMedia" else "edited"
         lines.append(f"marked: {verb} with a trained network ({record['source_type']})")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ganchain.cli.group import echo
+
 if TYPE_CHECKING:
     from ganchain.photos.credentials import Algorithm
 
@@ -26,6 +28,7 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     help="What the key is for.",
 )
 @click.option("--timestamp", metavar="URL", help="Have a server (RFC 3161) attest the time; sends it a hash.")
+@click.option("--overwrite", is_flag=True, help="Also replace a picture of another chain.")
 @click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="[default: NAME-signed.SUFFIX]")
 def sign(
     picture: Path,
@@ -34,6 +37,7 @@ def sign(
     key: Path,
     algorithm: Algorithm,
     timestamp: str | None,
+    overwrite: bool,
     out: Path | None,
 ) -> None:
     """Sign what the mark of PICTURE says, as Content Credentials (C2PA, extra c2pa), with your own certificate.
@@ -49,5 +53,14 @@ def sign(
     from ganchain.photos import credentials
 
     out = out or picture.with_name(f"{picture.stem}-signed{picture.suffix}")
-    credentials.sign(picture, original, out, certificate=certificate, key=key, algorithm=algorithm, timestamp=timestamp)
-    click.echo(f"-> {out}")
+    credentials.sign(
+        picture,
+        original,
+        out,
+        certificate=certificate,
+        key=key,
+        algorithm=algorithm,
+        timestamp=timestamp,
+        overwrite=overwrite,
+    )
+    echo(f"-> {out}")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ganchain.cli.group import print_failure
+from ganchain.cli.group import echo, print_failure, print_passed
+from ganchain.errors import plain
 
 if TYPE_CHECKING:
     from ganchain.photos.images import Format
@@ -46,23 +47,25 @@ def align(
     from rich.progress import track
 
     from ganchain.photos import images
-    from ganchain.photos.find import expand
+    from ganchain.photos.folders import Passed, expand
     from ganchain.train.crops import Crops
 
     crops = Crops(out, framing, side, images.suffix_of(format_), smallest)
-    sources = expand(photos)
+    passed = Passed()
+    sources = [path for path in expand(photos, passed=passed) if path in photos or not crops.holds(path)]
+    print_passed(passed.lines())
     failed = 0
     for photo_crops in track(crops.make(sources), "aligning", len(sources), disable=not sys.stderr.isatty()):
         failed += photo_crops.error is not None
         if photo_crops.error is not None:
             print_failure(photo_crops.photo, photo_crops.error)
         elif not photo_crops.crops:
-            click.echo(f"{photo_crops.photo}: skipped: {'; '.join(photo_crops.left_out) or 'no face'}")
+            echo(plain(f"{photo_crops.photo}: skipped: {'; '.join(photo_crops.left_out) or 'no face'}"))
         else:
             left_out = "".join(f"; {reason}" for reason in photo_crops.left_out)
-            click.echo(f"{photo_crops.photo}: -> {', '.join(map(str, photo_crops.crops))}{left_out}")
+            echo(plain(f"{photo_crops.photo}: -> {', '.join(map(str, photo_crops.crops))}{left_out}"))
     if failed:
-        click.echo(f"{failed} of {len(sources)} photos failed", err=True)
+        echo(f"{failed} of {len(sources)} photos failed", err=True)
         ctx.exit(1)
 
 
@@ -85,7 +88,7 @@ class Train(click.Command):
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change an option of the recipe.")
 @click.option("--seed", type=int, help="Of the first weights and all else that is random  [default: 0]")
 @click.option("--every", type=click.IntRange(min=1), help="Steps between samples and checkpoints.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]))
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="CUDA_VISIBLE_DEVICES chooses the cards.")
 @click.option("--devices", type=click.IntRange(min=1), help="On how many of them  [default: 1]")
 @click.option("--precision", type=click.Choice(["bf16-mixed", "32-true"]))
 @click.option("--threads", type=int, help="CPU threads  [default: all]")
@@ -112,7 +115,7 @@ def train(
     run = runs.plan(recipe, options, settings, resume=resume)
     is_first_process = os.environ.get("LOCAL_RANK", "0") == "0"  # only this one prints
     if is_first_process:
-        click.echo(f"{run.recipe} learns from {run.data}; what it needs of the pictures is made first")
+        echo(f"{run.recipe} learns from {run.data}; what it needs of the pictures is made first")
     weights = run.go(threads=threads, resume=resume)
     if is_first_process:
-        click.echo(f"-> {weights}")
+        echo(f"-> {weights}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ganchain.cli.group import Group
+from ganchain.cli.group import Group, echo
 from ganchain.errors import WeightsError, text_of
 
 if TYPE_CHECKING:
@@ -57,14 +57,14 @@ def fetch(ctx: click.Context, keys: tuple[str, ...], offline: bool) -> None:
     for key in keys:
         try:
             if key in manifest.bundled():
-                click.echo(f"{key}: bundled, nothing to fetch")
+                echo(f"{key}: bundled, nothing to fetch")
             else:
                 _report(key, download(key, offline=offline, progress=Bar))
         except WeightsError as error:
             failed += 1
-            click.secho(f"{key}: {text_of(error, beside=key)}", fg="red", err=True)
+            echo(f"{key}: {text_of(error, beside=key)}", fg="red", err=True)
     if failed:
-        click.echo(f"{failed} of {len(keys)} not fetched", err=True)
+        echo(f"{failed} of {len(keys)} not fetched", err=True)
         ctx.exit(1)
 
 
@@ -73,9 +73,9 @@ def _report(key: str, entry: Entry) -> None:
 
     side = f", {entry.side} px" if entry.side else ""
     licence = f"{entry.licence}; {entry.note}" if entry.note else entry.licence
-    click.echo(f"{key}: {entry.architecture}{side}; licence: {licence}; commercial use: {entry.commercial}")
+    echo(f"{key}: {entry.architecture}{side}; licence: {licence}; commercial use: {entry.commercial}")
     for stage, option in registry.takers(entry.architecture, entry.stage):
-        click.echo(f"in a chain: {stage}: {{{option}: {key}}}")
+        echo(f"in a chain: {stage}: {{{option}: {key}}}")
 
 
 @weights.command("import")
@@ -103,7 +103,7 @@ def verify(ctx: click.Context, keys: tuple[str, ...]) -> None:
 
     problems = {key: manifest.problem(key) for key in keys or manifest.all_keys()}
     for key, problem in problems.items():
-        click.echo(f"{key}: {problem or 'ok'}")
+        echo(f"{key}: {problem or 'ok'}")
     if any(problems.values()):
         ctx.exit(1)
 
@@ -116,7 +116,7 @@ def remove(keys: tuple[str, ...]) -> None:
 
     for key in keys:
         importing.remove(key)
-        click.echo(f"{key}: removed")
+        echo(f"{key}: removed")
 
 
 class Bar:

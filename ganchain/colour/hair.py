@@ -1,8 +1,7 @@
 """Hair dyes: given a matte, the strands keep their light and shade and get another colour.
 
-Shared by the stage ``attributes`` and its training, where hair is dyed at random. The lightness is moved to the
-dye's mean, at a contrast that the dye allows. The chroma then follows the lightness along the dye's ramp, as in
-real hair: shadows of blond hair are brown, its highlights pale. All of this in CIE L*a*b* (D65).
+The lightness is moved to the dye's mean, at a contrast that the dye allows. The chroma then follows the lightness along
+the dye's ramp, as in real hair: shadows of blond hair are brown, its highlights pale. All of this in CIE L*a*b* (D65).
 """
 
 from __future__ import annotations

@@ -9,25 +9,23 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache, partial
-from importlib import resources
-from io import BytesIO
+from functools import cached_property, lru_cache
+from multiprocessing import parent_process
 from pathlib import Path
+from tempfile import TemporaryFile
 
-import numpy as np
 import torch
-from PIL import Image
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from ganchain import files, tensors
 from ganchain._version import VERSION
 from ganchain.engines import openvino
+from ganchain.engines.device import synchronize
 from ganchain.engines.half import Half, dtype
 from ganchain.engines.kernels import Engine, kernels_of, set_engine
+from ganchain.engines.probe import probe
 from ganchain.errors import EngineError, GanchainError, StageError, available, text_of
-from ganchain.faces.parts import Parts
-from ganchain.faces.reading import Points, Reading
-from ganchain.framing import CELEBA, FFHQ, HEAD, Framing
 from ganchain.stage import Stage
 
 log = logging.getLogger(__name__)
@@ -36,7 +34,7 @@ TOLERANCE = 0.5  # levels of 255: the mean difference from float32 torch that is
 SAME_SPEED = 1.1  # times within this ratio count as the same, since machines have other work
 RUNS = 5
 LONG_ENOUGH = 0.5  # seconds after which no further run is needed
-SHOWN = Framing.around([HEAD, FFHQ, CELEBA])  # framing of the probe
+KEEPING = {"auto", "openvino", "openvino-half"}  # those that keep in the cache what they chose or converted
 LABELS = ("torch", "torch-half", "torch-graph", "openvino", "openvino-half")
 
 
@@ -64,6 +62,8 @@ def labels(device: torch.device) -> list[str]:
     """List the engines that run on ``device``, "torch" first."""
     if device.type == "cuda":
         return ["torch", "torch-half", "torch-graph"]
+    if device.type != "cpu":
+        return ["torch"]
     usable = ["torch", "torch-half"] if dtype(device) else ["torch"]
     if openvino.installed():
         usable += ["openvino", "openvino-half"] if openvino.half() else ["openvino"]
@@ -93,6 +93,9 @@ def use(stages: Mapping[str, Stage], wanted: str | Mapping[str, str], device: to
     Raises:
         EngineError: an engine does not run here, or cannot run a stage, which it names.
     """
+    asked = {wanted} if isinstance(wanted, str) else {*wanted.values()}
+    if asked & KEEPING:
+        _check_cache(openvino.folder())
     chosen = {}
     for name, stage in stages.items():
         label = wanted if isinstance(wanted, str) else wanted.get(name, "torch")
@@ -110,6 +113,9 @@ def use(stages: Mapping[str, Stage], wanted: str | Mapping[str, str], device: to
             raise StageError(reason, stage=name, where=stage.where) from error
         chosen[name] = label
     return chosen
+
+
+_SAVED = TypeAdapter(dict[str, Measurement])
 
 
 class Choice:
@@ -172,11 +178,10 @@ class Choice:
 
     def _seconds(self, face: Tensor, read: Mapping[str, Tensor]) -> float:
         """Time one run, in seconds."""
-        synchronize = partial(torch.cuda.synchronize, self.device) if self.device.type == "cuda" else _do_nothing
-        synchronize()
+        synchronize(self.device)
         start = time.perf_counter()
         self.stage(face, **read)
-        synchronize()
+        synchronize(self.device)
         return time.perf_counter() - start
 
     @cached_property
@@ -190,9 +195,8 @@ class Choice:
 
     def _load(self) -> dict[str, Measurement] | None:
         """Load the saved measurements; None where there are none."""
-        with suppress(OSError, ValueError, TypeError, AttributeError):  # no file, or a damaged one
-            saved = json.loads(self._file.read_text(encoding="utf-8"))
-            return {label: Measurement(**measurement) for label, measurement in saved.items()}
+        with suppress(OSError, ValueError):  # no file, or a damaged one
+            return _SAVED.validate_json(self._file.read_bytes(), strict=True)
         return None
 
     def _save(self, measurements: Mapping[str, Measurement]) -> None:
@@ -202,39 +206,20 @@ class Choice:
             files.write(self._file, json.dumps(fields))
 
 
-def probe(stage: Stage, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
-    """Cut the face that engines are compared on as ``stage`` sees it.
-
-    Returns:
-        The face, (1, 3, S, S) float32 -1..1, and what the stage asks for of it, by name; on ``device``.
-    """
-    side = stage.side or 256 // stage.multiple * stage.multiple
-    face = probe_window(stage.framing, side)
-    read = probe_reading().within(stage.framing, face, stage.reads)
-    return face.to(device), {name: value.to(device) for name, value in read.items()}
-
-
-@lru_cache(maxsize=1)
-def probe_reading() -> Reading:
-    """Load what our networks read of the drawn face; ``benchmarks/probe_reading.py`` wrote it."""
-    saved = np.load(BytesIO((resources.files("ganchain.engines") / "probe.npz").read_bytes()))
-    mattes = saved["mattes"].astype(np.float32) / 255
-    head = ((probe_window(HEAD, mattes.shape[-1]) + 1) / 2)[0].numpy()
-    points = Points(saved["points"].astype(np.float64), 1.0)
-    return Reading(probe_window, known={"points": points, "parts": Parts(mattes, head)})
-
-
-def probe_window(framing: Framing, side: int) -> Tensor:
-    """Cut a window out of the drawn face: (1, 3, side, side) float32 -1..1."""
-    picture = probe_picture()
-    return tensors.resize(picture[framing.within(SHOWN, picture.shape[-1]).place], (side, side)).clamp(-1, 1)
-
-
-@lru_cache(maxsize=1)
-def probe_picture() -> Tensor:
-    """Read the drawn face that engines are compared on: (1, 3, H, H) float32 -1..1, in the framing ``SHOWN``."""
-    content = (resources.files("ganchain.engines") / "probe.jpg").read_bytes()
-    return tensors.to_faces(np.asarray(Image.open(BytesIO(content)).convert("RGB")))
+@lru_cache
+def _check_cache(folder: Path) -> None:
+    """Say once, and not in each worker process, that nothing can be kept in ``folder``."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        if parent_process() is None:
+            log.warning(
+                "%s cannot be written to (%s): engines are chosen, and networks converted, anew at each start; "
+                "GANCHAIN_CACHE names another folder",
+                folder,
+                error.strerror,
+            )
 
 
 def processor() -> str:
@@ -244,6 +229,3 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _do_nothing() -> None: ...

@@ -14,7 +14,10 @@ from ganchain.errors import EngineError
 def dtype(device: torch.device) -> torch.dtype | None:
     """Choose the half precision that ``device`` computes in; None where it would only be emulated."""
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        with torch.cuda.device(device):
+            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if device.type != "cpu":
+        return None
     return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else None
 
 

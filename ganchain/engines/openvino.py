@@ -13,6 +13,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock, RLock
 from typing import Any
 
 import numpy as np
@@ -24,19 +25,27 @@ from ganchain.checkpoints import cache
 from ganchain.engines.kernels import Function, Kernel, tensors_of, with_tensors
 from ganchain.errors import EngineError
 
+_LOADING = RLock()  # of networks; OpenVINO's import, its Core and the converter are there once a process
 MAX_COMPILED = 8  # compiled models a kernel: one for each shape of its inputs
+PARTS, SEAL = (".bin", ".xml"), ".sha256"  # suffixes of a converted network, and of the file with their digests
 TELEMETRY = "openvino_telemetry"
 
 
-@lru_cache(maxsize=1)
 def silent() -> Any:
-    """Import ``openvino`` so that it reports nothing to anybody.
+    """Import ``openvino``, once, so that it reports nothing to anybody.
 
     Its import would report to an analytics service; without the package for that it uses its own silent stand-in.
 
     Raises:
         EngineError: it is not installed or cannot be imported.
     """
+    with _LOADING:
+        return _imported()
+
+
+@lru_cache(maxsize=1)
+def _imported() -> Any:
+    """Import ``openvino`` while its package for reports seems not to be installed."""
     former = sys.modules.get(TELEMETRY)
     sys.modules[TELEMETRY] = None  # type: ignore[assignment]
     try:
@@ -62,12 +71,17 @@ def installed() -> str | None:
         return None
 
 
-@lru_cache(maxsize=1)
 def core() -> Any:
     """Make the process's one Core, which is never freed.
 
     The signal stack of its threads is freed with it, and a later signal would end the process (OpenVINO 2026.4).
     """
+    with _LOADING:
+        return _core()
+
+
+@lru_cache(maxsize=1)
+def _core() -> Any:
     return silent().Core()
 
 
@@ -99,34 +113,26 @@ class OpenVINO:
 
     def __call__(self, kernel: Kernel) -> Function:
         compiled: OrderedDict[str, Callable[..., Any]] = OrderedDict()
-        digest = kernel.digest()
+        digest, lock = kernel.digest(), Lock()
 
         def run(*arguments: Any) -> Any:
             inputs = tensors_of(arguments)
             samples = max(len(tensor) for tensor in inputs)
             shapes = [tuple(tensor.shape[1:]) for tensor in inputs]
             key = f"{shapes} {_replace_tensors(arguments)}"
-            if key not in compiled:
-                first = with_tensors(arguments, (tensor[:1].cpu() for tensor in inputs))
-                compiled[key] = self._compile(kernel, first, f"{digest} {key}")
-                if len(compiled) > MAX_COMPILED:
-                    compiled.popitem(last=False)
-            compiled.move_to_end(key)
             arrays = [tensor.expand(samples, *tensor.shape[1:]).contiguous().numpy() for tensor in inputs]
-            answer = compiled[key](arrays, samples)
+            with lock:  # a compiled network answers one question at a time: threads take turns
+                if key not in compiled:
+                    first = with_tensors(arguments, (tensor[:1].cpu() for tensor in inputs))
+                    with _LOADING:
+                        compiled[key] = self._compile(kernel, first, f"{digest} {key}")
+                    if len(compiled) > MAX_COMPILED:
+                        compiled.popitem(last=False)
+                compiled.move_to_end(key)
+                answer = compiled[key](arrays, samples)
             return answer[0] if len(answer) == 1 else tuple(answer)
 
         return run
-
-    def _read(self, path: Path) -> Any:
-        """Read a network from a file; None when it is not there, or damaged.
-
-        Only networks read from files are run: a newly converted one shares its weights with Python objects, which
-        OpenVINO's own threads would free without Python's lock.
-        """
-        with suppress(RuntimeError):
-            return core().read_model(path) if path.exists() else None
-        return None
 
     def _compile(self, kernel: Kernel, arguments: Any, name: str) -> Callable[..., list[Tensor]]:
         """Compile the kernel for one sample of these shapes; it is converted, or read from the cache.
@@ -135,11 +141,11 @@ class OpenVINO:
             EngineError: OpenVINO cannot convert or compile it.
         """
         path = folder() / f"{files.sha256_of_texts(f'{name} {installed()} {torch.__version__}')[:32]}.xml"
-        model = self._read(path)
+        model = _read(path) if _is_whole(path) else None
         if model is None:
             with TemporaryDirectory(ignore_cleanup_errors=True) as converted:
                 silent().save_model(_converted(kernel, arguments), Path(converted) / "net.xml", compress_to_fp16=False)
-                model = self._read(_move_to_cache(Path(converted) / "net.xml", path))
+                model = _read(_move_to_cache(Path(converted) / "net.xml", path))
         try:
             request = core().compile_model(model, "CPU", self.settings).create_infer_request()
         except RuntimeError as error:
@@ -200,13 +206,37 @@ def _kept_logging() -> Iterator[None]:
         root.filters[:], root.handlers[:] = filters, handlers
 
 
+def _read(path: Path) -> Any:
+    """Read a network from a file; None when it cannot be read.
+
+    Only networks read from files are run: a newly converted one shares its weights with Python objects, which
+    OpenVINO's own threads would free without Python's lock.
+    """
+    with suppress(RuntimeError):
+        return core().read_model(path)
+    return None
+
+
+def _digests(path: Path) -> str:
+    """Compute the SHA-256 of both files of a converted network, a line each."""
+    return "".join(f"{files.sha256(path.with_suffix(suffix))}\n" for suffix in PARTS)
+
+
+def _is_whole(path: Path) -> bool:
+    """Say whether a converted network lies in the cache as it was written: OpenVINO would run zeros as well."""
+    with suppress(OSError, ValueError):
+        return path.with_suffix(SEAL).read_text(encoding="ascii") == _digests(path)
+    return False
+
+
 def _move_to_cache(converted: Path, path: Path) -> Path:
     """Copy a converted network to ``path`` in the cache, whole or not at all; returns where it is to be read from."""
     try:
-        for suffix in (".bin", ".xml"):
+        for suffix in PARTS:
             with converted.with_suffix(suffix).open("rb") as source, files.replaced(path.with_suffix(suffix)) as target:
                 shutil.copyfileobj(source, target)
-        return path
+        files.write(path.with_suffix(SEAL), _digests(converted))
+        return path if _is_whole(path) else converted
     except OSError:
         return converted
 

@@ -5,7 +5,7 @@ Pixel centres lie at whole numbers in photos and canvases alike (the convention 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -18,13 +18,13 @@ from ganchain.errors import FaceError
 from ganchain.faces.face import Face, Matrix
 from ganchain.faces.reading import Reading
 from ganchain.framing import Framing, Window
-from ganchain.tensors import Pixels
+from ganchain.tensors import ByContent, Pixels
 
 MIN_SIDE = 16
 
 
-@dataclass(frozen=True)
-class Canvas:
+@dataclass(frozen=True, eq=False)
+class Canvas(ByContent):
     """Aligned face at the photo's own resolution, before and after the edits so far.
 
     Attributes:
@@ -32,6 +32,7 @@ class Canvas:
         cover: (1, 1, S, S) 0..1, how much a restyling stage replaced the photo's own pixels.
         matrix: (2, 3), canvas px -> photo px.
         framing: the window of the template that the canvas shows.
+        grey: whether the photo was read as a grey one.
         reading: what is read of the face; None where nobody reads it.
     """
 
@@ -40,7 +41,8 @@ class Canvas:
     cover: Tensor
     matrix: Matrix
     framing: Framing
-    reading: Reading | None = None
+    grey: bool = False
+    reading: Reading | None = field(default=None, repr=False, compare=False)
 
     @property
     def side(self) -> int:
@@ -113,7 +115,9 @@ class Aligner:
             warp[:, 2] += 0.5 / step - 0.5
         chip = cv2.warpAffine(pixels, warp, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
         before = tensors.to_faces(chip.astype(np.uint8))
-        return Canvas(before, before.clone(), torch.zeros_like(before[:, :1]), matrix, self.framing, face.reading)
+        return Canvas(
+            before, before.clone(), torch.zeros_like(before[:, :1]), matrix, self.framing, reading=face.reading
+        )
 
     def chip(self, pixels: Pixels, face: Face, side: int) -> Tensor:
         """Cut out the aligned face at a fixed side: (1, 3, side, side) float32 -1..1."""

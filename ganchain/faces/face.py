@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,18 +12,20 @@ from ganchain.errors import FaceError
 from ganchain.faces.parts import Parts
 from ganchain.faces.reading import Reading
 from ganchain.framing import TEMPLATE
+from ganchain.tensors import ByContent
 
 Matrix = NDArray[np.float64]  # (2, 3)
 
 
-@dataclass(frozen=True)
-class Face:
+@dataclass(frozen=True, eq=False)
+class Face(ByContent):
     """Face of one detected person.
 
     Attributes:
         box: left, top, right, bottom in px of the photo.
         score: the detector's score; higher is surer, true faces lie mostly above 0.5.
         landmarks: (5, 2) x, y in px: two corners of each eye and the base of the nose.
+        turned: degrees by which the photo was turned, counterclockwise, for the face to be found; 0 for nearly all.
         left_out: why this detection is not edited; None for a face that is.
         reading: what is read of the face when it is asked for; None where no pipeline found it.
     """
@@ -31,6 +34,7 @@ class Face:
     score: float
     landmarks: NDArray[np.float64] = field(repr=False)
     left_out: str | None = None
+    turned: int = 0
     reading: Reading | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -71,6 +75,18 @@ class Face:
         if self.reading is None:
             raise FaceError("points and parts are read for the faces that a pipeline edits, not for this one")
         return self.reading
+
+    def record(self, *, points: bool) -> dict[str, Any]:
+        """Describe the face in JSON, places in px of the photo; ``points``: with the 478, if it is not left out."""
+        fields = {
+            "box": [round(edge, 1) for edge in self.box],
+            "score": round(self.score, 3),
+            "landmarks": self.landmarks.round(1).tolist(),
+            "left_out": self.left_out,
+        }
+        if self.turned:
+            fields["turned"] = self.turned
+        return {**fields, "points": self.points.round(1).tolist()} if points and self.left_out is None else fields
 
     def enlarged(self, factor: int) -> Face:
         """Return this face in the photo enlarged ``factor`` times (pixel centres at whole numbers)."""

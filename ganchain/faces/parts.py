@@ -65,20 +65,27 @@ class Parts:
         matrix[:, 2] = (matrix[:, 2] + scale / 2) / unit - 0.5
         colours: Planes = ((picture[0].float() + 1) / 2).permute(1, 2, 0).cpu().numpy()
 
-        def enlarged(planes: Planes, beyond: float = 0.0) -> Planes:
-            flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, (0.0, 0.0, 0.0, beyond)
-            return np.asarray(cv2.warpAffine(planes, matrix, (side, side), flags=flags, borderValue=border), np.float32)
+        def enlarged(planes: Planes) -> Planes:
+            flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
+            return np.asarray(cv2.warpAffine(planes, matrix, (side, side), flags=flags, borderMode=border), np.float32)
 
+        centres = (np.arange(side) + 0.5) * scale
+        rows, columns = (
+            np.abs(corner + centres - edge - HEAD.side / 2) <= HEAD.side / 2
+            for corner, edge in ((framing.top, HEAD.top), (framing.left, HEAD.left))
+        )
+        inside = rows[:, None] & columns
         mattes = []
         for name in names:
-            linear = enlarged(self._linear(name), float(name == "rest"))
+            linear = enlarged(self._linear(name))
             matte = _dot(linear[..., :3], colours) + linear[..., 3]
             part, beside = (enlarged(planes) for planes in self._either_side(name))
             step = part[..., :3] - beside[..., :3]
             length = _dot(step, step)
             between = _dot(colours - beside[..., :3], step) / (length + 1e-6)
             share = part[..., 3] * (length / APART**2).clip(0, 1)
-            mattes.append((matte + share * (between - matte)).clip(0, 1).astype(np.float32))
+            refined = (matte + share * (between - matte)).clip(0, 1)
+            mattes.append(np.where(inside, refined, float(name == "rest")).astype(np.float32))
         return torch.from_numpy(np.stack(mattes))[None]
 
     def _either_side(self, name: str) -> tuple[Planes, Planes]:

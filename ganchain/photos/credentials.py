@@ -17,9 +17,10 @@ from typing import Any, Literal
 
 from ganchain import files
 from ganchain._version import VERSION
-from ganchain.errors import GanchainError, PhotoError
+from ganchain.errors import GanchainError, PhotoError, plain
 from ganchain.photos import images
-from ganchain.photos.marks import SOURCE_TYPES, Provenance, plain
+from ganchain.photos.marks import SOURCE_TYPES, Provenance
+from ganchain.photos.protect import Protection
 
 Algorithm = Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"]
 EXTRA = "pip install 'ganchain[c2pa]'"
@@ -86,6 +87,7 @@ def sign(
     key: Path,
     algorithm: Algorithm = "es256",
     timestamp: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write the marked picture ``path`` with a signed manifest to ``out``, in the same format.
 
@@ -96,6 +98,7 @@ def sign(
         certificate: the signer's certificate and those above it, without the root, as PEM.
         key: the private key of the certificate as PEM (PKCS #8), not encrypted.
         timestamp: address of a server (RFC 3161) that attests the time; None opens no connection.
+        overwrite: replace another file that lies at ``out``.
 
     Raises:
         GanchainError: the picture has no mark from ganchain, a file cannot be used, or the extra is not installed.
@@ -106,8 +109,8 @@ def sign(
         raise PhotoError("has no mark of ganchain's that could be signed", path=path)
     if images.format_of(out) != images.format_of(path):
         raise PhotoError(f"signing keeps the format; the name must end as that of {path.name}", path=out)
-    if out.exists() and (out.samefile(original) or out.samefile(path)):
-        raise PhotoError("would be overwritten; give another name", path=out)
+    protection = Protection([original, path, certificate, key], mark.chain, overwrite=overwrite)
+    protection.refuse(out)
     signed = BytesIO()
     try:
         pem = certificate.read_bytes(), key.read_bytes()
@@ -124,7 +127,7 @@ def sign(
     except c2pa.C2paError as error:
         raise PhotoError(f"cannot be signed: {' '.join(str(error).split())}", path=path) from error
     try:
-        files.write(out, signed.getvalue())
+        files.write(out, signed.getvalue(), protection.permit)
     except OSError as error:
         raise PhotoError(f"cannot be written: {error.strerror or error}", path=out) from error
 

@@ -31,7 +31,8 @@ def read(image: Image.Image) -> Exif:
     block, turn = b"", None
     try:
         original, copy = image.getexif(), Image.Exif()
-        turn = _TURNS.get(original.get(ExifTags.Base.Orientation, 1))
+        if image.format != "JXL":  # its decoder turns it; the format's standard says not to look at EXIF
+            turn = _TURNS.get(original.get(ExifTags.Base.Orientation, 1))
         copy.update((tag, _verbatim(original[tag])) for tag in _KEPT & original.keys())
         for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
             if tags := {t: v for t, v in original.get_ifd(part).items() if t not in _LEFT_OUT}:
@@ -60,3 +61,16 @@ def without_location(exif: bytes) -> bytes:
     block = parse(exif)
     block.pop(ExifTags.IFD.GPSInfo, None)
     return block.tobytes() if block else b""
+
+
+def has_resolution(image: Image.Image) -> bool:
+    """Say whether EXIF holds a resolution with its unit."""
+    return {ExifTags.Base.XResolution, ExifTags.Base.ResolutionUnit} <= image.getexif().keys()
+
+
+def with_resolution(block: Image.Exif, dpi: tuple[float, float]) -> Image.Exif:
+    """Add the resolution of both axes in px per inch, unless the block has one."""
+    base = ExifTags.Base
+    if base.XResolution not in block:
+        block.update({base.XResolution: dpi[0], base.YResolution: dpi[1], base.ResolutionUnit: 2})
+    return block

@@ -1,4 +1,4 @@
-"""Find photos: files, those in a folder, and those in all folders below it."""
+"""Find the photos of a batch: files, and those in folders and in all folders below them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from ganchain.errors import PhotoError
-from ganchain.photos import images
+from ganchain.files import is_file, is_folder
+from ganchain.photos.folders import Passed, is_photo
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,15 @@ class Item:
         source: its absolute path.
         input: its path below the input folder, with "/"; its name in the record.
         target: the path of its output below the output folder; pictures of its faces add -face0, -face1 ...
+        named: the user named the file itself, and not its folder.
+        recorded: an earlier batch has recorded the output, which may be replaced.
     """
 
     source: Path
     input: str
     target: str = ""
+    named: bool = False
+    recorded: bool = False
 
 
 @dataclass
@@ -36,11 +42,13 @@ class Inputs:
         items: the photos, by name.
         twice: input -> an earlier input that is the same file.
         unreadable: folder -> the reason why it cannot be read.
+        passed: what was passed over.
     """
 
     items: list[Item] = field(default_factory=list)
     twice: dict[str, str] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
+    passed: Passed = field(default_factory=Passed)
 
 
 @dataclass(frozen=True)
@@ -77,27 +85,6 @@ def glob(pattern: str) -> re.Pattern[str]:
         raise PhotoError(f"not a glob: {error}", path=pattern) from error
 
 
-def is_photo(path: Path) -> bool:
-    """Tell whether a path is that of a photo: a file, not hidden, with the suffix of a picture format."""
-    has_name = path.suffix.lower() in images.SUFFIXES and not path.name.startswith(".")
-    return has_name and (path.is_file() or (path.is_symlink() and not path.is_dir()))  # a broken link fails when read
-
-
-def expand(paths: Sequence[Path]) -> list[Path]:
-    """Replace each folder by the photos in it, by name; keep files as they are, whether they exist or not.
-
-    Raises:
-        PhotoError: there are no photos in a folder.
-    """
-    photos: list[Path] = []
-    for path in paths:
-        in_path = sorted(filter(is_photo, path.iterdir())) if path.is_dir() else [path]
-        if not in_path:
-            raise PhotoError("no pictures in this folder", path=path)
-        photos += in_path
-    return photos
-
-
 def find(inputs: Sequence[Path], out: Path, counts: Globs | None = None, own: Iterable[Path] = ()) -> Inputs:
     """Find the photos of a batch in ``inputs``, files and folders.
 
@@ -116,16 +103,29 @@ def find(inputs: Sequence[Path], out: Path, counts: Globs | None = None, own: It
     """
     counts, outputs, photos = counts or Globs(), {str(_absolute(path)) for path in own}, Inputs()
     paths = dict[str, Path]()  # by label
+    files = {_absolute(path) for path in inputs if is_file(path)}
     for inner, label, path in _labelled(inputs, out, photos):
+        if path not in files and not is_photo(path):
+            if counts(inner):
+                photos.passed.add(path)
+            continue
         while paths.get(label, path) != path:  # the label is taken by another photo
             label = _another_label(label, path)
         if counts(inner) and str(path) not in outputs:
             paths[label] = path
-    labels: dict[Path, str] = {}  # by file
-    for label, path in sorted(paths.items(), key=lambda item: (item[1].is_symlink(), item[0])):
-        first_label = labels.setdefault(Path(os.path.realpath(path)), label)
+    labels: dict[str, str] = {}  # by file
+
+    @lru_cache
+    def resolved(folder: Path) -> str:
+        """Resolve a folder once: each look-up reads all folders above."""
+        return os.path.realpath(folder)
+
+    links = {path for path in paths.values() if path.is_symlink()}
+    for label, path in sorted(paths.items(), key=lambda item: (item[1] in links, item[0])):
+        real = os.path.realpath(path) if path in links else resolved(path.parent).rstrip(os.sep) + os.sep + path.name
+        first_label = labels.setdefault(real, label)
         if first_label == label:
-            photos.items.append(Item(path, label))
+            photos.items.append(Item(path, label, named=path in files))
         else:
             photos.twice[label] = first_label
     photos.items.sort(key=lambda item: item.input)
@@ -133,7 +133,7 @@ def find(inputs: Sequence[Path], out: Path, counts: Globs | None = None, own: It
 
 
 class _Labelled(NamedTuple):
-    """A photo: its path below its input folder, its label, and its absolute path."""
+    """A file: its path below its input folder, its label, and its absolute path."""
 
     inner: str
     label: str
@@ -141,10 +141,10 @@ class _Labelled(NamedTuple):
 
 
 def _labelled(inputs: Sequence[Path], out: Path, photos: Inputs) -> Iterator[_Labelled]:
-    """Find and label all photos in ``inputs``; note in ``photos`` the folders that cannot be read."""
+    """Find and label all files in ``inputs``; note in ``photos`` the folders that cannot be read."""
     input_paths = dict.fromkeys(_absolute(path) for path in inputs)
     for path in input_paths:
-        if not (path.is_dir() or path.is_file()):
+        if not (is_folder(path) or is_file(path)):
             raise PhotoError("no such file or folder", path=path)
         if path.is_dir() and path.resolve() == out.resolve():
             raise PhotoError(
@@ -178,7 +178,7 @@ def _another_label(label: str, path: Path) -> str:
 
 
 def _walk(folder: Path, visited: set[tuple[int, int]], photos: Inputs) -> Iterator[Path]:
-    """Find the photos in a folder and in those below it, by name; folders that were visited are left out."""
+    """Find the files in a folder and in those below it, by name; hidden ones and visited folders are left out."""
     try:
         if (identity := _identity(folder)) in visited:
             return
@@ -188,12 +188,12 @@ def _walk(folder: Path, visited: set[tuple[int, int]], photos: Inputs) -> Iterat
         photos.unreadable[str(folder)] = f"the folder cannot be read: {error.strerror}"
         return
     for entry in entries:
-        path = Path(entry.path)
+        path, link = Path(entry.path), entry.is_symlink()
         if entry.name.startswith("."):
             continue
-        if path.is_dir():  # os.DirEntry.is_dir raises for a link that leads in a circle; this is False
+        if path.is_dir() if link else entry.is_dir():  # DirEntry.is_dir raises for a link that leads in a circle
             yield from _walk(path, visited, photos)
-        elif is_photo(path):
+        elif link or entry.is_file():
             yield path
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from ganchain import files
 from ganchain.errors import PhotoError
-from ganchain.photos import damage, exif, xmp
+from ganchain.photos import captions, damage, exif, metadata, xmp
 from ganchain.photos.opening import open_picture
 from ganchain.photos.photo import Photo
 from ganchain.tensors import Pixels
@@ -24,14 +24,16 @@ from ganchain.tensors import Pixels
 Format = Literal["png", "jpeg", "webp", "tiff"]
 Source = str | os.PathLike[str] | Image.Image | Pixels
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".avif"}
+SUFFIXES = {
+    *(".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".tga"),
+    *(".avif", ".jp2", ".heic", ".heif", ".hif", ".jxl"),
+}
 _SAVE: dict[str, dict[str, object]] = {
     "png": {"compress_type": 3},  # zlib's run lengths: faces 2 % smaller, photos 8 % larger, in 0.6 of the time
     "jpeg": {"quality": 95, "subsampling": 0},
     "webp": {"quality": 95},
     "tiff": {},  # compressed, Pillow cannot write the EXIF of a camera
 }
-_XMP_TAG = 700  # of a TIFF
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _ICC = _SRGB.tobytes()[:24] + bytes(12) + _SRGB.tobytes()[36:]  # undated: equal photos give equal files
 
@@ -40,8 +42,8 @@ def read(source: Source, *, accept_damaged: bool = False) -> Photo:
     """Read a photo: a path, a PIL image, or an (H, W, 3) uint8 RGB array.
 
     EXIF orientation is applied, an embedded ICC profile converted to sRGB; greyscale, palette, CMYK, 16-bit
-    and float pictures become 8-bit RGB; alpha is kept apart. Of an animation the first frame is read. EXIF and XMP
-    are kept, without data that are true only of the file or may show the photo before the edit.
+    and float pictures become 8-bit RGB; alpha is kept apart. Of an animation the first frame is read. EXIF, XMP,
+    captions and resolution are kept, without data that are true only of the file or may show the photo before the edit.
 
     Args:
         accept_damaged: read a file whose pixels are damaged as far as its decoder can.
@@ -84,14 +86,17 @@ class Header(NamedTuple):
     xmp: bytes
 
 
-def header(path: str | os.PathLike[str]) -> Header:
+def header(path: str | os.PathLike[str], *, to_end: bool = True) -> Header:
     """Read the header of a photo file; only a PNG is decoded, because its texts may follow the pixels.
+
+    Args:
+        to_end: False leaves out what follows the pixels; ganchain writes its mark before them.
 
     Raises:
         PhotoError: as ``read``.
     """
     with _explained(os.fspath(path)), open_picture(path, os.fspath(path)) as image:
-        if image.format == "PNG":
+        if image.format == "PNG" and to_end:
             image.load()
         packet = image.info.get("xmp")
         return Header(image.format or "", image.size, packet if isinstance(packet, bytes) else b"")
@@ -125,7 +130,8 @@ def _decode(image: Image.Image, name: str) -> Photo:
     profile = image.info.get("icc_profile")
     block, turn = exif.read(image)
     packet = image.info.get("xmp")
-    packet = xmp.kept(packet) if isinstance(packet, bytes | str) else b""
+    words, dpi = captions.read(image), metadata.resolution(image)
+    packet = xmp.added(xmp.kept(packet) if isinstance(packet, bytes | str) else b"", words.properties())
     image = _to_eight_bit(image if turn is None else image.transpose(turn))
     alpha = None
     if image.has_transparency_data:
@@ -133,7 +139,7 @@ def _decode(image: Image.Image, name: str) -> Photo:
         alpha = np.array(rgba.getchannel("A"))
         image = rgba.convert("L" if image.mode in ("1", "L", "LA") else "RGB")  # as its profile expects
     pixels = np.asarray(_to_srgb(image, profile))  # a copy of a large photo costs as much as its decoding
-    return Photo(pixels, None if alpha is None or alpha.min() == 255 else alpha, block, name, packet)
+    return Photo(pixels, None if alpha is None or alpha.min() == 255 else alpha, block, name, packet, words, dpi)
 
 
 def _to_eight_bit(image: Image.Image) -> Image.Image:
@@ -177,39 +183,33 @@ def to_image(photo: Photo) -> Image.Image:
     return image
 
 
-def write(photo: Photo, path: Path, *, keep_location: bool = True, part: str = "") -> None:
+def write(
+    photo: Photo,
+    path: Path,
+    *,
+    keep_location: bool = True,
+    part: str = "",
+    permit: Callable[[Path, Path], None] | None = None,
+) -> None:
     """Write ``photo`` in the format of the suffix; the file is written completely or not at all.
 
-    JPEG has no alpha, so a transparent photo is laid on white. ``part`` is the prefix of ``files.replaced``.
+    JPEG has no alpha, so a transparent photo is laid on white. ``part`` and ``permit`` are those of ``files.replaced``.
 
     Raises:
-        PhotoError: the suffix is unknown or the file cannot be written.
+        PhotoError: the suffix is unknown, the file cannot be written, or ``permit`` refuses that.
     """
     format_ = format_of(path)
+    photo = photo if keep_location else metadata.without_location(photo)
     image = to_image(photo)
     if format_ == "jpeg" and photo.alpha is not None:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     try:
-        with files.replaced(path, part) as file:
-            block = exif.parse(photo.exif if keep_location else exif.without_location(photo.exif))
-            packet = photo.xmp if keep_location else xmp.without_location(photo.xmp)
-            image.save(file, format_, icc_profile=_ICC, **_metadata(format_, block, packet), **_SAVE[format_])
+        with files.replaced(path, part, permit) as file:
+            image.save(file, format_, icc_profile=_ICC, **metadata.options(format_, photo), **_SAVE[format_])
+    except PhotoError:
+        raise
     except Exception as error:  # Pillow's encoders raise anything, too
         raise PhotoError(f"cannot be written: {_reason(error)}", path=path) from error
-
-
-def _metadata(format_: Format, block: Image.Exif, packet: bytes) -> dict[str, Any]:
-    """Write EXIF and XMP as arguments of Pillow's writer for the format."""
-    options: dict[str, Any] = {"exif": block or b""}
-    if packet and format_ == "tiff":
-        block[_XMP_TAG] = packet
-        options["exif"] = block
-    elif packet and format_ == "png":
-        options["pnginfo"] = PngImagePlugin.PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", packet.decode())
-    elif packet:
-        options["xmp"] = packet
-    return options
 
 
 def format_of(path: Path) -> Format:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 
 from ganchain._version import VERSION
+from ganchain.errors import plain
 from ganchain.photos import xmp
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -58,6 +60,11 @@ class Provenance:
         """True if the record is a mark that ganchain wrote."""
         return self.marked and bool(self.stages)
 
+    @property
+    def sheet(self) -> bool:
+        """True if ganchain wrote it into a sheet of pictures, which no stage has edited."""
+        return bool(self.chain) and not self.stages
+
     def xmp(self) -> bytes:
         """Write the mark as an XMP packet that holds nothing else."""
         return self.onto(b"")
@@ -80,6 +87,11 @@ class Provenance:
         return xmp.write({key: xmp.element(key, value) for key, value in mark.items() if value} | rest)
 
 
+def page_mark(chain: str) -> bytes:
+    """Write the element of an HTML page that says that ganchain made it with this chain, as UTF-8."""
+    return f'<meta name="generator" content="ganchain: {escape(plain(chain))}">'.encode()
+
+
 def after(packet: bytes, mark: Provenance | None) -> bytes:
     """Update the packet of a picture that was edited: add ``mark``, or with None no mark."""
     return xmp.write(_without_camera(packet)) if mark is None else mark.onto(packet)
@@ -91,8 +103,3 @@ def _without_camera(packet: bytes) -> xmp.Properties:
     if not Provenance.of(packet).marked:
         properties.pop(_SOURCE_TYPE, None)
     return properties
-
-
-def plain(text: str) -> str:
-    """Replace control characters by "?": XML cannot hold them, terminals obey them, and file names may have them."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Literal
 
 LIMIT = 65_502  # bytes: the longest packet that JPEG holds
 DEPTH = 16  # structures in structures that a property may have
@@ -28,7 +29,10 @@ NAMESPACES = {
 }
 _BEGIN, _END = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n', '\n<?xpacket end="w"?>'
 
+_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+
 Properties = dict[str, ET.Element]
+List = Literal["Seq", "Bag", "Alt"]
 
 for _prefix, _uri in NAMESPACES.items():
     ET.register_namespace(_prefix, _uri)
@@ -50,7 +54,8 @@ _KEPT_WHOLE += (name("ganchain:"), name("exif:GPS"))
 # Properties that are true only of the file itself: its type, its identity, regions of its pixels.
 _LEFT_OUT = _names("dc", "format identifier coverage") | _names("Iptc4xmpExt", "DigitalImageGUID ImageRegion")
 # Other schemas also hold thumbnails, the history of edits and text of layers: only these properties are kept.
-_KEPT = _names("xmp", "CreateDate CreatorTool Label Rating") | _names(
+_KEPT = _names("xmp", "CreateDate CreatorTool Label Rating") | _names("exif", "UserComment")
+_KEPT |= _names(
     "photoshop",
     "AuthorsPosition CaptionWriter Category City Country Credit DateCreated Headline Instructions Source State "
     "SupplementalCategories TransmissionReference Urgency",
@@ -99,16 +104,22 @@ def _depth(root: ET.Element) -> int:
     return depth
 
 
-def element(key: str, value: str | Iterable[str]) -> ET.Element:
-    """Build a property from a text, or from texts in their order."""
+def element(key: str, value: str | Iterable[str], kind: List = "Seq") -> ET.Element:
+    """Build a property from a text, or from a list: in order, without order, or of one text in several languages."""
     built = ET.Element(key)
     if isinstance(value, str):
         built.text = value
         return built
-    items = ET.SubElement(built, name("rdf:Seq"))
+    items = ET.SubElement(built, name(f"rdf:{kind}"))
     for text in value:
-        ET.SubElement(items, name("rdf:li")).text = text
+        item = ET.SubElement(items, name("rdf:li"), {_LANGUAGE: "x-default"} if kind == "Alt" else {})
+        item.text = text
     return built
+
+
+def storable(text: str) -> str:
+    """Leave out the characters that XML cannot hold."""
+    return "".join(letter for letter in text if letter.isprintable() or letter in "\n\t")
 
 
 def texts(property_: ET.Element | None) -> list[str]:
@@ -151,6 +162,13 @@ def kept(packet: bytes | str) -> bytes:
 
 def _is_kept(key: str) -> bool:
     return key in _KEPT or (key.startswith(_KEPT_WHOLE) and key not in _LEFT_OUT)
+
+
+def added(packet: bytes, properties: Properties) -> bytes:
+    """Add those ``properties`` that a packet does not have."""
+    present = read(packet)
+    missing = {key: value for key, value in properties.items() if key not in present}
+    return write(present | missing) if missing else packet
 
 
 def without_location(packet: bytes) -> bytes:

@@ -50,10 +50,11 @@ def to_canvases(
     windows = [stage.framing.within(canvas.framing, canvas.side) for canvas in canvases]
     sides = [stage.side or ceil(window.side / stage.multiple) * stage.multiple for window in windows]
     edited = list(canvases)
-    for kind in stage.needs:
-        Reading.read_all([canvas.reading for canvas in canvases if canvas.reading], kind)
-    for side in sorted(set(sides)):
-        remaining = [index for index, window_side in enumerate(sides) if window_side == side]
+    for needed in stage.needs:
+        Reading.read_all([canvas.reading for canvas in canvases if canvas.reading], needed)
+    kinds = [(side, canvas.grey) for side, canvas in zip(sides, canvases, strict=True)]
+    for side, grey in sorted(set(kinds)):
+        remaining = [index for index, kind in enumerate(kinds) if kind == (side, grey)]
         size = batch or (LARGEST_BATCH if device.type == "cuda" else 1)
         while remaining:
             chunk = remaining[:size]
@@ -61,7 +62,7 @@ def to_canvases(
             read = [_read(stage, canvases[index], windows[index], side) for index in chunk]
             read_batch = {name: torch.cat([face[name] for face in read]).to(device) for name in stage.reads}
             try:
-                answers = run(stage, inputs.to(device), read_batch).cpu()
+                answers = run(stage, inputs.to(device), read_batch, grey=grey).cpu()
             except (MemoryError, torch.OutOfMemoryError):
                 if len(chunk) == 1:
                     raise
@@ -74,32 +75,38 @@ def to_canvases(
     return edited
 
 
-def to_photo(stage: Stage, photo: Photo, faces: list[Face], device: torch.device) -> tuple[Photo, list[Face]]:
+def to_photo(
+    stage: Stage, photo: Photo, faces: list[Face], device: torch.device, *, grey: bool = False
+) -> tuple[Photo, list[Face]]:
     """Run a stage of scope "photo" in tiles; returns the photo, and its faces at their places in it.
+
+    Args:
+        grey: whether the photo was grey when it was read.
 
     Raises:
         StageError: as in ``to_canvases``.
     """
     if stage.effect == "enlarge":
-        pixels = _run_tiled(stage, photo.pixels, device)
+        pixels = _run_tiled(stage, photo.pixels, device, grey)
         alpha = None if photo.alpha is None else images.alpha_enlarged(photo.alpha, stage.scale)
         return replace(photo, pixels=pixels, alpha=alpha), [face.enlarged(stage.scale) for face in faces]
     pixels, step = photo.pixels, _scale_for(stage, photo, faces)
     if step != 1:
         kind = cv2.INTER_AREA if step < 1 else cv2.INTER_CUBIC
         pixels = cv2.resize(pixels, None, fx=step, fy=step, interpolation=kind).astype(np.uint8)
-    pixels = _run_tiled(stage, pixels, device)
+    pixels = _run_tiled(stage, pixels, device, grey)
     width, height = photo.size
     if pixels.shape[:2] != (height, width):
         pixels = to_pixels(resize(to_faces(pixels), (height, width)))[0]
     return replace(photo, pixels=pixels), faces
 
 
-def run(stage: Stage, faces: Tensor, read: Mapping[str, Tensor] | None = None) -> Tensor:
+def run(stage: Stage, faces: Tensor, read: Mapping[str, Tensor] | None = None, *, grey: bool = False) -> Tensor:
     """Call ``stage`` on (N, 3, H, W) float32 -1..1; returns (N, 3, H * scale, W * scale), clamped to -1..1.
 
     Args:
         read: what the stage asks for of these faces, by name.
+        grey: whether they come from a grey photo.
 
     Raises:
         StageError: the stage raised an exception (which is the cause), or its answer has another shape or is not
@@ -107,7 +114,7 @@ def run(stage: Stage, faces: Tensor, read: Mapping[str, Tensor] | None = None) -
         MemoryError, torch.OutOfMemoryError: there was not enough memory.
     """
     try:
-        answer = stage(faces, **(read or {}))
+        answer = (stage.forward_grey if grey else stage)(faces, **(read or {}))
     except (torch.OutOfMemoryError, MemoryError, GanchainError):
         raise
     except Exception as error:  # a plug-in may raise anything
@@ -173,17 +180,17 @@ def _merge(stage: Stage, canvas: Canvas, window: Window, face: Tensor, answer: T
 def _enlarge(stage: Stage, canvas: Canvas, device: torch.device) -> Canvas:
     """Enlarge the whole canvas; at its rim bicubically, so that it has no border when it is pasted into the photo."""
     if canvas.side <= tiles.TILE and canvas.side % stage.multiple == 0:
-        answer = run(stage, canvas.after.to(device)).cpu()
+        answer = run(stage, canvas.after.to(device), grey=canvas.grey).cpu()
     else:
-        answer = to_faces(_run_tiled(stage, to_pixels(canvas.after)[0], device))
+        answer = to_faces(_run_tiled(stage, to_pixels(canvas.after)[0], device, canvas.grey))
     resampled = bicubic(canvas.after, stage.scale).clamp(-1, 1)
     return canvas.resampled(torch.lerp(resampled, answer, rim(answer.shape[-1], RIM)))
 
 
-def _run_tiled(stage: Stage, pixels: Pixels, device: torch.device) -> Pixels:
+def _run_tiled(stage: Stage, pixels: Pixels, device: torch.device, grey: bool) -> Pixels:
     """Run a stage over (H, W, 3) uint8 pixels in tiles, or whole if it must see the whole photo."""
     tile = tiles.TILE if stage.whole_photo.tiles else max(pixels.shape)
-    return tiles.tiled(lambda part: run(stage, part.to(device)), pixels, stage.scale, stage.multiple, tile)
+    return tiles.tiled(lambda part: run(stage, part.to(device), grey=grey), pixels, stage.scale, stage.multiple, tile)
 
 
 @lru_cache(maxsize=32)

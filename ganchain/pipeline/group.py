@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
+import numpy as np
 import torch
 
 from ganchain.faces.align import Aligner, Canvas
@@ -19,19 +20,22 @@ from ganchain.photos.photo import Photo
 from ganchain.pipeline import apply
 from ganchain.pipeline.result import Result, Stopwatch
 from ganchain.stage import Stage
-from ganchain.tensors import to_pixels
+from ganchain.tensors import Pixels, to_pixels
 
 log = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(eq=False)
 class Passage:
     """One photo on its way through a chain.
 
     Attributes:
         result: its result so far.
         needs_face: whether the chain has nothing to do without a face.
-        photo: the photo with the edits of whole-photo stages; set once it was read.
+        original: the photo as it was read.
+        seen: its pixels, with the colours of the nearest visible ones under the alpha.
+        photo: the photo as it is seen, with the edits of whole-photo stages; set once it was read.
+        grey: whether the photo was grey when it was read.
         faces: the faces to edit, where they lie in ``photo``.
         canvases: of ``faces``, with the edits since the last whole-photo stage; empty before the first.
         stages: names of the stages that have run.
@@ -40,11 +44,20 @@ class Passage:
 
     result: Result
     needs_face: bool = False
+    original: Photo = field(init=False)
+    seen: Pixels = field(init=False)
     photo: Photo = field(init=False)
+    grey: bool = False
     faces: list[Face] = field(default_factory=list)
     canvases: list[Canvas] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)
     watch: Stopwatch = field(default_factory=Stopwatch)
+
+    def begin(self, photo: Photo) -> None:
+        """Take the photo that was read."""
+        self.original, self.photo = photo, photo.spread()
+        self.seen = self.photo.pixels
+        self.grey = photo.is_grey()
 
     def take(self, faces: Iterable[Face]) -> None:
         """Take as faces to edit those that are not left out."""
@@ -68,9 +81,18 @@ class Passage:
     def paste(self) -> Photo:
         """Paste the canvases into the photo; the best face comes last, on top."""
         pixels = self.photo.pixels
-        for canvas in reversed(self.canvases):
-            pixels = Aligner.paste(pixels, canvas)
+        faces = self.faces[: len(self.canvases)]
+        for number in sorted(range(len(faces)), key=lambda number: (faces[number].score, -number)):
+            pixels = Aligner.paste(pixels, self.canvases[number])
         return replace(self.photo, pixels=pixels)
+
+    def whole(self) -> Photo:
+        """Paste the canvases, and put back what lay under the alpha wherever no stage changed a pixel."""
+        photo = self.paste()
+        if photo.alpha is None or photo.size != self.original.size:
+            return photo
+        same = (photo.pixels == self.seen).all(axis=2, keepdims=True)
+        return replace(photo, pixels=np.where(same, self.original.pixels, photo.pixels))
 
 
 @dataclass(frozen=True)
@@ -113,7 +135,7 @@ class Group:
             for photo in active:
                 with photo.catch_errors(), photo.watch(name):
                     whole, photo.canvases = photo.paste(), []
-                    photo.photo, photo.faces = apply.to_photo(stage, whole, photo.faces, self.device)
+                    photo.photo, photo.faces = apply.to_photo(stage, whole, photo.faces, self.device, grey=photo.grey)
             return
         batches = [active] if active else []
         for batch_photos in batches:  # more are appended when photos fail together
@@ -133,12 +155,14 @@ class Group:
 
     def _canvases(self, photo: Passage) -> list[Canvas]:
         """Return a photo's canvases, cut from it if there are none yet."""
-        return photo.canvases or [self.aligner.canvas(photo.photo.pixels, face) for face in photo.faces]
+        return photo.canvases or [
+            replace(self.aligner.canvas(photo.photo.pixels, face), grey=photo.grey) for face in photo.faces
+        ]
 
     def keep_step(self, name: str) -> None:
         """Keep the photos as they are after the stage ``name``."""
         for photo in self.active:
-            photo.result.steps.append((name, replace(photo.paste(), xmp=self._xmp(photo))))
+            photo.result.steps.append((name, replace(photo.whole(), xmp=self._xmp(photo))))
 
     def finish(self, *, whole: bool, pictures: bool) -> list[Result]:
         """Paste the edits, now (``whole``) or when a photo is asked for, and keep the faces' ``pictures``."""
@@ -146,7 +170,7 @@ class Group:
             with photo.catch_errors(), photo.watch("paste"):
                 photo.result.xmp = self._xmp(photo)
                 photo.photo = replace(photo.photo, xmp=photo.result.xmp)
-                photo.result.whole = photo.paste() if whole else photo.paste
+                photo.result.whole = photo.whole() if whole else photo.whole
                 if pictures:
                     photo.result.pictures = [to_pixels(canvas.after)[0] for canvas in self._canvases(photo)]
         return [photo.result for photo in self.photos]

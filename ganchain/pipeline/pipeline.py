@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from threading import RLock
 
 import torch
 
@@ -15,28 +16,34 @@ from ganchain.chains import Chain, Output, registry
 from ganchain.chains.digest import chain_hash
 from ganchain.checkpoints import manifest
 from ganchain.engines import choice
+from ganchain.engines.device import choose as choose_device
 from ganchain.errors import ChainError, FaceError, PhotoError, WeightsError
 from ganchain.faces.align import Aligner
-from ganchain.faces.detect import Detector, DlibDetector, FaceRule, choose
+from ganchain.faces.detect import Detector, DlibDetector, FaceRule, best, choose, in_reading_order
 from ganchain.faces.reading import Reading
 from ganchain.framing import HEAD, Framing
-from ganchain.photos import images
+from ganchain.photos import images, metadata
 from ganchain.photos.images import Source
 from ganchain.photos.marks import Provenance
+from ganchain.pipeline import outputs
 from ganchain.pipeline.group import Group, Passage
 from ganchain.pipeline.order import running_order
 from ganchain.pipeline.reader import FaceReader
 from ganchain.pipeline.result import Result
-from ganchain.stage import Stage
+from ganchain.stage import Stage, claim_process
+
+_PREPARING = RLock()  # of all pipelines: engines are chosen by their speed, which a second choice would disturb
 
 
 class Pipeline:
     """A chain of stages over photos.
 
+    Threads may share one: they get what one after the other would get, to the bit. Processes are started by spawn.
+
     Args:
         stages: the stages in order; the same class may stand twice.
-        faces: "all", "largest", or numbers of the usable faces, best first.
-        device: "auto" (CUDA where there is one), "cpu" or "cuda".
+        faces: "all", "largest", "best" (by the detector's score), or numbers of the usable faces in reading order.
+        device: "auto" (CUDA where there is a card), "cpu", "cuda", "cuda:1" ..., "mps", or a ``torch.device``.
         engine: what runs the networks: "torch" (float32, the reference), another one of ``ganchain.engines``,
             "auto" (the fastest that agrees with it, measured once), or the ``engines`` of another pipeline.
         batch: faces in one network batch; by default as many as CUDA's memory holds, and on a CPU one, since more
@@ -44,7 +51,7 @@ class Pipeline:
         detector: finds the faces; dlib's by default.
         keep_steps: keep the whole photo after each stage in ``Result.steps``.
         accept_damaged: read photos whose pixels are damaged, as far as it goes; else they fail.
-        output: what ``ganchain run`` writes; the pipeline itself only carries it.
+        output: what ``ganchain run`` and ``Result.save`` write, and what they leave out.
         license_policy: "commercial" refuses stages whose weights' licence does not allow commercial use.
 
     Example:
@@ -57,7 +64,7 @@ class Pipeline:
         stages: Sequence[Stage],
         *,
         faces: FaceRule = "all",
-        device: str = "auto",
+        device: str | torch.device = "auto",
         engine: str | Mapping[str, str] = "torch",
         batch: int | None = None,
         detector: Detector | None = None,
@@ -74,14 +81,14 @@ class Pipeline:
             with _located(stage):
                 manifest.permit(stage.resolved().all_weights, license_policy)
         self.names = chains.numbered(stage.name for stage in stages)
-        self.device = _device(device)
+        self.device = choose_device(device)
         self.stages = [stage.resolved().to(self.device).eval() for stage in stages]
-        self.order = running_order(self.stages)
         self._engine, self._batch = engine, batch
         self.faces: FaceRule = faces
         self.keep_steps, self.accept_damaged, self.output = keep_steps, accept_damaged, output
         self.detector = detector or DlibDetector()
         self.described: Chain | None = None
+        self._references: list[Path] = []
         self.license_policy: manifest.Policy = license_policy
 
     @classmethod
@@ -89,7 +96,7 @@ class Pipeline:
         cls,
         chain: str | Path,
         *,
-        device: str = "auto",
+        device: str | torch.device = "auto",
         engine: str | Mapping[str, str] = "torch",
         keep_steps: bool = False,
         accept_damaged: bool = False,
@@ -114,7 +121,7 @@ class Pipeline:
         cls,
         described: Chain,
         *,
-        device: str = "auto",
+        device: str | torch.device = "auto",
         engine: str | Mapping[str, str] = "torch",
         keep_steps: bool = False,
         accept_damaged: bool = False,
@@ -154,9 +161,14 @@ class Pipeline:
                     stage.prepare(self._reference)
         return True
 
-    @cached_property
+    @property
     def engines(self) -> dict[str, str]:
         """Engine of each stage, by the stages' names."""
+        with _PREPARING:
+            return self._engines
+
+    @cached_property
+    def _engines(self) -> dict[str, str]:
         return choice.use(dict(zip(self.names, self.stages, strict=True)), self._engine, self.device)
 
     @cached_property
@@ -170,15 +182,18 @@ class Pipeline:
 
     def prepare(self) -> None:
         """Read what the stages need (reference pictures) and choose engines now instead of with the first photo."""
-        _ = self._ready, self.engines, self.mark
+        claim_process()
+        with _PREPARING:
+            _ = self._ready, self.engines, self.mark
 
     def _reference(self, path: Path) -> Reading:
         """Find the best face of a reference picture."""
-        photo = images.read(path)
-        usable = [face for face in self.detector(photo.pixels) if face.left_out is None]
-        if not usable:
+        self._references.append(path)
+        pixels = images.read(path).visible()
+        face = best(self.detector(pixels))
+        if face is None:
             raise FaceError("no face found in the reference picture", path=path)
-        return self.reader.of(photo.pixels, usable[0])
+        return self.reader.of(pixels, face)
 
     def __call__(self, photo: Source) -> Result:
         """Run one photo: a path, a PIL image or an (H, W, 3) uint8 RGB array.
@@ -203,11 +218,12 @@ class Pipeline:
         photos; one that fails gives a "failed" result and costs the others nothing.
         """
         self.prepare()
+        torch.get_num_threads()  # sets it for this thread, too, whose first sums would else be divided otherwise
         passages = [self._read(photo) for photo in photos]
         group = Group(passages, self._aligner, self.device, self._batch, self.mark)
         if any(stage.needs for stage in self.stages):
             group.leave_out_unsure()
-        for number in self.order:
+        for number in running_order(self.stages):
             name, stage = self.names[number], self.stages[number]
             if not stage.idle:
                 group.run(stage, name)
@@ -223,11 +239,15 @@ class Pipeline:
         with passage.catch_errors():
             with passage.watch("read"):
                 photo = images.read(source, accept_damaged=self.accept_damaged)
+                if self.output is not None and self.output.location == "strip":
+                    photo = metadata.without_location(photo)
             with passage.watch("detect"):
-                faces = choose(self.detector(photo.pixels), self.faces)
-            passage.photo = photo
+                passage.begin(photo)
+                faces = choose(in_reading_order(self.detector(passage.seen)), self.faces)
             passage.result = Result(photo.name, "ok", photo, seconds=passage.watch.seconds)
-            passage.take(replace(face, reading=self.reader.of(photo.pixels, face)) for face in faces)
+            passage.result.output = self.output or Output()
+            passage.result.reads = [Path(photo.name), *self._references, *outputs.reads(self.described)]
+            passage.take(replace(face, reading=self.reader.of(passage.seen, face)) for face in faces)
         return passage
 
 
@@ -238,18 +258,3 @@ def _located(stage: Stage) -> Iterator[None]:
         yield
     except (PhotoError, FaceError, WeightsError) as error:
         raise error.at(stage=stage.name, where=stage.where) from error.__cause__
-
-
-def _device(name: str) -> torch.device:
-    """Choose the device.
-
-    Raises:
-        ChainError: there is no such device, or not here.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda"):
-        raise ChainError(f"device {name!r} is none of auto, cpu, cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ChainError("device cuda: torch finds no CUDA device here; use --device cpu")
-    return torch.device(name)

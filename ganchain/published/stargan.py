@@ -52,6 +52,7 @@ class StarGANEditor(Stage):
                 "generator, or say what hair, gender and age shall be",
                 option=kept_options[0],
             )
+        self.colours = () if hair in (KEEP, "black") else ("hair",)
         self.hair, self.gender, self.age, self.strength = hair, gender, age, strength
 
     def labels(self, faces: Tensor) -> Tensor:

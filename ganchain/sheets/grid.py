@@ -9,6 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
 from ganchain import chains
@@ -16,20 +17,20 @@ from ganchain.chains import Chain
 from ganchain.chains.document import Place
 from ganchain.checkpoints.manifest import Policy
 from ganchain.errors import ChainError, GanchainError
-from ganchain.faces.detect import Detector, DlibDetector
+from ganchain.faces.detect import Detector, DlibDetector, best
 from ganchain.faces.face import Face
 from ganchain.photos import images
-from ganchain.photos.find import expand
+from ganchain.photos.folders import expand, given
 from ganchain.photos.images import Source
+from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.sheets import grid_file, grid_settings, people
-from ganchain.sheets.grid_settings import Setting
+from ganchain.sheets.grid_settings import LARGEST, Setting, limited, settings
 from ganchain.sheets.people import Row, Window
 from ganchain.stage import Stage
 from ganchain.tensors import Pixels
 
 DEFAULT = "overview"
-LARGEST = 400  # cells a face
 
 
 class CachedDetector:
@@ -68,7 +69,7 @@ class Grid:
     chain: Chain | None = None
     photos: Sequence[Path] = ()
     source: str = "grid"
-    device: str = "auto"
+    device: str | torch.device = "auto"
     license_policy: Policy | None = None
 
     @classmethod
@@ -100,7 +101,7 @@ class Grid:
         columns, rows = _axis("vary", vary), _axis("by", by)
         if references and columns:
             raise ChainError("they are what is varied; keep vary or references", key="references")
-        columns = columns or grid_settings.references([Path(path) for path in references])
+        columns = columns or grid_settings.references([given(path) for path in references])
         if strengths:
             if rows:
                 reason = "they are the columns then, and what is varied the rows; leave by out"
@@ -113,7 +114,7 @@ class Grid:
             raise ChainError("a grid needs something that is varied, as in vary: {attributes.hair: [black, blond]}")
         base = None if chain is None else chains.load(chain)
         rows = grid_settings.distinct(rows) or [Setting()]
-        grid = cls(grid_settings.distinct(columns), rows, base, expand([Path(path) for path in photos]), **fields)
+        grid = cls(grid_settings.distinct(columns), rows, base, expand([given(path) for path in photos]), **fields)
         if len(grid.columns) * len(grid.rows) > LARGEST:
             raise ChainError(
                 f"{len(grid.columns)} x {len(grid.rows)} settings are too many to look at: {LARGEST} at most"
@@ -179,6 +180,12 @@ class Grid:
         pictures = [column.picture for column in self.columns if column.picture]
         return pictures if len(pictures) == len(self.columns) else []
 
+    @property
+    def reads(self) -> list[Path]:
+        """The files that the grid reads beside its photos: its chain, and all pictures that settings refer to."""
+        pictures = [setting.picture for setting in (*self.columns, *self.rows) if setting.picture]
+        return [*outputs.reads(self.chain), *pictures]
+
     def prepare(self) -> None:
         """Load all weights and read all references now, so that errors come before the first photo."""
         _ = self._pipelines
@@ -189,8 +196,8 @@ class Grid:
 
     def _head(self, path: Path, side: int) -> Pixels:
         photo = images.read(path)
-        best = next((face for face in self._detector(photo.pixels) if face.left_out is None), None)
-        return (Window.head(best, photo.size) if best else Window.whole(photo.size)).shown(photo, side)
+        face = best(self._detector(photo.visible()))
+        return (Window.head(face, photo.size) if face else Window.whole(photo.size)).shown(photo, side)
 
     def cells(self, photo: Source, side: int, name: str | None = None) -> list[Row]:
         """Draw the rows of one photo: for each face and each of ``rows``, the head in the photo, then its cells.
@@ -228,5 +235,6 @@ class Grid:
 
 def _axis(name: str, axis: Mapping[str, Any] | Sequence[Setting]) -> list[Setting]:
     if isinstance(axis, Mapping):
-        return [setting for key, values in axis.items() for setting in grid_settings.settings(Place(name), key, values)]
-    return list(axis)
+        items = axis.items()
+        return limited(setting for key, values in items for setting in settings(Place(name), key, values))
+    return limited(axis)

@@ -13,6 +13,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ganchain import chains
 from ganchain.chains.document import Document, Key, Place
 from ganchain.errors import ChainError, available
+from ganchain.files import is_file
 from ganchain.sheets import grid_settings
 from ganchain.sheets.grid_settings import Setting
 
@@ -45,7 +46,7 @@ def bundled() -> list[str]:
 def find(grid: str | Path) -> Path:
     """Find the YAML file of a grid, by its path or by the name of a bundled grid."""
     path = Path(grid)
-    if path.is_file():
+    if is_file(path):
         return path
     if str(grid) in bundled():
         return Path(str(resources.files("ganchain.configs") / "grids" / f"{grid}.yaml"))
@@ -66,9 +67,11 @@ def read(grid: str | Path) -> GridFile:
             raise document.error(f"no such option; {available(str(key), KEYS)}", key)
     arguments: dict[str, Any] = {"source": path.stem}
     for axis in ("vary", "by"):
-        arguments[axis] = list(_settings(document, [axis], data.get(axis), path.parent))
+        arguments[axis] = grid_settings.limited(_settings(document, [axis], data.get(axis), path.parent))
     for files in ("photos", "references"):
         arguments[files] = [path.parent / str(name) for name in _as_list(data.get(files, []))]
+        if not all(str(name).strip() for name in _as_list(data.get(files, []))):
+            raise document.error("an empty name, where a file or a folder is needed", files)
         for file in arguments[files]:
             if not file.exists():
                 raise document.error(f"no file {file}", files)
@@ -106,7 +109,7 @@ def _chain(document: Document, name: Any, folder: Path) -> str | Path:
     """Check the name of a bundled chain, or of a chain's file beside the grid."""
     if not isinstance(name, str):
         raise document.error(f"{name!r}: the name of a bundled chain or a YAML file's path is needed", "chain")
-    chain = folder / name if (folder / name).is_file() else name
+    chain = folder / name if is_file(folder / name) else name
     try:
         chains.find(chain)
     except ChainError as error:

@@ -6,16 +6,18 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ganchain.chains import Chain, StageSpec, numbered, registry
 from ganchain.chains.document import Locate, Place, dotted
 from ganchain.errors import ChainError, available
-from ganchain.photos.find import expand
+from ganchain.photos.folders import expand
 from ganchain.sheets.people import caption, changed_options
 
 Options = Mapping[str, Any]
+LARGEST = 400  # cells a face
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,18 @@ class Setting:
     picture: Path | None = None
 
 
+def limited(axis: Iterable[Setting]) -> list[Setting]:
+    """List the settings of an axis; each is checked as it is read, so that those beyond ``LARGEST`` never are.
+
+    Raises:
+        ChainError: there are too many.
+    """
+    read = list(islice(axis, LARGEST + 1))
+    if len(read) > LARGEST:
+        raise ChainError(f"more than {LARGEST} settings are too many to look at")
+    return read
+
+
 def settings(place: Place, key: str, values: Any, folder: Path = Path()) -> list[Setting]:
     """Read the settings that ``key`` and ``values`` ask for.
 
@@ -55,6 +69,8 @@ def settings(place: Place, key: str, values: Any, folder: Path = Path()) -> list
         changes: list[dict[str, Any]] = [{option: value} for value in (values if _several(values) else [values])]
         if not changes:
             raise place.error(f"no values, as in {key}: [0.5, 1]")
+        if len(changes) > LARGEST:
+            raise place.error(f"{len(changes)} settings are too many to look at: {LARGEST} at most")
     elif values is None or isinstance(values, Mapping):
         changes = [dict(values or {})]
     else:
@@ -124,7 +140,7 @@ def strengths(place: Place, values: Iterable[Any]) -> list[Setting]:
         ChainError: a value is no number, or out of this range.
     """
     read = []
-    for value in values:
+    for value in islice(values, LARGEST + 1):
         try:
             strength = float(value)
         except (TypeError, ValueError):

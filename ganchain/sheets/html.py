@@ -10,6 +10,7 @@ from importlib import resources
 
 from PIL import Image
 
+from ganchain.photos.marks import page_mark
 from ganchain.tensors import Pixels
 
 QUALITY, SMALL = 88, 96  # of the pictures' JPEG; px of a reference's picture beside its name
@@ -21,6 +22,7 @@ _HEAD = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
   content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+{mark}
 <title>{title}</title>
 <style>
 {style}</style>
@@ -50,7 +52,7 @@ def page(
     insets = ["", *(f'<img src="{_embedded(pixels, SMALL)}" alt="">' for pixels in rim)]
     insets += [""] * (len(columns) - len(insets))
     body = "".join(_section(name, pictures, columns, insets) for name, pictures in rows)
-    head = _HEAD.format(title=_text(title), style=_resource("sheet_page.css"))
+    head = _HEAD.format(mark=page_mark(title).decode(), title=_text(title), style=_resource("sheet_page.css"))
     scripts = _resource("slider.js") + _resource("sheet_page.js")
     return f'{head}{body}<script type="module">\n{scripts}</script>\n</body>\n</html>\n'
 

@@ -20,6 +20,8 @@ from ganchain.framing import HEAD
 from ganchain.photos import images
 from ganchain.photos.marks import Provenance
 from ganchain.photos.photo import Photo
+from ganchain.photos.protect import Protection
+from ganchain.pipeline.order import running_order
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
 from ganchain.sheets import html, sheet
@@ -86,7 +88,7 @@ class Window:
         return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """A row of a sheet: one face.
 
@@ -140,7 +142,7 @@ def captions(pipeline: Pipeline) -> list[str]:
     """Write the captions of the photo and of each step that the pipeline keeps; it must be made from a chain."""
     assert pipeline.described is not None
     specs = pipeline.described.stages
-    used = [specs[number] for number in pipeline.order if not pipeline.stages[number].idle]
+    used = [specs[number] for number in running_order(pipeline.stages) if not pipeline.stages[number].idle]
     return ["photo", *(caption(spec.cls, spec.name, changed_options(spec)) for spec in used)]
 
 
@@ -151,8 +153,8 @@ class Pages:
         path: the first file; further ones are called NAME-2.png, NAME-3.png ...
         columns: captions of the columns, that of the photo first.
         title: the heading of a page.
-        sources: the photos to show; photos of the same file name are shown by their paths. None of them is ever
-            overwritten.
+        sources: the photos to show; photos of the same file name are shown by their paths.
+        protection: of the files that lie where it writes; by default of ``sources``.
         rim: (H, W, 3) pictures above all columns but the first, for example references.
         side: the side of a cell in px; by default one that suits the format.
 
@@ -167,6 +169,7 @@ class Pages:
         *,
         title: str,
         sources: Sequence[Path] = (),
+        protection: Protection | None = None,
         rim: Sequence[Pixels] = (),
         side: int | None = None,
     ) -> None:
@@ -179,16 +182,17 @@ class Pages:
         self.side = side or (PAGE_SIDE if self.html else min(SIDE, WIDEST // len(columns)))
         count = Counter(source.name for source in sources)
         self.names = {source: source.name if count[source.name] == 1 else str(source) for source in sources}
-        self._photos = {source.resolve() for source in sources}
-        self._refuse_photo(path)
+        self._protection = protection or Protection(sources, title)
+        self._protection.refuse(path)
         self.written: list[Path] = []
         self._rows: list[Row] = []
 
     @classmethod
-    def of(cls, pipeline: Pipeline, path: Path, sources: Sequence[Path]) -> Pages:
+    def of(cls, pipeline: Pipeline, path: Path, sources: Sequence[Path], protection: Protection) -> Pages:
         """Begin the sheet of a pipeline that was made from a chain and keeps its steps."""
         assert pipeline.described is not None
-        return cls(path, captions(pipeline), title=Path(pipeline.described.source).stem, sources=sources)
+        title = Path(pipeline.described.source).stem
+        return cls(path, captions(pipeline), title=title, sources=sources, protection=protection)
 
     def take(self, source: Path, result: Result) -> None:
         """Add a row for each face: as in the photo's file, then after each step; a photo that failed gets none."""
@@ -212,23 +216,19 @@ class Pages:
             self._write()
         return self.written
 
-    def _refuse_photo(self, path: Path) -> None:
-        if path.resolve() in self._photos:
-            raise PhotoError("would overwrite a photo; give the sheet another name", path=path)
-
     def _write(self) -> None:
         number = len(self.written) + 1
         path = self.path if number == 1 else self.path.with_stem(f"{self.path.stem}-{number}")
-        self._refuse_photo(path)
         if self.html:
             text = html.page(self.title, self.columns, [(row.heading, row.pictures) for row in self._rows], self.rim)
             try:
-                files.write(path, text)
+                files.write(path, text, self._protection.permit)
             except OSError as error:
                 raise PhotoError(f"cannot be written: {error.strerror or error}", path=path) from error
         else:
             pixels = np.asarray(draw(self._rows, self.columns, self.rim, self.side))
-            images.write(Photo(pixels, xmp=Provenance(chain=self.title).xmp()), path)
+            sheet_photo = Photo(pixels, xmp=Provenance(chain=self.title).xmp())
+            images.write(sheet_photo, path, permit=self._protection.permit)
         self.written.append(path)
         self._rows = []
 

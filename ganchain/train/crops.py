@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ganchain import framing as windows
-from ganchain.errors import ChainError, PhotoError, available
+from ganchain.errors import ChainError, available
 from ganchain.faces.align import Aligner
-from ganchain.faces.detect import DlibDetector
+from ganchain.faces.detect import DlibDetector, in_reading_order
 from ganchain.faces.face import Face
 from ganchain.framing import Framing
 from ganchain.photos import images
@@ -29,7 +30,7 @@ class CropResult:
     photo: Path
     crops: list[Path] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    error: PhotoError | None = None
+    error: Exception | None = None
 
 
 class Crops:
@@ -59,7 +60,7 @@ class Crops:
         table = self.out / CROPS
         if not table.exists():
             return {}
-        with table.open(newline="", encoding="utf-8") as file:
+        with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = [row for row in csv.DictReader(file) if row["side"]]
         for row in rows:
             if (row["framing"], row["side"]) != (self.framing, str(self.side)):
@@ -68,21 +69,26 @@ class Crops:
                 )
         return {row["file"]: row["photo"] for row in rows}
 
+    def holds(self, path: Path) -> bool:
+        """Say whether ``path`` is one of the crops."""
+        return path.name in self.photos and path.parent.resolve() == self.out.resolve()
+
     def make(self, photos: Iterable[Path]) -> Iterator[CropResult]:
         """Crop one photo after the other; a photo that cannot be read does not stop the rest."""
         for photo in photos:
             try:
                 yield self._crop(photo)
-            except PhotoError as error:
+            except Exception as error:  # one photo must not cost the others
                 yield CropResult(photo, error=error)
 
     def _crop(self, path: Path) -> CropResult:
         """Crop the faces of one photo."""
         photo, result = images.read(path), CropResult(path)
-        faces = [face for face in self.detector(photo.pixels) if face.left_out is None]
+        pixels = photo.visible()
+        faces = [face for face in in_reading_order(self.detector(pixels)) if face.left_out is None]
         stem = self._stem(path, len(faces))
         for number, face in enumerate(faces):
-            canvas = self.aligner.canvas(photo.pixels, face)
+            canvas = self.aligner.canvas(pixels, face)
             if canvas.side < self.smallest:
                 result.left_out.append(f"face {number} is small: {canvas.side} px across, {self.smallest} are needed")
                 continue
@@ -100,7 +106,7 @@ class Crops:
         """Return whether the name belongs to a crop of another photo."""
         if name in self.photos:
             return self.photos[name] != str(path.resolve())
-        return (self.out / name).exists()
+        return os.path.lexists(self.out / name)
 
     def _write(self, path: Path, photo: Photo, face: Face, name: str) -> Path:
         """Write the crop, but its line in the table first.
@@ -111,7 +117,7 @@ class Crops:
         if name not in self.photos:
             table, self.photos[name] = self.out / CROPS, str(path.resolve())
             exists = table.exists()
-            with table.open("a", newline="", encoding="utf-8") as file:
+            with table.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
                 csv.writer(file).writerows([] if exists else [COLUMNS])
                 csv.writer(file).writerow((name, self.photos[name], self.framing, self.side))
         chip = self.aligner.chip(photo.pixels, face, self.side)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -98,13 +99,13 @@ def crops_framing(folder: Path) -> str:
     table = folder / CROPS
     if not table.exists():
         return "tight"
-    with table.open(newline="", encoding="utf-8") as file:
+    with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         return next((row["framing"] for row in csv.DictReader(file)), "tight")
 
 
 def _splits(names: Sequence[str]) -> dict[str, str]:
     """Choose the split of each name by its checksum; of two names and more, train and val get at least one each."""
-    checksums = {name: crc32(name.encode()) for name in names}
+    checksums = {name: crc32(os.fsencode(name)) for name in names}
     buckets = {0: "test", 1: "val", 2: "test", 3: "val"}
     splits = {name: buckets.get(checksum % 20, "train") for name, checksum in checksums.items()}
     for split in ("train", "val"):

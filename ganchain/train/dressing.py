@@ -22,7 +22,7 @@ from ganchain.train.teachers.worn import facial_hair, glasses
 PADDED = 0.22  # shares of the side that a head is shifted by at most, twice the standard deviation
 
 
-@dataclass
+@dataclass(eq=False)
 class Batch:
     """Pictures and answers that a step learns from.
 

@@ -15,13 +15,11 @@ from pydantic import BaseModel, ConfigDict, create_model
 from ruamel.yaml import YAML
 
 from ganchain.chains.document import Place, validated
-from ganchain.errors import ChainError, available, suggestion
+from ganchain.errors import ChainError, available, shown, suggestion
 from ganchain.train import data as pictures
 from ganchain.train.recipe import Recipe
 
 RECIPES = {
-    "makeup": "ganchain.train.makeup:Makeup",
-    "attributes-hair": "ganchain.train.hair:Hair",
     "attributes-portrait": "ganchain.train.portrait:Portrait",
     "webtoon": "ganchain.train.webtoon:Webtoon",
     "upscale": "ganchain.train.upscale:Upscale",
@@ -42,8 +40,6 @@ RECIPES |= {
 
 # needs of the recipes from a folder of one's own crops: framing, and columns of labels.csv
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "makeup": ("tight", ()),
-    "attributes-hair": ("head", ()),
     "attributes-portrait": ("tight", ("gender", "age", "race", "dataset")),
     "age-gender": ("tight", ("gender", "age", "dataset")),
     "parts": ("head", ()),
@@ -90,7 +86,10 @@ def parse_settings(cls: type[Recipe], settings: Sequence[str]) -> dict[str, Any]
         key, equals, value = setting.partition("=")
         if not equals or key not in model.model_fields:
             raise ChainError(available(key, model.model_fields), file=f"--set {setting}")
-        values[key] = YAML(typ="safe").load(value)
+        try:
+            values[key] = YAML(typ="safe").load(value)
+        except Exception as error:  # ruamel's constructors raise anything: a number of 5,000 digits
+            raise ChainError(f"{shown(value)} is no YAML", file=f"--set {key}") from error
     checked = validated(model, values, lambda *path: Place(f"--set {path[0]}"))
     return {key: getattr(checked, key) for key in values}
 
@@ -102,9 +101,9 @@ def find(name: str) -> type[Recipe]:
         ChainError: there is none; it says what is available.
     """
     module, colon, cls_name = RECIPES.get(name, name).partition(":")
-    if not colon:
+    if not colon or not all(part.isidentifier() for part in module.split(".")):
         lines = [f"  {key:20} {text}" for key, text in summaries().items()]
-        raise ChainError(f"no recipe {name!r}; {suggestion(name, RECIPES)}available:\n" + "\n".join(lines))
+        raise ChainError(f"no recipe {shown(name)}; {suggestion(name, RECIPES)}available:\n" + "\n".join(lines))
     try:
         recipe = getattr(import_module(module), cls_name, None)
     except ModuleNotFoundError as error:

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from ganchain import files
 from ganchain.chains.document import Document, Place, reason_of, validated
 from ganchain.checkpoints import manifest
-from ganchain.errors import ChainError
+from ganchain.errors import ChainError, shown
 from ganchain.train import recipes
 from ganchain.train.recipe import Recipe
 
@@ -165,7 +165,12 @@ def load(file: Path, overrides: Mapping[str, Any] = MappingProxyType({})) -> Run
 
 def _in_folder(value: Any, folder: Path) -> Any:
     """Join a path to ``folder``; other values stay."""
-    return folder / value.expanduser() if isinstance(value, Path) else value
+    if not isinstance(value, Path):
+        return value
+    try:
+        return folder / value.expanduser()
+    except RuntimeError as error:
+        raise ChainError(f"{shown(str(value))}: there is no such user") from error
 
 
 def _add_to_path(folder: Path) -> None:

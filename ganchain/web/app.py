@@ -8,32 +8,26 @@ from contextlib import asynccontextmanager
 from importlib import resources
 from typing import Annotated, Any
 
-from fastapi import Body, FastAPI, Request
+from fastapi import FastAPI, Path, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import HTTPException, RequestValidationError
-from fastapi.responses import JSONResponse, Response
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException as StarletteHTTPException
+from fastapi.responses import FileResponse, HTMLResponse, Response
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.staticfiles import StaticFiles
 
 from ganchain import chains
 from ganchain._version import VERSION
-from ganchain.errors import GanchainError, text_of
-from ganchain.web import answers, run, submitted
+from ganchain.engines import choice
+from ganchain.engines.device import choose as choose_device
+from ganchain.web import answers, failures, forms, models, reference, run, submitted
+from ganchain.web.failures import responses
 from ganchain.web.guard import Guard
+from ganchain.web.head import Head
 from ganchain.web.limits import Limits
 from ganchain.web.service import Order, Service
-from ganchain.web.uploads import Busy, file_name
+from ganchain.web.uploads import file_name
 
-PAGE = {  # address: file, type; no other file is served
-    "/": ("web/page/index.html", "text/html; charset=utf-8"),
-    "/style.css": ("web/page/style.css", "text/css; charset=utf-8"),
-    "/page.js": ("web/page/page.js", "text/javascript; charset=utf-8"),
-    "/chain.js": ("web/page/chain.js", "text/javascript; charset=utf-8"),
-    "/photos.js": ("web/page/photos.js", "text/javascript; charset=utf-8"),
-    "/jobs.js": ("web/page/jobs.js", "text/javascript; charset=utf-8"),
-    "/slider.js": ("sheets/slider.js", "text/javascript; charset=utf-8"),
-    "/icon.svg": ("web/page/icon.svg", "image/svg+xml"),
-}
+Key = Annotated[str, Path(description="The id.")]
+Number = Annotated[int, Path(description="From 0.")]
 
 
 def app(limits: Limits | None = None, *, device: str = "auto", engine: str = "torch", hosts: Iterable[str] = ()) -> Any:
@@ -43,61 +37,69 @@ def app(limits: Limits | None = None, *, device: str = "auto", engine: str = "to
         limits: limits for visitors; None for the defaults.
         device, engine: as for ``Pipeline``.
         hosts: host names to answer to, besides this machine's own; "*" for any.
+
+    Raises:
+        ChainError, EngineError: there is no such device or engine here.
     """
+    chosen = choose_device(device)
+    if engine != "auto":
+        choice.engine(engine, chosen)
     service = Service(limits or Limits(), device, engine)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
         sweeping = asyncio.create_task(service.sweep())
         yield
         sweeping.cancel()
         await run_in_threadpool(service.close)
 
-    api = FastAPI(title="ganchain", version=VERSION, lifespan=life, docs_url=None, redoc_url=None)
+    api = FastAPI(
+        title="ganchain", version=VERSION, lifespan=life, docs_url=None, redoc_url=None, responses=responses()
+    )
     api.state.service = service
-    _pages(api)
+    api.add_middleware(Head)
+    failures.handle(api, service)
+    _facts(api, service)
     _photos(api, service)
     _jobs(api, service)
     run.add(api, service)
+    _pages(api)
+    return Guard(api, service, hosts)
 
-    @api.exception_handler(GanchainError)
-    async def refused(_: Request, error: GanchainError) -> Response:
-        status = 503 if isinstance(error, Busy) else 422
-        headers = {"Retry-After": "60"} if status == 503 else None
-        return JSONResponse({"error": text_of(error)}, status, headers)
 
-    @api.exception_handler(StarletteHTTPException)
-    async def wrong(_: Request, error: StarletteHTTPException) -> Response:
-        return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+class _Page(StaticFiles):
+    """The files of the page, for which a browser asks again each time; it gets them again if they have changed."""
 
-    @api.exception_handler(Exception)
-    async def own(_: Request, error: Exception) -> Response:  # the server logs the error, too
-        return JSONResponse({"error": f"an error of ganchain's own: {type(error).__name__}"}, 500)
-
-    @api.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        problem = error.errors()[0]
-        return JSONResponse({"error": f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"}, 422)
-
-    return Guard(api, service.limits.upload, hosts)
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def _pages(api: FastAPI) -> None:
-    for address, (file, kind) in PAGE.items():
-        content = (resources.files("ganchain") / file).read_bytes()
+    sheets = resources.files("ganchain.sheets")
 
-        async def page(content: bytes = content, kind: str = kind) -> Response:
-            return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
+    @api.get("/slider.js", include_in_schema=False)
+    def slider() -> Response:
+        return FileResponse(str(sheets / "slider.js"), headers={"Cache-Control": "no-cache"})
 
-        api.add_api_route(address, page, include_in_schema=False)
+    @api.get("/docs", include_in_schema=False)
+    def docs() -> Response:
+        return HTMLResponse(reference.html(api.openapi()))
 
-    @api.get("/chains")
-    def chains_() -> list[dict[str, Any]]:
+    # not a mount at "/", which would answer 404 to GET /run, where 405 is right
+    api.router.default = GZipMiddleware(_Page(packages=[("ganchain", "web/page")], html=True))
+
+
+def _facts(api: FastAPI, service: Service) -> None:
+    @api.get("/chains", response_model=list[models.BundledChain])
+    def chains_() -> Any:
         """List the bundled chains."""
         return submitted.bundled()
 
-    @api.get("/stages")
-    def stages() -> list[dict[str, Any]]:
+    @api.get("/stages", response_model=list[models.Stage])
+    def stages() -> Any:
         """List the stages with their options, as JSON schema."""
         return submitted.stages()
 
@@ -106,71 +108,95 @@ def _pages(api: FastAPI) -> None:
         """Answer with the JSON schema of a chain."""
         return chains.schema()
 
-    @api.post("/chain")
-    def chain(chain: Annotated[str, Body(embed=True)]) -> dict[str, str]:
+    @api.post("/chain", responses=responses(408, 413, 422))
+    async def chain(asked: models.NewChain) -> models.Yaml:
         """Write a chain, JSON or YAML, as readable YAML; its options are not checked."""
-        return {"yaml": submitted.tidied(chain)}
+        return models.Yaml(yaml=await service.parsing(submitted.tidied, asked.chain))
+
+    @api.get("/health")
+    def health() -> models.Health:
+        """Say that the server works, and how much it has to do."""
+        return models.Health(version=VERSION, waiting=len(service.queue.ahead()))
 
 
 def _photos(api: FastAPI, service: Service) -> None:
-    fields = {"photo": {"type": "string", "format": "binary"}}
-    body = {"content": {"multipart/form-data": {"schema": {"type": "object", "properties": fields}}}}
-
-    @api.post("/photos", status_code=201, openapi_extra={"requestBody": body})
-    async def photos(request: Request) -> dict[str, Any]:
+    @api.post(
+        "/photos",
+        status_code=201,
+        response_model=models.Photo,
+        responses=responses(400, 408, 413, 422, 507),
+        openapi_extra=forms.described(photo=forms.FILE),
+    )
+    async def photos(request: Request) -> Any:
         """Take a photo (multipart field ``photo``) and answer with its id, its size, and the faces in it."""
-        async with request.form(max_files=1, max_fields=1) as form:
-            photo = form.get("photo")
-            if not isinstance(photo, UploadFile):
-                raise HTTPException(422, "photo: a file is needed in this field")
+        async with request.form(max_files=2, max_fields=2) as form:
+            photo = forms.file(form, "photo", known=["photo"])
             upload = await service.take(photo.filename or "photo", photo.file)
         return {"id": upload.id, "name": upload.name, "size": list(upload.size), "faces": upload.describe()}
 
-    @api.get("/photos/{key}/preview")
-    def shown(key: str) -> Response:
+    @api.get(
+        "/photos/{key}/preview",
+        response_class=Response,
+        responses={**responses(404), **answers.described("image/jpeg")},
+    )
+    def shown(key: Key) -> Response:
         """Answer with the photo as a JPEG for the screen, upright."""
         return answers.screen(service.upload(key).preview, "image/jpeg")
 
     @api.delete("/photos/{key}", status_code=204)
-    def drop(key: str) -> None:
+    def drop(key: Key) -> None:
         """Delete a photo."""
         service.uploads.drop(key)
 
 
 def _jobs(api: FastAPI, service: Service) -> None:
-    @api.post("/jobs", status_code=202)
-    def jobs(
-        chain: Annotated[str, Body()],
-        photo: Annotated[str, Body()],
-        name: Annotated[str, Body()] = "chain",
-        files: Annotated[dict[str, str] | None, Body()] = None,
-    ) -> dict[str, Any]:
+    @api.post(
+        "/jobs",
+        status_code=202,
+        response_model=models.Job,
+        response_model_exclude_unset=True,
+        responses=responses(404, 408, 413, 422, 507),
+    )
+    async def jobs(asked: models.NewJob) -> Any:
         """Add a job to the queue: a chain (name, YAML or JSON), a photo's id, the ids of files that the chain names."""
-        uploads = {file: service.upload(key) for file, key in (files or {}).items()}
-        return service.describe(service.submit(Order(chain, file_name(name), service.upload(photo), uploads)))
+        uploads = {file: service.upload(key) for file, key in (asked.files or {}).items()}
+        order = Order(asked.chain, file_name(asked.name), service.upload(asked.photo), uploads)
+        return service.describe(await service.parsing(service.submit, order))
 
-    @api.get("/jobs/{key}")
-    def job(key: str) -> dict[str, Any]:
+    @api.get("/jobs/{key}", response_model=models.Job, response_model_exclude_unset=True, responses=responses(404))
+    def job(key: Key) -> Any:
         """Report the progress of a job; when it is done, its report and the addresses of its pictures."""
         return service.describe(service.job(key))
 
     @api.delete("/jobs/{key}", status_code=204)
-    def drop(key: str) -> None:
+    def drop(key: Key) -> None:
         """Cancel a job and delete its pictures."""
         service.queue.drop(key)
 
-    @api.get("/jobs/{key}/pictures/{number}")
-    def picture(key: str, number: int) -> Response:
+    @api.get(
+        "/jobs/{key}/pictures/{number}",
+        response_class=Response,
+        responses={**responses(404, 422), **answers.described(*answers.TYPES.values())},
+    )
+    def picture(key: Key, number: Number) -> Response:
         """Answer with a picture as ``ganchain run`` writes it."""
         return answers.picture(answers.nth(service.job(key).pictures, number))
 
-    @api.get("/jobs/{key}/previews/{number}")
-    def shown(key: str, number: int) -> Response:
+    @api.get(
+        "/jobs/{key}/previews/{number}",
+        response_class=Response,
+        responses={**responses(404, 422), **answers.described("image/jpeg")},
+    )
+    def shown(key: Key, number: Number) -> Response:
         """Answer with a JPEG for the screen: 0 is the photo itself, then follows one after each stage."""
         return answers.screen(answers.nth(service.job(key).previews, number)[1], "image/jpeg")
 
-    @api.get("/jobs/{key}/chain")
-    def chain_(key: str) -> Response:
+    @api.get(
+        "/jobs/{key}/chain",
+        response_class=Response,
+        responses={**responses(404), **answers.described("application/yaml")},
+    )
+    def chain(key: Key) -> Response:
         """Answer with the chain as YAML."""
         job = service.job(key)
         headers = {"Content-Disposition": answers.attachment(f"{job.name}.yaml")}

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
+from fastapi.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-PATIENCE = 30.0  # seconds to wait for the next part of a request's body
+from ganchain.web.reader import Full
+from ganchain.web.service import Service
+from ganchain.web.uploads import Busy
+from ganchain.web.worker import Ending
+
+PATIENCE = 30.0  # seconds for a request's body to arrive, and 1 s more for each RATE bytes of it that are there
+RATE = 10_000  # bytes; a body of 40 MB may take an hour
+TICK = 0.5  # seconds between checks whether the server ends
+LINGER = 2.0  # seconds for which the rest of a refused body is read; who cannot send it does not read the answer
+SMALL = 1_000_000  # bytes of a body that is not of the kind that holds files
+CHECKED = 1_000_000  # bytes after which it is checked again whether there is room
 OWN = ("localhost", "127.0.0.1", "::1")
 HEADERS = [
     (b"content-security-policy", b"default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'"),
@@ -21,60 +34,138 @@ HEADERS = [
 
 
 class Guard:
-    """Middleware that refuses three kinds of requests.
+    """Middleware that refuses these kinds of requests.
 
     - Requests whose Host header names another server: a web site could let a name of its own point to this machine,
       and so read the answers (DNS rebinding).
     - Requests from the pages of other sites (Origin).
-    - Requests whose body has more than ``most`` bytes, whatever length they state.
+    - Requests whose body has more bytes than ``Limits.upload``, whatever length they state, or more than there is
+      room for, or arrives too slowly.
+    - All, once the server ends.
     """
 
-    def __init__(self, app: ASGIApp, most: int, hosts: Iterable[str] = ()) -> None:
-        self.app, self.most = app, most
+    def __init__(self, app: ASGIApp, service: Service, hosts: Iterable[str] = ()) -> None:
+        self.app, self.service = app, service
         self.hosts = {*OWN, *hosts}
+        self.ending = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        exchange = _Exchange(self, headers, receive, send)
+        try:
+            if refusal := await self._refusal(headers, exchange):
+                await exchange.refuse(*refusal)
+            else:
+                await self.app(scope, exchange.receive, exchange.send)
+        finally:
+            self.service.receiving -= exchange.received
+
+    async def _refusal(self, headers: dict[bytes, str], exchange: _Exchange) -> tuple[int, str] | None:
+        """Return status and reason of a refusal before the body has arrived."""
         host, origin = _host(headers.get(b"host", "")), headers.get(b"origin")
         if "*" not in self.hosts and host not in self.hosts:
-            await _refuse(
-                send, 421, f"this server does not answer to the name {host!r}; ganchain serve --allow-host NAME"
-            )
-            return
+            return 421, f"this server does not answer to the name {host!r}; ganchain serve --allow-host NAME"
         if origin is not None and origin.partition("://")[2] != headers.get(b"host"):
-            await _refuse(send, 403, "requests from the pages of other sites are refused")
-            return
+            return 403, "requests from the pages of other sites are refused"
         length = headers.get(b"content-length", "0")
-        if length.isdigit() and int(length) > self.most:
-            await _refuse(send, 413, self._too_large)
-            return
-        received, complete = 0, False
+        if not length.isdigit():
+            return None
+        if int(length) > exchange.most:
+            return 413, exchange.too_large
+        try:
+            await self.check_room(int(length))
+        except (Busy, Full) as error:
+            return error.status, str(error)
+        return None
 
-        async def receive_within_limits() -> Message:
-            nonlocal received, complete
-            try:
-                message = await asyncio.wait_for(receive(), None if complete else PATIENCE)
-            except TimeoutError:
-                raise HTTPException(408, f"nothing was received for {PATIENCE:g} s") from None
-            complete = not message.get("more_body", False)
-            received += len(message.get("body", b""))
-            if received > self.most:
-                raise HTTPException(413, self._too_large)
-            return message
+    async def check_room(self, extra: int = 0) -> None:
+        """Make room for ``extra`` bytes more, if need be.
 
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *HEADERS]}
-            await send(message)
+        Raises:
+            Busy, Full: there is none.
+        """
+        if self.service.want_of_room(extra):
+            await run_in_threadpool(self.service.make_room, extra)
 
-        await self.app(scope, receive_within_limits, send_with_headers)
+
+class _Exchange:
+    """A request and its answer, within the limits.
+
+    Attributes:
+        most: most bytes of the request's body.
+        received: bytes of it that are there.
+        complete: all of it is there.
+    """
+
+    def __init__(self, guard: Guard, headers: dict[bytes, str], receive: Receive, send: Send) -> None:
+        self._guard, self._receive, self._send = guard, receive, send
+        has_files = headers.get(b"content-type", "").startswith("multipart/")
+        self.most = guard.service.limits.upload if has_files else min(SMALL, guard.service.limits.upload)
+        self.complete = not ({b"content-length", b"transfer-encoding"} & headers.keys())
+        self._waits = b"expect" in headers  # sends its body only when it is told to
+        self.received, self._began = 0, time.monotonic()
 
     @property
-    def _too_large(self) -> str:
+    def too_large(self) -> str:
+        """Reason of the refusal of a body."""
         return f"more than {self.most / 1e6:.0f} MB are not taken in one request"
+
+    async def receive(self) -> Message:
+        """Receive the next part of the request.
+
+        Raises:
+            HTTPException: it is too large or too slow, or the server ends.
+            Busy, Full: there is no room for it.
+        """
+        if self.complete:
+            return await self._receive()
+        self._waits = False
+        message = await self._next()
+        self.complete = not message.get("more_body", False)
+        former, more = self.received, len(message.get("body", b""))
+        self.received += more
+        self._guard.service.receiving += more
+        if self.received > self.most:
+            raise HTTPException(413, self.too_large)
+        if former // CHECKED < self.received // CHECKED:
+            await self._guard.check_room()
+        return message
+
+    async def _next(self) -> Message:
+        late = self._began + PATIENCE + self.received / RATE
+        while (left := late - time.monotonic()) > 0:
+            if self._guard.ending:
+                raise HTTPException(Ending.status, str(Ending()))
+            with suppress(TimeoutError):
+                return await asyncio.wait_for(self._receive(), min(left, TICK))
+        raise HTTPException(408, f"too little was received within {PATIENCE:g} s")
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer; its last part when the request is read, so that the connection stays sound."""
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *HEADERS]}
+        elif not message.get("more_body", False) and not self.complete and not self._waits:
+            await self._send({**message, "more_body": True})
+            await self._read_rest()
+            message = {"type": "http.response.body", "body": b""}
+        await self._send(message)
+
+    async def _read_rest(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                while not self.complete:
+                    message = await self._receive()
+                    self.complete = not message.get("more_body", False)
+
+    async def refuse(self, status: int, reason: str) -> None:
+        """Answer without the application."""
+        body = json.dumps({"error": reason}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
 
 
 def _host(header: str) -> str:
@@ -83,10 +174,3 @@ def _host(header: str) -> str:
         return urlsplit(f"//{header}").hostname or ""
     except ValueError:
         return ""
-
-
-async def _refuse(send: Send, status: int, reason: str) -> None:
-    body = json.dumps({"error": reason}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *HEADERS]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

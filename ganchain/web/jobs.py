@@ -15,17 +15,16 @@ from threading import Condition, Thread
 from typing import Any, Literal
 
 from ganchain.chains import Chain
-from ganchain.errors import GanchainError, text_of
+from ganchain.errors import text_of
+from ganchain.web.folder import size_of
 from ganchain.web.limits import Limits
+from ganchain.web.models import Problem
 from ganchain.web.uploads import Busy, Upload
+from ganchain.web.worker import Ended, Ending
 
 log = logging.getLogger(__name__)
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
-
-
-class Ended(GanchainError):
-    """An error that ends a job because it was cancelled or took too long."""
 
 
 @dataclass
@@ -46,6 +45,9 @@ class Job:
         ended: a future that is done when the job has ended.
         used: when a visitor last asked for the job, by ``time.monotonic``.
         deadline: when the job must have ended, by the same clock.
+        bytes: the size of its files, once it has ended.
+        status: the HTTP status of its error.
+        problems: the wrong values of the chain, where the error is about them.
     """
 
     id: str
@@ -65,13 +67,16 @@ class Job:
     ended: Future[None] = field(default_factory=Future)
     used: float = field(default_factory=time.monotonic)
     deadline: float = 0.0
+    bytes: int = 0
+    status: int = 422
+    problems: list[Problem] = field(default_factory=list)
 
     @property
     def steps(self) -> int:
         return len(self.chain.stages)
 
     def tick(self, stage: str = "", step: int = 0) -> None:
-        """Note the stage that runs next, and end the job if it must not go on; called before each network runs.
+        """Note the stage that runs next, and end the job if it must not go on; called again and again while it runs.
 
         Raises:
             Ended: the job was cancelled, or its time is up.
@@ -105,15 +110,26 @@ class Queue:
 
         Raises:
             Busy: ``Limits.waiting`` jobs are waiting already.
+            Ending: the server ends.
         """
-        if len(self.ahead()) >= self.limits.waiting:
-            raise Busy(f"{self.limits.waiting} jobs are waiting already; try again in a minute")
+        if problem := self._refusal():
+            raise problem
         job = make(secrets.token_urlsafe(16))
-        job.upload.jobs += 1
         with self._changed:
+            if problem := self._refusal():
+                shutil.rmtree(job.folder, ignore_errors=True)
+                raise problem
+            job.upload.jobs += 1
             self._jobs[job.id] = job
             self._changed.notify()
         return job
+
+    def _refusal(self) -> Busy | Ending | None:
+        if not self._open:
+            return Ending()
+        if len(self.ahead()) >= self.limits.waiting:
+            return Busy(f"{self.limits.waiting} jobs are waiting already; try again in a minute")
+        return None
 
     def get(self, key: str) -> Job | None:
         if (job := self._jobs.get(key)) is not None:
@@ -129,13 +145,18 @@ class Queue:
     def drop(self, key: str) -> None:
         """Cancel a job and delete its files."""
         with self._changed:
-            job = self._jobs.pop(key, None)
-        if job is None:
-            return
-        running, job.state = job.state == "running", "cancelled"
-        if not running:
-            _end(job)
+            if (job := self._jobs.pop(key, None)) is None:
+                return
+            running, job.state = job.state == "running", "cancelled"
+            if not running:
+                _end(job)
+        if not running:  # else it is deleted when it has ended
             shutil.rmtree(job.folder, ignore_errors=True)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all results."""
+        return sum(job.bytes for job in list(self._jobs.values()))
 
     def finished(self) -> list[Job]:
         """List the jobs that have ended, sorted by when they were last asked for, the longest ago first."""
@@ -148,14 +169,19 @@ class Queue:
             if time.monotonic() - job.used > self.limits.kept:
                 self.drop(job.id)
 
-    def close(self) -> None:
-        """Cancel all jobs, and wait at most 10 s for the running one, which ends before its next network."""
+    def end(self) -> None:
+        """Cancel all jobs, tell who waits for them, and take no others."""
         with self._changed:
             self._open = False
             for job in self._jobs.values():
                 if job.state in ("waiting", "running"):
-                    job.state = "cancelled"
+                    job.state, job.error, job.status = "cancelled", text_of(Ending()), Ending.status
+                    _end(job)
             self._changed.notify()
+
+    def close(self) -> None:
+        """Cancel all jobs, and wait at most 10 s for the running one."""
+        self.end()
         self._thread.join(timeout=10)
 
     def _work(self) -> None:
@@ -171,17 +197,21 @@ class Queue:
             try:
                 self._run(job)
             except Exception as error:  # the other jobs must go on
-                state, job.error = "failed", text_of(error)
+                if job.state == "running":
+                    job.error, job.status = text_of(error), getattr(error, "status", job.status)
+                    job.problems = getattr(error, "problems", [])
+                state = "failed"
                 log.debug("job %s failed:", job.id[:4], exc_info=error)
             self._finish(job, state)
 
     def _finish(self, job: Job, state: State) -> None:
-        if job.state == "running":  # it may have been cancelled meanwhile
-            job.state = state
-        else:
+        with self._changed:
+            if running := job.state == "running":  # it may have been cancelled meanwhile
+                job.state, job.bytes = state, size_of(job.folder)
+            job.used = time.monotonic()
+            _end(job)
+        if not running:
             shutil.rmtree(job.folder, ignore_errors=True)
-        job.used = time.monotonic()
-        _end(job)
 
 
 def _end(job: Job) -> None:

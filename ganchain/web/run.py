@@ -12,52 +12,61 @@ from fastapi.exceptions import HTTPException
 from fastapi.responses import Response
 from starlette.datastructures import UploadFile
 
-from ganchain.web import answers, submitted
+from ganchain.web import answers, failures, forms, submitted
+from ganchain.web.failures import responses
 from ganchain.web.jobs import Job
 from ganchain.web.service import Order, Service
 from ganchain.web.uploads import Upload, file_name
 
+FIELDS = ("chain", "photo", "files")
 INTERVAL = 0.5  # seconds between checks that the visitor is still connected
 
 
 def add(api: FastAPI, service: Service) -> None:
     """Add the address to ``api``."""
-    fields = {
-        "chain": {"type": "string", "description": "name of a bundled chain, or YAML"},
-        "photo": {"type": "string", "format": "binary"},
-        "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
-    }
-    body = {"content": {"multipart/form-data": {"schema": {"type": "object", "properties": fields}}}}
 
-    @api.post("/run", openapi_extra={"requestBody": body})
+    @api.post(
+        "/run",
+        response_class=Response,
+        responses={**responses(400, 408, 413, 422, 507), **answers.described(*answers.TYPES.values(), whole=True)},
+        openapi_extra=forms.described(
+            chain={"type": "string", "description": "The name of a bundled chain, or YAML; also as a file."},
+            photo=forms.FILE,
+            files={"type": "array", "items": forms.FILE, "default": [], "description": "Files that the chain names."},
+        ),
+    )
     async def run(request: Request) -> Response:
         """Run a photo through a chain, in one request.
 
-        The answer is the picture, with the report in the header ``Ganchain-Report``; with ``Accept: application/json``
-        the report alone, with links; with ``Accept: application/zip``, and where there are several pictures, all of
-        them with report.json and chain.yaml.
+        The answer is the picture, with the report in the header ``Ganchain-Report``; in the chain's format, or in that
+        of ``Accept: image/jpeg`` (png, webp, tiff). With ``Accept: application/json`` it is the report alone, with
+        links; with ``Accept: application/zip``, and where there are several pictures, all of them with report.json
+        and chain.yaml.
         """
         async with request.form(max_files=16, max_fields=4, max_part_size=submitted.LONGEST * 4) as form:
-            chain, photo = form.get("chain"), form.get("photo")
-            name = "chain"
+            photo = forms.file(form, "photo", FIELDS)
+            chain, name = forms.only(form, "chain", FIELDS), "chain"
             if isinstance(chain, UploadFile):
                 name = file_name(Path(chain.filename or "chain").stem)
                 chain = (await chain.read(submitted.LONGEST * 4)).decode(errors="replace")
-            if not isinstance(chain, str) or not isinstance(photo, UploadFile):
-                raise HTTPException(422, "two fields are needed: chain (a name or YAML) and photo (a file)")
+            if chain is None:
+                raise HTTPException(422, "chain: the name of a bundled chain, or YAML, is needed in this field")
             files: dict[str, Upload] = {}
             for file in form.getlist("files"):
-                if isinstance(file, UploadFile):
-                    added = await service.take(file.filename or "file", file.file)
-                    files[added.name] = added
+                if not isinstance(file, UploadFile):
+                    raise HTTPException(422, "files: files are needed in this field")
+                if (named := file_name(file.filename or "file")) in files:
+                    raise HTTPException(422, f"files: two of them are called {named}")
+                files[named] = await service.take(named, file.file)
             upload = await service.take(photo.filename or "photo", photo.file)
-        job = await run_in_threadpool(service.submit, Order(chain, name, upload, files))
+        accept = answers.Accept.of(request.headers.get("accept", ""))
+        job = await service.parsing(service.submit, Order(chain, name, upload, files, accept.format))
         if not await _wait(job, request):
             service.queue.drop(job.id)
             return Response(status_code=499)
         if job.state != "done":
-            raise HTTPException(422, job.error or job.state)
-        return await run_in_threadpool(answers.whole, job, service.describe(job), request.headers.get("accept", ""))
+            return failures.answer(job.status, job.error or job.state, job.problems)
+        return await run_in_threadpool(answers.whole, job, service.describe(job), accept.kind)
 
 
 async def _wait(job: Job, request: Request) -> bool:

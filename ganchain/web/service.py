@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import shlex
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import HTTPException
 
 from ganchain import chains
 from ganchain.errors import GanchainError
+from ganchain.photos.images import Format
 from ganchain.web import submitted
+from ganchain.web.editor import Editor
 from ganchain.web.jobs import Job, Queue
 from ganchain.web.limits import Limits
-from ganchain.web.runner import Runner
+from ganchain.web.reader import Full, full_disk
 from ganchain.web.uploads import Busy, Upload, Uploads, file_name
+from ganchain.web.worker import Ending
+
+log = logging.getLogger(__name__)
+Parsed = TypeVar("Parsed")
 
 SWEEP = 60.0  # seconds
 FILES = 16  # most files that a chain may name
 TAKING = 4  # photos that are received at once
+RECENT = 60.0  # seconds in which a photo is not deleted for want of room, since its visitor is about to use it
+GONE = "no such photo (any more)"
 WORD = re.compile(r"[\w-]+")  # the name of a bundled chain, as opposed to YAML
 
 
@@ -38,37 +50,71 @@ class Order:
         name: the name of a chain in YAML or JSON.
         upload: the photo.
         files: the uploads that the chain names, by their names in it.
+        format: the format of the pictures, in place of the chain's.
     """
 
     chain: str
     name: str
     upload: Upload
     files: Mapping[str, Upload]
+    format: Format | None = None
 
 
 class Service:
-    """The uploads and the queue, with the ids that visitors have as keys."""
+    """The uploads and the queue, with the ids that visitors have as keys.
+
+    Attributes:
+        receiving: bytes of the requests whose bodies are arriving; they lie on the disk, too.
+    """
 
     def __init__(self, limits: Limits, device: str, engine: str) -> None:
         self.limits = limits
         self.uploads = Uploads(limits)
-        self.queue = Queue(limits, Runner(device, engine))
-        self._taking = asyncio.Semaphore(TAKING)
+        self._editor = Editor(device, engine, self.drop_oldest)
+        self.queue = Queue(limits, self._editor)
+        self.receiving = 0
+        self._taking, self._parsing = asyncio.Semaphore(TAKING), asyncio.Lock()
+        self._ended = False
+
+    def start(self) -> None:
+        """Start the worker processes, so that they are ready for the first visitor."""
+        self.uploads.start()
+        self._editor.start()
+
+    @property
+    def idle(self) -> bool:
+        """True while no job waits or runs, and nothing is being received."""
+        return not self.queue.ahead() and not self.receiving
+
+    def end(self) -> None:
+        """End all that is running and tell its visitors so."""
+        self._ended = True
+        self.queue.end()
+        self.uploads.end()
+        self._editor.end()
 
     def close(self) -> None:
+        """End all, and delete all files."""
+        self.end()
+        self._editor.close()
         self.queue.close()
         self.uploads.close()
 
     async def sweep(self) -> None:
+        """Delete what nobody asks for, again and again."""
         while True:
             await asyncio.sleep(SWEEP)
-            await run_in_threadpool(self.queue.sweep)
-            await run_in_threadpool(self.uploads.sweep)
+            try:
+                await run_in_threadpool(self.queue.sweep)
+                await run_in_threadpool(self.uploads.sweep)
+            except OSError as error:
+                log.error("old photos could not be deleted", exc_info=error)
 
     def upload(self, key: object) -> Upload:
         upload = self.uploads.get(key) if isinstance(key, str) else None
         if upload is None:
-            raise HTTPException(404, "no such photo; photos are deleted after a while, send it again")
+            most, minutes = self.limits.photos, self.limits.kept / 60
+            raise HTTPException(404, f"{GONE}: at most {most} are kept, each for {minutes:g} minutes; send it again")
         return upload
 
     def job(self, key: str) -> Job:
@@ -82,35 +128,67 @@ class Service:
         async with self._taking:
             return await run_in_threadpool(self._add, name, content)
 
-    def _add(self, name: str, content: BinaryIO) -> Upload:
-        self._make_room()
-        return self.uploads.add(name, content)
+    async def parsing(self, function: Callable[..., Parsed], *arguments: Any) -> Parsed:
+        """Call a function that reads a chain; one at a time, so that the server keeps answering others."""
+        async with self._parsing:
+            if self._ended:
+                raise Ending
+            return await run_in_threadpool(function, *arguments)
 
-    def _make_room(self) -> None:
-        """Delete the oldest results until ``Limits.disk`` is kept.
+    def _add(self, name: str, content: BinaryIO) -> Upload:
+        self.make_room()
+        while True:
+            try:
+                return self.uploads.add(name, content)
+            except Full:
+                if not self.drop_oldest():
+                    raise
+            content.seek(0)
+
+    def make_room(self, extra: int = 0) -> None:
+        """Delete the oldest results until there is room for ``extra`` bytes more.
 
         Raises:
-            Busy: none is left to delete.
+            Busy: there is none within ``Limits.disk``.
+            Full: there is none on the disk.
         """
-        while sum(path.stat().st_size for path in self.uploads.root.rglob("*") if path.is_file()) > self.limits.disk:
-            if not (finished := self.queue.finished()):
-                raise Busy("there is no room left here; try again in some minutes")
+        while problem := self.want_of_room(extra):
+            if not self.drop_oldest():
+                raise problem
+
+    def want_of_room(self, extra: int = 0) -> Busy | Full | None:
+        """Say why there is no room for ``extra`` bytes more; None where there is."""
+        if self.uploads.bytes + self.queue.bytes + self.receiving + extra > self.limits.disk:
+            return Busy("there is no room left here; try again in some minutes")
+        with suppress(OSError):
+            if shutil.disk_usage(tempfile.gettempdir()).free < 2 * extra:  # as it is received, and as it is kept
+                return Full()
+        return None
+
+    def drop_oldest(self) -> bool:
+        """Delete the oldest result, or a photo that nobody uses; False if there is none."""
+        if finished := self.queue.finished():
             self.queue.drop(finished[0].id)
+            return True
+        idle = [upload for upload in self.uploads.idle() if time.monotonic() - upload.used > RECENT]
+        if idle:
+            self.uploads.drop(idle[0].id)
+        return bool(idle)
 
     def submit(self, order: Order) -> Job:
         """Add a job to the queue.
 
         Raises:
             ChainError: the chain is wrong, or has parts that are not allowed here.
-            Busy: too many jobs wait, or the disk is full.
+            Busy: too many jobs wait, or there is no room for their results.
+            Full: the disk is full.
         """
         if len(order.files) > FILES:
             raise GanchainError(f"a chain with more than {FILES} files is not taken here")
-        self._make_room()
+        self.make_room()
 
         def make(key: str) -> Job:
-            folder = self.uploads.root / key
-            folder.mkdir(mode=0o700)
+            folder = self.uploads.folder.make(key)
             try:
                 for name, upload in order.files.items():
                     _put(upload.path, folder / file_name(name))
@@ -120,12 +198,17 @@ class Service:
                 elif name in chains.bundled():  # the name of another chain
                     name = f"my-{name}"
                 chain = submitted.parse(text, f"{name}.yaml", folder)
-                return Job(key, name, chain, submitted.tidied(text), order.upload, folder, bundled)
+                text = submitted.tidied(text, order.format)
+                if order.format:
+                    output = chain.output.model_copy(update={"format": order.format})
+                    chain, bundled = replace(chain, output=output), False
+                return Job(key, name, chain, text, order.upload, folder, bundled)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
 
-        return self.queue.submit(make)
+        with full_disk():
+            return self.queue.submit(make)
 
     def describe(self, job: Job) -> dict[str, Any]:
         """Describe a job, as the answer of ``GET /jobs/ID``."""
@@ -147,6 +230,7 @@ class Service:
             answer["command"] = f"ganchain run {shlex.quote(file)} {shlex.quote(_as_path(job.upload.name))}"
         elif job.error:
             answer["error"] = job.error
+            answer |= {"problems": job.problems} if job.problems else {}
         return answer
 
 
@@ -159,5 +243,7 @@ def _put(source: Path, target: Path) -> None:
     target.unlink(missing_ok=True)
     try:
         os.link(source, target)
+    except FileNotFoundError:
+        raise HTTPException(404, GONE) from None  # deleted in the meantime
     except OSError:
         shutil.copyfile(source, target)

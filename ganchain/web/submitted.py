@@ -6,7 +6,6 @@ import inspect
 import json
 import logging
 import re
-from contextlib import suppress
 from functools import reduce
 from importlib import resources
 from io import StringIO
@@ -16,19 +15,22 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import YAMLError
 
 from ganchain import chains
 from ganchain.chains import Chain, registry
+from ganchain.chains.bounds import Scanner
 from ganchain.chains.chain import EXPECTED, stage_item
 from ganchain.chains.document import Document, Key
+from ganchain.chains.json_schema import choices
 from ganchain.checkpoints import manifest
-from ganchain.errors import ChainError, available
+from ganchain.errors import ChainError, available, shown
+from ganchain.photos.images import Format
 
 log = logging.getLogger(__name__)
 
 LONGEST = 16_384  # characters
 MOST = 20  # stages
+MOST_TOKENS = 5000  # of YAML; 16 KB of short lines would take seconds
 HEAD = ("faces", "stages", "output", "license_policy")
 PATH = re.compile(r"[/\\\x00-\x1f]|^~|^[A-Za-z]:|^.{200}|^\.*$")  # a path, or a text that cannot name a file
 
@@ -67,22 +69,35 @@ def _check_files(document: Document, index: int, item: object, folder: Path) -> 
         return
     for option in values.keys() & _options(cls, "weights"):
         if isinstance(ref := values[option], str) and manifest.get(ref) is None:
-            reason = f"no weights {ref!r}: only weights of the list are taken here"
+            reason = f"no weights {shown(ref)}: only weights of the list are taken here"
             raise document.error(reason, "stages", index, name, option)
     for option in values.keys() & _options(cls, "path"):
         if isinstance(file := values[option], str) and not (folder / file).is_file():
             raise document.error(f"no file {file}", "stages", index, name, option)
 
 
+class _Scanner(Scanner):
+    """Scanner that takes no anchors, since a few lines of them make gigabytes, and no endless texts."""
+
+    tokens_fetched = 0
+
+    def fetch_more_tokens(self) -> Any:
+        """Scan on, up to MOST_TOKENS."""
+        self.tokens_fetched += 1
+        if self.tokens_fetched > MOST_TOKENS:
+            raise ChainError(f"a chain of more than {MOST_TOKENS} words and signs is not taken here")
+        return super().fetch_more_tokens()
+
+    def scan_anchor(self, TokenClass: Any) -> Any:
+        """Refuse an anchor or an alias."""
+        raise ChainError("anchors and aliases (& and *) are not taken here")
+
+
 def _read(text: str, name: str) -> Document:
     """Parse YAML or JSON; refuse anything but JSON's types, and paths."""
     if len(text) > LONGEST:
         raise ChainError(f"a chain of more than {LONGEST} characters is not taken here", file=name)
-    with suppress(YAMLError):  # Document.parse below has better messages
-        for event in YAML(typ="safe", pure=True).parse(text):
-            if getattr(event, "anchor", None) is not None:
-                raise ChainError("anchors and aliases (& and *) are not taken here", file=name)
-    document = Document.parse(text, name, EXPECTED)
+    document = Document.parse(text, name, EXPECTED, _Scanner)
     plain(document)
     return document
 
@@ -112,7 +127,7 @@ def plain(document: Document, *path: Key) -> Any:
 
 def _refuse_path(document: Document, text: str, *path: Key) -> None:
     if PATH.search(text):
-        raise document.error(f"{text!r}: paths are not taken here; send the file, write its name", *path)
+        raise document.error(f"{shown(text)}: paths are not taken here; send the file, write its name", *path)
 
 
 def _options(cls: type[Any], kind: str) -> set[str]:
@@ -126,13 +141,18 @@ def files(chain: Chain) -> list[str]:
     return [value.name for spec in chain.stages for value in spec.options.values() if isinstance(value, Path)]
 
 
-def tidied(text: str) -> str:
+def tidied(text: str, format_: Format | None = None) -> str:
     """Write a chain, YAML or JSON, as readable YAML with a line for each stage.
+
+    Args:
+        format_: the format of its pictures, in place of its own.
 
     Raises:
         ChainError: the text is no mapping of plain values.
     """
     chain = plain(_read(text, "chain"))
+    if format_:
+        chain["output"] = {**(chain.get("output") or {}), "format": format_}
     yaml, out = YAML(), StringIO()
     yaml.width = 10_000
     tidy = CommentedMap({key: _flow(chain[key]) for key in HEAD if key in chain})
@@ -180,7 +200,7 @@ def stages() -> list[dict[str, Any]]:
 
     Each has its name, the first line of its docstring, its options as JSON schema (with the keys of the manifest for
     weights), and the groups of options of which only one can be set. The options from ``weights`` on, which are for
-    users with other weights, are marked as rare.
+    users with other weights, are marked as rare; the option of a reference photo as needing a face.
     """
     entries = manifest.entries()
     described = []
@@ -196,6 +216,10 @@ def stages() -> list[dict[str, Any]]:
                 for key, entry in entries.items()
                 if option in registry.options_for(name, cls, entry.architecture, entry.stage)
             ]
+        for option, by_weights in choices(name, cls).items():
+            properties[option]["choices"] = by_weights
+        if cls.reference_option in properties:
+            properties[cls.reference_option]["face"] = True
         order = list(properties)
         if "weights" in order:
             for option in set(order[order.index("weights") :]) - {"strength"}:

@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import shutil
-import tempfile
 import time
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO
 
-import psutil
-from PIL import Image
-
 from ganchain.errors import GanchainError, PhotoError
-from ganchain.faces.detect import DlibDetector
 from ganchain.faces.face import Face
-from ganchain.photos import images
-from ganchain.tensors import Pixels
+from ganchain.web.folder import Folder, size_of
 from ganchain.web.limits import Limits
+from ganchain.web.reader import Reader, Seen, Sent, full_disk
+from ganchain.web.worker import Crashed, Ended, Worker
 
-PREFIX = "ganchain-web-"
-PREVIEW = 1600  # px of the longest side
 FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
-SCANS = 100  # of a JPEG; a small file can have thousands, and then takes minutes to read
 PATIENCE = 20.0  # seconds that a photo waits until others are read
+READING = 60.0  # seconds that the reading of one photo may take
 LONGEST_NAME = 100  # bytes; outputs add the chain's name, and file systems take 255
 
 
 class Busy(GanchainError):
     """An error for a request that can succeed later, when there is room."""
+
+    status = 503
 
 
 @dataclass
@@ -46,9 +40,10 @@ class Upload:
         name: the visitor's name of the file, without characters that some systems refuse.
         path: the file here.
         size: width, height in px, upright.
-        faces: the detections in it, best first.
+        faces: the detections in it, in reading order.
         used: when a visitor last asked for it, by ``time.monotonic``.
         jobs: the number of jobs that need it and have not ended.
+        bytes: the size of its files.
     """
 
     id: str
@@ -58,10 +53,11 @@ class Upload:
     faces: list[Face]
     used: float = field(default_factory=time.monotonic)
     jobs: int = 0
+    bytes: int = 0
 
     @property
     def preview(self) -> Path:
-        return self.path.parent / ".preview.jpg"
+        return preview_of(self.path)
 
     def describe(self) -> list[dict[str, Any]]:
         """Describe the faces for the page and for reports, with the numbers that ``faces: [0, 2]`` in a chain uses."""
@@ -80,78 +76,123 @@ class Uploads:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        _sweep_others()
-        self.root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")).resolve()  # mode 0700
+        self.folder = Folder()
         self._uploads: dict[str, Upload] = {}
+        self._changing = Lock()
         self._reading = Lock()  # photos are decoded one after the other
+        self._reader = Worker(Reader)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all photos."""
+        return sum(upload.bytes for upload in list(self._uploads.values()))
+
+    def start(self) -> None:
+        """Start the process that reads photos."""
+        self._reader.start()
 
     def add(self, name: str, content: BinaryIO) -> Upload:
         """Store the file and find its faces.
 
         Raises:
-            PhotoError: the file is no photo, or has too many pixels.
+            PhotoError: the file is no photo, has too many pixels, takes too long, or kills the process that reads it.
             Busy: there are ``Limits.photos`` already and jobs need them all, or another photo is being read.
+            Full: there is no room on the disk.
         """
-        while len(self._uploads) >= self.limits.photos:
-            idle = [upload for upload in list(self._uploads.values()) if not upload.jobs]
-            if not idle:
-                raise Busy("too many photos wait here already; try again in some minutes")
-            self.drop(min(idle, key=lambda upload: upload.used).id)
+        self._limit_number()
         key, name = secrets.token_urlsafe(16), file_name(name)
-        folder = self.root / key
-        folder.mkdir(mode=0o700)
-        path = folder / name
-        try:
-            with path.open("wb") as file:
-                shutil.copyfileobj(content, file)
-            if not self._reading.acquire(timeout=PATIENCE):
-                raise Busy("other photos are being read; try again in a minute")
+        with full_disk():
+            folder = self.folder.make(key)
             try:
-                upload = self._read(key, path)
-            finally:
-                self._reading.release()
-        except BaseException as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            if isinstance(error, PhotoError):
-                error.path = name
-            raise
+                self._write(content, folder / name)
+                seen = self._read(folder / name)
+            except BaseException as error:
+                shutil.rmtree(folder, ignore_errors=True)
+                if isinstance(error, PhotoError):
+                    error.path = name
+                raise
+        upload = Upload(key, name, folder / name, seen.size, seen.faces, bytes=size_of(folder))
         self._uploads[key] = upload
         return upload
 
-    def _read(self, key: str, path: Path) -> Upload:
-        width, height = images.size(path)
-        if width * height > self.limits.pixels:
-            most = f"{self.limits.pixels / 1e6:.0f} megapixels"
-            raise PhotoError(f"{width} x {height} px are more than the {most} that are taken here", path=path)
-        with path.open("rb") as file:
-            if file.read(2) == b"\xff\xd8" and file.read().count(b"\xff\xda") > SCANS:
-                raise PhotoError(f"a JPEG of more than {SCANS} scans is not taken here", path=path)
-        pixels = images.read(path).pixels
-        upload = Upload(key, path.name, path, (pixels.shape[1], pixels.shape[0]), DlibDetector()(pixels))
-        preview(pixels, upload.preview)
-        return upload
+    def _limit_number(self) -> None:
+        """Drop the photos for which nobody has asked for the longest time, while there are too many."""
+        with self._changing:
+            while len(self._uploads) >= self.limits.photos:
+                if not (idle := self.idle()):
+                    raise Busy("too many photos wait here already; try again in some minutes")
+                self.drop(idle[0].id)
+
+    def idle(self) -> list[Upload]:
+        """List the photos that no job needs, the one that was used longest ago first."""
+        uploads = [upload for upload in list(self._uploads.values()) if not upload.jobs]
+        return sorted(uploads, key=lambda upload: upload.used)
+
+    @staticmethod
+    def _write(content: BinaryIO, path: Path) -> None:
+        with path.open("wb") as file:
+            shutil.copyfileobj(content, file)
+
+    def _read(self, path: Path) -> Seen:
+        if not self._reading.acquire(timeout=PATIENCE):
+            raise Busy("other photos are being read; try again in a minute")
+        try:
+            return self._read_next(path)
+        finally:
+            self._reading.release()
+
+    def _read_next(self, path: Path) -> Seen:
+        late = time.monotonic() + READING
+
+        def tick(_: int) -> None:
+            if time.monotonic() > late:
+                raise Ended(f"took longer than {READING:g} s")
+
+        try:
+            seen: Seen = self._reader.call(Sent(path, preview_of(path), self.limits.pixels), tick)
+        except Crashed as error:
+            raise PhotoError(error.reason, path=path) from None
+        except Ended as error:
+            if time.monotonic() > late:
+                raise PhotoError(error.reason, path=path) from None
+            raise
+        return seen
 
     def get(self, key: str) -> Upload | None:
-        """Return the photo ``key``, and note that it is in use."""
+        """Return the photo ``key``, and note that it is in use; None if it, or its file, is not there (any more)."""
         upload = self._uploads.get(key)
         if upload is not None:
             upload.used = time.monotonic()
+            if not upload.path.exists():  # cleaned away by others
+                self.drop(key)
+                return None
         return upload
 
     def drop(self, key: str) -> None:
+        """Delete the photo ``key``."""
         if (upload := self._uploads.pop(key, None)) is not None:
             shutil.rmtree(upload.path.parent, ignore_errors=True)
 
     def sweep(self) -> None:
         """Delete photos for which nobody has asked in ``Limits.kept`` seconds."""
+        self.folder.keep()
         for upload in list(self._uploads.values()):
             if time.monotonic() - upload.used > self.limits.kept:
                 self.drop(upload.id)
 
+    def end(self) -> None:
+        """Read no more photos."""
+        self._reader.end()
+
     def close(self) -> None:
         """Delete everything."""
+        self._reader.close()
         self._uploads.clear()
-        shutil.rmtree(self.root, ignore_errors=True)
+        self.folder.close()
+
+
+def preview_of(path: Path) -> Path:
+    return path.parent / ".preview.jpg"
 
 
 def file_name(text: str) -> str:
@@ -165,24 +206,3 @@ def file_name(text: str) -> str:
 
 def _cut(text: str, most: int) -> str:
     return text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
-
-
-def preview(pixels: Pixels, path: Path) -> None:
-    """Write ``pixels`` (H, W, 3) for the screen: a JPEG of at most PREVIEW px."""
-    step = max(1, max(pixels.shape[:2]) // PREVIEW)
-    image = Image.fromarray(pixels)
-    image = image.reduce(step) if step > 1 else image
-    image.thumbnail((PREVIEW, PREVIEW), Image.Resampling.LANCZOS)
-    image.save(path, "JPEG", quality=88)
-
-
-def _sweep_others() -> None:
-    """Delete the folders of servers that ended without deleting them."""
-    for folder in _folders():
-        pid = folder.name.removeprefix(PREFIX).partition("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _folders() -> Iterator[Path]:
-    yield from Path(tempfile.gettempdir()).glob(f"{PREFIX}*")

@@ -12,6 +12,7 @@ from typing import Any
 
 from ganchain.batch.journal import Record
 from ganchain.errors import ChainError
+from ganchain.web.worker import Ended, Line
 
 
 class Odd:
@@ -20,6 +21,8 @@ class Odd:
     def __init__(self, start: str = "well") -> None:
         if start == "dies":
             os._exit(7)
+        if start == "sleeps":
+            time.sleep(120)
         if start == "refuses":
             raise ChainError("refused")
 
@@ -32,6 +35,24 @@ class Odd:
             if item == "raise":
                 raise ValueError("a bug")
         return lambda: [f"{item} {os.getpid()}" for item in items]
+
+
+class OddOnALine(Odd):
+    """The same for ``ganchain.web.worker``; "obey" ends when it is asked to."""
+
+    def __init__(self, line: Line, start: str = "well") -> None:
+        super().__init__(start)
+        self._line = line
+
+    def begin(self, items: Sequence[str]) -> Callable[[], list[Any]]:
+        try:
+            while "obey" in items:
+                self._line.reach(3)
+                time.sleep(0.01)
+        except Ended as error:
+            ended = error
+            return lambda: [ended]
+        return super().begin(items)
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,9 @@ def test_a_chain_that_was_built_on_the_page(page: Any, astronaut_file: Path, tmp
     strength.focus()
     for _ in range(4):
         page.keyboard.press("ArrowLeft")
-    page.locator("#stage-1-factor").fill("2")
+    factor = page.locator("#stage-1-factor")
+    assert factor.locator("option").all_inner_texts() == ["as usual", "2", "4"]  # those that the weights know
+    factor.select_option("2")
     run(page)
     assert page.locator(".steps button").count() == 2
     page.locator(".steps button").first.click()
@@ -182,8 +184,12 @@ def test_a_face_at_the_edge_and_none_at_all(page: Any, tmp_path: Path) -> None:
     page.select_option("#bundled", "retouch")
     page.get_by_role("button", name="Run on 2 photos").click()
     page.get_by_text("No face was found to edit").wait_for(timeout=SECONDS)
-    picture = download(page, "Download the picture", tmp_path)
+    assert "nothing was changed" in page.locator("#result").inner_text()
+    assert page.locator("#result a.main").count() == 0
+    picture = download(page, "Download the unchanged photo", tmp_path)
     assert np.array_equal(np.asarray(Image.open(picture)), np.asarray(Image.open(none)))
+    states = [thumbnail.inner_text() for thumbnail in page.locator(".thumbnail .state").all()]
+    assert states == ["✓", "no face"]
     page.get_by_role("button", name="Show edge.png").click()
     page.locator("before-after").wait_for()
     assert "1 face edited" in page.locator("#result").inner_text()
@@ -197,9 +203,62 @@ def test_what_is_wrong_is_said(page: Any, astronaut_file: Path, tmp_path: Path) 
     page.select_option("#bundled", "my-chain")
     page.select_option("#add-name", "upscale")
     page.locator("#add").click()
-    page.locator("#stage-0-factor").fill("3")
+    factor = page.locator("#stage-0-factor")
+    # a value that the page does not offer, as weights that changed meanwhile would have it
+    page.route(
+        "**/jobs",
+        lambda route: route.continue_(post_data=route.request.post_data.replace('factor\\":2', 'factor\\":3')),
+    )
+    factor.select_option("2")
     page.locator("#run").click()
-    page.locator("#error").wait_for()
-    assert "these weights enlarge 2 or 4 times, not 3" in page.locator("#error").inner_text()
+    wrong = page.locator("#stage-0-factor-wrong")
+    wrong.wait_for()
+    assert wrong.inner_text() == "these weights enlarge 2 or 4 times, not 3"
+    assert factor.get_attribute("aria-invalid") == "true"
+    page.wait_for_function("() => scrollY === (window.before ?? -1) || ((window.before = scrollY), false)", polling=200)
+    box = wrong.bounding_box()
+    assert 0 <= box["y"] < page.viewport_size["height"] - box["height"]  # in sight
+    assert page.locator("#error").inner_text() == "Not run: an option of the chain is wrong, and marked there."
+    page.unroute("**/jobs")
+    factor.select_option("4")
+    assert wrong.is_hidden() and factor.get_attribute("aria-invalid") is None
     page.get_by_role("button", name="Remove astronaut.png").click()
     assert page.locator("#run").is_disabled()
+
+
+def test_a_reference_without_a_face_is_refused_at_once(page: Any, astronaut_file: Path, tmp_path: Path) -> None:
+    Image.fromarray(skimage.data.astronaut()[300:, :150]).save(tmp_path / "none.png")
+    page.select_option("#bundled", "my-chain")
+    page.select_option("#add-name", "makeup")
+    page.locator("#add").click()
+    page.set_input_files("#stage-0-reference", str(tmp_path / "none.png"))
+    page.get_by_text("none.png: no face was found in it, and one is needed; choose another photo").wait_for()
+    assert "reference" not in page.locator(".stage .set").inner_text()
+    page.set_input_files("#stage-0-reference", str(astronaut_file))
+    page.locator(".stage .set").get_by_text("reference: astronaut.png").wait_for()
+
+
+def test_other_weights_offer_other_factors(page: Any) -> None:
+    stages = page.evaluate("async () => (await fetch('/stages')).json()")
+    for stage in stages:
+        if stage["name"] == "upscale":
+            stage["options"]["weights"]["keys"].append("mine")
+            stage["options"]["factor"]["choices"]["mine"] = [3, 8]
+    page.route("**/stages", lambda route: route.fulfill(json=stages))
+    page.reload()
+    page.locator("#stages > li").first.wait_for()
+    page.select_option("#bundled", "upscale")
+    page.locator("#stages summary").first.click()
+    factor = page.locator("#stage-0-factor")
+    assert factor.locator("option").all_inner_texts() == ["as usual", "2", "4"]
+    factor.select_option("4")
+    page.get_by_text("Other weights", exact=True).click()
+    page.locator("#stage-0-weights").select_option("mine")
+    assert factor.locator("option").all_inner_texts() == ["as usual", "3", "8"]
+    assert factor.input_value() == ""  # 4 is not among them
+    assert page.locator("#stage-0-weights").is_visible()
+
+
+def test_the_list_of_addresses_needs_nothing_else(page: Any, address: str) -> None:
+    page.goto(f"{address}docs")
+    page.get_by_text("POST /run").wait_for()

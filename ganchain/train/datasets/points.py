@@ -44,7 +44,7 @@ class Item(NamedTuple):
         return Item(*(each[index] for each in self))
 
 
-@dataclass
+@dataclass(eq=False)
 class Seen:
     """Faces as the network learns from them.
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-@dataclass
+@dataclass(eq=False)
 class Faces:
     """N heads, as far as drawing must know them.
 

@@ -38,7 +38,7 @@ MASK = (
 CHEEKS = (50, 205, 36, 101, 118, 280, 425, 266, 330, 347, 4, 5, 195)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Parts:
     """Mattes of one head and where they are to be believed, all (H, W) float32 0..1.
 

@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganchain.faces.dlib_models import Points
 from ganchain.nets.portrait import SIDE, SIGMAS
 from ganchain.tensors import Pixels
 from ganchain.train.data import Sample, read
+from ganchain.train.landmarks import Points
 
 Floats = NDArray[np.float32]
 
@@ -34,7 +34,7 @@ EDGE = np.array([(x, y) for x in np.linspace(0, SIDE - 1, 6) for y in np.linspac
                  if x in (0, SIDE - 1) or y in (0, SIDE - 1)])  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prototypes:
     """Effects of one unit of age and of gender (first axis) in the frame of the mean face, ``SIDE`` px.
 

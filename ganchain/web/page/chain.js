@@ -13,16 +13,20 @@ export const element = (tag, properties = {}, ...children) => {
 const OWN = "my-chain";
 const OUTPUT = ["format", "write", "location"]; // the options of the output that the form has
 
+// The values of an option that the weights decide on; undefined if they do not.
+const offered = (shape, values) => shape.choices?.[values.weights ?? ""];
+
 // Choose the control for a JSON schema, of which null is left out: {kind, ...}
-const kindOf = (shape) => {
+const kindOf = (shape, values) => {
+  if (offered(shape, values)) return { kind: "choice", values: offered(shape, values) };
   const parts = (shape.anyOf ?? [shape]).flatMap((part) => part.anyOf ?? [part]).filter((part) => part.type !== "null");
   const has = (format) => parts.some((part) => part.format === format);
   const number = parts.find((part) => part.type === "number" || part.type === "integer");
   if (has("colour")) return { kind: "region", ...number };
   if (has("path")) return { kind: "file" };
   if (has("weights")) return { kind: "weights", keys: shape.keys ?? [] };
-  const values = parts.flatMap((part) => part.enum ?? ("const" in part ? [part.const] : []));
-  if (values.length) return { kind: "choice", values };
+  const words = parts.flatMap((part) => part.enum ?? ("const" in part ? [part.const] : []));
+  if (words.length) return { kind: "choice", values: words };
   if (parts.some((part) => part.type === "boolean")) return { kind: "switch" };
   if (number && "minimum" in number && "maximum" in number && number.type === "number") return { ...number, kind: "range" };
   if (number) return { ...number, kind: "number" };
@@ -35,12 +39,13 @@ const summary = (options) => {
 };
 
 export class Chain extends EventTarget {
-  constructor(stages, schema, bundled, upload) {
+  constructor(stages, schema, bundled, upload, forget) {
     super();
     this.known = Object.fromEntries(stages.map((stage) => [stage.name, stage]));
     this.outputShapes = Object.fromEntries(OUTPUT.map((option) => [option, schema.$defs.Output.properties[option]]));
     this.bundled = bundled;
     this.upload = upload; // sends a file: promise of {id, name, faces}
+    this.forget = forget; // has an address deleted
     this.files = {}; // name in the chain: id
     this.list = document.getElementById("stages");
     this.names = document.getElementById("bundled");
@@ -132,7 +137,10 @@ export class Chain extends EventTarget {
     const set = element("p", { className: "set", textContent: summary(stage.options) });
     const part = (rare) => {
       const shapes = Object.fromEntries(Object.entries(known.options).filter(([, shape]) => Boolean(shape.rare) === rare));
-      const update = () => { set.textContent = summary(stage.options); };
+      const update = (option) => {
+        if (option === "weights") this.refit(stage, known, index);
+        set.textContent = summary(stage.options);
+      };
       const controls = this.controls(shapes, stage.options, `stage-${index}`, known.alternatives, update);
       return element("div", { className: "options" }, ...controls);
     };
@@ -142,9 +150,54 @@ export class Chain extends EventTarget {
       element("p", { className: "quiet", textContent: known.about }), part(false),
     );
     if (Object.values(known.options).some((shape) => shape.rare)) {
-      options.append(element("details", {}, element("summary", { textContent: "Other weights" }), part(true)));
+      const rare = element(
+        "details", { open: stage.rare ?? false, ontoggle: () => { stage.rare = rare.open; } },
+        element("summary", { textContent: "Other weights" }), part(true),
+      );
+      options.append(rare);
     }
     return element("li", { className: "stage" }, head, set, options);
+  }
+
+  // Take back the values that other weights do not have, and offer theirs.
+  refit(stage, known, index) {
+    for (const [option, shape] of Object.entries(known.options)) {
+      if (shape.choices && !(offered(shape, stage.options) ?? []).includes(stage.options[option])) delete stage.options[option];
+    }
+    Object.assign(stage, { open: true, rare: true });
+    this.render();
+    document.getElementById(`stage-${index}-weights`)?.focus();
+  }
+
+  // Show each problem, {key, reason}, at its control; returns the reasons of those that have none.
+  mark(problems) {
+    for (const place of document.querySelectorAll(".option > .wrong")) this.unmark(place);
+    return problems.filter(({ key, reason }) => {
+      const [, index, option] = key.match(/^stages\[(\d+)\]\..+\.([^.]+)$/) ?? [];
+      const id = index === undefined ? key.replace(/^output\./, "output-") : `stage-${index}-${option}`;
+      const place = document.getElementById(`${id}-wrong`);
+      if (!place) return true;
+      place.textContent = reason;
+      place.hidden = false;
+      document.getElementById(id)?.setAttribute("aria-invalid", "true");
+      return false;
+    }).map(({ reason }) => reason);
+  }
+
+  unmark(place) {
+    place.hidden = true;
+    place.textContent = "";
+    place.parentElement.querySelector('[aria-invalid="true"]')?.removeAttribute("aria-invalid");
+  }
+
+  // Go to the first control that is marked; returns false if none is.
+  jump() {
+    const place = document.querySelector(".option > .wrong:not([hidden])");
+    if (!place) return false;
+    for (let around = place.closest("details"); around; around = around.parentElement.closest("details")) around.open = true;
+    place.parentElement.querySelector('[aria-invalid="true"]')?.focus({ preventScroll: true });
+    place.parentElement.scrollIntoView({ block: "center", behavior: "smooth" });
+    return true;
   }
 
   // alternatives: groups of options of which only one can be set; setting one clears the others.
@@ -161,16 +214,18 @@ export class Chain extends EventTarget {
           this.render();
           document.getElementById(id)?.focus();
         }
-        update();
+        this.unmark(wrong);
+        update(option);
         this.changed();
       };
+      const wrong = element("p", { className: "wrong error", id: `${id}-wrong`, role: "alert", hidden: true });
       const control = element("div", { className: "control" });
-      control.append(...this.control(kindOf(shape), shape, values[option], set, id));
+      control.append(...this.control(kindOf(shape, values), shape, values[option], set, id));
       const help = element("div", { className: "help", id: `${id}-help`, textContent: shape.description ?? "" });
-      control.querySelector(`[id="${id}"]`)?.setAttribute("aria-describedby", help.id);
+      control.querySelector(`[id="${id}"]`)?.setAttribute("aria-describedby", `${wrong.id} ${help.id}`);
       return element(
         "div", { className: "option" }, element("label", { className: "name", htmlFor: id, textContent: option.replaceAll("_", " ") }),
-        control, help,
+        control, wrong, help,
       );
     });
   }
@@ -196,7 +251,7 @@ export class Chain extends EventTarget {
       }
       case "range": return this.range(kind, shape.default, value, set, id);
       case "region": return this.region(kind, value, set, id);
-      case "file": return this.file(value, set, id);
+      case "file": return this.file(shape, value, set, id);
       case "number": {
         const box = element("input", { type: "number", id, placeholder: "as usual", oninput: () => set(box.value === "" ? undefined : Number(box.value)) });
         if ("minimum" in kind) box.min = kind.minimum;
@@ -259,27 +314,35 @@ export class Chain extends EventTarget {
     return free;
   }
 
-  file(value, set, id) {
+  file(shape, value, set, id) {
     const status = element("span", { className: "quiet", role: "status", textContent: value ?? "" });
     const input = element("input", { type: "file", id, accept: "image/*" });
     const clear = element("button", { type: "button", className: "small", textContent: "✕", "aria-label": "No file", hidden: !value });
     input.onchange = async () => {
       const [file] = input.files;
       if (!file) return;
+      status.classList.remove("error");
       status.textContent = `sending ${file.name} …`;
       try {
         const sent = await this.upload(file);
-        const usable = sent.faces.filter((face) => face.left_out === null).length;
+        if (shape.face && !sent.faces.some((face) => face.left_out === null)) {
+          this.forget(`/photos/${sent.id}`);
+          throw new Error(`${sent.name}: no face was found in it, and one is needed; choose another photo`);
+        }
         const name = this.freeName(sent);
         this.files[name] = sent.id;
-        status.textContent = usable ? name : `${name}: no face found in it`;
+        status.textContent = name;
         clear.hidden = false;
         set(name);
       } catch (error) {
+        input.value = "";
+        clear.hidden = true;
         status.textContent = error.message;
+        status.classList.add("error");
+        set(undefined);
       }
     };
-    clear.onclick = () => { input.value = ""; status.textContent = ""; clear.hidden = true; set(undefined); };
+    clear.onclick = () => { input.value = ""; status.textContent = ""; status.classList.remove("error"); clear.hidden = true; set(undefined); };
     return [input, status, clear];
   }
 }

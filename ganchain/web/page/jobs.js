@@ -54,7 +54,7 @@ export const run = async (chain, photo, listen) => {
       if (!error.unreachable || lost > PATIENCE) throw error;
     }
   }
-  if (job.state === "failed") throw new Error(job.error);
+  if (job.state === "failed") throw Object.assign(new Error(job.error), { problems: job.problems ?? [] });
   return job;
 };
 
@@ -70,9 +70,11 @@ const STATUS = {
     return `${edited === 1 ? "1 face" : `${edited} faces`} edited in ${seconds.toFixed(1)} s.`;
   },
   no_face: (report) => (report.faces.some((face) => face.number !== null)
-    ? "None of the faces that the chain chooses is in this photo: it is unchanged."
-    : "No face was found to edit: the photo is unchanged."),
+    ? "None of the faces that the chain chooses is in this photo: nothing was changed."
+    : "No face was found to edit: nothing was changed."),
 };
+
+export const changed = (job) => job.report.status !== "no_face";
 
 export const result = (job) => {
   const [before, ...after] = job.previews;
@@ -100,8 +102,10 @@ export const result = (job) => {
   const pictures = element("div", { className: "pictures row" });
   for (const [index, picture] of job.report.pictures.entries()) {
     const address = job.pictures[index];
-    const label = job.pictures.length > 1 ? `Download ${picture.name}` : "Download the picture";
-    pictures.append(element("a", { className: "button main", href: address, download: picture.name, textContent: label }));
+    const one = changed(job) ? "Download the picture" : "Download the unchanged photo";
+    const label = job.pictures.length > 1 ? `Download ${picture.name}` : one;
+    const className = changed(job) ? "button main" : "button";
+    pictures.append(element("a", { className, href: address, download: picture.name, textContent: label }));
   }
   pictures.append(element("a", { className: "button", href: job.yaml, download: `${job.chain}.yaml`, textContent: "Download the YAML" }));
   const command = element("code", { textContent: job.command });

@@ -1,13 +1,13 @@
 // The page: it connects photos, chain and results.
 
 import { Chain } from "./chain.js";
-import { cancel, copied, progress, result, run } from "./jobs.js";
+import { cancel, changed, copied, progress, result, run } from "./jobs.js";
 import { ask, forget, Photos, upload } from "./photos.js";
 
 const $ = (id) => document.getElementById(id);
 const [stages, schema, bundled] = await Promise.all(["/stages", "/schema", "/chains"].map((address) => ask(address)));
 const photos = new Photos();
-const chain = new Chain(stages, schema, bundled, upload);
+const chain = new Chain(stages, schema, bundled, upload, forget);
 let busy = false;
 let stopped = false;
 
@@ -47,7 +47,11 @@ const shown = () => {
   $("result").hidden = !done;
   if (done) $("result").replaceChildren(...result(job));
   else $("result").replaceChildren();
-  wrong(job?.state === "failed" ? job.error : "");
+  const problems = job?.problems ?? [];
+  const elsewhere = chain.mark(problems);
+  const marked = problems.length > elsewhere.length ? ["Not run: an option of the chain is wrong, and marked there."] : [];
+  const reasons = problems.length ? [...marked, ...elsewhere] : [job?.error];
+  wrong(job?.state === "failed" ? reasons.join("\n") : "");
 };
 
 const listen = (job) => {
@@ -62,10 +66,12 @@ const runOne = async (order, photo) => {
   photo.state = "…";
   try {
     const job = await run(order, photo, listen);
-    photo.state = job.state === "done" ? "✓" : "";
+    if (job.state === "done") photo.state = changed(job) ? "✓" : "no face";
+    else photo.state = "";
   } catch (error) {
     photo.state = "!";
-    photo.job = { ...(photo.job ?? {}), state: "failed", error: error.message.replace(/^[\w-]+\.yaml:\d+: /, "") };
+    const reason = error.message.replace(/^[\w-]+\.yaml:\d+: /, "");
+    photo.job = { ...(photo.job ?? {}), state: "failed", error: reason, problems: error.problems ?? [] };
   }
 };
 
@@ -78,7 +84,7 @@ const go = async () => {
   $("result").hidden = true;
   const todo = [...photos.all];
   const order = { text: chain.text, name: chain.name, files: { ...chain.files } }; // later changes do not count
-  for (const photo of todo) if (photo.job?.id) forget(`/jobs/${photo.job.id}`);
+  await Promise.all(todo.map((photo) => photo.job?.id && forget(`/jobs/${photo.job.id}`)));
   for (const photo of todo) Object.assign(photo, { job: null, state: "", cancelled: false });
   for (const photo of todo) {
     if (stopped || !photos.all.includes(photo)) continue;
@@ -92,6 +98,8 @@ const go = async () => {
   $("progress-said").textContent = stopped ? "Cancelled." : "";
   ready();
   if (focused) $("run").focus({ preventScroll: true });
+  const place = chain.jump() ? null : $("error");
+  if (place && !place.hidden) place.scrollIntoView({ block: "nearest", behavior: "smooth" });
   if (!$("result").hidden) $("result-title").scrollIntoView({ block: "nearest", behavior: "smooth" });
 };
 

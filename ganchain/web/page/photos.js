@@ -2,7 +2,7 @@
 
 import { element } from "./chain.js";
 
-// Ask the server for JSON; throws an error with the server's reason if it refuses.
+// Ask the server for JSON; throws an error with the server's reason, and the wrong values of the chain, if it refuses.
 export const ask = async (address, options) => {
   let answer;
   try {
@@ -11,9 +11,9 @@ export const ask = async (address, options) => {
     throw Object.assign(new Error("the server cannot be reached"), { unreachable: true });
   }
   if (answer.ok) return answer.status === 204 ? null : answer.json();
-  let reason = `the server answered ${answer.status}`;
-  try { reason = (await answer.json()).error ?? reason; } catch { /* the answer is no JSON: the status is all there is */ }
-  throw new Error(reason);
+  let said = {};
+  try { said = await answer.json(); } catch { /* the answer is no JSON: the status is all there is */ }
+  throw Object.assign(new Error(said.error ?? `the server answered ${answer.status}`), { problems: said.problems ?? [] });
 };
 
 export const upload = async (file) => {
@@ -82,7 +82,7 @@ export class Photos extends EventTarget {
     this.dispatchEvent(new Event("show"));
   }
 
-  // Mark the faces that the chain edits; faces: "all", "largest" or numbers, as in the chain.
+  // Mark the faces that the chain edits; faces: "all", "largest", "best" or numbers, as in the chain.
   mark(faces) {
     this.rule = faces;
     for (const box of this.preview.querySelectorAll("button.face:not(.left-out)")) {
@@ -92,10 +92,11 @@ export class Photos extends EventTarget {
 
   chosen(number) {
     if (Array.isArray(this.rule)) return this.rule.includes(number);
-    if (this.rule !== "largest") return true;
-    const area = ({ box: [left, top, right, bottom] }) => (right - left) * (bottom - top);
+    if (this.rule !== "largest" && this.rule !== "best") return true;
+    const side = ({ box: [left, top, right, bottom] }) => Math.max(right - left, bottom - top);
+    const better = (a, b) => (this.rule === "largest" && side(a) - side(b)) || a.score - b.score;
     const usable = this.current.faces.filter((face) => face.number !== null);
-    return usable.reduce((best, face) => (area(face) > area(best) ? face : best)).number === number;
+    return usable.reduce((best, face) => (better(face, best) > 0 ? face : best)).number === number;
   }
 
   render() {

@@ -1,0 +1,64 @@
+"""HTTP connections that nobody can hold open for nothing."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+PATIENCE = 30.0  # seconds for the headers of a request to arrive, and for a part of an answer to be taken
+MOST = 200  # connections
+
+
+class Connection(H11Protocol):
+    """A connection that is closed if a request's headers do not arrive, or its answer is not taken, for PATIENCE.
+
+    uvicorn knows a limit for neither. When there are MOST connections, the one that has waited for a request for the
+    longest time makes room for a new one.
+    """
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to watch the connection."""
+        self._waiting_since, self._unsent, self._taken = time.monotonic(), 0, False
+        if len(self.connections) >= MOST:
+            waiting = [other for other in self.connections if isinstance(other, Connection) and other.waits]
+            if waiting:
+                min(waiting, key=lambda other: other._waiting_since).abort()
+        super().connection_made(transport)
+        self._watch = self.loop.call_later(PATIENCE, self._check)
+
+    @property
+    def waits(self) -> bool:
+        """True while no request is at work: the next one has not come, or only a part of its headers."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        self._waiting_since = time.monotonic()
+        super().on_response_complete()
+
+    def resume_writing(self) -> None:
+        """Note that a part of the answer was taken."""
+        self._taken = True
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop watching."""
+        self._watch.cancel()
+        super().connection_lost(exc)
+
+    def abort(self) -> None:
+        """Close the connection without waiting for the other side."""
+        self.connections.discard(self)
+        self.transport.abort()
+
+    def _check(self) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        stuck = 0 < self._unsent <= unsent and not self._taken
+        left = self._waiting_since + PATIENCE - time.monotonic() if self.waits else PATIENCE
+        if stuck or left <= 0:
+            self.abort()
+            return
+        self._unsent, self._taken = unsent, False
+        self._watch = self.loop.call_later(PATIENCE if unsent else left, self._check)

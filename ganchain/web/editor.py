@@ -1,0 +1,57 @@
+"""The editing of photos in a worker process, seen from the server."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from ganchain import chains
+from ganchain.errors import PhotoError
+from ganchain.web.jobs import Job
+from ganchain.web.reader import Full
+from ganchain.web.runner import LOADING, Outcome, Runner, Task, phase
+from ganchain.web.worker import Crashed, Worker
+
+log = logging.getLogger(__name__)
+
+
+class Editor(Worker):
+    """A worker process that runs jobs: ``editor(job)``.
+
+    Args:
+        device, engine: as for ``Pipeline``.
+        make_way: deletes something old where the disk is full; returns False if there is nothing.
+    """
+
+    def __init__(self, device: str, engine: str, make_way: Callable[[], bool]) -> None:
+        super().__init__(Runner, (device, engine))
+        self._make_way = make_way
+
+    def __call__(self, job: Job) -> None:
+        """Run ``job``.
+
+        Raises:
+            GanchainError: the job failed; the message names no path on this machine.
+        """
+        job.stage, allowed = "loading", job.deadline - time.monotonic()
+        self.prepare()
+        job.deadline = time.monotonic() + allowed  # a new process costs the job none of its time
+        while isinstance((outcome := self._outcome(job)).error, Full) and self._make_way():
+            pass
+        for text in outcome.logged:
+            log.error(text)
+        if outcome.error is not None:
+            raise outcome.error
+        job.report, job.pictures, job.previews = outcome.report, outcome.pictures, outcome.previews
+
+    def _outcome(self, job: Job) -> Outcome:
+        upload, names = job.upload, chains.numbered(spec.name for spec in job.chain.stages)
+        task = Task(
+            job.id[:4], job.name, job.chain, upload.path, upload.preview, upload.size, upload.describe(), job.folder
+        )
+        try:
+            outcome: Outcome = self.call(task, lambda step: job.tick(*phase(names, step)), LOADING)
+        except Crashed as error:
+            raise PhotoError(error.reason, path=upload.name) from None
+        return outcome

@@ -1,0 +1,111 @@
+"""The reading of photos that visitors send, in a worker process: their size, their faces, a picture for the screen."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ganchain.errors import GanchainError, PhotoError
+from ganchain.faces.detect import DlibDetector, in_reading_order
+from ganchain.faces.face import Face
+from ganchain.photos import images
+from ganchain.tensors import Pixels
+from ganchain.web.worker import Line
+
+PREVIEW = 1600  # px of the longest side
+SCANS = 100  # of a JPEG; a small file can have thousands, and then takes minutes to read
+
+
+class Full(GanchainError):
+    """An error for a disk that has no room, even without the results of others."""
+
+    status = 507
+
+    def __init__(self, reason: str = "the disk of this server is full; try again later") -> None:
+        super().__init__(reason)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A photo to be read: its file, the file of its preview, and the most pixels it may have."""
+
+    path: Path
+    preview: Path
+    pixels: int
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A photo that was read: width and height in px, upright, and the detections in it, in reading order."""
+
+    size: tuple[int, int]
+    faces: list[Face]
+
+
+class Reader:
+    """Work of a process that reads photos."""
+
+    def __init__(self, line: Line) -> None:
+        self._detector = DlibDetector()
+        self._detector(np.zeros((128, 128, 3), np.uint8))  # loads the models
+
+    def begin(self, items: Sequence[Sent]) -> Callable[[], list[Seen | GanchainError]]:
+        """Read photos; an outcome may be the error of its photo."""
+        outcomes = [self._outcome(sent) for sent in items]
+        return lambda: outcomes
+
+    def _outcome(self, sent: Sent) -> Seen | GanchainError:
+        try:
+            with full_disk():
+                return self._read(sent)
+        except GanchainError as error:
+            return error
+
+    def _read(self, sent: Sent) -> Seen:
+        width, height = images.size(sent.path)
+        if width * height > sent.pixels:
+            most = f"{sent.pixels / 1e6:.0f} megapixels"
+            reason = f"{width} x {height} px are more than the {most} that are taken here"
+            raise PhotoError(f"{reason}; make it smaller (or serve with --max-pixels)", path=sent.path)
+        with sent.path.open("rb") as file:
+            if file.read(2) == b"\xff\xd8" and file.read().count(b"\xff\xda") > SCANS:
+                raise PhotoError(f"a JPEG of more than {SCANS} scans is not taken here", path=sent.path)
+        photo = images.read(sent.path)
+        seen = Seen(photo.size, in_reading_order(self._detector(photo.visible())))
+        preview(photo.pixels, sent.preview)
+        return seen
+
+
+def preview(pixels: Pixels, path: Path) -> None:
+    """Write ``pixels`` (H, W, 3) for the screen: a JPEG of at most PREVIEW px."""
+    step = max(1, max(pixels.shape[:2]) // PREVIEW)
+    image = Image.fromarray(pixels)
+    image = image.reduce(step) if step > 1 else image
+    image.thumbnail((PREVIEW, PREVIEW), Image.Resampling.LANCZOS)
+    image.save(path, "JPEG", quality=88)
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Say whether ``error`` or one of its causes is that the disk, or the user's share of it, is full."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Raise ``Full`` where the block finds the disk full."""
+    try:
+        yield
+    except Exception as error:
+        if is_full(error):
+            raise Full from error
+        raise
