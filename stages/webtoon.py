@@ -13,7 +13,7 @@ from ganchain.chains import registry
 from ganchain.checkpoints import manifest
 from ganchain.colour.makeup import colour
 from ganchain.drawing.draw import Style
-from ganchain.drawing.stage import Drawn
+from ganchain.drawing.stage import Drawn, DrawnPhoto
 from ganchain.drawing.tones import LOOKS, PLANES, SCALE, enlarge, layers, match_rim
 from ganchain.errors import OptionError
 from ganchain.framing import HEAD
@@ -43,22 +43,22 @@ class Webtoon(Stage):
     """Draw the face, hair included, as a webtoon: flat tones, clean tapering lines, larger eyes.
 
     Networks read the face (its points, and mattes of hair, beard, skin and glasses), exact geometry draws it
-    (``ganchain.drawing``), as sharp as the photo is large. Whole photos, and the look "filter", are drawn by a network
-    that learned from ganchain's own teacher (``ganchain.train.teachers.webtoon``). No drawings by artists went into
-    either.
+    (``ganchain.drawing``), as sharp as the photo is large. The look "filter", and photos without a face, are drawn by a
+    network that learned from ganchain's own teacher (``ganchain.train.teachers.webtoon``). No drawings by artists went
+    into either.
 
     Options:
         look: webtoon (the default) in colour, ink in black and white with hatched shadows, line in lines alone;
             filter draws the network's tones and lines over the photo.
-        scope: "face" draws the faces and leaves the rest of the photo alone, "photo" draws the whole photo, with the
-            network: in colour, or in ink; by default face.
+        scope: "face" draws the heads and leaves the rest of the photo alone, "photo" draws the whole photo as one
+            picture; by default face.
         eyes: how large, 0 natural to 1 large (0.6).
         line: width of the lines, 1 is the usual one, 0 none.
         tones: of skin and hair, 2 or 3 (3).
         blush: on the cheeks, 0 none to 1 strong (0.3).
         background: simple (the default) flattens it and makes it a little lighter, keep leaves it as it is; or a
             colour, "#fff4e0" (in quotes) or a name such as ivory.
-        likeness: 0 the proportions of the style, 1 the person's own (0.5).
+        likeness: 0 the proportions of the style and few shadows, 1 the person's own (0.8).
         weights: other weights than the bundled ones: AnimeGAN2's, or those of a Swapping AutoEncoder.
         style: the picture whose style the Swapping AutoEncoder takes.
         seed: instead of a picture: StyleGAN2 makes one, another for each number.
@@ -107,10 +107,15 @@ class Webtoon(Stage):
         self.scope = scope or "face"
         options: dict[str, object] = {"eyes": eyes, "line": line, "tones": tones, "blush": blush}
         options |= {"background": background, "likeness": likeness}
-        if weights == KEY and self.scope == "face" and look != "filter":
-            self.weights = ()
+        if weights == KEY and look != "filter":
             given = {name: value for name, value in options.items() if value is not None}
-            self.delegate = Drawn(Style(look=look or "webtoon", **given), strength)  # type: ignore[arg-type]
+            drawn = Style(look=look or "webtoon", **given)  # type: ignore[arg-type]
+            if self.scope == "face":
+                self.weights, self.delegate = (), Drawn(drawn, strength)
+            else:
+                network = Webtoon(look="filter", scope="photo", strength=strength)
+                network.look = "filter" if drawn.look == "webtoon" else "ink"
+                self.delegate = DrawnPhoto(drawn, network, strength)
             return
         self._refuse_drawing(options, look)
         loaded = manifest.load(weights)
@@ -138,7 +143,7 @@ class Webtoon(Stage):
     def _refuse_drawing(self, options: Mapping[str, object], look: str | None) -> None:
         """Refuse what only a drawing has, where a network draws."""
         if look == "line":
-            raise OptionError("'line' draws faces with the bundled weights: scope: face", option="look")
+            raise OptionError("'line' is drawn with the bundled weights alone", option="look")
         self.look = "ink" if look == "ink" else "filter"
         for name, value in options.items():
             if value is not None:

@@ -65,7 +65,7 @@ def head(mean_face: Knots) -> tuple[Planes, dict[str, Planes]]:
     hair = ((np.hypot((x - 128) / 70, (y - 110) / 85) < 1) & (y < 150)).astype(np.float32) * (1 - face)
     hair[70:100] = np.maximum(hair[70:100], face[70:100] * (y[70:100] < 92))
     skin, hair = (cv2.GaussianBlur(plane, (0, 0), 1.5) for plane in (skin * (1 - hair), hair))
-    light = np.where(x + 8 * np.sin(y / 9) > 150, 0.8, 1.0)[..., None]
+    light = np.where(x + 8 * np.sin(y / 9) > 150, 0.72, 1.0)[..., None]
     picture = np.full((SIDE, SIDE, 3), 0.6) * (1 - skin - hair)[..., None]
     picture = picture + skin[..., None] * np.array([0.78, 0.6, 0.5]) * light
     picture = picture + hair[..., None] * (0.25 + 0.05 * np.sin(x / 3))[..., None]
@@ -206,8 +206,9 @@ def test_options_are_for_what_they_change() -> None:
         Webtoon(look="filter", eyes=0.5)
     with pytest.raises(Exception, match="no colour"):
         Webtoon(background="rainbow")
-    with pytest.raises(Exception, match="line"):
-        Webtoon(look="line", scope="photo")
+    assert Webtoon(look="line", scope="photo").resolved().reads == ("points", *PARTS)
+    with pytest.raises(Exception, match="eyes"):
+        Webtoon(look="filter", scope="photo", eyes=0.5)
 
 
 def test_an_enlargement_runs_before_the_drawing_it_follows() -> None:

@@ -241,7 +241,7 @@ def test_the_discriminator_sees_a_checkerboard() -> None:
 
 def test_faces_are_drawn_unless_the_whole_photo_is_asked_for() -> None:
     assert [Drawing(look="filter").scope, Drawing(look="ink").scope] == ["face", "face"]
-    assert Drawing(look="ink", scope="photo").resolved().reads == ()
+    assert Drawing(look="ink", scope="photo").resolved().scope == "photo"
 
 
 FIELDS = {

@@ -10,7 +10,7 @@ import numpy as np
 
 from ganchain.drawing import eyes, face, ground, hair, looks, skin
 from ganchain.drawing.paths import Drawing, Knots, Planes
-from ganchain.drawing.study import Study
+from ganchain.drawing.study import SIDE, Study
 from ganchain.faces import mesh
 
 
@@ -34,7 +34,7 @@ class Style:
     tones: int = 3
     blush: float = 0.3
     background: str = "simple"
-    likeness: float = 0.5
+    likeness: float = 0.8
 
 
 def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: Style | None = None) -> Drawing:
@@ -47,15 +47,34 @@ def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: St
     """
     style = style or Style()
     study = Study(picture, points, mattes)
-    placed = _proportions(points, style)
+    around = ground.around(study)
     drawing = Drawing()
-    if style.background not in ("keep", "simple"):
-        drawing.ground = ground.plain(study, style.background)
+    if style.background == "keep" and style.look == "webtoon":
+        drawing.ground = study.picture
+    elif style.background in ("keep", "simple"):
+        drawing.ground = around.flattened(
+            0.35 * _middle(study.picture.shape[0]) if style.background == "simple" else 0.35
+        )
     else:
-        simple = style.background == "simple"
-        drawing.ground = ground.flattened(study) if simple or style.look != "webtoon" else study.picture
-        if simple:
-            ground.draw_ground_lines(study, drawing, style.line)
+        drawing.ground = around.painted(style.background, [(study.points[152], study.width)])
+    if style.background == "simple":
+        below = np.arange(SIDE, dtype=np.float32)[:, None] > study.points[152, 1] - 0.3 * study.width
+        clothes = study.matte("rest") * (1 - study.matte("cover")) * below
+        around.draw_lines(drawing, np.asarray(clothes, np.float32), study.width, style.line)
+    draw_head(study, style, drawing)
+    return looks.LOOKS[style.look](drawing, study)
+
+
+def _middle(side: int) -> Planes:
+    """Compute how far each place is from the rim of a window, where a photo goes on: 0 at the rim, 1 inside."""
+    axis = np.abs(np.linspace(-1, 1, side, dtype=np.float32))
+    return np.asarray(((1 - (axis[:, None] ** 4 + axis**4) ** 0.25) / 0.3).clip(0, 1), np.float32)
+
+
+def draw_head(study: Study, style: Style, drawing: Drawing | None = None) -> Drawing:
+    """Draw a head, without what is around it, in front of what is in ``drawing``."""
+    drawing = drawing or Drawing()
+    placed = _proportions(study.points, style)
     skin.draw_skin(study, drawing, style.tones, style.blush, style.line, style.likeness)
     skin.draw_jaw(study, drawing, style.line)
     hair.draw_beard(study, drawing, style.line)
@@ -67,7 +86,7 @@ def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: St
     eyes.draw_eyes(study, placed, drawing, style.line)
     face.draw_glasses(study, drawing, style.line)
     face.draw_cover(study, drawing, style.line)
-    return looks.LOOKS[style.look](drawing, study)
+    return drawing
 
 
 def _proportions(points: Knots, style: Style) -> Knots:

@@ -20,10 +20,7 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
         return
     rings = [Ring((knots,)) for knots in outer]
     inside = study.matte("hair")
-    light, red, yellow = (float(v) for v in study.hair)
-    grey = float(np.clip((light - 36) / 10, 0, 1) * np.clip((9 - np.hypot(red, yellow)) / 5, 0, 1))
-    vivid = 1.25 - 0.5 * grey  # grey hair stays grey
-    colour = (float(np.clip(light + 1, 8, 90)), red * vivid, yellow * vivid)
+    colour = study.hair_tone
     drawing.put("hair", Shape(rings, rgb(colour), holes=True))
     along = flow(study.lab[..., 0], 3.5)
     smooth = _smoothed(study.calm[..., 0], along)

@@ -10,7 +10,7 @@ import numpy as np
 from ganchain.drawing.paths import Colour, Drawing, Line, Planes, Shape
 from ganchain.drawing.study import Study
 
-BLACK: Colour = (0.06, 0.05, 0.06)
+BLACK: Colour = (0.055, 0.055, 0.055)
 WHITE: Colour = (1.0, 1.0, 1.0)
 DARK_HAIR = 36.0  # L* below which hair is black in ink
 SHADE, SHADE_HAIR = 2.4, 2.8  # units between hatched lines
@@ -36,8 +36,10 @@ def inked(drawing: Drawing, study: Study) -> Drawing:
     hair = _first(drawing, "hair")
     for name, shapes in drawing.layers.items():
         for index, shape in enumerate(shapes):
-            if shape.colour is None or name == "skin":
-                drawn: Shape | None = shape if shape.colour is None else _in(shape, WHITE)
+            if name in ("ground", "screen"):
+                drawn: Shape | None = shape
+            elif shape.colour is None or name == "skin":
+                drawn = shape if shape.colour is None else _in(shape, WHITE)
             elif name == "blush" or (name == "shadow" and light_of(shape.colour) > skin):
                 drawn = None
             elif name == "shadow":
@@ -67,7 +69,9 @@ def lined(drawing: Drawing, study: Study) -> Drawing:
     for name, shapes in drawing.layers.items():
         for shape in shapes:
             colour = shape.colour or WHITE
-            if isinstance(shape, Line):
+            if name == "ground":
+                lines.put(name, shape)
+            elif isinstance(shape, Line):
                 if name != "strands" or light_of(colour) < hair:
                     lines.put(name, _in(shape, BLACK))
             elif name in ("eyes", "glasses"):

@@ -9,54 +9,84 @@ import numpy as np
 import skia
 from numpy.typing import NDArray
 
-from ganchain.drawing.paths import UNITS, Drawing, Fade, Ring, Shape
+from ganchain.drawing.paths import UNITS, Colour, Drawing, Fade, Matrix, Page, Ring, Shape
 
 
 def paint(drawing: Drawing, side: int) -> NDArray[np.uint8]:
     """Paint a drawing: (side, side, 3) uint8 RGB. Equal drawings give equal bytes."""
-    pixels = np.full((side, side, 4), 255, np.uint8)
     ground = None
-    if drawing.ground is not None:
-        flat = drawing.ground
+    if (flat := drawing.ground) is not None:
         if flat.shape[0] != side:
             flat = np.asarray(cv2.resize(flat, (side, side), interpolation=cv2.INTER_CUBIC), np.float32)
-        pixels[..., :3] = (flat * 255 + 0.5).clip(0, 255)
+        ground = (flat * 255 + 0.5).clip(0, 255).astype(np.uint8)
+    step = side / UNITS
+    return paint_page(Page((side, side), ground, [(drawing, np.array([[step, 0, 0], [0, step, 0]]))]))
+
+
+def paint_page(page: Page) -> NDArray[np.uint8]:
+    """Paint a page: (H, W, 3) uint8 RGB. Equal pages give equal bytes."""
+    width, height = page.size
+    pixels = np.full((height, width, 4), 255, np.uint8)
+    ground = None
+    if page.ground is not None:
+        pixels[..., :3] = page.ground
         ground = skia.Image.fromarray(pixels.copy(), skia.kRGBA_8888_ColorType)
     surface = skia.Surface.MakeRasterDirect(
-        skia.ImageInfo.Make(side, side, skia.kRGBA_8888_ColorType, skia.kPremul_AlphaType), pixels
+        skia.ImageInfo.Make(width, height, skia.kRGBA_8888_ColorType, skia.kPremul_AlphaType), pixels
     )
     canvas = surface.getCanvas()
-    canvas.scale(side / UNITS, side / UNITS)
-    for shapes in drawing.layers.values():
-        for shape in shapes:
-            _fill(canvas, shape, ground, side)
+    for drawing, matrix in page.drawings:
+        canvas.setMatrix(_matrix(matrix))
+        for shapes in drawing.layers.values():
+            for shape in shapes:
+                canvas.save()
+                if shape.colour is None:
+                    canvas.clipPath(_path(shape.rings, shape.holes), skia.ClipOp.kIntersect, True)
+                    _uncover(canvas, page, ground)
+                else:
+                    _fill(canvas, shape, shape.colour)
+                canvas.restore()
     surface.flushAndSubmit()
     return pixels[..., :3]
 
 
-def _fill(canvas: skia.Canvas, shape: Shape, ground: skia.Image | None, side: int) -> None:
+def _uncover(canvas: skia.Canvas, page: Page, ground: skia.Image | None) -> None:
+    """Paint the ground again."""
+    canvas.resetMatrix()
+    if ground is not None:
+        canvas.drawImage(ground, 0, 0)
+        return
+    canvas.drawColor(skia.ColorWHITE)
+    first, matrix = page.drawings[0]
+    canvas.setMatrix(_matrix(matrix))
+    for layer in ("ground", "screen"):
+        for shape in first.layers.get(layer, ()):
+            if shape.colour is not None:
+                canvas.save()
+                _fill(canvas, shape, shape.colour)
+                canvas.restore()
+
+
+def _matrix(matrix: Matrix) -> skia.Matrix:
+    (a, c, e), (b, d, f) = matrix.tolist()
+    return skia.Matrix.MakeAll(a, c, e, b, d, f, 0, 0, 1)
+
+
+def _fill(canvas: skia.Canvas, shape: Shape, colour: Colour) -> None:
     """Fill one shape."""
-    canvas.save()
     if len(shape.within):
         canvas.clipPath(_path(shape.within, holes=False), skia.ClipOp.kIntersect, True)
-    if shape.colour is None:
-        if ground is not None:
-            canvas.clipPath(_path(shape.rings, shape.holes), skia.ClipOp.kIntersect, True)
-            canvas.scale(UNITS / side, UNITS / side)
-            canvas.drawImage(ground, 0, 0)
+    brush = skia.Paint(AntiAlias=True, Color4f=skia.Color4f(*colour, shape.opacity))
+    if shape.fade:
+        brush.setShader(_shader(shape, shape.fade))
+    outline = _path(shape.rings, shape.holes)
+    if shape.hatch:
+        canvas.clipPath(outline, skia.ClipOp.kIntersect, True)
+        brush.setStyle(skia.Paint.kStroke_Style)
+        brush.setStrokeWidth(0.3 * shape.hatch)
+        _hatch(canvas, brush, shape.hatch)
     else:
-        brush = skia.Paint(AntiAlias=True, Color4f=skia.Color4f(*shape.colour, shape.opacity))
-        if shape.fade:
-            brush.setShader(_shader(shape, shape.fade))
-        outline = _path(shape.rings, shape.holes)
-        if shape.hatch:
-            canvas.clipPath(outline, skia.ClipOp.kIntersect, True)
-            brush.setStyle(skia.Paint.kStroke_Style)
-            brush.setStrokeWidth(0.3 * shape.hatch)
-            _hatch(canvas, brush, shape.hatch)
-        else:
-            canvas.drawPath(outline, brush)
-    canvas.restore()
+        canvas.drawPath(outline, brush)
 
 
 def _hatch(canvas: skia.Canvas, brush: skia.Paint, apart: float) -> None:

@@ -12,6 +12,7 @@ UNITS = 256.0  # the side of a window: all places are given in 256ths of it, 0 a
 
 Knots = NDArray[np.float64]  # (K, 2) x, y
 Planes = NDArray[np.float32]
+Matrix = NDArray[np.float64]  # (2, 3)
 Colour = tuple[float, float, float]  # red, green, blue, 0..1
 
 
@@ -62,7 +63,7 @@ class Shape:
 
     Attributes:
         rings: the outlines.
-        colour: of the fill; None: the flattened picture is seen in it.
+        colour: of the fill; None: the ground is seen in it.
         opacity: 0..1.
         fade: what the colour changes to.
         within: outlines that the shape is cut off by.
@@ -98,6 +99,21 @@ class Drawing:
     def put(self, layer: str, *shapes: Shape) -> None:
         """Add shapes to a layer, in front of what is in it."""
         self.layers.setdefault(layer, []).extend(shapes)
+
+
+@dataclass(eq=False)
+class Page:
+    """Whole photo as drawings.
+
+    Attributes:
+        size: width and height in px.
+        ground: (H, W, 3) uint8, what lies behind all drawings; None for white paper.
+        drawings: each with the matrix from its units to px; the hindmost first.
+    """
+
+    size: tuple[int, int]
+    ground: NDArray[np.uint8] | None
+    drawings: list[tuple[Drawing, Matrix]] = field(default_factory=list)
 
 
 def curve(knots: Sequence[Sequence[float]] | Knots, count: int) -> Knots:

@@ -30,6 +30,11 @@ class Modelling:
     likeness: float
 
     @property
+    def own(self) -> float:
+        """Share of what a portrait needs and a drawing leaves out: 0 up to the likeness of one half."""
+        return max(0.0, 2 * self.likeness - 1)
+
+    @property
     def blur(self) -> float:
         """Blur of the light before it is cut into tones, of the eyes' distance."""
         return 0.045 - 0.027 * self.likeness
@@ -40,9 +45,15 @@ class Modelling:
         return 2.6 - 1.4 * self.likeness
 
     @property
-    def levels(self) -> tuple[float, float]:
-        """L* below the skin's own at which the two shadows begin."""
-        return 9 - 3 * self.likeness, 22 - 8 * self.likeness
+    def least(self) -> float:
+        """Smallest area of a tone, of the square of the eyes' distance."""
+        return 0.03 - 0.024 * self.own
+
+    def shadows(self, tones: int) -> list[tuple[float, float]]:
+        """List the shadows: L* below the skin's own at which each begins, and its place among two usual shades."""
+        first, second = 9 - 3 * self.likeness - 1.5 * self.own, 22 - 8 * self.likeness - 2 * self.own
+        usual = [(first, 1 - 0.25 * self.own), (second, 2 - 0.4 * self.own)]
+        return usual[: tones - 1] + [(second + 8, 2.4)] * (tones > 2 and self.own > 0.3)
 
 
 def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: float, likeness: float) -> None:
@@ -54,22 +65,19 @@ def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: fl
     rings = [Ring((knots,)) for knots in outer]
     light, red, yellow = (float(v) for v in study.paper)
     drawing.put("skin", Shape(rings, rgb(study.paper), holes=True))
-    depth = 7 + 0.05 * light
-    shade = rgb((light - depth, red * 1.05 + 4, yellow * 1.06 + 2))
-    darker = rgb((light - 2.1 * depth, red * 1.05 + 7, yellow * 1.05 + 1))
     modelling = Modelling(likeness)
-    deepness, smooth, area = modelling.levels, modelling.smooth, study.width**2
-    low, base = _light(study, modelling.blur)
-    chin = _chin(study)
+    smooth, area = modelling.smooth, study.width**2
+    low, base = _light(study, modelling)
     if tones > 1:
-        shadow = contours(base - low, deepness[0], smooth=smooth, spacing=5, least=0.03 * area)
-        drawing.put("shadow", Shape([Ring((k,)) for k in shadow], shade, within=rings, holes=True))
-        drawing.put("shadow", Shape([chin], shade, within=rings))
+        drawing.put("shadow", Shape([_chin(study)], rgb(shade_of(study.paper)), within=rings))
+    for level, place in modelling.shadows(tones):
+        found = contours(base - low, level, smooth=smooth, spacing=5 - 2 * modelling.own, least=modelling.least * area)
+        shade = rgb(shade_of(study.paper, place))
+        drawing.put("shadow", Shape([Ring((k,)) for k in found], shade, within=rings, holes=True))
     if tones > 2:
-        deep = contours(base - low, deepness[1], smooth=smooth, spacing=5, least=0.04 * area)
-        drawing.put("shadow", Shape([Ring((k,)) for k in deep], darker, within=rings, holes=True))
-        bright = contours(low - base, BRIGHT, smooth=2.6, spacing=5, least=0.03 * study.width**2)
-        glow = rgb((min(light + 4, 95), red * 0.75, yellow * 0.88))
+        begin = BRIGHT - 4 * modelling.own
+        bright = contours(low - base, begin, smooth=2.6 - 1.4 * modelling.own, spacing=5, least=modelling.least * area)
+        glow = rgb((min(light + 4 + 2 * modelling.own, 95), red * 0.75, yellow * 0.88))
         drawing.put("shadow", Shape([Ring((k,)) for k in bright], glow, 0.8, within=rings, holes=True))
     if blush:
         drawing.put("blush", *(_cheek(study, spot, rings, blush) for spot in (mesh.RIGHT_CHEEK, mesh.LEFT_CHEEK)))
@@ -77,28 +85,45 @@ def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: fl
         drawing.put("line", *_contour(study, knots, line))
 
 
-def _light(study: Study, blur: float) -> tuple[Planes, float]:
+def shade_of(paper: Planes, place: float = 1.0) -> tuple[float, float, float]:
+    """Compute the Lab of a shadow on skin: 1 for the usual one, 2 for the deeper one, between and beyond them."""
+    light, red, yellow = (float(v) for v in paper)
+    depth = 7 + 0.05 * light
+    more = max(0.0, place - 1)
+    dark = depth * (place + 0.1 * more)
+    return light - dark, red * 1.05 + 4 * min(place, 1) + 3 * more, yellow * (1.06 - 0.01 * more) + 2 - more
+
+
+def _light(study: Study, modelling: Modelling) -> tuple[Planes, float]:
     """Estimate the light on the skin: L* without features, beard, grain and most of its fall from side to side."""
-    weight = (study.matte("skin") * (1 - study.features) * (1 - study.matte("beard"))).astype(np.float32)
+    weight = (study.matte("skin") * (1 - (1 - modelling.own) * study.features) * (1 - study.matte("beard"))).astype(
+        np.float32
+    )
     for over in ("glasses", "cover", "hair"):
         weight = weight * (1 - (3 * grown(study.matte(over), 2)).clip(0, 1))
     weight = np.asarray(cv2.erode(weight, np.ones((5, 5), np.uint8)), np.float32) + 1e-4
-    calm = np.asarray(cv2.bilateralFilter(study.calm[..., 0], 9, 10, 6), np.float32)
-    sigma = blur * study.width
+    calm = study.calm[..., 0]
+    if modelling.own < 1:
+        calm = calm + (1 - modelling.own) * (np.asarray(cv2.bilateralFilter(calm, 9, 10, 6), np.float32) - calm)
+    sigma = modelling.blur * study.width
     far = blurred(calm * weight, 4 * sigma) / blurred(weight, 4 * sigma)
     mass = blurred(weight, sigma)
     low = (blurred(calm * weight, sigma) + 0.08 * far) / (mass + 0.08)
-    chosen = study.bare > 0.7
     side = low.shape[0]
+    chosen = study.bare > 0.05  # by its weight: nothing jumps when a point moves a little
+    share = study.bare[chosen].astype(np.float64)
+    if share.sum() < 60:
+        return low.astype(np.float32), float(study.skin[0])
     y, x = np.mgrid[:side, :side].astype(np.float32)
     nose = study.points[1]
     u, v = (x - float(nose[0])) / study.width, (y - float(nose[1])) / study.width
-    if chosen.sum() < 60:
-        return low.astype(np.float32), float(study.skin[0])
-    fit = np.stack([np.ones(int(chosen.sum())), u[chosen], v[chosen]], axis=1)
-    slope = np.linalg.lstsq(fit, low[chosen].astype(np.float64), rcond=None)[0]
-    low = low - 0.7 * (u.clip(-1, 1) * slope[1] + v.clip(-1, 1) * slope[2] * 0.7)
-    return low.astype(np.float32), float(np.percentile(low[chosen], 58))
+    fit = np.stack([np.ones(len(share)), u[chosen], v[chosen]], axis=1) * share[:, None]
+    slope = np.linalg.lstsq(fit, low[chosen] * share, rcond=None)[0]
+    low = low - 0.7 * (1 - modelling.own) * (u.clip(-1, 1) * slope[1] + v.clip(-1, 1) * slope[2] * 0.7)
+    light = low[chosen]
+    order = np.argsort(light)
+    ranks = np.cumsum(share[order])
+    return low.astype(np.float32), float(np.interp(0.58 * ranks[-1], ranks, light[order]))
 
 
 def _chin(study: Study) -> Ring:

@@ -48,10 +48,7 @@ class Study:
     @cached_property
     def calm(self) -> Planes:
         """The same without grain: edges stay, (SIDE, SIDE, 3)."""
-        calm = self.lab
-        for _ in range(2):
-            calm = np.asarray(cv2.bilateralFilter(calm, 7, 9, 4), np.float32)
-        return calm
+        return calmed(self.lab)
 
     def matte(self, name: str, side: int = SIDE) -> Planes:
         """Return the matte of a part, at most ``side`` px wide."""
@@ -114,6 +111,14 @@ class Study:
         return np.array([light, *np.median(bright[:, 1:], axis=0)], np.float32)
 
     @cached_property
+    def hair_tone(self) -> tuple[float, float, float]:
+        """Lab that hair is painted in: livelier, but grey hair stays grey."""
+        light, red, yellow = (float(v) for v in self.hair)
+        grey = float(np.clip((light - 36) / 10, 0, 1) * np.clip((9 - np.hypot(red, yellow)) / 5, 0, 1))
+        vivid = 1.25 - 0.5 * grey
+        return float(np.clip(light + 1, 8, 90)), red * vivid, yellow * vivid
+
+    @cached_property
     def line(self) -> Colour:
         """Colour of lines on skin: a dark brown of its own hue."""
         light, red, yellow = self.paper
@@ -154,6 +159,13 @@ def blurred(plane: Planes, sigma: float) -> Planes:
     small = cv2.resize(plane, (side // 4, side // 4), interpolation=cv2.INTER_AREA)
     soft = cv2.GaussianBlur(small, (0, 0), sigma / 4)
     return np.asarray(cv2.resize(soft, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def calmed(lab: Planes) -> Planes:
+    """Take the grain out of a picture in Lab: edges stay."""
+    for _ in range(2):
+        lab = np.asarray(cv2.bilateralFilter(lab, 7, 9, 4), np.float32)
+    return lab
 
 
 def to_lab(picture: Planes) -> Planes:

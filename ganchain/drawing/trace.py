@@ -23,7 +23,8 @@ def contours(
         level: between the field's values.
         smooth: units over which a border is smoothed.
         spacing: units between the knots.
-        least: smaller areas, square units, are left out, as islands and as holes.
+        least: smaller areas, square units, are left out, as islands and as holes. Up to twice that they are drawn
+            smaller than they are, so that none appears at once.
 
     Returns:
         The knots of each curve, in units.
@@ -36,10 +37,15 @@ def contours(
     unit = UNITS / side
     curves = []
     for outline in found:
-        if len(outline) < 8 or cv2.contourArea(outline) * unit * unit < least:
+        area = cv2.contourArea(outline) * unit * unit
+        if len(outline) < 8 or area < least:
             continue
         edge = _onto(soft, outline[:, 0].astype(np.float64), level)
-        curves.append(_even((edge - MARGIN + 0.5) * unit, smooth, spacing))
+        knots = _even((edge - MARGIN + 0.5) * unit, smooth, spacing)
+        if area < 2 * least:
+            middle = knots.mean(axis=0)
+            knots = middle + np.sqrt(area / least - 1) * (knots - middle)
+        curves.append(knots)
     return curves
 
 
@@ -203,3 +209,16 @@ def _walk(
         places[:, k] = at
         count += going
     return places, count
+
+
+def grouped(colours: NDArray[np.float32], groups: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Group colours (N, 3) by k-means: the means (groups, 3), and the number of each colour's group (N,).
+
+    Equal colours give equal groups.
+    """
+    cv2.setRNGSeed(7)
+    labels = np.zeros((len(colours), 1), np.int32)
+    stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 10, 0.3)
+    data = np.ascontiguousarray(colours, np.float32)
+    _, _, means = cv2.kmeans(data, min(groups, len(colours)), labels, stop, 1, cv2.KMEANS_PP_CENTERS)
+    return np.asarray(means, np.float32), labels[:, 0]

@@ -135,7 +135,9 @@ class Group:
             for photo in active:
                 with photo.catch_errors(), photo.watch(name):
                     whole, photo.canvases = photo.paste(), []
-                    photo.photo, photo.faces = apply.to_photo(stage, whole, photo.faces, self.device, grey=photo.grey)
+                    photo.photo, photo.faces = apply.to_photo(
+                        stage, whole, photo.faces, self.device, photo.seen, grey=photo.grey
+                    )
             return
         batches = [active] if active else []
         for batch_photos in batches:  # more are appended when photos fail together

@@ -15,7 +15,12 @@ def running_order(stages: Sequence[Stage]) -> list[int]:
     order: list[int] = []
     for number, stage in enumerate(stages):
         place = len(order)
-        while stage.effect == "enlarge" and place and stages[order[place - 1]].any_size:
+        while stage.effect == "enlarge" and place and _any_size(stages[order[place - 1]], stage):
             place -= 1
         order.insert(place, number)
     return order
+
+
+def _any_size(drawing: Stage, enlargement: Stage) -> bool:
+    """Tell whether a drawing can be made of what was enlarged: of the whole photo, or of the faces alone."""
+    return drawing.any_size and (drawing.scope == "face" or enlargement.scope == "photo")
