@@ -127,7 +127,7 @@ def draw_beard(study: Study, drawing: Drawing, line: float) -> None:
     chosen = matte > 0.7
     measured = np.median(study.calm[chosen], axis=0) if chosen.sum() > 30 else study.hair
     gap = float(study.skin[0] - measured[0])
-    own = float(np.clip((gap - 15) / 15, 0, 1))  # 0: stubble, 1: hair
+    own = _hairiness(study, chosen, gap)
     light = float(study.paper[0]) - gap - 4 * own
     share = 0.25 + 0.75 * own
     red, yellow = (float(1.1 * share * measured[k] + (1 - share) * study.paper[k] * 0.95) for k in (1, 2))
@@ -137,16 +137,28 @@ def draw_beard(study: Study, drawing: Drawing, line: float) -> None:
     dense = [Ring((k,)) for k in contours(soft, 0.72, smooth=1.0, least=0.01 * study.width**2)]
     drawing.put("beard", Shape(whole, rgb(colour), 0.3 + 0.25 * own, holes=True))
     drawing.put("beard", Shape(dense, rgb(colour), 0.2 + 0.65 * own, holes=True))
-    if own < 0.3:
+    if own < 0.4:
         return
     along = _downwards(study)
     dark = valleys(study.lab[..., 0], along, 1.0, 2.4)
     shades = (rgb((max(3.0, colour[0] * 0.6), red, yellow)), rgb((min(95.0, colour[0] * 1.25 + 7), red, yellow)))
     for strength, ink, most in ((dark, shades[0], 60), (-dark, shades[1], 24)):
-        want = Lines(least=0.2, short=0.13 * study.width, apart=1.8, most=most, steps=8)
+        want = Lines(least=0.2, short=0.13 * study.width, apart=1.8, most=most, steps=round(2 + 6 * own))
         ways = [_calm(way) for way in lines(strength, along, matte, want)]
         strands = [stroke(way, taper(len(way), 0.014 * study.width * line, 0.3, 0.6, 0.05)) for way in ways]
         drawing.put("beard", Line(strands, ink, 0.75 * own))
+
+
+def _hairiness(study: Study, chosen: NDArray[np.bool_], gap: float) -> float:
+    """Tell stubble (0) from a beard (1): it is hardly darker than skin, and has no strands that are seen.
+
+    Args:
+        chosen: (S, S), where the beard is.
+        gap: L* by which it is darker than the skin.
+    """
+    light = study.lab[..., 0]
+    strands = float(np.std((light - blurred(light, 2.0))[chosen])) if chosen.any() else 0.0
+    return float(np.clip((gap - 20) / 14 + np.clip((strands - 4.6) / 2.5, -0.25, 0.7), 0, 1))
 
 
 def _downwards(study: Study) -> tuple[Planes, Planes]:
