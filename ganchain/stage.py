@@ -145,6 +145,10 @@ class Stage(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward_photo(photo, faces)")
 
+    def svg_of(self, photo: Pixels, faces: Sequence[Seen]) -> Callable[[str], str] | None:
+        """Return what writes the answer of ``forward_photo`` as SVG, given metadata; None where it is no drawing."""
+        return None
+
     def forward_grey(self, faces: Tensor, *_: Any, **read: Any) -> Tensor:
         """Edit the faces of a grey photo: shapes and range as in ``forward``.
 

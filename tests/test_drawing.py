@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -12,11 +13,16 @@ from numpy.typing import NDArray
 
 from ganchain.drawing import eyes, trace
 from ganchain.drawing.draw import Style, draw
-from ganchain.drawing.paint import paint
-from ganchain.drawing.paths import Drawing, Knots, Line, Planes, Ring, Shape, circle, curve, stroke, taper
+from ganchain.drawing.page import Head, page
+from ganchain.drawing.paint import paint, paint_page
+from ganchain.drawing.paths import Drawing, Knots, Line, Page, Planes, Ring, Shape, circle, curve, stroke, taper
 from ganchain.drawing.study import Study
+from ganchain.drawing.svg import svg
+from ganchain.errors import GanchainError
 from ganchain.faces import mesh
 from ganchain.faces.parts import PARTS
+from ganchain.photos import images
+from ganchain.photos.photo import Photo
 from ganchain.pipeline.order import running_order
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stages.upscale import Upscale
@@ -242,3 +248,88 @@ def test_skia_is_imported_in_one_file() -> None:
     package = Path(trace.__file__).parent.parent
     users = [path.name for path in package.rglob("*.py") if re.search(r"^(import|from) skia", path.read_text(), re.M)]
     assert users == ["paint.py"]
+
+
+def page_of(points: Knots, head: tuple[Planes, dict[str, Planes]], style: Style) -> Page:
+    """Draw a photo of 300 x 340 px in which the head's window is 256 px wide."""
+    photo = np.full((340, 300, 3), 150, np.uint8)
+    photo[30:286, 20:276] = (head[0] * 255).round()
+    return page(photo, [Head.of(head[0], points, head[1], np.array([[1.0, 0, 20], [0, 1, 30]]))], style)
+
+
+@pytest.mark.parametrize("look", ["webtoon", "ink", "line"])
+def test_a_page_has_the_head_at_its_place(mean_face: Knots, head: tuple[Planes, dict[str, Planes]], look: str) -> None:
+    style = Style(look=look)  # type: ignore[arg-type]
+    drawn = paint_page(page_of(mean_face, head, style))
+    assert drawn.shape == (340, 300, 4) and (drawn[..., 3] == 255).all()
+    assert np.ptp(drawn[:20, :20].astype(int), axis=(0, 1)).max() == 0  # a plain ground is one tone
+    x, y = (mean_face[mesh.RIGHT_IRIS[0]] + [20, 30]).astype(int)
+    assert drawn[y - 1 : y + 2, x - 1 : x + 2, :3].min() < 60
+    assert drawn.tobytes() == paint_page(page_of(mean_face, head, style)).tobytes()
+
+
+def test_hair_goes_on_below_the_window(mean_face: Knots, head: tuple[Planes, dict[str, Planes]]) -> None:
+    picture, mattes = head[0].copy(), dict(head[1])
+    strip = np.zeros((SIDE, SIDE), np.float32)
+    strip[100:, 60:84] = 1
+    picture[strip > 0] = 0.2, 0.12, 0.08
+    mattes["hair"] = np.maximum(mattes["hair"], strip)
+    mattes["rest"] = (1 - mattes["hair"] - mattes["skin"]).clip(0, 1).astype(np.float32)
+    photo = np.full((400, SIDE, 3), 153, np.uint8)
+    photo[:SIDE] = (picture * 255).round()
+    photo[SIDE:330, 60:84] = 51, 31, 20
+    drawn = page(photo, [Head.of(picture, mean_face, mattes, np.eye(2, 3))], Style())
+    body = drawn.drawings[1][0].layers["hair"][0]
+    ends = max(float((run @ drawn.drawings[1][1][:, :2].T)[:, 1].max()) for ring in body.rings for run in ring.runs)
+    assert ends == pytest.approx(330, abs=8)
+
+
+def test_a_drawing_as_svg_has_named_layers_of_closed_paths(
+    mean_face: Knots, head: tuple[Planes, dict[str, Planes]]
+) -> None:
+    text = svg(page_of(mean_face, head, Style()), "<note>&amp;</note>")
+    tree = ElementTree.fromstring(text)
+    labels = {group.get("{http://www.inkscape.org/namespaces/inkscape}label") for group in tree.iter()}
+    assert labels >= {"skin", "shadow", "hair", "strands", "brows", "eyes", "nose", "mouth", "line", "background"}
+    paths = [path.get("d", "") for path in tree.iter("{http://www.w3.org/2000/svg}path")]
+    assert paths and all(path.endswith("Z") for path in paths)
+    assert "<image" not in text and len(set(re.findall(r' id="([^"]*)"', text))) == text.count(' id="')
+    assert "<image" in svg(page_of(mean_face, head, Style(background="keep")))
+
+
+def test_a_drawing_as_svg_looks_like_its_picture(mean_face: Knots, head: tuple[Planes, dict[str, Planes]]) -> None:
+    for style in (Style(), Style(look="ink"), Style(look="line", background="ivory")):
+        whole = page_of(mean_face, head, style)
+        read = skia_of(svg(whole), whole.size)
+        assert np.abs(read.astype(int) - paint_page(whole)[..., :3]).mean() < 1
+
+
+def skia_of(text: str, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Render SVG by Skia's own reader."""
+    skia = pytest.importorskip("skia")
+    surface = skia.Surface(*size)
+    surface.getCanvas().clear(skia.ColorWHITE)
+    tree = skia.SVGDOM.MakeFromStream(skia.MemoryStream(text.encode()))
+    tree.setContainerSize(skia.Size(*size))
+    tree.render(surface.getCanvas())
+    picture = surface.makeImageSnapshot().convert(colorType=skia.kRGBA_8888_ColorType)
+    return np.asarray(picture.toarray(colorType=skia.kRGBA_8888_ColorType)[..., :3], np.uint8)
+
+
+def test_small_islands_appear_slowly() -> None:
+    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
+    areas = []
+    for radius in np.arange(5.0, 9.0, 0.1):
+        found = trace.contours((radius - np.hypot(x - 100, y - 90)).astype(np.float32), 0, least=100)
+        areas.append(float(cv2.contourArea(found[0].astype(np.float32))) if found else 0.0)
+    assert areas[0] == 0 and areas[-1] > 220
+    assert np.diff(areas).max() < 25  # an island of 100 square units would appear at once
+
+
+def test_only_a_drawing_is_written_as_svg(tmp_path: Path, small_head: Pixels) -> None:
+    with pytest.raises(GanchainError, match="no drawing"):
+        images.write(Photo(small_head), tmp_path / "a.svg")
+    Pipeline([Webtoon(scope="photo")])(small_head).save(tmp_path / "a.svg")
+    assert "inkscape:label" in (tmp_path / "a.svg").read_text()
+    with pytest.raises(GanchainError, match="no drawing"):
+        Pipeline([Webtoon(scope="photo"), Webtoon(look="filter")])(small_head).save(tmp_path / "b.svg")

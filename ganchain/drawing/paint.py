@@ -9,7 +9,7 @@ import numpy as np
 import skia
 from numpy.typing import NDArray
 
-from ganchain.drawing.paths import UNITS, Colour, Drawing, Fade, Matrix, Page, Ring, Shape
+from ganchain.drawing.paths import HATCH, UNITS, Colour, Drawing, Fade, Matrix, Page, Ring, Shape, hatched
 
 
 def paint(drawing: Drawing, side: int) -> NDArray[np.uint8]:
@@ -20,16 +20,16 @@ def paint(drawing: Drawing, side: int) -> NDArray[np.uint8]:
             flat = np.asarray(cv2.resize(flat, (side, side), interpolation=cv2.INTER_CUBIC), np.float32)
         ground = (flat * 255 + 0.5).clip(0, 255).astype(np.uint8)
     step = side / UNITS
-    return paint_page(Page((side, side), ground, [(drawing, np.array([[step, 0, 0], [0, step, 0]]))]))
+    return paint_page(Page((side, side), ground, [(drawing, np.array([[step, 0, 0], [0, step, 0]]))]))[..., :3]
 
 
 def paint_page(page: Page) -> NDArray[np.uint8]:
-    """Paint a page: (H, W, 3) uint8 RGB. Equal pages give equal bytes."""
+    """Paint a page: (H, W, 4) uint8 RGBA, multiplied by alpha. Equal pages give equal bytes."""
     width, height = page.size
-    pixels = np.full((height, width, 4), 255, np.uint8)
+    pixels = np.full((height, width, 4), 255 * page.paper, np.uint8)
     ground = None
     if page.ground is not None:
-        pixels[..., :3] = page.ground
+        pixels[..., :3], pixels[..., 3] = page.ground, 255
         ground = skia.Image.fromarray(pixels.copy(), skia.kRGBA_8888_ColorType)
     surface = skia.Surface.MakeRasterDirect(
         skia.ImageInfo.Make(width, height, skia.kRGBA_8888_ColorType, skia.kPremul_AlphaType), pixels
@@ -47,7 +47,7 @@ def paint_page(page: Page) -> NDArray[np.uint8]:
                     _fill(canvas, shape, shape.colour)
                 canvas.restore()
     surface.flushAndSubmit()
-    return pixels[..., :3]
+    return pixels
 
 
 def _uncover(canvas: skia.Canvas, page: Page, ground: skia.Image | None) -> None:
@@ -56,7 +56,8 @@ def _uncover(canvas: skia.Canvas, page: Page, ground: skia.Image | None) -> None
     if ground is not None:
         canvas.drawImage(ground, 0, 0)
         return
-    canvas.drawColor(skia.ColorWHITE)
+    if page.paper:
+        canvas.drawColor(skia.ColorWHITE)
     first, matrix = page.drawings[0]
     canvas.setMatrix(_matrix(matrix))
     for layer in ("ground", "screen"):
@@ -80,19 +81,14 @@ def _fill(canvas: skia.Canvas, shape: Shape, colour: Colour) -> None:
     if shape.fade:
         brush.setShader(_shader(shape, shape.fade))
     outline = _path(shape.rings, shape.holes)
-    if shape.hatch:
+    if shape.hatch and shape.rings:
         canvas.clipPath(outline, skia.ClipOp.kIntersect, True)
         brush.setStyle(skia.Paint.kStroke_Style)
-        brush.setStrokeWidth(0.3 * shape.hatch)
-        _hatch(canvas, brush, shape.hatch)
+        brush.setStrokeWidth(HATCH * shape.hatch)
+        for start, end in hatched(shape):
+            canvas.drawLine(*start, *end, brush)
     else:
         canvas.drawPath(outline, brush)
-
-
-def _hatch(canvas: skia.Canvas, brush: skia.Paint, apart: float) -> None:
-    """Draw slanted lines over all of the window; those of different shapes lie on each other."""
-    for start in np.arange(-UNITS, UNITS, apart * np.sqrt(2)).tolist():
-        canvas.drawLine(start, UNITS, start + UNITS, 0, brush)
 
 
 def _shader(shape: Shape, fade: Fade) -> skia.Shader:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+HATCH = 0.3  # width of hatched lines, of the way between them
 UNITS = 256.0  # the side of a window: all places are given in 256ths of it, 0 at its left and upper edge
 
 Knots = NDArray[np.float64]  # (K, 2) x, y
@@ -108,12 +109,14 @@ class Page:
     Attributes:
         size: width and height in px.
         ground: (H, W, 3) uint8, what lies behind all drawings; None for white paper.
+        paper: whether a page without a ground is white; otherwise it is transparent.
         drawings: each with the matrix from its units to px; the hindmost first.
     """
 
     size: tuple[int, int]
     ground: NDArray[np.uint8] | None
     drawings: list[tuple[Drawing, Matrix]] = field(default_factory=list)
+    paper: bool = True
 
 
 def curve(knots: Sequence[Sequence[float]] | Knots, count: int) -> Knots:
@@ -159,3 +162,12 @@ def circle(centre: Sequence[float], radius: float, high: float = 1.0) -> Ring:
     """Outline a circle, or an ellipse that is ``high`` times as high as wide."""
     turn = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     return Ring((np.stack([centre[0] + radius * np.cos(turn), centre[1] + high * radius * np.sin(turn)], axis=1),))
+
+
+def hatched(shape: Shape) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """Place the slanted lines that fill a shape: starts and ends; those of different shapes lie on each other."""
+    knots = np.concatenate([run for ring in shape.rings for run in ring.runs])
+    (left, top), (right, bottom) = (knots.min(axis=0) - 2).tolist(), (knots.max(axis=0) + 2).tolist()
+    apart = shape.hatch * float(np.sqrt(2))
+    sums = np.arange(np.ceil((left + top) / apart), (right + bottom) / apart) * apart
+    return [((total - bottom, bottom), (total - top, top)) for total in sums.tolist()]

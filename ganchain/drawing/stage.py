@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from ganchain.drawing.draw import Style, draw
 from ganchain.drawing.page import Head, page
 from ganchain.drawing.paint import paint, paint_page
 from ganchain.drawing.paths import UNITS, Knots, Page, Planes
+from ganchain.drawing.svg import svg
 from ganchain.faces.parts import PARTS
 from ganchain.faces.reading import Seen
 from ganchain.framing import HEAD
@@ -77,11 +78,15 @@ class DrawnPhoto(Stage):
 
     def forward_photo(self, photo: Pixels, faces: Sequence[Seen]) -> Pixels:
         """Draw a photo with its faces."""
-        drawn = paint_page(self.page(photo, faces))
+        drawn = paint_page(self.page(photo, faces))[..., :3]
         if self.strength == 1:
             return np.ascontiguousarray(drawn)
         mixed = photo + np.float32(self.strength) * (drawn.astype(np.float32) - photo)
         return np.asarray(mixed.round(), np.uint8)
+
+    def svg_of(self, photo: Pixels, faces: Sequence[Seen]) -> Callable[[str], str] | None:
+        """Return what writes the drawing as SVG."""
+        return (lambda metadata: svg(self.page(photo, faces), metadata)) if self.strength == 1 else None
 
     def page(self, photo: Pixels, faces: Sequence[Seen]) -> Page:
         """Make the drawing of a photo, as geometry."""

@@ -37,11 +37,13 @@ def contours(
     unit = UNITS / side
     curves = []
     for outline in found:
-        area = cv2.contourArea(outline) * unit * unit
-        if len(outline) < 8 or area < least:
+        if len(outline) < 8 or cv2.contourArea(outline) * unit * unit < 0.6 * least:
             continue
         edge = _onto(soft, outline[:, 0].astype(np.float64), level)
         knots = _even((edge - MARGIN + 0.5) * unit, smooth, spacing)
+        area = cv2.contourArea(knots.astype(np.float32))
+        if area < least:
+            continue
         if area < 2 * least:
             middle = knots.mean(axis=0)
             knots = middle + np.sqrt(area / least - 1) * (knots - middle)

@@ -90,9 +90,9 @@ def to_photo(
     if stage.effect == "enlarge":
         pixels = _run_tiled(stage, photo.pixels, device, grey)
         alpha = None if photo.alpha is None else images.alpha_enlarged(photo.alpha, stage.scale)
-        return replace(photo, pixels=pixels, alpha=alpha), [face.enlarged(stage.scale) for face in faces]
+        return replace(photo, pixels=pixels, alpha=alpha, svg=None), [face.enlarged(stage.scale) for face in faces]
     if stage.reads and faces:
-        return replace(photo, pixels=_with_faces(stage, photo.pixels, faces, seen, grey)), faces
+        return _with_faces(stage, photo, faces, seen, grey), faces
     pixels, step = photo.pixels, _scale_for(stage, photo, faces)
     if step != 1:
         kind = cv2.INTER_AREA if step < 1 else cv2.INTER_CUBIC
@@ -101,11 +101,12 @@ def to_photo(
     width, height = photo.size
     if pixels.shape[:2] != (height, width):
         pixels = to_pixels(resize(to_faces(pixels), (height, width)))[0]
-    return replace(photo, pixels=pixels), faces
+    return replace(photo, pixels=pixels, svg=None), faces
 
 
-def _with_faces(stage: Stage, pixels: Pixels, faces: Sequence[Face], seen: Pixels, grey: bool) -> Pixels:
+def _with_faces(stage: Stage, photo: Photo, faces: Sequence[Face], seen: Pixels, grey: bool) -> Photo:
     """Have a stage edit the whole photo with what is read of its faces."""
+    pixels = photo.pixels
     if seen.shape != pixels.shape:
         seen = np.asarray(cv2.resize(seen, pixels.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
     aligner, placed = Aligner(stage.framing), []
@@ -122,8 +123,8 @@ def _with_faces(stage: Stage, pixels: Pixels, faces: Sequence[Face], seen: Pixel
     except Exception as error:  # a plug-in may raise anything
         raise _stage_error(stage, f"failed on a photo of shape {pixels.shape}: {text_of(error)}") from error
     if grey and not stage.colours:
-        return to_pixels(with_light_of(to_faces(pixels), to_faces(answer)))[0]
-    return answer
+        return replace(photo, pixels=to_pixels(with_light_of(to_faces(pixels), to_faces(answer)))[0], svg=None)
+    return replace(photo, pixels=answer, svg=stage.svg_of(pixels, placed))
 
 
 def run(stage: Stage, faces: Tensor, read: Mapping[str, Tensor] | None = None, *, grey: bool = False) -> Tensor:

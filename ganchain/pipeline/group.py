@@ -147,6 +147,7 @@ class Group:
                     edited = iter(apply.to_canvases(stage, list(chain(*canvases)), self.device, self.batch))
                     for photo, photo_canvases in zip(batch_photos, canvases, strict=True):
                         photo.canvases = [next(edited) for _ in photo_canvases]
+                        photo.photo = replace(photo.photo, svg=None)
             except Exception as error:
                 if len(batch_photos) == 1:
                     batch_photos[0].fail(error)
