@@ -77,13 +77,8 @@ def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: fl
     if tones > 2:
         begin = BRIGHT - 4 * modelling.own
         inner = filled([np.array([(9.0, 9.0), (247, 9), (247, 247), (9, 247)])])  # what is lit ends with the window
-        bright = contours(
-            blurred(inner, 3.0) * (low - base),
-            begin,
-            smooth=2.6 - 1.4 * modelling.own,
-            spacing=5,
-            least=modelling.least * area,
-        )
+        over, soft = blurred(inner, 3.0) * (low - base), 2.6 - 1.4 * modelling.own
+        bright = contours(over, begin, smooth=soft, spacing=5, least=modelling.least * area)
         glow = rgb((min(light + 4 + 2 * modelling.own, 95), red * 0.75, yellow * 0.88))
         drawing.put("shadow", Shape([Ring((k,)) for k in bright], glow, 0.8, within=rings, holes=True))
     if blush:
