@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from ganchain.drawing import eyes, face, ground, hair, looks, skin
-from ganchain.drawing.paths import Drawing, Knots, Planes
+from ganchain.drawing.paths import Drawing, Knots, Line, Planes
 from ganchain.drawing.study import SIDE, Study
 from ganchain.faces import mesh
+
+SHORT = 0.1  # of the eyes' distance: shorter strokes are specks
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,16 @@ def draw_head(study: Study, style: Style, drawing: Drawing | None = None) -> Dra
     eyes.draw_eyes(study, placed, drawing, style.line)
     face.draw_glasses(study, drawing, style.line)
     face.draw_cover(study, drawing, style.line)
+    return _without_short(drawing, SHORT * study.width)
+
+
+def _without_short(drawing: Drawing, least: float) -> Drawing:
+    """Take out strokes shorter than ``least`` units, but for those of eyes and mouth."""
+    for name, shapes in drawing.layers.items():
+        for index, shape in enumerate(shapes):
+            if isinstance(shape, Line) and name not in ("eyes", "mouth", "nose", "brows"):
+                long = [ring for ring in shape.rings if ring.reach >= least]
+                shapes[index] = replace(shape, rings=long) if len(long) < len(shape.rings) else shape
     return drawing
 
 

@@ -57,9 +57,7 @@ class Surroundings:
         Each place of the large picture is a linear function of its colour (a guided filter, He & Sun 2015), so its
         edges are those of the photo. Behind heads the ground goes on without them.
         """
-        flat = self.calm
-        for _ in range(2):
-            flat = np.asarray(cv2.bilateralFilter(flat, 7, 18, 5), np.float32)
+        flat = np.asarray(cv2.bilateralFilter(self.calm, 7, 24, 5), np.float32)
         guide = self.lab
         mean, target = cv2.blur(guide, (9, 9)), cv2.blur(flat, (9, 9))
         covariance, variance = cv2.blur(guide * flat, (9, 9)) - mean * target, cv2.blur(guide * guide, (9, 9)) - mean**2
@@ -80,7 +78,7 @@ class Surroundings:
         """
         flat = self.without_heads
         for _ in range(2):
-            flat = np.asarray(cv2.bilateralFilter(flat, 9, 16, 6), np.float32)
+            flat = np.asarray(cv2.bilateralFilter(flat, 7, 16, 6), np.float32)
         colours = flat[: self.size[1] : 2, : self.size[0] : 2].reshape(-1, 3)
         means, _ = grouped(colours, COLOURS)
         label = np.argmin([((flat - mean) ** 2).sum(axis=2) for mean in means], axis=0)

@@ -28,6 +28,11 @@ class Ring:
 
     runs: tuple[Knots, ...]
 
+    @property
+    def reach(self) -> float:
+        """Length of the diagonal of the box around it."""
+        return float(np.hypot(*np.ptp(np.concatenate(self.runs), axis=0)))
+
     def beziers(self) -> list[Knots]:
         """Compute the cubic Bézier curves of each run (Catmull & Rom 1974): (K, 4, 2) start, two handles, end."""
         if len(self.runs) == 1:

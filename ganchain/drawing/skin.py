@@ -106,7 +106,7 @@ def _light(study: Study, modelling: Modelling) -> tuple[Planes, float]:
     weight = np.asarray(cv2.erode(weight, np.ones((5, 5), np.uint8)), np.float32) + 1e-4
     calm = study.calm[..., 0]
     if modelling.own < 1:
-        calm = calm + (1 - modelling.own) * (np.asarray(cv2.bilateralFilter(calm, 9, 10, 6), np.float32) - calm)
+        calm = calm + (1 - modelling.own) * (np.asarray(cv2.bilateralFilter(calm, 7, 10, 5), np.float32) - calm)
     sigma = modelling.blur * study.width
     far = blurred(calm * weight, 4 * sigma) / blurred(weight, 4 * sigma)
     mass = blurred(weight, sigma)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import cv2
@@ -29,6 +29,7 @@ class Study:
     picture: Planes
     points: Knots
     mattes: Mapping[str, Planes]
+    _reduced: dict[tuple[str, int], Planes] = field(default_factory=dict, repr=False)
 
     @cached_property
     def width(self) -> float:
@@ -52,7 +53,9 @@ class Study:
 
     def matte(self, name: str, side: int = SIDE) -> Planes:
         """Return the matte of a part, at most ``side`` px wide."""
-        return reduced(self.mattes[name], side)
+        if (name, side) not in self._reduced:
+            self._reduced[name, side] = reduced(self.mattes[name], side)
+        return self._reduced[name, side]
 
     @cached_property
     def oval(self) -> Planes:
@@ -164,7 +167,7 @@ def blurred(plane: Planes, sigma: float) -> Planes:
 def calmed(lab: Planes) -> Planes:
     """Take the grain out of a picture in Lab: edges stay."""
     for _ in range(2):
-        lab = np.asarray(cv2.bilateralFilter(lab, 7, 9, 4), np.float32)
+        lab = np.asarray(cv2.bilateralFilter(lab, 5, 10, 4), np.float32)
     return lab
 
 

@@ -170,7 +170,7 @@ def lines(strength: Planes, along: tuple[Planes, Planes], inside: Planes, want: 
 
 
 def _index(line: NDArray[np.float32], side: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    at = np.round(line).astype(np.int64).clip(0, side - 1)
+    at = np.minimum(np.maximum(np.round(line).astype(np.int64), 0), side - 1)
     return at[:, 1], at[:, 0]
 
 

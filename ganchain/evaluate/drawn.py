@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from ganchain.drawing import eyes
-from ganchain.drawing.draw import Style, draw
+from ganchain.drawing.draw import SHORT, Style, draw
 from ganchain.drawing.paint import paint
-from ganchain.drawing.paths import UNITS, Drawing, Knots, Line, Planes
+from ganchain.drawing.paths import UNITS, Drawing, Knots, Line, Planes, Ring
 from ganchain.drawing.study import Study, reduced
 from ganchain.evaluate.edits import People
 from ganchain.faces.align import Aligner
@@ -24,7 +24,7 @@ SIDE = 512  # px of the drawings
 COLOURED = 6.0  # chroma from which an iris has a hue
 NEAR = 25.0  # degrees between the hues of two irises that count as the same
 SKINS = 20  # people whose skins are brought into order
-SHORT = 0.1  # of the eyes' distance
+TOUCH = 0.02  # of the same: strokes that are as near as that are one
 FREE = ("eyes", "mouth")  # layers in which strokes may be short
 
 
@@ -73,12 +73,18 @@ def _studies(people: People) -> Iterator[Study]:
 
 
 def _short(drawing: Drawing, width: float) -> int:
-    """Count the strokes outside eyes and mouth that are short."""
-    strokes = [
-        np.concatenate(ring.runs)
+    """Count the strokes outside eyes and mouth that are short and touch no other one."""
+    lines = [
+        ring
         for name, shapes in drawing.layers.items()
         for shape in shapes
         if isinstance(shape, Line) and name not in FREE
         for ring in shape.rings
     ]
-    return sum(float(np.hypot(*np.ptp(stroke, axis=0))) < SHORT * width for stroke in strokes)
+    short = [ring for ring in lines if ring.reach < SHORT * width]
+    return sum(not any(_touch(ring, other, TOUCH * width) for other in lines if other is not ring) for ring in short)
+
+
+def _touch(first: Ring, second: Ring, near: float) -> bool:
+    a, b = np.concatenate(first.runs), np.concatenate(second.runs)
+    return bool((np.linalg.norm(a[:, None] - b, axis=2) < near).any())
