@@ -100,16 +100,16 @@ def _continued(
         inside = (mattes[part] > SURE) & (known > 0.5)
         lower = inside.copy()
         lower[: int(_middle(known))] = False
-        chosen = lower if lower.sum() > 40 else inside
+        chosen = lower if part == "skin" and lower.sum() > 40 else inside  # of the neck
         score[part] = _likely(around.calm[region], around.calm[chosen], 5 if part == "rest" else 2)
     best = score[name] - np.maximum.reduce([score[part] for part in score if part != name])
-    like = np.zeros(known.shape, np.float32)
+    like = mattes[name] * known
     like[region] = 1 / (1 + np.exp(-best.clip(-30, 30))) * (score[name] > -19)
     like = blurred(like, 1.0)
     field = ((like > 0.5) & (known < 0.5)) | seeds
     _, labels = cv2.connectedComponents(field.astype(np.uint8), connectivity=4)
     joined = np.isin(labels, np.unique(labels[seeds])) & field
-    return joined.astype(np.float32) if (joined & (known < 0.5)).sum() > 20 else None
+    return joined.astype(np.float32) if (joined & (known < 0.5)).sum() > 4 else None
 
 
 def _middle(known: Planes) -> float:
