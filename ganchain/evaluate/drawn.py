@@ -33,7 +33,7 @@ def figures(people: People) -> dict[str, float]:
 
     "iris hue within 25": share of the irises with a hue that keep it. "skin order": Spearman's correlation of the
     lightness of skin in photos and drawings, of 20 people picked evenly. "short strokes": strokes outside eyes and
-    mouth that are shorter than a tenth of the eyes' distance, a face. "ms": a face at 512 px, on one thread.
+    mouth that are shorter than a tenth of the eyes' distance, a face. "drawn: ms": a face at 512 px, on one thread.
     """
     hues, skins, short, seconds = [], [], 0, []
     threads = cv2.getNumThreads()
@@ -58,7 +58,7 @@ def figures(people: People) -> dict[str, float]:
     found = {"iris hue within 25": float(np.mean(hues))} if hues else {}
     if len(ranks) > 2:
         found["skin order"] = float(np.asarray(np.corrcoef(ranks.T))[0, 1])
-    return {**found, "short strokes": short / len(studies), "ms": 1000 * float(np.median(seconds))}
+    return {**found, "short strokes": short / len(studies), "drawn: ms": 1000 * float(np.median(seconds))}
 
 
 def _studies(people: People) -> Iterator[Study]:

@@ -42,7 +42,7 @@ WANTED: dict[str, dict[str, tuple[str, float]]] = {
     | {"psnr": (">=", 32.0)}
     | {"filter: share below 0.55": (">=", 0.9), "drawn: share below 0.6": (">=", 0.8)}
     | {"drawn: median distance": ("<=", 0.55), "iris hue within 25": (">=", 0.9), "skin order": (">=", 0.95)}
-    | {"short strokes": ("<=", 0.0), "ms": ("<=", 60.0)},
+    | {"short strokes": ("<=", 0.0), "drawn: ms": ("<=", 60.0)},
     "upscale": {"GMAC": ("<=", 2.5), "gain over bicubic, dB": (">=", 2.0), "Set5 x4, luma dB": (">=", 31.2)},
     "upscale-detail": {"GMAC": ("<=", 2.5)},
     "points": {"GMAC": ("<=", 0.15), "mean": ("<=", 1.5), "turned: mean": ("<=", 2.0), "worst": ("<=", 8.0)}
