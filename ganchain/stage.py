@@ -46,6 +46,7 @@ class Stage(nn.Module):
     Attributes:
         side: the side in px that ``forward`` is called at; None for any multiple of ``multiple``.
         framing: where the face sits in that window (the framing of the training data).
+        shown: the part of the framing that a face's picture shows (``write: faces``); None for all of it.
         effect: "change": what the stage changed (out - in) is added at the photo's own resolution;
             "replace": its pixels replace the window's; "enlarge": the picture grows ``scale`` times.
         scale: output side / input side. With "replace" the finer pixels show the same window (a stage that draws at
@@ -76,6 +77,7 @@ class Stage(nn.Module):
     side: int | None = 256
     multiple: int = 1
     framing: Framing = TIGHT
+    shown: Framing | None = None
     effect: Effect = "change"
     scale: int = 1
     scope: Scope = "face"
@@ -133,15 +135,9 @@ class Stage(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must define forward(faces)")
 
     def forward_photo(self, photo: Pixels, faces: Sequence[Seen]) -> Pixels:
-        """Edit a whole photo with what is read of its faces; for ``scope = "photo"`` with ``reads``.
+        """Edit a whole photo (H, W, 3) uint8 with what is read of its faces, of which there is at least one.
 
-        Called once, with at least one face. Photos without faces are run in tiles, as without ``reads``.
-
-        Args:
-            photo: (H, W, 3) uint8.
-
-        Returns:
-            The same shape and type.
+        For ``scope = "photo"`` with ``reads``. Photos without faces are run in tiles, as without ``reads``.
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward_photo(photo, faces)")
 

@@ -583,7 +583,7 @@ def test_the_key_is_what_outputs_depend_on(place: Path, small_head: Pixels, monk
     Image.fromarray(small_head[:, ::-1]).save(place / "look.png")
     others.add(key(reference))  # another reference under the same name
     bundled = manifest.bundled()
-    monkeypatch.setitem(bundled, "makeup", bundled["makeup"].model_copy(update={"sha256": "0" * 64}))
+    monkeypatch.setitem(bundled, "points", bundled["points"].model_copy(update={"sha256": "0" * 64}))
     monkeypatch.setattr(manifest, "verified", lambda key, found, digest: safetensors.torch.load(found))
     others.add(key(ROSE))  # other weights under the same key
     monkeypatch.setitem(bundled, "landmarks", bundled["landmarks"].model_copy(update={"sha256": "1" * 64}))
@@ -599,12 +599,14 @@ def test_what_auto_has_chosen_stands_in_the_record(place: Path, monkeypatch: pyt
     chosen = iter(["torch-half", "torch", "torch"])
     monkeypatch.setattr(choice.Choice, "label", property(lambda _: next(chosen)))
     monkeypatch.setattr(choice, "engine", lambda label, device: None)
+    aged = "stages:\n  - attributes: {age: young}\n"
+    (place / "rose.yaml").write_text(aged)
     done(place, place / "photos" / "a.jpg", engine="auto")
     assert done(place, engine="auto").counts["skipped"] == 1
-    assert {record["engines"]["makeup"] for record in records(place / "out").values()} == {"torch-half"}
-    (place / "rose.yaml").write_text(ROSE.replace("rose", "coral"))
+    assert {record["engines"]["attributes"] for record in records(place / "out").values()} == {"torch-half"}
+    (place / "rose.yaml").write_text(aged.replace("young", "old"))
     assert dict(done(place, engine="auto").counts) == {"ok": 2, "no_face": 1}  # another chain, another choice
-    assert {record["engines"]["makeup"] for record in records(place / "out").values()} == {"torch"}
+    assert {record["engines"]["attributes"] for record in records(place / "out").values()} == {"torch"}
     assert dict(done(place, engine="torch").counts) == {"ok": 2, "no_face": 1}  # asked for by name: another key
     assert dict(done(place, engine="torch").counts) == {"skipped": 3}
 

@@ -160,9 +160,9 @@ def test_faces_are_found_once_and_weights_are_read_once(photo_file: Path, monkey
     grid.cells(photo_file, SIDE)
     assert len(looked) == 1
     assert loaded.count("webtoon") == 1 and set(loaded) == {"points", "parts", "webtoon"}  # ink is drawn without
-    count = len(loaded)
+    reads = len(loaded)
     grid.cells(photo_file, SIDE)
-    assert len(loaded) == count
+    assert len(loaded) == reads
 
 
 @pytest.mark.slow

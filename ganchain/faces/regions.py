@@ -63,7 +63,8 @@ def _lid(points: Places, rings: Sequence[Sequence[int]], size: int, unit: float)
     """Draw eye shadow: full on the lid, fading from its crease towards the brow."""
     lash, crease, brow = (_smooth(points[list(ring)], closed=False) for ring in rings)
     lid = _filled(np.concatenate([lash, crease[::-1]]), size)
-    above = _filled(np.concatenate([lash, (0.55 * crease + 0.45 * brow)[::-1]]), size)
+    middle = np.asarray(0.55 * crease + 0.45 * brow, np.float32)
+    above = _filled(np.concatenate([lash, middle[::-1]]), size)
     return _blur(np.maximum(lid, 0.55 * above), 2.2 * unit)
 
 
@@ -101,7 +102,7 @@ def _smooth(polygon: Places, closed: bool = True, steps: int = 6) -> Places:
     a, b, c, d = p[:-3, None], p[1:-2, None], p[2:-1, None], p[3:, None]
     t = np.linspace(0, 1, steps, endpoint=False, dtype=np.float32)[None, :, None]
     curve = b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
-    flat = curve.reshape(-1, 2)
+    flat = np.asarray(curve.reshape(-1, 2), np.float32)
     return flat if closed else np.concatenate([flat, polygon[-1:]])
 
 

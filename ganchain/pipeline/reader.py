@@ -8,33 +8,31 @@ import torch
 from torch import Tensor, nn
 
 from ganchain.checkpoints import architectures, manifest
-from ganchain.engines import choice
-from ganchain.engines.kernels import set_engine
 from ganchain.faces import mesh
 from ganchain.faces.align import Aligner
 from ganchain.faces.face import Face
 from ganchain.faces.parts import Parts
 from ganchain.faces.reading import Kind, Points, Reading
-from ganchain.framing import HEAD, Framing
+from ganchain.framing import BUST, HEAD, Framing
 from ganchain.nets.parts import shares
 from ganchain.tensors import Pixels
 
 SIDE = 256  # px of the windows that the networks see
 LARGEST_BATCH = 64  # faces
-FRAMINGS: dict[Kind, Framing] = {"points": mesh.WINDOW, "parts": HEAD}
 
 
 class FaceReader(nn.Module):
     """Reader of the points and parts of faces; a network is loaded when it is first needed.
 
+    Both run in float32 torch whatever engine the stages use: half precision would move points by a pixel.
+
     Args:
         device: where the networks run.
-        engine: what runs them (``ganchain.engines``); with "auto", float32 torch.
     """
 
-    def __init__(self, device: torch.device, engine: str = "torch") -> None:
+    def __init__(self, device: torch.device) -> None:
         super().__init__()
-        self.device, self.engine = device, engine
+        self.device = device
 
     def of(self, pixels: Pixels, face: Face) -> Reading:
         """Make the reading of a face in (H, W, 3) uint8 pixels; nothing is read yet."""
@@ -46,30 +44,44 @@ class FaceReader(nn.Module):
         size = LARGEST_BATCH if self.device.type == "cuda" else 1
         for start in range(0, len(readings), size):
             chunk = readings[start : start + size]
-            pictures = torch.cat([reading.cut(FRAMINGS[kind], SIDE) for reading in chunk])
-            answers = self._network(kind)(pictures.to(self.device)).float().cpu()
-            for reading, picture, answer in zip(chunk, pictures, answers, strict=True):
-                reading.known[kind] = _points(answer) if kind == "points" else _parts(answer, picture)
+            if kind == "points":
+                for reading, (_, answer) in zip(chunk, self._answers(kind, mesh.WINDOW, chunk), strict=True):
+                    reading.known[kind] = _points(answer)
+            else:
+                for reading, parts in zip(chunk, self._parts(chunk), strict=True):
+                    reading.known[kind] = parts
+
+    def _parts(self, readings: Sequence[Reading]) -> list[Parts]:
+        """Read the parts of heads, and of the busts of those whose hair reaches beyond the head's window."""
+        heads = [_parts(answer, picture, HEAD) for picture, answer in self._answers("parts", HEAD, readings)]
+        long = [number for number, head in enumerate(heads) if head.reaches_edge]
+        busts = self._answers("parts", BUST, [readings[number] for number in long]) if long else []
+        for number, (picture, answer) in zip(long, busts, strict=True):
+            heads[number] = heads[number].reached(_parts(answer, picture, BUST))
+        return heads
+
+    def _answers(self, kind: Kind, framing: Framing, readings: Sequence[Reading]) -> list[tuple[Tensor, Tensor]]:
+        """Run a network on one window of each face: what it showed, and the answer."""
+        pictures = torch.cat([reading.cut(framing, SIDE) for reading in readings])
+        return list(zip(pictures, self._network(kind)(pictures.to(self.device)).float().cpu(), strict=True))
 
     def _network(self, kind: Kind) -> nn.Module:
         """Load the network of a kind, once."""
         if kind not in self._modules:
             loaded = manifest.load(kind)
             network = architectures.build(loaded.architecture, loaded.tensors).to(self.device).eval()
-            if self.engine not in ("torch", "auto"):
-                set_engine(nn.ModuleList([network]), choice.engine(self.engine, self.device))
             self.add_module(kind, network)
         return self.get_submodule(kind)
 
 
 def _points(answer: Tensor) -> Points:
     """Turn the network's answer (957,) into points in the template's units."""
-    framing = FRAMINGS["points"]
+    framing = mesh.WINDOW
     window = answer[:-1].double().numpy().reshape(-1, 2)
     places = (window + 1) * (framing.side / 2) + (framing.left, framing.top)
     return Points(places, float(torch.sigmoid(answer[-1])))
 
 
-def _parts(answer: Tensor, picture: Tensor) -> Parts:
-    """Turn the network's logits (6, SIDE, SIDE) into mattes, beside the head (3, SIDE, SIDE) -1..1 that it saw."""
-    return Parts(shares(answer[None])[0].numpy(), ((picture + 1) / 2).numpy())
+def _parts(answer: Tensor, picture: Tensor, framing: Framing) -> Parts:
+    """Turn the network's logits (6, SIDE, SIDE) into mattes, beside the window (3, SIDE, SIDE) -1..1 that it saw."""
+    return Parts(shares(answer[None])[0].numpy(), ((picture + 1) / 2).numpy(), framing)
