@@ -16,6 +16,7 @@ from ganchain.drawing.trace import Lines, contours, grouped, lines, sample, vall
 
 SURE = 0.85
 FAR = 1.1  # sides of the window: how far beyond it skin and hair are looked for
+GAP = 0.035  # sides of the window: narrower gaps, where light is reflected, are closed
 SPREAD = np.diag([16.0, 5.0, 5.0])  # covariance in Lab that every colour is given at least
 
 
@@ -109,7 +110,12 @@ def _continued(
     field = ((like > 0.5) & (known < 0.5)) | seeds
     _, labels = cv2.connectedComponents(field.astype(np.uint8), connectivity=4)
     joined = np.isin(labels, np.unique(labels[seeds])) & field
-    return joined.astype(np.float32) if (joined & (known < 0.5)).sum() > 4 else None
+    if (joined & (known < 0.5)).sum() <= 4:
+        return None
+    whole = (joined | ((mattes[name] > 0.5) & (known > 0.5))).astype(np.uint8)
+    gap = 2 * max(1, round(GAP * UNITS * step * px)) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (gap, gap))
+    return np.asarray(cv2.morphologyEx(whole, cv2.MORPH_CLOSE, kernel) * np.maximum(joined, known < 0.5), np.float32)
 
 
 def _middle(known: Planes) -> float:

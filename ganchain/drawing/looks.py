@@ -51,7 +51,7 @@ def inked(drawing: Drawing, study: Study) -> Drawing:
                 drawn = _in(shape, WHITE if lighter else BLACK)
                 drawn = None if name == "strands" and lighter != dark else drawn
             elif name == "beard":
-                drawn = replace(_in(shape, BLACK), hatch=1.8)
+                drawn = replace(_in(shape, BLACK), hatch=SHADE / 2)
             elif name == "mouth":
                 drawn = _mouth(shape)
             else:
@@ -109,7 +109,7 @@ def _mouth(shape: Shape) -> Shape:
     assert shape.colour is not None
     light = light_of(shape.colour)
     if 0.3 < light < 0.8:
-        return replace(_in(shape, BLACK), hatch=1.8)
+        return replace(_in(shape, BLACK), hatch=SHADE / 2)
     return _in(shape, _nearer(shape.colour))
 
 
