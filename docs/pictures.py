@@ -96,17 +96,35 @@ def attributes(photo: Pixels) -> Sheet:
 
 
 def webtoon(photo: Pixels) -> Sheet:
-    asked = [
-        ("look: colour", Webtoon()),
-        ("look: colour, strength: 0.5", Webtoon(strength=0.5)),
-        ("look: ink", Webtoon(look="ink")),
-    ]
+    """The looks of the drawing, and the network's."""
+    asked = [(f"look: {look}", Webtoon(look=look, scope="photo")) for look in ("webtoon", "ink", "line", "filter")]  # type: ignore[arg-type]
     return [[("photo", cut(photo, HEAD)), *cells(photo, HEAD, asked)]]
+
+
+def drawing(photo: Pixels) -> Sheet:
+    """What each option of the drawing does."""
+    rows: list[list[dict[str, object]]] = [
+        [{"likeness": 0}, {"likeness": 0.5}, {"likeness": 1}, {"tones": 2}],
+        [{"eyes": 0}, {"eyes": 1}, {"line": 0}, {"line": 2}],
+        [{"blush": 0}, {"blush": 1}, {"background": "keep"}, {"background": "#ffe9c8"}],
+    ]
+    return [
+        cells(photo, HEAD, [(shown(options), Webtoon(scope="photo", **options)) for options in row])  # type: ignore[arg-type]
+        for row in rows
+    ]
+
+
+def shown(options: dict[str, object]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in options.items())
 
 
 def scopes(photo: Pixels) -> Sheet:
     """The whole photo, drawn by face and as a whole."""
-    asked = [("scope: face", Webtoon()), ("scope: photo", Webtoon(scope="photo"))]
+    asked: list[tuple[str, Stage]] = [
+        ("scope: face", Webtoon()),
+        ("scope: photo", Webtoon(scope="photo")),
+        ("the same, look: ink", Webtoon(scope="photo", look="ink")),
+    ]
     return [[("photo", photo), *cells(photo, WHOLE, asked)]]
 
 
@@ -152,7 +170,8 @@ def main() -> None:
         ("makeup-options", colours(photo), 240),
         ("attributes", attributes(photo), 240),
         ("webtoon", webtoon(photo), 300),
-        ("webtoon-scopes", scopes(photo), 400),
+        ("webtoon-options", drawing(photo), 240),
+        ("webtoon-scopes", scopes(photo), 360),
         ("upscale", upscale(photo), 240),
     ):
         write(name, rows, side)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -28,6 +29,7 @@ class Photo(ByContent):
         captions: other words to write back.
         dpi: the resolution to write back, of both axes in px per inch; None if the file does not say.
         name: its file or source, for messages.
+        svg: writes the picture as SVG, given the XML of its metadata; None for one that is not drawn.
     """
 
     pixels: Pixels
@@ -37,6 +39,7 @@ class Photo(ByContent):
     xmp: bytes = b""
     captions: Captions = field(default_factory=Captions)
     dpi: tuple[float, float] | None = None
+    svg: Callable[[str], str] | None = field(default=None, repr=False, compare=False)
 
     @property
     def size(self) -> tuple[int, int]:

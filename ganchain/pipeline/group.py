@@ -136,7 +136,9 @@ class Group:
             for photo in active:
                 with photo.catch_errors(), photo.watch(name):
                     whole, photo.canvases = photo.paste(), []
-                    photo.photo, photo.faces = apply.to_photo(stage, whole, photo.faces, self.device, grey=photo.grey)
+                    photo.photo, photo.faces = apply.to_photo(
+                        stage, whole, photo.faces, self.device, photo.seen, grey=photo.grey
+                    )
             return
         batches = [active] if active else []
         for batch_photos in batches:  # more are appended when photos fail together
@@ -146,6 +148,7 @@ class Group:
                     edited = iter(apply.to_canvases(stage, list(chain(*canvases)), self.device, self.batch))
                     for photo, photo_canvases in zip(batch_photos, canvases, strict=True):
                         photo.canvases = [next(edited) for _ in photo_canvases]
+                        photo.photo = replace(photo.photo, svg=None)
             except Exception as error:
                 if len(batch_photos) == 1:
                     batch_photos[0].fail(error)

@@ -26,6 +26,7 @@ from ganchain.photos.images import Source
 from ganchain.photos.marks import Provenance
 from ganchain.pipeline import apply, outputs
 from ganchain.pipeline.group import Group, Passage
+from ganchain.pipeline.order import running_order
 from ganchain.pipeline.reader import FaceReader
 from ganchain.pipeline.result import Result
 from ganchain.stage import Stage, claim_process
@@ -222,15 +223,14 @@ class Pipeline:
         group = Group(passages, self._aligner, self.device, self._batch, self.mark)
         if any(stage.needs for stage in self.stages):
             group.leave_out_unsure()
-        for name, stage in zip(self.names, self.stages, strict=True):
-            if not stage.idle:
-                group.run(stage, name)
+        for number in running_order(self.stages):
+            if not self.stages[number].idle:
+                group.run(self.stages[number], self.names[number])
                 if self.keep_steps:
-                    group.keep_step(name)
+                    group.keep_step(self.names[number])
         write = self.output.write if self.output else "both"
-        return group.finish(
-            whole=write != "faces", pictures=apply.windows(self.stages)[1] if write != "photo" else None
-        )
+        shown = None if write == "photo" else apply.windows(self.stages)[1]
+        return group.finish(whole=write != "faces", pictures=shown)
 
     def _read(self, source: Source) -> Passage:
         """Read a photo, find its faces and choose among them; an error becomes its result."""
