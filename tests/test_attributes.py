@@ -180,8 +180,9 @@ def test_roots_and_ends(astronaut: Pixels) -> None:
 
 @pytest.mark.parametrize("wrong", ["blonde", "#12", "", {"roots": "brown"}, {"roots": "keep", "ends": "x"}, 5, None])
 def test_what_is_no_colour_of_hair_is_refused(wrong: Any) -> None:
+    stage: Any = registry.stage("attributes")
     with pytest.raises(ValidationError):
-        registry.stage("attributes")(hair=wrong)
+        stage(hair=wrong)
 
 
 # --- beards and years
@@ -249,8 +250,9 @@ def test_the_judge_sees_years_in_their_order(astronaut: Pixels) -> None:
 
 @pytest.mark.parametrize("wrong", [-31, 41, "older", True])
 def test_ages_beyond_the_range_are_refused(wrong: Any) -> None:
+    stage: Any = registry.stage("attributes")
     with pytest.raises(ValidationError):
-        registry.stage("attributes")(age=wrong)
+        stage(age=wrong)
 
 
 # --- the judge
