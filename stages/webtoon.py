@@ -107,7 +107,10 @@ class Webtoon(Stage):
         self.scope = scope or "face"
         options: dict[str, object] = {"eyes": eyes, "line": line, "tones": tones, "blush": blush}
         options |= {"background": background, "likeness": likeness}
+        others: dict[str, object] = {"style": style, "seed": seed, "truncation": truncation, "keep": keep}
+        others |= {"style_weights": style_weights}
         if weights == KEY and look != "filter":
+            refuse("a Swapping AutoEncoder takes it", **others)
             given = {name: value for name, value in options.items() if value is not None}
             drawn = Style(look=look or "webtoon", **given)  # type: ignore[arg-type]
             if self.scope == "face":
@@ -125,14 +128,7 @@ class Webtoon(Stage):
         if loaded.architecture == "swapping-autoencoder":
             self.delegate = self._texture_swapper(loaded, style, seed, truncation, keep, style_weights)
             return
-        refuse(
-            "a Swapping AutoEncoder takes it",
-            style=style,
-            seed=seed,
-            truncation=truncation,
-            keep=keep,
-            style_weights=style_weights,
-        )
+        refuse("a Swapping AutoEncoder takes it", **others)
         if loaded.architecture == "unet":
             self.net = UNet.from_tensors(loaded.tensors, outputs=PLANES, padding="replicate")
         elif loaded.architecture == "animegan2":

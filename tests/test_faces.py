@@ -263,7 +263,7 @@ def test_each_kind_is_read_once_and_none_for_a_chain_that_needs_none() -> None:
     idle = Fixed()
     pipeline(Greedy(), reader=idle).group([photo, photo])
     assert sorted(idle.calls) == [("parts", 2), ("points", 2)]
-    for stages in ([Webtoon()], [Upscale()]):
+    for stages in ([Webtoon(look="filter")], [Upscale()]):
         nothing = Fixed()
         pipeline(*stages, reader=nothing)(photo[::2, ::2])
         assert nothing.calls == [], stages
