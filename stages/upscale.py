@@ -35,6 +35,8 @@ class Upscale(Stage):
         detail: 0 keeps to what the photo shows (fidelity), 1 adds fine detail as photos have it; 0.5 by default. With
             other weights than the bundled ones only they decide.
         scope: photo enlarges the whole photo, face only the pictures of the faces; by default photo.
+        size: instead of the default network a smaller one (fast: half of the time), one of about its time (standard),
+            or one of twice its time (best). They keep to what the photo shows and have no detail.
         weights: other weights than the bundled ones: SRGAN's, or any file that spandrel knows (Real-ESRGAN ...);
             those of face restoration (GFPGAN) work on the faces and keep the photo's size.
         strength: 1 is the network's picture, 0 plain bicubic enlargement.
@@ -54,11 +56,16 @@ class Upscale(Stage):
         factor: Annotated[int, Field(ge=1, le=16)] | None = None,
         detail: Annotated[float, Field(ge=0, le=1)] | None = None,
         scope: Literal["photo", "face"] | None = None,
+        size: Literal["fast", "standard", "best"] | None = None,
         weights: manifest.Ref | None = None,
         strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
     ) -> None:
         super().__init__()
         self.scope, self.strength = scope or "photo", strength
+        if size is not None:
+            refuse("only one of them can be given", weights=weights)
+            refuse("only the default size has it", detail=detail)
+            weights = f"{FIDELITY}-{size}"
         if weights is None:
             self._interpolate(DETAIL if detail is None else detail, factor)
             return

@@ -52,6 +52,7 @@ class Edit:
         if weights is not None:
             options = {**options, "weights": weights}
             options.pop("detail", None)
+            options.pop("size", None)
         return registry.stage(self.stage)(**options).eval()
 
 
@@ -67,6 +68,9 @@ EDITS: dict[str, tuple[Edit, ...]] = {
     "webtoon": (Edit("colour", "webtoon", {}, 0.55), Edit("ink", "webtoon", {"look": "ink"}, 0.55)),
     "upscale": (Edit("x4", "upscale", {"factor": 4, "detail": 0}),),
     "upscale-detail": (Edit("x4", "upscale", {"factor": 4, "detail": 1}),),
+}
+EDITS |= {
+    f"upscale-{size}": (Edit("x4", "upscale", {"factor": 4, "size": size}),) for size in ("fast", "standard", "best")
 }
 
 
