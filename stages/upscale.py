@@ -35,8 +35,8 @@ class Upscale(Stage):
         detail: 0 keeps to what the photo shows (fidelity), 1 adds fine detail as photos have it; 0.5 by default. With
             other weights than the bundled ones only they decide.
         scope: photo enlarges the whole photo, face only the pictures of the faces; by default photo.
-        size: instead of the default network a smaller one (fast: half of the time), one of about its time (standard),
-            or one of twice its time (best). They keep to what the photo shows and have no detail.
+        size: instead of the default network another one, of half of its time (fast), 1.4 times (standard) or
+            three times its time (best). They keep to what the photo shows and have no detail.
         weights: other weights than the bundled ones: SRGAN's, or any file that spandrel knows (Real-ESRGAN ...);
             those of face restoration (GFPGAN) work on the faces and keep the photo's size.
         strength: 1 is the network's picture, 0 plain bicubic enlargement.

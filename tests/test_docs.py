@@ -25,7 +25,7 @@ DOCS = ROOT / "docs"
 PAGE = DOCS / "adding-a-stage.md"
 README, STAGES = ROOT / "README.md", DOCS / "stages"
 PAGES = [README, *sorted(DOCS.rglob("*.md")), *sorted((ROOT / "weights").glob("*.md"))]
-OURS = ("attributes", "makeup", "upscale", "webtoon")
+OURS = ("attributes", "makeup", "restore", "upscale", "webtoon")
 
 pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="the documents are only in a checkout")
 
@@ -62,7 +62,7 @@ def test_the_stage_of_adding_a_stage(tmp_path: Path, photo_file: Path, astronaut
 
 def test_the_weights_page_names_every_checkpoint_and_network() -> None:
     text = (DOCS / "weights.md").read_text()
-    ours = {"unet", "portrait", "upscaler", "age-gender", "points", "parts"}
+    ours = {"unet", "portrait", "upscaler", "restorer", "age-gender", "points", "parts"}
     for name in [*published(), *(ARCHITECTURES.keys() - ours)]:
         assert f"`{name}`" in text, name
 

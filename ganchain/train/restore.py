@@ -95,7 +95,8 @@ class Restore(Recipe):
     def pairs(self, clean: Tensor, factor: int, share: float = CLEAN) -> tuple[Tensor, Tensor]:
         """Spoil a batch, all but a ``share`` of it; returns the pictures, and their damage (N, 2) as ``measure``."""
         small = rounded(resize(clean, (clean.shape[2] // factor, clean.shape[3] // factor)))
-        pictures, quality = spoil(clean, factor, self.wide(factor))
+        with torch.no_grad(), torch.autocast(clean.device.type, enabled=False):  # a blur in bfloat16 leaves bands
+            pictures, quality = spoil(clean, factor, self.wide(factor))
         keep = torch.rand(len(clean), device=clean.device) < share
         pictures = torch.where(keep[:, None, None, None], small, pictures)
         quality = torch.where(keep, torch.full_like(quality, 100.0), quality)
