@@ -16,7 +16,7 @@ help:
 	@echo "make demo      run a photo through the whole chain; the pictures are in demo/"
 	@echo "make quick     run the tests that train nothing, start no process and convert no network (under a minute)"
 	@echo "make test      run the tests (four minutes; make test JOBS=4 for four processes)"
-	@echo "make soak      run the long tests: kills, thousands of photos, visitors at once (forty minutes)"
+	@echo "make soak      run the long tests: kills, ten thousand photos, threads, visitors at once (hours)"
 	@echo "make test-ray  test a batch on two Ray nodes, in an environment of its own (.venv-ray)"
 	@echo "make test-web  test the web page in a real browser (chromium), in an environment of its own (.venv-web)"
 	@echo "make test-tensorflow"

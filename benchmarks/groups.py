@@ -5,13 +5,14 @@ They show whom ganchain serves worse.
     python benchmarks/groups.py FOLDER [--limit N]
 
 FOLDER holds ``faces256`` as the bundled recipes know it: faces cut tight, ``labels.csv`` with gender, age, race,
-dataset, split and person. Needs ``pip install 'ganchain[train]'``. In brackets the 95 % interval: Wilson's of shares, a
-bootstrap over persons of means.
+dataset, split and person; beside it lie the teacher's points, ``points-faces256.npz`` (docs/training.md). Needs ``pip
+install 'ganchain[evaluate,train]'``. In brackets the 95 % interval: Wilson's of shares, a bootstrap over persons of
+means.
 
 found: the detector finds the face in its place. The crops were once cut around faces that a detector had found, so
     faces that no detector finds are not among them.
-lips: the share of the colour difference (CIE76) between the bare lips and those painted by the teacher's map in the
-    look evening that is gone when they are painted by our map; without the detector.
+lips: the share of the colour difference (CIE76) between the bare lips and those painted by the teacher's points in the
+    look evening that is gone when they are painted by ours; without the detector.
 gender, age: the judge ``age-gender`` takes the edited face for the gender not labelled, and for old (labelled 20-39) or
     young (50 and more). ``judge``: it reads both labels rightly off the unedited face.
 distance: distance of dlib's face embedding after the chain ``portrait``; below 0.6 it takes both for one person.
@@ -39,19 +40,22 @@ from torch import nn
 from ganchain import Pipeline
 from ganchain.checkpoints import architectures, manifest
 from ganchain.colour.lab import to_lab
-from ganchain.colour.makeup import REGIONS, paint
+from ganchain.colour.makeup import REGIONS
 from ganchain.evaluate.edits import AIMS, EMBEDDING_SIDE, JUDGED_SIDE
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.faces.dlib_models import Embedder
 from ganchain.faces.face import Face
+from ganchain.faces.regions import regions
 from ganchain.framing import EYE_DISTANCE, EYES_X, EYES_Y, TIGHT
+from ganchain.pipeline.reader import FaceReader
 from ganchain.stages.attributes import Attributes
-from ganchain.stages.makeup import LOOKS, Makeup
+from ganchain.stages.makeup import Makeup
 from ganchain.tensors import Pixels, to_faces, to_pixels
-from ganchain.train import recipes
 from ganchain.train.age_gender import targets
-from ganchain.train.data import Sample, read, samples
+from ganchain.train.data import Sample, read
+from ganchain.train.datasets.labels import labelled
+from ganchain.train.landmarks import aligned
 
 CHEEKS, CHEEK = ((0.30, 0.52), (0.70, 0.52)), 0.04  # middles and half the side, shares of the crop's side
 TONES = ((55, "very light"), (41, "light"), (28, "intermediate"), (10, "tan"), (-30, "brown"), (-180, "dark"))
@@ -114,6 +118,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.detector, self.embedder, self.makeup = DlibDetector(), Embedder(), Makeup(look="evening").eval()
+        self.reader = FaceReader(torch.device("cpu"))
         self.judge: nn.Module = architectures.build("age-gender", manifest.load("age-gender").tensors)
         self.portrait = Pipeline.from_yaml("portrait")
         self.edits = {
@@ -169,13 +174,17 @@ class Bench:
         )
         return float(np.linalg.norm(after - before)), before
 
-    def lips(self, face: torch.Tensor, maps: torch.Tensor) -> float:
-        """Measure how far our map goes from bare lips to the teacher's: (3, S, S) -1..1, (6, S, S) 0..1."""
-        look = LOOKS["evening"].tensor()[None]
+    def lips(self, pixels: Pixels, places: NDArray[np.float32]) -> float:
+        """Measure how far our points go from bare lips to the teacher's (478, 2), in px of the tight face."""
+        reading = aligned(pixels, TIGHT, self.reader).reading
+        assert reading is not None
+        face = to_faces(pixels)
+        true = torch.from_numpy((places + 0.5) * (2 / len(pixels)) - 1).float()[None]
         with torch.inference_mode():
-            target, painted = (paint(face[None], x, look) for x in (maps[None], self.makeup.regions(face[None])))
-        inside = maps[REGIONS.index("lips")]
-        missing, full = ((to_lab(x) - to_lab(target)).norm(dim=1)[0] * inside for x in (painted, face[None]))
+            given = reading.within(TIGHT, face, self.makeup.reads)
+            painted, target = self.makeup(face, **given), self.makeup(face, **{**given, "points": true})
+        inside = regions(true, given["skin"])[0, REGIONS.index("lips")]
+        missing, full = ((to_lab(x) - to_lab(target)).norm(dim=1)[0] * inside for x in (painted, face))
         return 1 - float(missing.sum() / full.sum())
 
 
@@ -257,12 +266,12 @@ def order(name: str) -> tuple[int, int, str]:
 
 def main(folder: Path, limit: int | None) -> None:
     cv2.setNumThreads(1)
-    bench, faces = Bench(), samples(folder / "faces256", "test")
-    regions = recipes.build("makeup", folder).dataset("test")
-    rows = []
-    for number, sample in enumerate(faces[:limit]):
-        face, maps, _ = regions[number]
-        rows.append(bench(sample, bench.lips(face, maps)))
+    bench = Bench()
+    faces = [(sample, columns["points"][:, :2]) for sample, columns in labelled(folder, "faces256")]
+    rows = [
+        bench(sample, bench.lips(read(sample.path), places))
+        for sample, places in [face for face in faces if face[0].split == "test"][:limit]
+    ]
     print(table(rows))
     print("\nnot found: " + ", ".join(row.sample.path.stem for row in rows if not row.found))
 

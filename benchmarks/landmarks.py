@@ -5,7 +5,7 @@
 Both models read the boxes that ``DlibDetector`` finds. Points: mean distance of the five. Canvas: how far the aligned
 canvas is moved (at its middle), enlarged and turned (100 % is one radian). All in % of the teacher's eye distance
 and as mean / 95th percentile / maximum over the faces. In the dark the teacher errs more than our model does, so there
-both are also compared with what the teacher reads in full light. Needs ``pip install 'ganchain[train]'``.
+both are also compared with what the teacher reads in full light. Needs ``pip install 'ganchain[evaluate,train]'``.
 """
 
 from __future__ import annotations

@@ -53,8 +53,8 @@ from benchmarks.photos import make_photos
 from benchmarks.workers import physical
 from ganchain.bench.machine import machine, matrix_products
 from ganchain.bench.throughput import Throughput, throughput
-from ganchain.engines.choice import probe
 from ganchain.engines.kernels import kernels_of
+from ganchain.engines.probe import probe
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.faces.face import Face
@@ -127,10 +127,11 @@ class ClockedChain:
         """
         stages, number, self.seconds = 0.0, 0, 0.0
         with torch.inference_mode():
-            faces = [probe(stage) for stage in self.pipeline.stages]
+            faces = [probe(stage, torch.device("cpu")) for stage in self.pipeline.stages]
             while not number or stages < span:
                 stages += sum(
-                    seconds(partial(stage, face)) for stage, face in zip(self.pipeline.stages, faces, strict=True)
+                    seconds(partial(stage, face, **read))
+                    for stage, (face, read) in zip(self.pipeline.stages, faces, strict=True)
                 )
                 number += 1
         return self.seconds / number, stages / number

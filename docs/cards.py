@@ -1,4 +1,4 @@
-"""Write the figures of ``ganchain evaluate -o figures.json`` into the model cards and the manifest.
+"""Write the figures of ``ganchain evaluate -o figures.json`` into the model cards and the manifest, or into a page.
 
 python docs/cards.py figures.json
 """
@@ -16,7 +16,9 @@ from ruamel.yaml import YAML
 
 from ganchain.evaluate.report import WANTED
 
-WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+DOCS = Path(__file__).resolve().parent
+WEIGHTS = DOCS.parent / "weights"
+PAGES = {"makeup": DOCS / "stages" / "makeup.md", "hair": DOCS / "stages" / "attributes.md"}  # of edits without weights
 TABLE = re.compile(r"\| figure \| value \|.*?\n(?:\|.*\n)+")
 
 
@@ -33,8 +35,9 @@ def main(file: Path) -> None:
     manifest = yaml.load(path.read_text(encoding="utf-8"))
     for key, columns in json.loads(file.read_text(encoding="utf-8")).items():
         figures = columns["bundled"]
-        manifest[key]["figures"] = {name: round(value, 4) for name, value in figures.items() if name != "ms"}
-        card = WEIGHTS / f"{key}.md"
+        if key in manifest:
+            manifest[key]["figures"] = {name: round(value, 4) for name, value in figures.items() if name != "ms"}
+        card = PAGES.get(key) or WEIGHTS / f"{key}.md"
         text, found = TABLE.subn(table(key, figures), card.read_text(encoding="utf-8"), count=1)
         if not found:
             raise SystemExit(f"{card}: no table that begins with | figure | value |")

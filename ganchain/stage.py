@@ -11,10 +11,12 @@ from typing import Any, ClassVar, Literal, get_args
 from torch import Tensor, nn
 
 from ganchain.errors import ChainError, GanchainError, OptionError
+from ganchain.faces.parts import PARTS
+from ganchain.faces.reading import READABLE, Kind, Reading
 from ganchain.framing import TIGHT, Framing
 from ganchain.tensors import resize, with_light_of
 
-Align = Callable[[Path, Framing, int], Tensor]
+References = Callable[[Path], Reading]
 Effect = Literal["change", "replace", "enlarge"]
 Scope = Literal["face", "photo"]
 
@@ -49,6 +51,10 @@ class Stage(nn.Module):
         scale: output side / input side. With "replace" the finer pixels show the same window (a stage that draws at
             twice the side); with "change" it is 1, with "enlarge" at least 2.
         scope: "face": called with aligned faces; "photo": called with tiles of the whole photo.
+        reads: what ``forward`` is given of each face beside its pixels: "points", or parts of the head ("hair",
+            "beard", "skin", "rest", "glasses", "cover"), each as a keyword argument of that name.
+        keeps: parts of the head that stay as they are in the photo whatever ``forward`` answers: ("cover",) for
+            hands, microphones and masks before the face.
         whole_photo: settings of scope "photo".
         strength: 0: the stage is skipped and changes nothing.
         colours: the options that were given a colour by name. Only a stage that has one may colour a grey photo.
@@ -71,6 +77,8 @@ class Stage(nn.Module):
     effect: Effect = "change"
     scale: int = 1
     scope: Scope = "face"
+    reads: tuple[str, ...] = ()
+    keeps: tuple[str, ...] = ()
     whole_photo: WholePhoto = WholePhoto()
     strength: float = 1.0
     colours: tuple[str, ...] = ()
@@ -100,32 +108,50 @@ class Stage(nn.Module):
         """
         return {}
 
-    def prepare(self, align: Align) -> None:
+    def prepare(self, references: References) -> None:
         """Read reference pictures; called once before the first photo, on the final device.
 
         Args:
-            align: ``align(path, framing, side)`` -> (1, 3, side, side) float32 -1..1, the best face of that
-                picture; raises PhotoError or FaceError.
+            references: ``references(path)`` finds the best face of a picture: ``face.cut(framing, side)`` is that face
+                as stages see it, (1, 3, side, side) float32 -1..1, and ``face.within(framing, picture, names)`` what is
+                read of it. It raises PhotoError or FaceError.
         """
 
-    def forward(self, faces: Tensor) -> Tensor:
+    def forward(self, faces: Tensor, *_: Any, **read: Any) -> Tensor:
         """Edit ``faces``: (N, 3, S, S) float32 RGB -1..1 -> (N, 3, S * scale, S * scale) in the same range.
 
         With ``scope = "photo"`` the batch holds (N, 3, H, W) tiles instead.
+
+        Args:
+            read: what ``reads`` names, read from the photo as it was before any edit: ``points`` (N, 478, 2), x and y
+                of each point of ``ganchain.faces.mesh``, -1 and 1 at the window's edges, beyond them outside; each
+                part (N, 1, S, S) 0..1.
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward(faces)")
 
-    def forward_grey(self, faces: Tensor) -> Tensor:
+    def forward_grey(self, faces: Tensor, *_: Any, **read: Any) -> Tensor:
         """Edit the faces of a grey photo: shapes and range as in ``forward``.
 
         By default a stage that was asked for colours does what it always does, and any other one changes the light
         alone. Where an earlier stage was asked for colours, ``faces`` have them.
         """
-        answer = self(faces)
+        answer = self(faces, **read)
         if self.colours:
             return answer
         size = (faces.shape[2] * self.scale, faces.shape[3] * self.scale)
         return with_light_of(resize(faces, size).clamp(-1, 1), answer.float().clamp(-1, 1))
+
+    @property
+    def needs(self) -> tuple[Kind, ...]:
+        """Kinds to be read of each face for ``reads`` and ``keeps``; also the keys of the weights that read them."""
+        points = "points" in self.reads
+        parts = self.keeps or len(self.reads) > points
+        return ("points",) * points + ("parts",) * bool(parts)  # type: ignore[return-value]
+
+    @property
+    def all_weights(self) -> tuple[str, ...]:
+        """The weights that this stage runs on, and those that read what it asks for."""
+        return self.weights + self.needs
 
     @property
     def idle(self) -> bool:
@@ -188,6 +214,12 @@ def _contradictions(stage: Stage) -> Iterator[str]:
         yield f"its multiple is {stage.multiple!r}; it must be a whole number, at least 1"
     elif stage.side is not None and (stage.side < 1 or stage.side % stage.multiple):
         yield f"its side, {stage.side} px, is no multiple of {stage.multiple} px, its multiple"
+    for name, readable in (("reads", READABLE), ("keeps", PARTS)):
+        unknown = [word for word in getattr(stage, name) if word not in readable]
+        if isinstance(getattr(stage, name), str) or unknown:
+            yield f"its {name} are {getattr(stage, name)!r}; they must be a tuple of {', '.join(map(repr, readable))}"
+        elif getattr(stage, name) and (stage.scope == "photo" or stage.effect == "enlarge"):
+            yield f"{name} is for stages that edit faces: scope 'face', and effect 'change' or 'replace'"
     if not isinstance(stage.framing, Framing):
         yield f"its framing is {stage.framing!r}; it must be a ganchain.framing.Framing"
     if not isinstance(stage.strength, int | float) or not 0 <= stage.strength <= 1:

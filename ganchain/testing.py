@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,9 @@ from torch import Tensor
 
 from ganchain import tensors
 from ganchain.chains import registry
-from ganchain.engines.choice import SHOWN, probe, probe_picture
+from ganchain.engines.probe import SHOWN, probe, probe_picture, probe_reading
 from ganchain.faces.face import Face
-from ganchain.framing import TEMPLATE, Framing
+from ganchain.framing import TEMPLATE
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 from ganchain.tensors import Pixels, levels
@@ -74,7 +73,7 @@ def check_stage(cls: type[Stage], **options: Any) -> Stage:
     stage.check()
     stage = stage.resolved().eval()
     with torch.inference_mode():
-        stage.prepare(_align)
+        stage.prepare(lambda _: probe_reading())
         _check_answers(stage)
         _check_grey(stage)
     _check_pipeline(stage)
@@ -92,9 +91,9 @@ def _check_documentation(cls: type[Stage]) -> None:
 
 def _check_answers(stage: Stage) -> None:
     """Check the answers: shape, type, range; an unchanged input; the same answer again, and beside other faces."""
-    face = probe(stage)
+    face, read = probe(stage, torch.device("cpu"))
     before = face.clone()
-    answer = stage(face)
+    answer = stage(face, **read)
     assert isinstance(answer, Tensor), f"forward must return a tensor, not {type(answer).__name__}"
     side = face.shape[-1] * stage.scale
     expected = (1, 3, side, side)
@@ -103,16 +102,17 @@ def _check_answers(stage: Stage) -> None:
     assert bool(answer.isfinite().all()), "forward returned values that are not finite"
     assert float(answer.abs().max()) <= 1 + OVERSHOOT, f"forward must answer in -1..1, not {float(answer.abs().max())}"
     assert torch.equal(face, before), "forward wrote to its input; work on a copy"
-    assert torch.equal(stage(face), answer), "the same face gave another answer; draw nothing at random in forward"
-    both = stage(torch.cat([face, face.flip(3)]))
+    assert torch.equal(stage(face, **read), answer), "a face gave two answers; draw nothing at random in forward"
+    both = stage(torch.cat([face, face.flip(3)]), **{name: torch.cat([value, value]) for name, value in read.items()})
     difference = float((both[:1] - answer).abs().max())
     assert difference <= ROUNDING, f"a face's answer depends on its neighbours in the batch (by {difference:.3f} of 2)"
 
 
 def _check_grey(stage: Stage) -> None:
     """Check that a grey face stays grey, unless an option was given a colour by name."""
-    face = probe(stage).mean(dim=1, keepdim=True).expand(-1, 3, -1, -1).clone()
-    answer = stage.forward_grey(face)
+    face, read = probe(stage, torch.device("cpu"))
+    face = face.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1).clone()
+    answer = stage.forward_grey(face, **read)
     expected = (1, 3, face.shape[-1] * stage.scale, face.shape[-1] * stage.scale)
     assert tuple(answer.shape) == expected, f"forward_grey must return {expected} for {tuple(face.shape)}"
     apart = levels(answer.amax(dim=1) - answer.amin(dim=1)).max()
@@ -143,9 +143,3 @@ def _check_strength(cls: type[Stage], options: dict[str, Any]) -> None:
     result = np.asarray(Pipeline([stage], detector=FakeDetector())(photo).image)
     if stage.resolved().effect != "enlarge":
         assert (result == photo).all(), "strength 0 must leave the photo as it is; set self.strength = strength"
-
-
-def _align(path: Path, framing: Framing, side: int) -> Tensor:
-    """Stand in for the pipeline's aligner: the drawn face, whatever picture is asked for."""
-    window = probe_picture()[framing.within(SHOWN, probe_picture().shape[-1]).place]
-    return tensors.resize(window, (side, side)).clamp(-1, 1)

@@ -6,19 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, cast
 
-import torch
 from pydantic import AfterValidator, Field, WithJsonSchema, validate_call
 from torch import Tensor
 
 from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
-from ganchain.colour.makeup import AMOUNTS, REGIONS, Look, colour, on_skin, paint, read_look, scale_amounts, soft_maps
+from ganchain.colour.makeup import AMOUNTS, Look, colour, on_skin, paint, read_look, scale_amounts
 from ganchain.errors import OptionError
+from ganchain.faces.regions import regions
 from ganchain.framing import TIGHT
-from ganchain.nets.unet import UNet
 from ganchain.published.beautygan import MakeupTransfer, Transfer
 from ganchain.published.tensorflow_graph import TensorFlowGraph
-from ganchain.stage import Align, Stage, refuse
+from ganchain.stage import References, Stage, refuse
 from ganchain.tensors import with_light_of
 
 SIDE = 256  # of the training faces
@@ -102,8 +101,8 @@ LOOKS = {
 class Makeup(Stage):
     """Paint makeup on lips, lids, lash lines, brows and cheeks, and even the skin.
 
-    A network finds these regions on the face; the painter changes their colours in Lab, as a look says. The look of a
-    reference photo is read with the same network: its lips as they are, its lids and cheeks relative to its skin, so
+    They are drawn from the points of the face; the painter changes their colours in Lab, as a look says. The look of a
+    reference photo is read in the same way: its lips as they are, its lids and cheeks relative to its skin, so
     that a look fits every skin colour (after BeautyGAN, Li et al. 2018, with moments for histograms).
 
     Options:
@@ -114,15 +113,17 @@ class Makeup(Stage):
         cheeks: the same for the cheeks.
         brows: how much of the look's brows, 0 to 1.
         skin: how much the skin is evened, 0 to 1 of the look's own amount.
-        weights: other weights than the bundled ones; BeautyGAN's take all makeup from the reference.
+        weights: those of BeautyGAN, which take all makeup from the reference.
         engine: torch; tensorflow runs the published graph itself (weights: the path of its model.meta).
         strength: 1 is the whole look, 0 none of it.
     """
 
     side = SIDE
     framing = TIGHT
+    reads = ("points", "skin")
+    keeps = ("cover", "glasses")
     networks = ("beautygan", "psgan")
-    architectures: ClassVar = {"weights": ("unet", "beautygan-tf1", "beautygan-pytorch")}
+    architectures: ClassVar = {"weights": ("beautygan-tf1", "beautygan-pytorch")}
     order = 10
     alternatives = (("reference", "look"),)
     variants = ("look",)
@@ -140,7 +141,7 @@ class Makeup(Stage):
         cheeks: Region | None = None,
         brows: Amount | None = None,
         skin: Amount | None = None,
-        weights: manifest.Ref = "makeup",
+        weights: manifest.Ref | None = None,
         engine: Literal["torch", "tensorflow"] = "torch",
         strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
     ) -> None:
@@ -149,24 +150,24 @@ class Makeup(Stage):
             raise OptionError(f"{look!r} stands beside a reference; keep one of them", option="look")
         self.reference, self.strength = reference, strength
         self.lips, self.eyes, self.cheeks, self.brows, self.skin = lips, eyes, cheeks, brows, skin
-        regions = {"lips": lips, "eyes": eyes, "cheeks": cheeks}
-        self.colours = tuple(name for name, value in regions.items() if isinstance(value, str))
-        self.weights = (weights,)
+        plain = {"lips": lips, "eyes": eyes, "cheeks": cheeks}
+        self.colours = tuple(name for name, value in plain.items() if isinstance(value, str))
         if net := _load_transfer(weights, engine):
-            refuse("they take all makeup from the reference", look=look, **regions, brows=brows, skin=skin)
+            self.weights = (str(weights),)
+            refuse("they take all makeup from the reference", look=look, **plain, brows=brows, skin=skin)
             self.delegate = MakeupTransfer(net, reference=reference, strength=strength)
             return
-        self.net = UNet.from_tensors(manifest.load(weights).tensors, outputs=len(REGIONS))
         look_before_options = Look() if reference else LOOKS[look or "natural"]
         self.register_buffer("look", self._adjusted(look_before_options).tensor()[None], persistent=False)
 
-    def prepare(self, align: Align) -> None:
+    def prepare(self, references: References) -> None:
         """Read the look of the reference photo, where there is one."""
         if self.reference:
-            face = align(self.reference, self.framing, SIDE).to(self.look.device)
-            with torch.no_grad():
-                reference_look = Look.from_tensor(read_look(face, self.regions(face))[0])
-            self.look = self._adjusted(reference_look).tensor()[None].to(face.device)
+            person = references(self.reference)
+            face = person.cut(self.framing, SIDE)
+            maps = regions(**person.within(self.framing, face, self.reads))
+            reference_look = Look.from_tensor(read_look(face, maps)[0])
+            self.look = self._adjusted(reference_look).tensor()[None].to(self.look.device)
 
     def _adjusted(self, look: Look) -> Look:
         """Apply the options to ``look``.
@@ -193,16 +194,12 @@ class Makeup(Stage):
             look = replace(look, cheeks=on_skin(self.cheeks), cheeks_amount=max(look.cheeks_amount, 0.4))
         return look
 
-    def regions(self, faces: Tensor) -> Tensor:
-        """Find the regions of ``REGIONS`` on faces: (N, 3, 256, 256) -1..1 -> soft maps (N, 6, 256, 256) 0..1."""
-        return soft_maps(self.net(faces))
+    def forward(self, faces: Tensor, *, points: Tensor, skin: Tensor) -> Tensor:
+        return paint(faces, regions(points, skin), self._looks(len(faces)))
 
-    def forward(self, faces: Tensor) -> Tensor:
-        return paint(faces, self.regions(faces), self._looks(len(faces)))
-
-    def forward_grey(self, faces: Tensor) -> Tensor:
+    def forward_grey(self, faces: Tensor, *, points: Tensor, skin: Tensor) -> Tensor:
         """Paint the look's light, and its colours only where they were asked for by name."""
-        maps, looks = self.regions(faces), self._looks(len(faces))
+        maps, looks = regions(points, skin), self._looks(len(faces))
         named = looks.clone()
         named[:, [place for place in AMOUNTS if place not in {COLOURED[option] for option in self.colours}]] = 0
         return with_light_of(paint(faces, maps, named), paint(faces, maps, looks))
@@ -212,16 +209,16 @@ class Makeup(Stage):
         return scale_amounts(self.look, self.strength).expand(count, -1)
 
 
-def _load_transfer(weights: str, engine: str) -> Transfer | None:
-    """Load the network or engine that takes makeup from a reference face; None for weights of our own painter."""
+def _load_transfer(weights: str | None, engine: str) -> Transfer | None:
+    """Load the network or engine that takes makeup from a reference face; None for our own painter."""
     if engine == "tensorflow":
-        if manifest.get(weights) is not None:
+        if weights is None or manifest.get(weights) is not None:
             raise OptionError(
                 "tensorflow runs the published files themselves: weights: the path of model.meta", option="engine"
             )
         return TensorFlowGraph(Path(weights))
+    if weights is None:
+        return None
     loaded = manifest.load(weights)
     registry.expect(loaded, Makeup)
-    if loaded.architecture == "unet":
-        return None
     return cast(Transfer, architectures.build(loaded.architecture, loaded.tensors))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import subprocess
 from collections.abc import Generator, Iterator
 from importlib.util import find_spec
 from io import BytesIO
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NoReturn
 from uuid import uuid4
 
@@ -34,7 +34,7 @@ from ganchain.faces.face import Face
 from ganchain.faces.mesh import WINDOW
 from ganchain.framing import HEAD, TIGHT
 from ganchain.tensors import Pixels, to_pixels
-from ganchain.train.datasets import drawings, hair, makeup, points
+from ganchain.train.datasets import drawings, points
 from tests import dlib_once
 from tests.pools import InThisProcess
 from tests.torture import torture
@@ -90,9 +90,7 @@ def dlib_models() -> None:
 @pytest.fixture
 def no_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Teachers answer in this process: starting one takes two seconds."""
-    for module in (hair, drawings):
-        monkeypatch.setattr(module, "ProcessPoolExecutor", InThisProcess)
-    monkeypatch.setattr(makeup, "get_context", lambda method: SimpleNamespace(Pool=InThisProcess))
+    monkeypatch.setattr(drawings, "ProcessPoolExecutor", InThisProcess)
     threads = cv2.getNumThreads()
     yield
     cv2.setNumThreads(threads)
@@ -199,3 +197,12 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     report = yield
     report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
     return report
+
+
+@pytest.fixture
+def no_nohup() -> Generator[None]:
+    """SIGHUP ends processes, as it does where nohup did not start the tests."""
+    former = signal.signal(signal.SIGHUP, signal.SIG_DFL) if hasattr(signal, "SIGHUP") else None
+    yield
+    if former is not None:
+        signal.signal(signal.SIGHUP, former)

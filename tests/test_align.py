@@ -17,9 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from ganchain.errors import ChainError
-from ganchain.faces.align import Aligner, Canvas, similarity
+from ganchain.faces.align import Aligner, Canvas
 from ganchain.faces.detect import DlibDetector, choose, in_reading_order
-from ganchain.faces.face import Face
+from ganchain.faces.face import Face, similarity
 from ganchain.framing import HEAD, TEMPLATE, TIGHT, Framing
 from ganchain.photos.photo import Photo
 from ganchain.pipeline.pipeline import Pipeline
@@ -310,3 +310,18 @@ def test_face_outside_the_photo_is_not_pasted(landscape: Pixels) -> None:
     canvas = Aligner(TIGHT).canvas(landscape, away)
     lit = Canvas(canvas.before, canvas.after + 0.5, canvas.cover, canvas.matrix, canvas.framing)
     assert (Aligner.paste(landscape, lit) == landscape).all()
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_turned_photo_has_its_face_where_it_is(astronaut: Pixels, quarters: int) -> None:
+    upright = DlibDetector()(astronaut)[0]
+    found = DlibDetector()(np.ascontiguousarray(np.rot90(astronaut, -quarters)))
+    assert [face.turned for face in found if face.left_out is None] == [90 * quarters]
+    chip = Aligner(TIGHT).chip(astronaut, upright, 64)
+    again = Aligner(TIGHT).chip(np.ascontiguousarray(np.rot90(astronaut, -quarters)), found[0], 64)
+    assert float((chip - again).abs().mean()) < 0.06  # the same upright face
+
+
+def test_an_upright_photo_is_not_turned(astronaut: Pixels) -> None:
+    assert {face.turned for face in DlibDetector()(astronaut)} == {0}
+    assert DlibDetector()(np.full((200, 300, 3), 90, np.uint8)) == []

@@ -66,7 +66,7 @@ def ask(application: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     service = application.app.state.service
 
     def add(name: str, content: Any) -> Upload:
-        folder = service.uploads.folder.make(f"key-{len(list(service.uploads.root.iterdir()))}")
+        folder = service.uploads.folder.make(f"key-{len(list(service.uploads.folder.path.iterdir()))}")
         (folder / name).write_bytes(content.read())
         upload = Upload(folder.name, name, folder / name, (8, 8), [])
         upload.preview.write_bytes(b"\xff\xd8 preview")

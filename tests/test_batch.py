@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import count, islice
 from multiprocessing import current_process
 from pathlib import Path
 from typing import Any, Self
@@ -23,21 +24,23 @@ from PIL import Image
 import ganchain
 from ganchain import chains
 from ganchain.batch import loop, memory, run
+from ganchain.batch import pool as batch_pool
 from ganchain.batch.display import summary_lines
 from ganchain.batch.journal import Journal, Record
 from ganchain.batch.options import Options
 from ganchain.batch.pool import Pool
 from ganchain.batch.process import Lost
 from ganchain.batch.run import batch
+from ganchain.batch.signals import ENDING, Signals
 from ganchain.batch.summary import Summary
-from ganchain.batch.worker import LOCK
+from ganchain.batch.worker import LOCK, Settings, Worker
 from ganchain.checkpoints import manifest
 from ganchain.cli.batch import batch as command
 from ganchain.cli.main import Group
 from ganchain.engines import choice
 from ganchain.errors import ChainError, GanchainError, PhotoError
 from ganchain.photos import images
-from ganchain.photos.find import Globs, find, glob
+from ganchain.photos.find import Globs, Item, find, glob
 from ganchain.photos.folders import expand
 from ganchain.pipeline.names import TEMPLATE, Names
 from ganchain.tensors import Pixels
@@ -409,6 +412,116 @@ def test_what_cannot_be_recorded_waits(tmp_path: Path) -> None:
 # a batch
 
 
+@pytest.mark.usefixtures("here", "no_nohup")
+def test_a_signal_before_the_first_photo_ends_with_a_summary(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(signals: Signals, on_found: Any = None) -> Summary:
+        options = Options(engine="torch", workers=1)
+        summary = batch(place / "rose.yaml", [place / "photos"], place / "out", options, None, on_found, signals)
+        assert summary.exit_code == 130 and not outputs(place / "out") and list(summary_lines(summary))
+        return summary
+
+    assert ended(Signals(1)).total == 0  # while the command was importing
+    signals = Signals()
+    handlers = [signal.getsignal(number) for number in ENDING]
+    summary = ended(signals, lambda: signal.raise_signal(signal.SIGTERM))  # while photos are looked for
+    assert (summary.total, signals.count) == (0, 1)
+    real = run._allocate
+    monkeypatch.setattr(run, "_allocate", lambda *given: (real(*given), signal.raise_signal(ENDING[-1]))[0])
+    assert ended(Signals()).left == 3  # while engines are chosen
+    assert [signal.getsignal(number) for number in ENDING] == handlers
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals as POSIX has them")
+def test_nohup_holds() -> None:
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Signals().caught():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes as POSIX has them")
+@pytest.mark.usefixtures("here")
+@pytest.mark.slow
+def test_only_regular_files_are_opened(place: Path, small_head: Pixels) -> None:
+    """A pipe in the place of an input, of the record or of a reference would keep the batch waiting for ever."""
+    photo, target = place / "photos" / "a.jpg", place / "elsewhere.jpg"
+    photo.rename(target)
+    photo.symlink_to(target)
+    assert dict(done(place, place / "photos").counts) == {"ok": 2, "no_face": 1}
+    target.unlink()
+    os.mkfifo(target)
+    summary = done(place, place / "photos")
+    assert dict(summary.counts) == {"skipped": 2, "failed": 1}
+    assert summary.failed == {"a.jpg": "not a regular file"}
+    (place / "rose.yaml").write_text("stages:\n  - makeup: {reference: elsewhere.jpg}\n")
+    with pytest.raises(GanchainError, match="no file"):
+        done(place, place / "photos")
+    (place / "rose.yaml").write_text(ROSE)
+    (place / "out" / "ganchain-batch.jsonl").unlink()
+    os.mkfifo(place / "out" / "ganchain-batch.jsonl")
+    with pytest.raises(PhotoError, match="the record cannot be read: not a regular file"):
+        done(place, place / "photos")
+
+
+@pytest.mark.usefixtures("here")
+def test_photos_are_begun_while_others_are_looked_up(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    looked_up = run.finished
+
+    def slowly(*given: Any, **options: Any) -> Iterator[Any]:
+        for item, is_done in looked_up(*given, **options):
+            events.append(f"look up {item.input}")
+            yield item, is_done
+
+    monkeypatch.setattr(run, "finished", slowly)
+    batch(
+        place / "rose.yaml",
+        [place / "photos"],
+        place / "out",
+        Options(workers=1),
+        lambda record, _: events.append(f"done {record.input}"),
+    )
+    assert events.index("done a.jpg") < events.index("look up sub/plain.png")
+
+
+@pytest.mark.usefixtures("here")
+def test_memory_is_given_back_when_a_photo_is_written(place: Path) -> None:
+    """Results are kept until they are written, not until the worker's share of memory is full."""
+    worker = Here(1, Worker, (chains.load(place / "rose.yaml"), Settings(place, "rose", "key")), 60).work
+    (place / LOCK).touch()
+    item = Item(place / "photos" / "sub" / "plain.png", "plain.png", "plain.png")
+    for _ in range(5):
+        worker.begin([item])()
+    assert len(worker._pending_writes) <= 1
+
+
+def test_planning_makes_few_names_a_photo() -> None:
+    """Counted in calls of the template, not in seconds: a few a photo, also where an earlier batch was there."""
+    names, calls = Names("{parent}/{stem}-{chain}.{ext}", "c", "png"), count()
+    items = [Item(Path(f"/in/{n}.jpg"), f"{n}.jpg") for n in range(200)]
+    owners = [Record(f"{n}.jpg", f"/in/{n}.jpg", "c", "ok", f"{n}-old.png") for n in range(200)]  # of another template
+    filled = Names._fill
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Names, "_fill", lambda *given: (next(calls), filled(*given))[1])
+        assert len(names.assign(items, owners, lambda _: None, Path("/out"))) == 200
+    assert next(calls) <= 5 * 200
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "s/b.c.jpg", "noext", "s/.hid", "x.", "2-1.jpg"])
+@pytest.mark.parametrize("template", [TEMPLATE, "{chain}/{parent}_{name}.{ext}", "{stem}{stem}.{ext}", "{name}.{ext}"])
+def test_candidates_are_known_again(name: str, template: str) -> None:
+    names = Names(template, "c", "png")
+    proposed = list(islice(names.candidates(name), 30))
+    assert all(names._is_candidate(name, target) for target in proposed)
+    folder, _, file = proposed[5].rpartition("/")
+    fifth = proposed[5]
+    for other in (f"{folder}/x{file}", fifth + "x", fifth.replace("6", "06"), fifth.replace("6", "1")):
+        assert not names._is_candidate(name, other.lstrip("/")) or other.lstrip("/") in proposed
+
+
 @pytest.mark.usefixtures("here")
 def test_every_input_has_its_end(place: Path) -> None:
     (place / "photos" / "broken.jpg").write_bytes(b"no photo")
@@ -470,7 +583,7 @@ def test_the_key_is_what_outputs_depend_on(place: Path, small_head: Pixels, monk
     Image.fromarray(small_head[:, ::-1]).save(place / "look.png")
     others.add(key(reference))  # another reference under the same name
     bundled = manifest.bundled()
-    monkeypatch.setitem(bundled, "makeup", bundled["makeup"].model_copy(update={"sha256": "0" * 64}))
+    monkeypatch.setitem(bundled, "points", bundled["points"].model_copy(update={"sha256": "0" * 64}))
     monkeypatch.setattr(manifest, "verified", lambda key, found, digest: safetensors.torch.load(found))
     others.add(key(ROSE))  # other weights under the same key
     monkeypatch.setitem(bundled, "landmarks", bundled["landmarks"].model_copy(update={"sha256": "1" * 64}))
@@ -482,16 +595,18 @@ def test_the_key_is_what_outputs_depend_on(place: Path, small_head: Pixels, monk
 
 @pytest.mark.usefixtures("here")
 def test_what_auto_has_chosen_stands_in_the_record(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the cache cannot be written to, a choice that is made anew could come out otherwise at every start."""
+    """A choice made anew, as without a cache that can be written, could come out otherwise at every start."""
     chosen = iter(["torch-half", "torch", "torch"])
     monkeypatch.setattr(choice.Choice, "label", property(lambda _: next(chosen)))
     monkeypatch.setattr(choice, "engine", lambda label, device: None)
+    aged = "stages:\n  - attributes: {age: young}\n"
+    (place / "rose.yaml").write_text(aged)
     done(place, place / "photos" / "a.jpg", engine="auto")
     assert done(place, engine="auto").counts["skipped"] == 1
-    assert {record["engines"]["makeup"] for record in records(place / "out").values()} == {"torch-half"}
-    (place / "rose.yaml").write_text(ROSE.replace("rose", "coral"))
+    assert {record["engines"]["attributes"] for record in records(place / "out").values()} == {"torch-half"}
+    (place / "rose.yaml").write_text(aged.replace("young", "old"))
     assert dict(done(place, engine="auto").counts) == {"ok": 2, "no_face": 1}  # another chain, another choice
-    assert {record["engines"]["makeup"] for record in records(place / "out").values()} == {"torch"}
+    assert {record["engines"]["attributes"] for record in records(place / "out").values()} == {"torch"}
     assert dict(done(place, engine="torch").counts) == {"ok": 2, "no_face": 1}  # asked for by name: another key
     assert dict(done(place, engine="torch").counts) == {"skipped": 3}
 
@@ -512,6 +627,16 @@ def test_identity_is_recorded(place: Path) -> None:
     done(place, place / "photos" / "a.jpg", identity=True)
     (face,) = (face for face in records(place / "out")["a.jpg"]["faces"] if face["left_out"] is None)
     assert 0 < face["distance"] < 0.4
+
+
+@pytest.mark.usefixtures("here")
+def test_points_are_recorded(place: Path) -> None:
+    done(place, place / "photos" / "a.jpg", points=True)
+    (face,) = (face for face in records(place / "out")["a.jpg"]["faces"] if face["left_out"] is None)
+    points = np.array(face["points"])
+    left, top, right, bottom = face["box"]
+    assert points.shape == (478, 2)
+    assert left < points[1, 0] < right and top < points[1, 1] < bottom  # the tip of the nose
 
 
 @pytest.mark.usefixtures("here")
@@ -739,6 +864,29 @@ def test_workers_that_cannot_start_are_an_error() -> None:
         answers(pool, "a")
     with pytest.raises(GanchainError, match="exit status 7"), Pool(2, Odd, ("dies",), timeout=5) as pool:
         answers(pool, "a")
+
+
+@pytest.mark.slow
+def test_a_worker_that_does_not_get_ready_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_pool, "MIN_START", 0.5)
+    start = time.monotonic()
+    with pytest.raises(GanchainError, match="took longer than 1 s"), Pool(1, Odd, ("sleeps",), timeout=1.0) as pool:
+        answers(pool, "a")
+    assert time.monotonic() - start < 30
+
+
+@pytest.mark.slow
+def test_answers_that_waited_for_the_parent_are_not_late() -> None:
+    """The parent may look for the next photo for longer than one may take."""
+    with Pool(1, Odd, (), timeout=1.0, ahead=2) as pool:
+        while not pool.room:
+            pool.wait(1)
+        for name in ("a", "b"):
+            pool.submit([name])
+        time.sleep(1.5)
+        answered = pool.wait(1)
+        assert [answer.items for answer in answered] == [["a"], ["b"]]
+        assert not any(isinstance(answer.outcomes, Lost) for answer in answered)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")

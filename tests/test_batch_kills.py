@@ -30,22 +30,25 @@ def place(tmp_path_factory: pytest.TempPathFactory, small_head: Pixels) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_nohup")
 def test_kills_and_an_interrupt_cost_nothing(place: Path) -> None:
     chain, photos, out = place / "rose.yaml", place / "photos", place / "out"
     chance, undisturbed = random.Random(5), killing.contents(place / "undisturbed")
     assert len(undisturbed) == 2 * PHOTOS  # a photo and a face each
-    interrupted(chain, photos, out)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        interrupted(chain, photos, out, number)
     print(killing.killed(chain, photos, out, PHOTOS, chance))
     print(killing.killed(chain, photos, out, PHOTOS, chance))
     killing.check(chain, photos, out, PHOTOS, undisturbed, workers=1)
 
 
-def interrupted(chain: Path, photos: Path, out: Path) -> None:
-    """Ctrl-C, as soon as a photo is done: a clean end with a true summary."""
+def interrupted(chain: Path, photos: Path, out: Path, number: signal.Signals) -> None:
+    """Ctrl-C, or a terminal that is closed, as soon as a photo is done: a clean end with a true summary."""
     process = killing.started(chain, photos, out, workers=1)
     assert process.stdout is not None
-    process.stdout.readline()
-    process.send_signal(signal.SIGINT)
+    while json.loads(process.stdout.readline())["status"] == "skipped":
+        pass
+    process.send_signal(number)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     summary = json.loads(output.splitlines()[-1])["summary"]

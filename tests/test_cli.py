@@ -137,7 +137,7 @@ def test_wrong_use(chain: Path, photo_file: Path, tmp_path: Path) -> None:
 def test_dry_run_tells_all_and_does_nothing(here: Path) -> None:
     done = ganchain("run", "portrait", "-n", "missing.jpg")
     assert done.exit_code == 0, done.output
-    for word in ("strength: 0.9", "gender: keep", "factor: 4", "format: png", "attributes-hair", "Apache-2.0", "256"):
+    for word in ("strength: 0.6", "gender: keep", "factor: 4", "format: png", "parts", "Apache-2.0", "256"):
         assert word in done.output, word
     assert not list(here.iterdir())
 

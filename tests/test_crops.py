@@ -136,7 +136,6 @@ def test_a_plain_folder_stands_for_the_folder_of_its_framing(astronaut: Pixels, 
         _ = data.samples(tight)[0].labels["age"]
 
 
-@pytest.mark.usefixtures("dlib_models")
 @pytest.mark.parametrize(("name", "framing", "more"), [("upscale", "tight", ""), ("webtoon", "head", ", processes: 1")])
 @pytest.mark.slow
 def test_a_stage_is_retrained_on_own_crops_and_used(
@@ -167,8 +166,7 @@ def test_a_stage_is_retrained_on_own_crops_and_used(
 @pytest.mark.parametrize(
     ("name", "framing", "said"),
     [
-        ("makeup", "head", r"framed 'head'.*--framing tight"),
-        ("attributes-hair", "tight", r"framed 'tight'.*--framing head"),
+        ("age-gender", "head", r"framed 'head'.*--framing tight"),
         ("attributes-portrait", "tight", r"labels\.csv has no column gender, age"),
     ],
 )

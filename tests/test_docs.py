@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ from ganchain.chains import registry
 from ganchain.checkpoints.architectures import ARCHITECTURES
 from ganchain.checkpoints.catalogue import published
 from ganchain.faces.detect import DlibDetector
+from ganchain.pipeline.pipeline import Pipeline
 from ganchain.sheets import grid_file
 from ganchain.tensors import Pixels
+from ganchain.testing import FakeDetector, check_stage, portrait
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -58,6 +61,19 @@ def test_the_stage_of_adding_a_stage(tmp_path: Path, photo_file: Path, astronaut
     made = np.asarray(Image.open(tmp_path / "out.png"))
     assert not [face for face in DlibDetector()(made) if face.left_out is None], "the face is still found"
     assert (made[350:] == astronaut[350:]).all()
+
+
+def test_the_stage_that_asks_for_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "red_nose_of_the_page.py").write_text(blocks(PAGE, "python")[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    stage = check_stage(import_module("red_nose_of_the_page").RedNose, size=1.0)
+    before = portrait()
+    result = Pipeline([stage], detector=FakeDetector())(before)
+    after = np.asarray(result.image).astype(int)
+    rows, columns = np.nonzero(np.abs(after - before).max(axis=2) > 40)
+    assert len(rows) and (after[rows, columns, 0] > after[rows, columns, 1]).mean() > 0.95
+    tip = result.faces[0].points[4]
+    assert np.abs(tip - (columns.mean(), rows.mean())).max() < 0.02 * len(before)
 
 
 def test_the_weights_page_names_every_checkpoint_and_network() -> None:

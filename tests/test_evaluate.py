@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
 from ganchain.cli.main import main
 from ganchain.errors import ChainError, PhotoError
-from ganchain.evaluate import edits, report, standard
+from ganchain.evaluate import edits, painted, report, standard
 from ganchain.evaluate.cost import cost
 from ganchain.evaluate.edits import Edit, People
 from ganchain.sheets import sheet
@@ -81,6 +82,16 @@ def test_people_need_faces(tmp_path: Path) -> None:
         _ = People(tmp_path, "wide256").all
 
 
+@pytest.mark.slow
+def test_painted_lips_and_dyed_hair_are_measured_against_the_labels(heads: Path) -> None:
+    with torch.inference_mode():
+        lips, hair = painted.makeup(heads, limit=1), painted.hair(heads, limit=1)
+    assert lips["faces"] == hair["heads"] == 1
+    assert all(lips[f"removed in {name}"] > 0.8 for name in ("lips", "lids", "cheeks"))  # the labels are our own points
+    assert lips["change outside, dE"] < 0.1
+    assert 0 < hair["chroma of the way"] < 1 and 0 < hair["beside, %"] < 100  # an ellipse is labelled
+
+
 @pytest.mark.usefixtures("dlib_models")
 @pytest.mark.slow
 def test_two_files_side_by_side(heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,13 +134,17 @@ def test_what_the_crops_do_not_serve_is_left_out(
     monkeypatch.setattr(report, "measured", lambda *given: {"GMAC": 0.1})
     found = report.run(tmp_path)
     sizes = ["upscale-fast", "upscale-standard", "upscale-best"]
-    assert list(found) == ["upscale", "upscale-detail", "makeup", "webtoon", *sizes, "restore", "restore-face"]
+    assert list(found) == ["upscale", "upscale-detail", "webtoon", *sizes, "restore", "restore-face"]
     said = capsys.readouterr().out
-    assert "attributes-hair: left out" in said and "--framing head" in said
+    assert "makeup: left out" in said and "points-faces256.npz" in said and "hair: left out" in said
     assert "age-gender: left out" in said
-    with pytest.raises(ChainError, match="framed 'tight'"):
-        monkeypatch.undo()
-        report.run(tmp_path, ["attributes-hair"])
+    monkeypatch.undo()
+    with pytest.raises(ChainError, match="labels are needed"):
+        report.run(tmp_path, ["age-gender"])
+    with pytest.raises(PhotoError, match="no labels"):
+        report.run(tmp_path, ["makeup"])
+    with pytest.raises(ChainError, match="evaluate hair"):
+        report.run(tmp_path, against={"hair": "webtoon"})
 
 
 def test_unmet_wishes_are_red() -> None:

@@ -163,7 +163,7 @@ def test_only_one_function_prints() -> None:
         assert path.name in ("group.py", "serve.py") or not wrong, path
 
 
-# What is read
+# Files that are read
 
 
 def odd_files(folder: Path) -> None:

@@ -159,9 +159,10 @@ def test_faces_are_found_once_and_weights_are_read_once(photo_file: Path, monkey
     grid = Grid.of(vary={"webtoon.look": ["colour", "ink"]}, by={"attributes.hair": ["black", "blond"]})
     grid.cells(photo_file, SIDE)
     assert len(looked) == 1
-    assert sorted(loaded) == ["attributes-hair"] * 2 + ["webtoon"] * 2  # four stages, in four chains of two
+    assert loaded.count("webtoon") == 2 and set(loaded) == {"points", "parts", "webtoon"}  # four chains of two stages
+    reads = len(loaded)
     grid.cells(photo_file, SIDE)
-    assert len(loaded) == 4
+    assert len(loaded) == reads
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from PIL import Image
 from ganchain.checkpoints import manifest
 from ganchain.errors import WeightsError
 from ganchain.faces import dlib_models
-from ganchain.faces.align import Aligner, similarity
+from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.faces.dlib_models import (
     BUNDLED,
@@ -24,14 +24,14 @@ from ganchain.faces.dlib_models import (
     Embedder,
     FivePoints,
     Landmarks,
+    from_both_sides,
     mirrored,
     model_file,
 )
-from ganchain.faces.face import Face
-from ganchain.framing import TEMPLATE
+from ganchain.faces.face import Face, similarity
+from ganchain.framing import HEAD, TEMPLATE
 from ganchain.tensors import Pixels, to_pixels
 from ganchain.train import shape
-from ganchain.train.landmarks import MODEL
 from tests.pools import InThisProcess
 
 needs_teacher = pytest.mark.usefixtures("dlib_models")
@@ -136,23 +136,30 @@ def test_dlibs_detector_is_unpacked_once(monkeypatch: pytest.MonkeyPatch, astron
     DlibDetector()(astronaut)
 
 
-def test_without_the_extras_the_teachers_and_the_embedder_are_missing(
+def test_without_the_extra_the_embedder_is_missing(
     monkeypatch: pytest.MonkeyPatch, astronaut: Pixels, box: Box
 ) -> None:
     monkeypatch.setattr(dlib_models, "find_spec", lambda name: None)
     assert FivePoints()(astronaut, box).shape == (5, 2)
     with pytest.raises(WeightsError, match=r"pip install 'ganchain\[evaluate\]'"):
         Embedder()
-    with pytest.raises(WeightsError, match=r"shape_predictor_68.*pip install 'ganchain\[train\]'"):
-        Landmarks(MODEL)(astronaut, box)
 
 
 @needs_teacher
+def test_what_the_recipe_is_taught_is_near_dlibs_own_reading(astronaut: Pixels) -> None:
+    face = DlibDetector()(astronaut)[0]
+    pixels = to_pixels(Aligner(HEAD).chip(astronaut, face, 256))[0]
+    unit = 256 / HEAD.side
+    box = tuple((np.array([0, 0, 1, 1]) - 2 * (HEAD.left, HEAD.top)) * unit)
+    taught, dlibs = shape.teacher_points(pixels, HEAD), from_both_sides(Landmarks(), pixels, box)
+    assert apart(taught, dlibs) < 4
+
+
 @pytest.mark.slow
 def test_recipe_learns_a_face_and_repeats_itself(
     astronaut: Pixels, box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    face = Face(box, 1.0, Landmarks()(astronaut, box))
+    face = DlibDetector()(astronaut)[0]
     for folder, framing in shape.FOLDERS.items():
         (tmp_path / folder).mkdir()
         picture = Image.fromarray(to_pixels(Aligner(framing).chip(astronaut, face, 256))[0])

@@ -21,8 +21,8 @@ PACKAGE = Path(ganchain.__file__).parent
 ORDER = [
     {"_version", "errors"},
     {"files", "tensors", "framing"},
-    {"stage", "colour", "faces", "photos"},
-    {"nets"},
+    {"colour", "faces", "photos"},
+    {"stage", "nets"},
     {"checkpoints"},
     {"chains", "engines"},
     {"published"},

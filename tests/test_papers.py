@@ -71,12 +71,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Thirds(nn.Module):
-    """In the place of the region network: lips in the lower, lids in the upper part, skin everywhere."""
+    """In the place of the drawn regions: lips in the lower, lids in the upper part, skin everywhere."""
 
     def forward(self, faces: Tensor) -> Tensor:
-        logits = faces.new_full((len(faces), 6, *faces.shape[2:]), -9)
-        logits[:, 0, -10:, 8:-8], logits[:, 1, 4:12], logits[:, 5] = 9, 9, 9
-        return logits
+        maps = faces.new_zeros((len(faces), 6, *faces.shape[2:]))
+        maps[:, 0, -10:, 8:-8], maps[:, 1, 4:12], maps[:, 5] = 1, 1, 1
+        return maps
 
 
 def gan(data: Path) -> Paper:
@@ -331,7 +331,7 @@ def test_beautygan_by_hand() -> None:
     recipe = BeautyGAN(Path(), side=8, width=2, repeats=1, judges=2)
     recipe.networks["generator"] = Does(lambda x, y: (x + 0.1, 0.5 * y))
     recipe.networks["discriminators"] = Does(lambda bare, made_up: (bare, 3 * made_up))
-    everywhere = Does(lambda faces: torch.full((len(faces), 6, 8, 8), 9.0))
+    everywhere = Does(lambda faces: torch.ones(len(faces), 6, 8, 8))
     recipe.frozen = {"features": Does(lambda faces: 10 * faces), "regions": everywhere}
     batch = flat(0.0), flat(0.8)  # made: 0.1, bared: 0.4; again: reference 0.5, source 0.05
     makeup = (0.1 - 0.8) ** 2 + (0.4 - 0.0) ** 2

@@ -14,17 +14,18 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from ganchain.checkpoints import architectures, manifest
+from ganchain.engines.probe import probe_window
 from ganchain.errors import ChainError, PhotoError, WeightsError
 from ganchain.evaluate import report
 from ganchain.evaluate.cost import cost
 from ganchain.faces.mesh import INNER_LOWER_LIP, INNER_UPPER_LIP, LIPS, MIRROR, OVAL, POINTS, WINDOW
+from ganchain.faces.parts import PARTS
 from ganchain.framing import HEAD, TEMPLATE, Framing
 from ganchain.nets import parts as parts_net
 from ganchain.nets import points as points_net
-from ganchain.nets.parts import PLANES, PartsNet, shares
+from ganchain.nets.parts import PartsNet, shares
 from ganchain.nets.points import Points, similarity
 from ganchain.tensors import Pixels, to_faces
-from ganchain.testing import _align
 from ganchain.train import recipes
 from ganchain.train.datasets import labels
 from ganchain.train.datasets.parts import Heads, textures
@@ -46,7 +47,7 @@ def network(key: str) -> nn.Module:
 
 def drawn(framing: Framing) -> Tensor:
     """The drawn face that needs no photo of a person, (1, 3, 256, 256)."""
-    return _align(Path(), framing, 256)
+    return probe_window(framing, 256)
 
 
 def read(faces: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,7 +66,7 @@ def test_networks_are_recognised_and_come_back(key: str) -> None:
     with torch.inference_mode():
         answers = [architectures.build(key, given)(face) for given in (tensors, again)]
     torch.testing.assert_close(*answers)
-    assert answers[0].shape == {"points": (2, 2 * POINTS + 1), "parts": (2, len(PLANES), 256, 256)}[key]
+    assert answers[0].shape == {"points": (2, 2 * POINTS + 1), "parts": (2, len(PARTS), 256, 256)}[key]
 
 
 @pytest.mark.parametrize("key", BUDGETS)
@@ -143,7 +144,7 @@ def test_parts_of_the_drawn_face() -> None:
     with torch.inference_mode():
         mattes, under = shares(network("parts")(torch.cat([head, covered])))
     torch.testing.assert_close(mattes[:4].sum(dim=0), torch.ones(256, 256))
-    place = {name: PLANES.index(name) for name in PLANES}
+    place = {name: PARTS.index(name) for name in PARTS}
     for name, (y, x) in {"skin": (150, 100), "hair": (30, 128), "rest": (10, 10)}.items():
         assert float(mattes[place[name], y, x]) > 0.9, name
     assert 0.1 < float(mattes[place["hair"]].mean()) < 0.4 and 0.1 < float(mattes[place["skin"]].mean()) < 0.4
@@ -239,7 +240,7 @@ def test_dressed_heads_add_up(heads: Path, four: Heads) -> None:
     torch.manual_seed(0)
     batch = dressed(four, textures(heads).float() / 255)
     assert batch.pixels.shape == (4, 3, 256, 256) and float(batch.pixels.abs().max()) <= 1
-    assert batch.target.shape == (4, len(PLANES), 256, 256)
+    assert batch.target.shape == (4, len(PARTS), 256, 256)
     assert bool(((batch.target >= -1e-4) & (batch.target <= 1 + 1e-4)).all())
     torch.testing.assert_close(batch.target[:, :4].sum(dim=1), torch.ones(4, 256, 256), atol=0.02, rtol=0)
 

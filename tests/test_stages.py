@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ganchain.chains import registry
 from ganchain.checkpoints import manifest
+from ganchain.engines.probe import probe
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.framing import TIGHT
@@ -86,16 +87,17 @@ class TestOurs:
 
     def test_its_weights_are_in_the_manifest_and_small(self, name: str) -> None:
         stage = make(name)
-        assert stage.weights
-        for key in stage.weights:
+        assert stage.all_weights
+        for key in stage.all_weights:
             assert manifest.entry(key).licence == "Apache-2.0"
             assert sum(tensor.numel() for tensor in manifest.tensors(key).values()) * 2 < 2_000_000
 
     def test_it_edits(self, astronaut: Pixels, name: str) -> None:
         stage = make(name).eval()
-        faces = window(astronaut, stage)
+        faces, read = probe(stage, torch.device("cpu"))
+        faces = faces if stage.reads else window(astronaut, stage)
         with torch.inference_mode():
-            out = stage(faces)
+            out = stage(faces, **read)
         plain = resize(faces, (out.shape[2], out.shape[3]))
         assert (out - plain).abs().max() > 0.1
 
@@ -121,12 +123,11 @@ class TestOurs:
     def test_budget(self, name: str) -> None:
         """At most 0.5 GMAC for a 256 x 256 face, 2.5 GMAC for enlarging one four times."""
         stage = make(name, **({"factor": 4} if name == "upscale" else {})).eval()
-        side = stage.side or 256
+        faces, read = probe(stage, torch.device("cpu"))
         with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-            stage(torch.zeros(1, 3, side, side))
-        networks = 2 if name == "attributes" else 1
-        limit = 2.5e9 if stage.effect == "enlarge" else 0.5e9 * networks
-        assert 0 < counter.get_total_flops() / 2 <= limit
+            stage(faces, **read)
+        limit = 2.5e9 if stage.effect == "enlarge" else 0.5e9
+        assert counter.get_total_flops() / 2 <= limit
 
 
 @pytest.mark.parametrize(

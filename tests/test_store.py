@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from safetensors.torch import save_file
 
 from ganchain.chains import registry
 from ganchain.chains.digest import _weights as weights_digest
@@ -26,6 +27,7 @@ from ganchain.checkpoints.fetch import fetch
 from ganchain.checkpoints.importing import import_files, remove
 from ganchain.cli.main import main
 from ganchain.errors import ChainError, WeightsError
+from ganchain.nets.unet import UNet
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.tensors import Pixels
 from tests import layouts
@@ -369,7 +371,7 @@ REFUSED = {
     "webtoon: {weights: swap, style_weights: anime}": "style_weights: anime holds weights of animegan2, not",
     "upscale: {weights: srgan-x, factor: 2}": "factor: these weights enlarge 4 times, not 2",
     "upscale: {factor: 3}": "factor: these weights enlarge 2 or 4 times, not 3",
-    "webtoon: {weights: makeup}": "this U-Net gives 6 planes where 4 are needed",
+    "webtoon: {weights: six}": "this U-Net gives 6 planes where 4 are needed",
 }
 
 
@@ -385,6 +387,8 @@ def full_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
         import_files(layouts.swapping_autoencoder(folder), "swap")
         import_files(layouts.stylegan2(folder), "maker")
         import_files(layouts.srgan(folder), "srgan-x")
+        save_file(UNet(3, 6, widths=(8, 8), depths=(1, 1)).state_dict(), folder / "six.safetensors")
+        import_files([folder / "six.safetensors"], "six")
     return folder / "cache"
 
 
@@ -435,7 +439,7 @@ def test_stages_say_which_weights_they_take() -> None:
         assert {a for option in cls.architectures.values() for a in option} <= architectures.ARCHITECTURES.keys(), name
     assert registry.takers("stylegan2") == [("webtoon", "style_weights")]
     assert registry.takers("age-gender") == []
-    assert [stage for stage, _ in registry.takers("unet")] == ["attributes", "makeup", "webtoon"]
+    assert [stage for stage, _ in registry.takers("unet")] == ["webtoon"]
     bundled = {key: registry.takers(entry.architecture, entry.stage) for key, entry in manifest.bundled().items()}
     for key in ("age-gender", "points", "parts", "landmarks"):  # they read faces, and edit nothing
         assert bundled.pop(key) == []

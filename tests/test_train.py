@@ -328,7 +328,7 @@ def test_quick_depthwise_convolutions_have_the_same_gradients(padding: Any) -> N
         torch.testing.assert_close(a, b)
 
 
-@pytest.mark.usefixtures("dlib_models", "no_processes")
+@pytest.mark.usefixtures("no_processes")
 @pytest.mark.parametrize("name", recipes.BUNDLED)
 @pytest.mark.slow
 def test_every_recipe_runs(name: str, heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

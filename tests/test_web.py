@@ -38,6 +38,7 @@ from ganchain.web.server import listen  # noqa: E402
 from ganchain.web.uploads import Busy, Uploads, file_name  # noqa: E402
 from ganchain.web.worker import Ended, Line  # noqa: E402
 from tests.pools import Warm  # noqa: E402
+from tests.waiting import until  # noqa: E402
 
 ROSE = "stages:\n  - makeup: {look: rose}\n"
 
@@ -278,7 +279,7 @@ def test_photos_that_are_refused(ask: Any, server: Any) -> None:
         assert answer.status_code == status, answer.text
         return str(answer.json()["error"])
 
-    before = set(server.service.uploads.root.iterdir())
+    before = set(server.service.uploads.folder.path.iterdir())
     assert reason(b"no photo", 422) == "a.png: not a picture that can be read"
     refusal = reason(png(np.zeros((800, 800, 3), np.uint8)), 422)
     assert "more than the 1 megapixels" in refusal and "make it smaller" in refusal and "--max-pixels" in refusal
@@ -292,7 +293,7 @@ def test_photos_that_are_refused(ask: Any, server: Any) -> None:
     assert answer.status_code == 413
     assert ask.post("/photos", data={"photo": "text"}).status_code == 422
     assert ask.post("/run", data={"chain": "retouch"}).status_code == 422
-    assert set(server.service.uploads.root.iterdir()) == before  # nothing of them stays
+    assert set(server.service.uploads.folder.path.iterdir()) == before  # nothing of them stays
 
 
 def test_small_files_that_take_hours_are_refused(ask: Any) -> None:
@@ -316,7 +317,7 @@ def test_the_oldest_results_make_room(ask: Any, server: Any, photo: bytes, monke
     asked = {"data": {"chain": "retouch"}, "files": {"photo": photo}}
     ask.post("/run", **asked)
     oldest = server.service.queue.finished()[0].id
-    filled = sum(path.stat().st_size for path in server.service.uploads.root.rglob("*") if path.is_file())
+    filled = sum(path.stat().st_size for path in server.service.uploads.folder.path.rglob("*") if path.is_file())
     monkeypatch.setattr(server.service, "limits", replace(server.service.limits, disk=filled - 1))
     second = ask.post("/run", **asked).headers["content-location"]
     assert ask.get(f"/jobs/{oldest}").status_code == 404
@@ -391,14 +392,6 @@ def test_what_failed_is_said_without_places_of_this_machine(tmp_path: Path, capl
     assert str(job.folder) in caplog.text
 
 
-def until(condition: Any) -> None:
-    for _ in range(400):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came to that")
-
-
 def test_a_second_job_waits_its_turn_and_sees_its_place(tmp_path: Path) -> None:
     going, done = threading.Event(), list[str]()
 
@@ -411,13 +404,13 @@ def test_a_second_job_waits_its_turn_and_sees_its_place(tmp_path: Path) -> None:
     first, second, third = (queue.submit(lambda key: job_of(key, tmp_path)) for _ in range(3))
     with pytest.raises(Busy, match="3 jobs are waiting"):
         queue.submit(lambda key: job_of(key, tmp_path))
-    until(lambda: first.state == "running")
+    until(lambda: first.state == "running", 4.0)
     assert [len(queue.ahead(job)) for job in (first, second, third)] == [0, 1, 2]
     queue.drop(second.id)
     assert second.state == "cancelled" and not second.folder.exists()
     assert len(queue.ahead(third)) == 1
     going.set()
-    until(lambda: third.state == "done")
+    until(lambda: third.state == "done", 4.0)
     assert done == [first.id, third.id]
     queue.close()
 
@@ -433,13 +426,13 @@ def test_what_is_cancelled_or_too_long_ends_at_the_next_network(tmp_path: Path) 
 
     queue = Queue(Limits(seconds=0.3), run)
     slow = queue.submit(lambda key: job_of(key, tmp_path))
-    until(lambda: slow.state == "failed")
+    until(lambda: slow.state == "failed", 4.0)
     assert "took longer" in slow.error
     unwanted = queue.submit(lambda key: job_of(key, tmp_path))
     reached.clear()
     assert reached.wait(5)
     queue.drop(unwanted.id)
-    until(unwanted.ended.done)
+    until(unwanted.ended.done, 4.0)
     assert not unwanted.folder.exists()
     queue.close()
 
@@ -475,7 +468,7 @@ def test_time_is_kept_within_a_chain(ask: Any, server: Any, photo: bytes, monkey
 def test_uploads_are_private_and_deleted(photo: bytes) -> None:
     uploads = Uploads(Limits(kept=0.05, photos=2))
     if os.name == "posix":
-        assert stat.S_IMODE(uploads.root.stat().st_mode) == 0o700
+        assert stat.S_IMODE(uploads.folder.path.stat().st_mode) == 0o700
     first = uploads.add("a.png", io.BytesIO(photo))
     uploads.add("a.png", io.BytesIO(photo))
     third = uploads.add("a.png", io.BytesIO(photo))
@@ -488,9 +481,9 @@ def test_uploads_are_private_and_deleted(photo: bytes) -> None:
     assert uploads.get(first.id) is first  # somebody asks for it
     third.jobs = 0
     uploads.sweep()
-    assert {path.name for path in uploads.root.iterdir()} == {first.id, LOCK}
+    assert {path.name for path in uploads.folder.path.iterdir()} == {first.id, LOCK}
     uploads.close()
-    assert not uploads.root.exists()
+    assert not uploads.folder.path.exists()
 
 
 def test_what_a_killed_server_left_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -499,7 +492,7 @@ def test_what_a_killed_server_left_is_deleted(tmp_path: Path, monkeypatch: pytes
     dead.mkdir()
     (dead / LOCK).touch()
     Uploads(Limits()).close()
-    assert not dead.exists() and alive.root.exists()
+    assert not dead.exists() and alive.folder.path.exists()
     alive.close()
 
 

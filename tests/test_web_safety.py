@@ -32,6 +32,7 @@ from ganchain.chains.document import Document, reason_of
 from ganchain.errors import ChainError, GanchainError, PhotoError
 from ganchain.tensors import Pixels
 from tests.pools import Warm
+from tests.waiting import until
 
 httpx = pytest.importorskip("httpx", reason="the extra web is not installed")
 uvicorn = pytest.importorskip("uvicorn", reason="the extra web is not installed")
@@ -93,7 +94,7 @@ class Running:
         self.server.should_exit = True
         self.thread.join(timeout=20)
         assert not self.thread.is_alive()
-        assert not self.service.uploads.root.exists()
+        assert not self.service.uploads.folder.path.exists()
 
     def client(self) -> Any:
         return httpx.Client(base_url=f"http://127.0.0.1:{self.address[1]}", timeout=60)
@@ -109,14 +110,6 @@ def running(warm: None) -> Iterator[Running]:
 def ask(running: Running) -> Iterator[Any]:
     with running.client() as client:
         yield client
-
-
-def until(condition: Any) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came to that")
 
 
 # bombs
@@ -295,7 +288,7 @@ def test_a_photo_that_takes_too_long_or_kills_is_refused(
     monkeypatch.setattr(photos._reader, "call", slow)
     with monkeypatch.context(), pytest.raises(PhotoError, match=r"a\.png: took longer than 60 s"):
         photos.add("a.png", io.BytesIO(small))
-    assert [path.name for path in photos.root.iterdir()] == [folder.LOCK]
+    assert [path.name for path in photos.folder.path.iterdir()] == [folder.LOCK]
     photos.close()
 
 
@@ -401,14 +394,14 @@ def test_a_folder_that_was_cleaned_away_is_made_anew(
     ask: Any, running: Running, small: bytes, head: bytes, tmp_path: Path
 ) -> None:
     sent = ask.post("/photos", files={"photo": ("a.png", small)}).json()
-    former = running.service.uploads.root
+    former = running.service.uploads.folder.path
     shutil.rmtree(former)
     assert ask.get(f"/photos/{sent['id']}/preview").status_code == 404
     assert ask.post("/jobs", json={"chain": ROSE, "photo": sent["id"]}).status_code == 404
     answer = ask.post("/run", data={"chain": ROSE}, files={"photo": ("a.png", head)})
     assert answer.status_code == 200
-    assert running.service.uploads.root != former
-    (running.service.uploads.root / folder.LOCK).unlink()  # a cleaner that takes old files only
+    assert running.service.uploads.folder.path != former
+    (running.service.uploads.folder.path / folder.LOCK).unlink()  # a cleaner that takes old files only
     running.service.uploads.sweep()
     Uploads(Limits()).close()  # another server, which deletes what dead ones left
     assert ask.post("/photos", files={"photo": ("a.png", small)}).status_code == 201
@@ -425,11 +418,11 @@ def test_only_the_folders_of_dead_servers_are_deleted(warm: None, tmp_path: Path
     link = tmp_path / "ganchain-web-link"
     link.symlink_to(target)
     Uploads(Limits()).close()
-    assert alive.root.exists() and young.exists() and target.exists()
+    assert alive.folder.path.exists() and young.exists() and target.exists()
     assert not old.exists()
     assert list(target.iterdir()) == []
     alive.close()
-    assert not alive.root.exists()
+    assert not alive.folder.path.exists()
 
 
 class FullDisk:
@@ -450,7 +443,7 @@ def test_a_full_disk_costs_old_results_and_is_said(
     asked = {"data": {"chain": ROSE}, "files": {"photo": ("a.png", head)}}
     first = ask.post("/run", **asked).headers["content-location"]
     second = ask.post("/run", **asked).headers["content-location"]
-    root = running.service.uploads.root
+    root = running.service.uploads.folder.path
     used = sum(path.stat().st_size for path in root.rglob("*.p*") if path.is_file())
     disk = FullDisk(root, used + len(head) // 2)
     copy, save = shutil.copyfileobj, Image.Image.save

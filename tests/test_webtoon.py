@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 import torch
 
 from ganchain.chains import registry
-from ganchain.faces.dlib_models import HogDetector, Landmarks, Points
+from ganchain.faces.detect import DlibDetector
 from ganchain.pipeline.pipeline import Pipeline
+from ganchain.pipeline.reader import FaceReader
 from ganchain.stage import Stage
 from ganchain.stages.webtoon import DEPTH, LOOKS, draw_colour, draw_ink, layers, plain_background
 from ganchain.stages.webtoon import Webtoon as Drawing
@@ -20,7 +22,7 @@ from ganchain.tensors import Pixels, to_faces
 from ganchain.testing import FakeDetector
 from ganchain.train.adversary import Adversary
 from ganchain.train.datasets.drawings import Drawings, Source, degrade
-from ganchain.train.landmarks import MODEL
+from ganchain.train.landmarks import Points, marked
 from ganchain.train.teachers.webtoon import webtoon
 from ganchain.train.webtoon import Webtoon
 
@@ -65,11 +67,11 @@ def test_dark_pictures_keep_their_lines() -> None:
 
 
 @pytest.fixture(scope="module")
-def head(astronaut: Pixels, dlib_models: None) -> tuple[Pixels, Points]:
+def head(small_head: Pixels) -> tuple[Pixels, Points]:
     """A head and its 68 landmarks."""
-    picture = astronaut[10:230, 105:345].copy()
-    (box, _), *_ = HogDetector()(picture)
-    return picture, Landmarks(MODEL)(picture, box)
+    face = DlibDetector()(small_head)[0]
+    reading = FaceReader(torch.device("cpu")).of(small_head, face)
+    return small_head, marked(replace(face, reading=reading))
 
 
 @pytest.mark.slow

@@ -32,8 +32,8 @@ class Record:
         sha256: of the input; None where it cannot be read.
         key: digest of input, chain, weights, names and version; equal keys mean equal outputs.
         outputs: [{"path", "bytes", "sha256"}], paths below the output folder.
-        faces: [{"box", "score", "landmarks", "left_out", "distance"}]; distance: between the embeddings of the face
-            before and after, when asked for.
+        faces: [{"box", "score", "landmarks", "left_out", "distance", "points"}]; when asked for, distance: between the
+            embeddings of the face before and after, and points: the 478 of ``ganchain.faces.mesh``.
         size: width, height in px of the photo as it was read.
         seconds: by step.
         engines: the engine of each stage, by its name.

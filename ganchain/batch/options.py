@@ -26,6 +26,7 @@ class Options:
         device, engine, license_policy: as for ``Pipeline``.
         timeout: seconds that one photo may take.
         identity: record how far each face's embedding moves (extra ``evaluate``).
+        points: record the 478 points of each face.
         redo: do finished photos once more.
         accept_damaged: edit photos whose file is damaged, too.
         overwrite: replace files in the output folder that are neither recorded nor of this chain.
@@ -40,6 +41,7 @@ class Options:
     engine: str | Mapping[str, str] = "torch"
     timeout: float = 600.0
     identity: bool = False
+    points: bool = False
     redo: bool = False
     accept_damaged: bool = False
     overwrite: bool = False

@@ -84,7 +84,7 @@ def plan(
         kinds = " ".join(sorted(images.SUFFIXES))
         raise PhotoError(f"no photos in {', '.join(map(str, inputs))}{chosen}; they end in {kinds}")
     photos.items = names.assign(photos.items, entries, _digest, out.absolute())
-    weights = [ref for stage in described.stages for ref in stage.build().weights]
+    weights = [ref for stage in described.stages for ref in stage.build().resolved().all_weights]
     return Plan(described, names, photos, chain_key(described, weights, options.name, options.engine))
 
 

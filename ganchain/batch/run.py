@@ -144,6 +144,7 @@ def _do(items: Iterator[Item], planned: Plan, options: Options, loop: Loop) -> N
         threads=resources.threads,
         memory=memory.share(resources.workers),
         identity=options.identity,
+        points=options.points,
         accept_damaged=options.accept_damaged,
         overwrite=options.overwrite,
         confined=resources.device.type == "cpu",  # CUDA reserves more than it uses

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import current_thread, main_thread
@@ -16,6 +16,20 @@ class Interrupted(Exception):
     """A signal came before the first photo was begun."""
 
 
+@contextmanager
+def handled(handle: Callable[[int, FrameType | None], None], numbers: Iterable[int] = ENDING) -> Iterator[None]:
+    """Let ``handle`` do what these signals do within the block; only in the main thread, which alone may do so."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    former = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
 @dataclass
 class Signals:
     """Counter of ``ENDING``: after one of them no photo is begun, after two the batch ends without waiting."""
@@ -25,16 +39,9 @@ class Signals:
     @contextmanager
     def caught(self) -> Iterator[None]:
         """Count signals instead of dying of them, in the main thread; SIGHUP stays ignored where nohup ignores it."""
-        if current_thread() is not main_thread():  # only the main thread may install handlers
-            yield
-            return
         nohup = {number for number in ENDING[2:] if signal.getsignal(number) == signal.SIG_IGN}
-        former = {number: signal.signal(number, self._count) for number in ENDING if number not in nohup}
-        try:
+        with handled(self._count, [number for number in ENDING if number not in nohup]):
             yield
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
 
     def check(self) -> None:
         """Raise ``Interrupted`` if a signal has come."""

@@ -21,11 +21,10 @@ from ganchain.batch.journal import MARK, Record
 from ganchain.chains import Chain
 from ganchain.chains.digest import photo_key
 from ganchain.checkpoints.manifest import Policy
-from ganchain.engines.choice import probe
+from ganchain.engines.probe import probe
 from ganchain.errors import PhotoError, text_of, traceback_of
 from ganchain.faces.align import Aligner
 from ganchain.faces.dlib_models import Embedder
-from ganchain.faces.face import Face
 from ganchain.framing import TIGHT
 from ganchain.photos import images
 from ganchain.photos.find import Item
@@ -53,6 +52,7 @@ class Settings:
         threads: of torch and OpenCV; None leaves their number as it is.
         memory: bytes that a group of photos may take; larger photos are put aside.
         identity: record the distance between the embeddings of a face before and after.
+        points: record the 478 points of each face.
         accept_damaged: edit photos whose file is damaged, too.
         overwrite: replace files that are in the way, too.
         confined: limit this process to that memory and ``SLACK``.
@@ -68,6 +68,7 @@ class Settings:
     threads: int | None = None
     memory: int = 1 << 62
     identity: bool = False
+    points: bool = False
     accept_damaged: bool = False
     overwrite: bool = False
     confined: bool = False
@@ -126,7 +127,8 @@ class Worker:
         for stage in self.pipeline.stages:
             if stage.scope == "face" and stage.side is not None:
                 try:
-                    stage(probe(stage).to(self.pipeline.device))
+                    face, read = probe(stage, self.pipeline.device)
+                    stage(face, **read)
                 except Exception as error:  # of a plug-in; the photos' records will say so
                     log.debug("stage %s failed in its trial run", stage.name, exc_info=error)
 
@@ -186,9 +188,11 @@ class Worker:
 
     def _finish(self, job: _Job, result: Result, distances: Mapping[int, float]) -> Outcome:
         """Write the outputs of a photo, and fill in the rest of its record."""
-        record, watch = job.record, Stopwatch()
+        record, watch, points = job.record, Stopwatch(), self.settings.points
         record.seconds = {name: round(seconds, 4) for name, seconds in result.seconds.items()}
-        record.faces = [_face_fields(face, distances.get(number)) for number, face in enumerate(result.faces)]
+        record.faces = [face.record(points=points) for face in result.faces]
+        for number, distance in distances.items():
+            record.faces[number]["distance"] = distance
         try:
             if result.error is not None:
                 raise result.error
@@ -247,14 +251,3 @@ class Worker:
             record.error = text_of(error, beside=record.path)
             record.traceback = traceback_of(error) or None
         return record
-
-
-def _face_fields(face: Face, distance: float | None) -> dict[str, Any]:
-    """Turn a face into the fields of the record's ``faces``; its box and landmarks are in px of the photo."""
-    fields: dict[str, Any] = {
-        "box": [round(edge, 1) for edge in face.box],
-        "score": round(face.score, 3),
-        "landmarks": face.landmarks.round(1).tolist(),
-        "left_out": face.left_out,
-    }
-    return fields if distance is None else {**fields, "distance": distance}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganchain.chains import Chain
-from ganchain.engines.choice import Choice, Measurement, probe
+from ganchain.engines.choice import Choice, Measurement
 from ganchain.engines.half import dtype
+from ganchain.engines.probe import probe
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 
@@ -47,8 +50,8 @@ def costs(chain: Chain, pipeline: Pipeline, products: dict[str, float]) -> dict[
 
 def _cost(stage: Stage, label: str, products: dict[str, float], device: torch.device) -> StageCost:
     """Measure one stage; ``label`` is the engine that the chain uses."""
-    face = probe(stage).to(device)
-    gmac = multiply_accumulates(stage, face) / 1e9
+    face, read = probe(stage, device)
+    gmac = multiply_accumulates(stage, face, read) / 1e9
     measured = Choice(stage, device).measured
     seconds = measured[label].seconds
     gflops = 2 * gmac / seconds if seconds else 0.0
@@ -57,8 +60,8 @@ def _cost(stage: Stage, label: str, products: dict[str, float], device: torch.de
     return StageCost(face.shape[-1], gmac, label, gflops, gflops / products[precision], measured)
 
 
-def multiply_accumulates(stage: Stage, faces: torch.Tensor) -> int:
+def multiply_accumulates(stage: Stage, faces: Tensor, read: Mapping[str, Tensor] | None = None) -> int:
     """Count those of the convolutions and matrix products, as torch does; the stage must be on plain torch."""
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        stage(faces)
+        stage(faces, **(read or {}))
     return counter.get_total_flops() // 2

@@ -15,7 +15,6 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from ganchain.chains import registry
 from ganchain.chains.document import Document, Key, Locate, Place, colour_hint, validated
-from ganchain.chains.reading import is_file
 from ganchain.checkpoints.manifest import Policy
 from ganchain.errors import (
     LONGEST_SHOWN,
@@ -28,6 +27,7 @@ from ganchain.errors import (
     text_of,
 )
 from ganchain.faces.detect import FaceRule
+from ganchain.files import is_file
 from ganchain.photos.images import Format
 from ganchain.stage import Stage
 

@@ -56,11 +56,3 @@ def _undecodable(content: bytes, error: UnicodeDecodeError) -> str:
         return "not YAML: no text in UTF-8"
     line = content.count(b"\n", 0, error.start) + 1
     return f"not UTF-8 text (byte 0x{content[error.start]:02x} in line {line}): save it as UTF-8"
-
-
-def is_file(path: Path) -> bool:
-    """Say whether there is a file at ``path``; False, too, for a path that no file can have."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # too long, not allowed to look, a lone surrogate
-        return False

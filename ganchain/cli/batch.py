@@ -51,6 +51,7 @@ from ganchain.cli.options import DEVICE, Number
     metavar="[ADDRESS]",
     help="Work on this Ray cluster (extra ray); auto: the one this machine is part of, local: this machine.",
 )
+@click.option("--points", is_flag=True, help="Record the 478 points of each face (MediaPipe's topology), in px.")
 @click.option("--identity", is_flag=True, help="Record how far each face moves in dlib's embedding (extra evaluate).")
 @click.option(
     "--accept-damaged", is_flag=True, help="Edit photos whose file is damaged, too, as far as they can be read."

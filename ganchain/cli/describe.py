@@ -44,11 +44,11 @@ def chain(name: str | Path, license_policy: manifest.Policy | None = None) -> No
     echo(as_yaml(described), nl=False)
     table = Table("stage", "scope", "side", "output", "framing", "weights", "licence")
     for spec, stage in zip(described.stages, built, strict=True):
-        licences = sorted({manifest.terms(ref)[0] for ref in stage.weights})
+        licences = sorted({manifest.terms(ref)[0] for ref in stage.all_weights})
         side = "any" if stage.side is None else f"{stage.side} px"
         framing = "-" if stage.scope == "photo" or stage.effect == "enlarge" else f"{stage.framing.side:.2f} x"
         kind = {"enlarge": f"enlarges x{stage.scale}", "replace": "replaces", "change": "adds its change"}[stage.effect]
-        table.add_row(spec.name, stage.scope, side, kind, framing, ", ".join(stage.weights), ", ".join(licences))
+        table.add_row(spec.name, stage.scope, side, kind, framing, ", ".join(stage.all_weights), ", ".join(licences))
     _console().print(table)
 
 
@@ -116,18 +116,17 @@ def _values(shape: dict[str, Any]) -> str:
     return formats.get(str(shape.get("format")), str(shape.get("type", "any")))
 
 
-def faces(detected: Sequence[Face], *, as_json: bool) -> None:
-    """Print detections: number, box, score, and why a face is left out."""
-    table = Table("number", "left, top, right, bottom", "score", "left out")
+def faces(detected: Sequence[Face], *, as_json: bool, points: bool = False) -> None:
+    """Print detections: number, box, score, and why a face is left out; in JSON also ``points``, where asked for."""
+    table = Table("number", "left, top, right, bottom", "score", "left out, or turned")
     number = 0
     for face in detected:
         label = str(number) if face.left_out is None else "-"
         box = [round(edge) for edge in face.box]
         if as_json:
-            points = [[round(float(v), 2) for v in point] for point in face.landmarks]
-            line = {"number": None if face.left_out else number, "box": box, "score": round(face.score, 4)}
-            echo(json.dumps({**line, "landmarks": points, "left_out": face.left_out}))
-        table.add_row(label, ", ".join(map(str, box)), f"{face.score:.2f}", face.left_out or "")
+            echo(json.dumps({"number": None if face.left_out else number, **face.record(points=points)}))
+        turned = f"the photo is turned by {face.turned} degrees" if face.turned else ""
+        table.add_row(label, ", ".join(map(str, box)), f"{face.score:.2f}", face.left_out or turned)
         number += face.left_out is None
     if not as_json:
         _console().print(table if detected else "no face found")

@@ -41,16 +41,16 @@ def evaluate(
     limit: int | None,
     threads: int | None,
 ) -> None:
-    """Measure the bundled weights KEYS (all of them by default) on the test split of DATA.
+    """Measure KEYS (all by default) on the test split of DATA: bundled weights, and the edits makeup and hair.
 
     \b
     ganchain evaluate --data DATA --sheet sheet.png
     ganchain evaluate webtoon --data faces/ --against webtoon=runs/webtoon/webtoon.safetensors
 
-    DATA is laid out as for `ganchain train`. A table for each key is printed, with the wanted and the measured figures
-    (where they differ, the model card weights/KEY.md says why), then one line of JSON. The sheet shows faces through
-    the edits of KEYS: source, makeup, attributes, webtoon, upscale. Keys for which DATA has no pictures are left out,
-    with a note.
+    DATA is laid out as for `ganchain train`; makeup and hair need the labels of points and parts beside it. A table
+    for each key is printed, with the wanted and the measured figures (where they differ, the model card weights/KEY.md
+    says why), then one line of JSON. The sheet shows faces through the edits of KEYS: source, makeup, attributes,
+    webtoon, upscale. Keys for which DATA has no pictures or labels are left out, with a note.
     """
     import torch
 

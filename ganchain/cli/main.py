@@ -16,6 +16,7 @@ from ganchain._version import VERSION
 from ganchain.cli.batch import batch
 from ganchain.cli.bench import bench
 from ganchain.cli.evaluate import evaluate
+from ganchain.cli.faces import faces
 from ganchain.cli.grid import grid
 from ganchain.cli.group import VERBOSE, Group, echo, print_failure, print_passed
 from ganchain.cli.options import DEVICE
@@ -181,34 +182,6 @@ def _report(source: Path, result: Result, written: Iterable[Path]) -> None:
 
 
 @main.command()
-@click.argument("photo", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write the photo with numbered boxes.")
-@click.option("--overwrite", is_flag=True, help="Replace another file that is there.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line a detection.")
-def faces(photo: Path, out: Path | None, overwrite: bool, as_json: bool) -> None:
-    """Find the faces of PHOTO; their numbers are what `faces: [0, 2]` in a chain means.
-
-    The picture with the boxes has no position in its metadata.
-    """
-    from ganchain.cli import describe
-    from ganchain.faces.detect import DlibDetector, in_reading_order
-    from ganchain.photos import images
-    from ganchain.photos.protect import Protection
-
-    protection = Protection([photo], overwrite=overwrite)
-    if out is not None:
-        images.format_of(out)
-        protection.refuse_input(out)
-
-    picture = images.read(photo)
-    detected = in_reading_order(DlibDetector()(picture.visible()))
-    describe.faces(detected, as_json=as_json)
-    if out is not None:
-        images.write(describe.boxes(picture, detected), out, keep_location=False, permit=protection.permit)
-        echo(f"-> {out}", err=as_json)
-
-
-@main.command()
 @click.argument("name", required=False)
 def stages(name: str | None) -> None:
     """List the stages, or explain stage NAME with all its options.
@@ -231,5 +204,5 @@ def schema() -> None:
     echo(json.dumps(chains.schema(), indent=2))
 
 
-for command in (batch, bench, grid, show, sign, serve, align, train, evaluate, weights):
+for command in (batch, bench, faces, grid, show, sign, serve, align, train, evaluate, weights):
     main.add_command(command)

@@ -1,8 +1,7 @@
 """Hair dyes: given a matte, the strands keep their light and shade and get another colour.
 
-Shared by the stage ``attributes`` and its training, where hair is dyed at random. The lightness is moved to the
-dye's mean, at a contrast that the dye allows. The chroma then follows the lightness along the dye's ramp, as in
-real hair: shadows of blond hair are brown, its highlights pale. All of this in CIE L*a*b* (D65).
+The lightness is moved to the dye's mean, at a contrast that the dye allows. The chroma then follows the lightness along
+the dye's ramp, as in real hair: shadows of blond hair are brown, its highlights pale. All of this in CIE L*a*b* (D65).
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ganchain.colour.filters import blur
@@ -39,40 +39,43 @@ DYES = {
 GREY = Dye(62, (10, 16), ((0, 0, 0), (30, 0, 2), (60, 0, 3), (100, 0, 3)))  # the colour that all hair takes with age
 GAIN = 2.4  # most that contrast is stretched; beyond it noise would show
 RELIEF = (22.0, 30.0)  # farthest that lights may lie above the mean L, and shadows below it
-FLAT = (0.2, 0.5)  # mean difference of L from its surroundings: 0.2 on studio walls, above 0.75 on 95 % of hair
-EDGE = 2.0  # larger differences are cut to this, so that the head's outline does not count as hair
-OUTLIER = 2.0  # pixels lighter by more deviations than this are hair mixed with skin or background
+ROOTS = 0.7  # exponent of a matte: roots shade the skin beside them, and that shade goes with the hair's colour
+AROUND = 5.0  # px of 256: how far around a pixel its hair's colour is looked for
 
 
 def dye(faces: Tensor, matte: Tensor, colour: Dye) -> Tensor:
-    """Dye the hair under ``matte``: (N, 3, H, W) -1..1 and (N, 1, H, W) 0..1 -> (N, 3, H, W) -1..1."""
-    lab = to_lab(faces)
-    weight = matte**8  # only pixels that are surely hair
-    light, (mean, deviation) = lab[:, :1], moments(lab[:, :1], weight)
-    hair = torch.minimum(light, mean + OUTLIER * deviation)
-    gain = (deviation.clamp(*colour.contrast) / deviation).clamp(max=GAIN)
-    limit = torch.where(hair > mean, RELIEF[0], RELIEF[1])
-    target = colour.lightness + 0.2 * (mean - 40)
-    new = (target + limit * torch.tanh((hair - mean) * gain / limit)).clamp(0, 100)
-    bare = ((light - hair) / (3 * deviation)).clamp(0, 1)
-    mixed = torch.minimum(
-        light + matte * (new - hair), torch.maximum(light, torch.lerp(new, target.expand_as(new), bare))
-    )
-    own_chroma = lab[:, 1:] - moments(lab[:, 1:], weight)[0]
-    chroma = torch.lerp(lab[:, 1:], ramp(new, colour) + 0.3 * own_chroma, matte)
-    return torch.where(matte > 0, from_lab(torch.cat([mixed, chroma], dim=1)), faces)
+    """Dye the hair under ``matte``: (N, 3, H, W) -1..1 and (N, 1, H, W) 0..1 -> (N, 3, H, W) -1..1.
 
-
-def strands(faces: Tensor) -> Tensor:
-    """Find the places with detail as fine as that of hair: (N, 3, H, W) -> (N, 1, H, W) 0..1.
-
-    Walls have none, an edge little.
+    A pixel is a mixture of hair and what lies behind it, in the matte's shares; only the hair's share gets another
+    colour (the equation of compositing, Porter & Duff 1984). Where hair is the smaller part of a pixel, its colour is
+    that of the surest hair around.
     """
-    unit = faces.shape[3] / 256
-    light = to_lab(faces)[:, :1]
-    detail = blur((light - blur(light, 2 * unit)).abs().clamp(max=EDGE), 4 * unit)
-    flat, hairy = FLAT
-    return ((detail - flat) / (hairy - flat)).clamp(0, 1)
+    lab = to_lab(faces)
+    hair, weight = pure(lab, matte), matte**8  # only pixels that are surely hair
+    mean, deviation = moments(lab, weight)
+    light = hair[:, :1]
+    middle, spread = mean[:, :1], deviation[:, :1]
+    gain = (spread.clamp(*colour.contrast) / spread).clamp(max=GAIN)
+    limit = torch.where(light > middle, RELIEF[0], RELIEF[1])
+    target = colour.lightness + 0.2 * (middle - 40)
+    new = (target + limit * torch.tanh((light - middle) * gain / limit)).clamp(0, 100)
+    chroma = ramp(new, colour) + 0.3 * (hair - mean)[:, 1:]
+    dyed = lab + matte**ROOTS * (torch.cat([new, chroma], dim=1) - hair)
+    # a light fringe on light skin must not glow where the matte says too much
+    top = torch.minimum(dyed[:, :1], torch.maximum(lab[:, :1], new))
+    return torch.where(matte > 0, from_lab(torch.cat([top, dyed[:, 1:]], dim=1)), faces)
+
+
+def pure(lab: Tensor, matte: Tensor) -> Tensor:
+    """Estimate the colour of the hair alone in each pixel: (N, 3, H, W) and (N, 1, H, W) -> (N, 3, H, W)."""
+    small = max(1, lab.shape[3] // 128)
+    weight = F.avg_pool2d(matte**8, small) + 1e-4
+    shades = F.avg_pool2d(lab * matte**8, small) + 1e-4 * moments(lab, matte**8)[0]
+    sigma = AROUND * lab.shape[3] / 256 / small
+    around = torch.cat([blur(plane, sigma) for plane in torch.split(shades, 1, dim=1)], dim=1) / blur(weight, sigma)
+    around = F.interpolate(around, size=lab.shape[2:], mode="bilinear", align_corners=False)
+    sure = ((matte - 0.5) / 0.4).clamp(0, 1)
+    return torch.lerp(around, lab, sure)
 
 
 def greyness(faces: Tensor, matte: Tensor) -> Tensor:

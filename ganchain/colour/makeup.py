@@ -1,9 +1,8 @@
 """Painter of makeup: soft region maps and a look in, a painted face out.
 
-It is differentiable, and shared by the teacher and the stage. A look is fifteen numbers in CIE Lab. Colours of lips are
-absolute; those of lids and cheeks are relative to the face's own skin, so that a look fits every skin colour. Regions
-are matched by their moments, a soft form of BeautyGAN's histogram matching (Li et al. 2018): a region that already
-has the colour of the look stays as it is.
+A look is fifteen numbers in CIE Lab. Colours of lips are absolute; those of lids and cheeks are relative to the face's
+own skin, so that a look fits every skin colour. Regions are matched by their moments, a soft form of BeautyGAN's
+histogram matching (Li et al. 2018): a region that already has the colour of the look stays as it is.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ BARE_LASHES, LINED_LASHES = 0.27, 0.55  # by how much a lash line is darker than
 BARE_BROWS, FILLED_BROWS = 0.40, 0.60  # the same for brows against the skin; bare: the median of women
 BOLDER = 1.3  # eyeshadow fades towards its rim; its middle is this much stronger than the mean that is read
 COVER = 0.6  # share of the lips' own uneven lightness that lipstick hides
-FAINT = 0.06  # maps below this are zero, so that nothing outside the regions changes by a single bit
+FAINT = 0.06  # share from which a pixel counts as lips
 
 
 @dataclass(frozen=True)
@@ -90,11 +89,6 @@ def scale_amounts(looks: Tensor, strength: float) -> Tensor:
     factor = looks.new_ones(15)
     factor[list(AMOUNTS)] = strength
     return looks * factor
-
-
-def soft_maps(logits: Tensor) -> Tensor:
-    """Turn a network's logits (N, 6, H, W) into maps 0..1; faint values become exactly 0."""
-    return ((logits.float().sigmoid() - FAINT) / (1 - FAINT)).clamp(min=0)
 
 
 def paint(faces: Tensor, maps: Tensor, looks: Tensor) -> Tensor:

@@ -10,15 +10,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
-from importlib import resources
-from io import BytesIO
 from multiprocessing import parent_process
 from pathlib import Path
 from tempfile import TemporaryFile
 
-import numpy as np
 import torch
-from PIL import Image
 from pydantic import TypeAdapter
 from torch import Tensor
 
@@ -28,8 +24,8 @@ from ganchain.engines import openvino
 from ganchain.engines.device import synchronize
 from ganchain.engines.half import Half, dtype
 from ganchain.engines.kernels import Engine, kernels_of, set_engine
+from ganchain.engines.probe import probe
 from ganchain.errors import EngineError, GanchainError, StageError, available, text_of
-from ganchain.framing import CELEBA, FFHQ, HEAD, Framing
 from ganchain.stage import Stage
 
 log = logging.getLogger(__name__)
@@ -38,7 +34,6 @@ TOLERANCE = 0.5  # levels of 255: the mean difference from float32 torch that is
 SAME_SPEED = 1.1  # times within this ratio count as the same, since machines have other work
 RUNS = 5
 LONG_ENOUGH = 0.5  # seconds after which no further run is needed
-SHOWN = Framing.around([HEAD, FFHQ, CELEBA])  # framing of the probe
 KEEPING = {"auto", "openvino", "openvino-half"}  # those that keep in the cache what they chose or converted
 LABELS = ("torch", "torch-half", "torch-graph", "openvino", "openvino-half")
 
@@ -152,15 +147,15 @@ class Choice:
     @cached_property
     def measured(self) -> dict[str, Measurement]:
         """Measurements by label; the stage is left on plain torch."""
-        face = probe(self.stage).to(self.device)
+        face, read = probe(self.stage, self.device)
         measurements: dict[str, Measurement] = {}
         reference = torch.empty(0)
         for label in labels(self.device):
             try:
                 set_engine(self.stage, engine(label, self.device))
                 with torch.inference_mode():
-                    answer = self.stage(face).float().clamp(-1, 1)
-                    seconds = self._least_seconds(face)
+                    answer = self.stage(face, **read).float().clamp(-1, 1)
+                    seconds = self._least_seconds(face, read)
             except Exception as error:  # another engine will run the network
                 if label == "torch":
                     raise
@@ -174,18 +169,18 @@ class Choice:
             measurements[label] = Measurement(seconds, float(tensors.levels(answer - reference).abs().mean()))
         return measurements
 
-    def _least_seconds(self, face: Tensor) -> float:
+    def _least_seconds(self, face: Tensor, read: Mapping[str, Tensor]) -> float:
         """Time a few runs and return the shortest, in seconds: on a busy machine it was disturbed least."""
         times: list[float] = []
         while len(times) < RUNS and sum(times) < LONG_ENOUGH:
-            times.append(self._seconds(face))
+            times.append(self._seconds(face, read))
         return min(times)
 
-    def _seconds(self, face: Tensor) -> float:
+    def _seconds(self, face: Tensor, read: Mapping[str, Tensor]) -> float:
         """Time one run, in seconds."""
         synchronize(self.device)
         start = time.perf_counter()
-        self.stage(face)
+        self.stage(face, **read)
         synchronize(self.device)
         return time.perf_counter() - start
 
@@ -225,21 +220,6 @@ def _check_cache(folder: Path) -> None:
                 folder,
                 error.strerror,
             )
-
-
-def probe(stage: Stage) -> Tensor:
-    """Cut the face that engines are compared on as ``stage`` sees it: (1, 3, S, S) float32 -1..1."""
-    picture = probe_picture()
-    window = picture[stage.framing.within(SHOWN, picture.shape[-1]).place]
-    side = stage.side or 256 // stage.multiple * stage.multiple
-    return tensors.resize(window, (side, side)).clamp(-1, 1)
-
-
-@lru_cache(maxsize=1)
-def probe_picture() -> Tensor:
-    """Read the drawn face that engines are compared on: (1, 3, H, H) float32 -1..1, in the framing ``SHOWN``."""
-    content = (resources.files("ganchain.engines") / "probe.jpg").read_bytes()
-    return tensors.to_faces(np.asarray(Image.open(BytesIO(content)).convert("RGB")))
 
 
 def processor() -> str:

@@ -17,8 +17,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ganchain.stage import Stage
-
 Function = Callable[..., Any]
 
 
@@ -74,7 +72,7 @@ def kernels_of(stage: nn.Module) -> Iterator[Kernel]:
             yield from kernels_of(child)
 
 
-def set_engine(stage: Stage, engine: Engine | None) -> None:
+def set_engine(stage: nn.Module, engine: Engine | None) -> None:
     """Have ``engine`` run all kernels of ``stage``; None for plain torch."""
     for kernel in kernels_of(stage):
         set_memory_format(kernel.network, torch.contiguous_format)

@@ -58,7 +58,7 @@ class Edit:
 
 EDITS: dict[str, tuple[Edit, ...]] = {
     "makeup": (Edit("evening", "makeup", {"look": "evening"}, 0.4), Edit("rose", "makeup", {"look": "rose"}, 0.4)),
-    "attributes-hair": tuple(Edit(hair, "attributes", {"hair": hair}) for hair in ("black", "brown", "blond")),
+    "hair": tuple(Edit(hair, "attributes", {"hair": hair}) for hair in ("black", "brown", "blond")),
     "attributes-portrait": (
         Edit("young", "attributes", {"age": "young"}),
         Edit("old", "attributes", {"age": "old"}),

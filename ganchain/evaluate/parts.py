@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from ganchain.nets.parts import PLANES, shares
+from ganchain.faces.parts import PARTS
+from ganchain.nets.parts import shares
 from ganchain.train.datasets.parts import STYLES, Heads, Labelled, textures
 from ganchain.train.dressing import plain, with_covers, with_glasses
 from ganchain.train.parts import overlap
@@ -19,7 +20,7 @@ from ganchain.train.teachers.drawn import Drawn, Faces
 BATCH = 25
 WORN = 0.7  # per cent of the face that glasses cover at least
 SMALLEST = 150, 200  # px of a cover before the face, of a beard, to be measured
-HAIR, BEARD, SKIN, _, GLASSES, COVER = (slice(k, k + 1) for k in range(len(PLANES)))
+HAIR, BEARD, SKIN, _, GLASSES, COVER = (slice(k, k + 1) for k in range(len(PARTS)))
 Figures = dict[str, float]
 
 

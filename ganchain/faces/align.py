@@ -5,7 +5,7 @@ Pixel centres lie at whole numbers in photos and canvases alike (the convention 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganchain import tensors
-from ganchain.faces.face import Face
-from ganchain.framing import TEMPLATE, Framing
+from ganchain.errors import FaceError
+from ganchain.faces.face import Face, Matrix
+from ganchain.faces.reading import Reading
+from ganchain.framing import Framing, Window
 from ganchain.tensors import ByContent, Pixels
 
-Matrix = NDArray[np.float64]  # (2, 3), canvas px -> photo px
 MIN_SIDE = 16
 
 
@@ -32,6 +33,7 @@ class Canvas(ByContent):
         matrix: (2, 3), canvas px -> photo px.
         framing: the window of the template that the canvas shows.
         grey: whether the photo was read as a grey one.
+        reading: what is read of the face; None where nobody reads it.
     """
 
     before: Tensor
@@ -40,10 +42,23 @@ class Canvas(ByContent):
     matrix: Matrix
     framing: Framing
     grey: bool = False
+    reading: Reading | None = field(default=None, repr=False, compare=False)
 
     @property
     def side(self) -> int:
         return self.after.shape[-1]
+
+    @property
+    def face(self) -> Reading:
+        """Reading of the face; raises FaceError where nobody reads it."""
+        if self.reading is None:
+            raise FaceError("nothing was read of this face")
+        return self.reading
+
+    def shown(self, window: Window) -> Framing:
+        """Return the framing of a window of this canvas."""
+        unit = self.framing.side / self.side
+        return Framing(self.framing.left + window.x * unit, self.framing.top + window.y * unit, window.side * unit)
 
     def resampled(self, after: Tensor) -> Canvas:
         """Return this canvas with ``after`` (1, 3, S', S') in place of its own, and all else resampled to that side."""
@@ -70,20 +85,6 @@ class Canvas(ByContent):
         return self.resampled(tensors.resize(self.after, (side, side)).clamp(-1, 1))
 
 
-def similarity(landmarks: NDArray[np.float64]) -> Matrix:
-    """Fit the (2, 3) least-squares similarity, template -> photo px (Umeyama 1991), without reflection.
-
-    ``landmarks`` are the photo's (5, 2) points in the template's order.
-    """
-    source, target = TEMPLATE.mean(axis=0), landmarks.mean(axis=0)
-    a, b = TEMPLATE - source, landmarks - target
-    norm = (a * a).sum()
-    cos = (a * b).sum() / norm
-    sin = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / norm
-    turn = np.array([[cos, -sin], [sin, cos]])
-    return np.column_stack([turn, target - turn @ source])
-
-
 @dataclass(frozen=True)
 class Aligner:
     """Aligner that cuts canvases out of photos and pastes their change back.
@@ -100,7 +101,7 @@ class Aligner:
 
     def canvas(self, pixels: Pixels, face: Face) -> Canvas:
         """Cut out the canvas of ``face``, mirrored beyond the photo's edge."""
-        to_photo = similarity(face.landmarks)
+        to_photo = face.placement
         resolution = float(np.hypot(*to_photo[:, 0]))
         native_side = max(MIN_SIDE, round(self.framing.side * resolution))
         side = self.side or min(native_side, self.max_side)
@@ -114,7 +115,9 @@ class Aligner:
             warp[:, 2] += 0.5 / step - 0.5
         chip = cv2.warpAffine(pixels, warp, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
         before = tensors.to_faces(chip.astype(np.uint8))
-        return Canvas(before, before.clone(), torch.zeros_like(before[:, :1]), matrix, self.framing)
+        return Canvas(
+            before, before.clone(), torch.zeros_like(before[:, :1]), matrix, self.framing, reading=face.reading
+        )
 
     def chip(self, pixels: Pixels, face: Face, side: int) -> Tensor:
         """Cut out the aligned face at a fixed side: (1, 3, side, side) float32 -1..1."""

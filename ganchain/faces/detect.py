@@ -38,6 +38,7 @@ class DlibDetector:
         enlarge: small photos are enlarged up to this factor, so that faces of 40 px are found in them.
         rim: mirrored border around the copy, as a share of its shorter side, for faces that touch the edge.
         min_score: detections below it are left out; dlib's false faces lie mostly below 0.2.
+        min_score_turned: the same for faces of the photo turned by a quarter or more.
         min_size: faces with a box smaller than this many px are left out.
         hog, landmarks: the models.
     """
@@ -46,12 +47,31 @@ class DlibDetector:
     enlarge: float = 2.0
     rim: float = 0.08
     min_score: float = 0.2
+    min_score_turned: float = 0.5
     min_size: int = 32
     hog: Callable[[Pixels], list[tuple[Box, float]]] = field(default_factory=HogDetector, repr=False, compare=False)
     landmarks: Callable[[Pixels, Box], Points] = field(default_factory=FivePoints, repr=False, compare=False)
 
     def __call__(self, pixels: Pixels) -> list[Face]:
-        """Find all faces in (H, W, 3) uint8 RGB, best first; those not to be edited have a reason (``left_out``)."""
+        """Find all faces in (H, W, 3) uint8 RGB, best first; those not to be edited have a reason (``left_out``).
+
+        If there is no sure one, the photo is turned by 90, 180 and 270 degrees: somebody may have held the camera so.
+        """
+        faces = self._upright(pixels)
+        if any(face.score >= self.min_score_turned for face in faces):
+            return faces
+        return max((self._turned(pixels, quarters) for quarters in (1, 2, 3)), key=_surest) or faces
+
+    def _turned(self, pixels: Pixels, quarters: int) -> list[Face]:
+        """Find the sure faces of the photo turned counterclockwise; they lie where they are in the photo.
+
+        They are looked for on a smaller copy: it is the portrait that somebody turned the camera for.
+        """
+        faces = replace(self, side=self.side // 2)._upright(np.ascontiguousarray(np.rot90(pixels, quarters)))
+        return [_turned_back(face, quarters, pixels.shape[:2]) for face in faces if face.score >= self.min_score_turned]
+
+    def _upright(self, pixels: Pixels) -> list[Face]:
+        """Find the faces of the photo as it is."""
         height, width = pixels.shape[:2]
         scale = min(self.side / max(height, width), self.enlarge)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -80,6 +100,31 @@ class DlibDetector:
         if not (0 <= x < size[0] and 0 <= y < size[1]):
             return replace(face, left_out="outside the photo")
         return face
+
+
+def _surest(faces: Sequence[Face]) -> float:
+    """Return the highest score."""
+    return max((face.score for face in faces), default=0.0)
+
+
+def _turned_back(face: Face, quarters: int, size: tuple[int, ...]) -> Face:
+    """Bring a face that was found in a turned photo to its place in the photo of ``size`` (height, width)."""
+    height, width = size
+
+    def back(x: float, y: float) -> tuple[float, float]:
+        return {1: (width - 1 - y, x), 2: (width - 1 - x, height - 1 - y), 3: (y, height - 1 - x)}[quarters]
+
+    (x0, y0), (x1, y1) = back(*face.box[:2]), back(*face.box[2:])
+    box = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+    landmarks = np.array([back(float(x), float(y)) for x, y in face.landmarks])
+    return replace(face, box=box, landmarks=landmarks, turned=90 * quarters)
+
+
+def checked(face: Face) -> Face:
+    """Give a face that is to be edited a reason to be left out if its points say that it is none."""
+    if face.left_out is None and face.confidence < 0.5:
+        return replace(face, left_out=f"no face by its points (confidence {face.confidence:.2f})")
+    return face
 
 
 def best(faces: Sequence[Face]) -> Face | None:

@@ -41,7 +41,7 @@ def model_file(name: str) -> Path:
     setuptools dropped.
 
     Raises:
-        WeightsError: the file is not there; it says which extra brings it.
+        WeightsError: the file is not there; it says what brings it.
     """
     if name == BUNDLED:
         return Path(str(resources.files("ganchain.weights") / name))
@@ -50,8 +50,7 @@ def model_file(name: str) -> Path:
         path = Path(folder) / "models" / name
         if path.is_file():
             return path
-    extra = "evaluate" if name == EMBEDDING else "train"
-    raise WeightsError(f"dlib's {name} is not installed; get it by: pip install 'ganchain[{extra}]'")
+    raise WeightsError(f"dlib's {name} is not installed; get it by: pip install 'ganchain[evaluate]'")
 
 
 @lru_cache(maxsize=1)

@@ -23,6 +23,16 @@ LOWER_LIP = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 INNER_UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 INNER_LOWER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 LIPS = tuple(dict.fromkeys(UPPER_LIP + LOWER_LIP + INNER_UPPER_LIP + INNER_LOWER_LIP))
+RIGHT_BROW = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)
+LEFT_BROW = (300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
+# curves over an eye, from the outer corner to the inner one: the lashes, the lid's crease, the brow's lower edge
+RIGHT_LID_RINGS = (RIGHT_UPPER_LID, (130, 247, 30, 29, 27, 28, 56, 190, 243), (156, 46, 53, 53, 52, 52, 65, 55, 193))
+LEFT_LID_RINGS = (
+    LEFT_UPPER_LID,
+    (359, 467, 260, 259, 257, 258, 286, 414, 463),
+    (383, 276, 283, 283, 282, 282, 295, 285, 417),
+)
+RIGHT_CHEEK, LEFT_CHEEK = (50, 116), (280, 345)  # the ends of the blush along the cheekbone
 OVAL = (
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
     *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),

@@ -15,11 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganchain.errors import WeightsError
+from ganchain.faces.parts import BASE, PARTS
 
 UNSHUFFLE = 2
-BASE = ("hair", "beard", "skin", "rest")  # these add up to 1
-OVER = ("glasses", "cover")  # each 0..1 on its own: they lie over the others
-PLANES = BASE + OVER
 
 
 class Layer(nn.Module):
@@ -61,10 +59,8 @@ class PartsNet(nn.Module):
         down, up: bottleneck blocks of each level on the way down and (all but the last level) up.
         normed: with batch normalisation, for training.
 
-    Shapes: (N, 3, H, W) -1..1 -> (N, 6, H, W) logits in the order of ``PLANES``; H and W divisible by 32.
+    Shapes: (N, 3, H, W) -1..1 -> (N, 6, H, W) logits in the order of ``PARTS``; H and W divisible by 32.
     """
-
-    accelerable = ("forward",)
 
     def __init__(
         self,
@@ -85,7 +81,7 @@ class PartsNet(nn.Module):
             nn.Sequential(*(Bottleneck(width, normed) for _ in range(depth)))
             for width, depth in zip(widths[:-1], up, strict=True)
         )
-        self.head = nn.Conv2d(widths[0], len(PLANES) * UNSHUFFLE**2, 3, padding=1)
+        self.head = nn.Conv2d(widths[0], len(PARTS) * UNSHUFFLE**2, 3, padding=1)
         with torch.no_grad():  # what lies over faces is rare
             self.head.bias[len(BASE) * UNSHUFFLE**2 :] = -3.0  # type: ignore[index]
 
@@ -99,8 +95,8 @@ class PartsNet(nn.Module):
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> PartsNet:
         """Build the network whose state dict ``tensors`` is; its sizes are read from the shapes."""
         planes = tensors["head.bias"].numel() // UNSHUFFLE**2
-        if planes != len(PLANES):
-            raise WeightsError(f"these weights give {planes} parts where {len(PLANES)} are needed: {', '.join(PLANES)}")
+        if planes != len(PARTS):
+            raise WeightsError(f"these weights give {planes} parts where {len(PARTS)} are needed: {', '.join(PARTS)}")
         levels = 1 + len({key.split(".")[1] for key in tensors if key.startswith("down.")})
 
         def blocks(group: str, level: int) -> int:

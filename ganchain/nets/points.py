@@ -114,7 +114,6 @@ class Points(nn.Module):
         mean: (POINTS, 2), the mean face: irises level and 1 apart, 0 halfway between them.
     """
 
-    accelerable = ("forward",)
     mean: Tensor
     place: Reader
     look: Reader

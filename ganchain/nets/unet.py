@@ -1,4 +1,4 @@
-"""Compact U-Net shared by makeup, attributes and webtoon (0.4 GMAC for a 256 x 256 face).
+"""Compact U-Net of webtoon and, as part of another, of attributes (0.4 GMAC for a 256 x 256 face).
 
 A U-Net (Ronneberger et al. 2015) of inverted residual blocks with depthwise 5 x 5 convolutions, in the order
 of ConvNeXt (Liu et al. 2022) but without normalisation, so that colours are not shifted. Its input goes through a pixel

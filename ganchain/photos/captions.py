@@ -20,7 +20,7 @@ from ganchain.photos import xmp
 log = logging.getLogger(__name__)
 
 LONGEST = 60_000  # bytes of a comment, and of all of IPTC-IIM: a segment of a JPEG holds no more
-_IIM_TAG, _IIM_RESOURCE = 33723, 0x0404  # in a TIFF, and among Photoshop's resources in a JPEG
+IIM_TAG, _IIM_RESOURCE = 33723, 0x0404  # in a TIFF, and among Photoshop's resources in a JPEG
 _CHARACTER_SET = (1, 90)
 _PREVIEWS = range(200, 203)  # datasets that may show the photo before the edit
 _PLACES = {26, 27, 90, 92, 95, 100, 101}
@@ -143,7 +143,7 @@ def _iim(image: Image.Image, texts: dict[str, str]) -> bytes:
     if isinstance(resources := image.info.get("photoshop"), dict):
         return bytes(resources.get(_IIM_RESOURCE, b""))
     if (tags := getattr(image, "tag_v2", None)) is not None:
-        return bytes(tags._tagdata.get(_IIM_TAG, b""))  # as it stands there: as a tag it may be of 32-bit numbers
+        return bytes(tags._tagdata.get(IIM_TAG, b""))  # as it stands there: as a tag it may be of 32-bit numbers
     if (profile := texts.get(f"{_RAW}iptc")) is not None:
         content = bytes.fromhex("".join(profile.split("\n")[3:]))
         return content[content.find(b"\x1c") :]  # some wrap it as in a JPEG

@@ -10,10 +10,10 @@ from typing import Any
 from PIL import Image, PngImagePlugin
 
 from ganchain.photos import exif, xmp
-from ganchain.photos.captions import Captions
+from ganchain.photos.captions import IIM_TAG, Captions
 from ganchain.photos.photo import Photo
 
-_XMP_TAG, _IIM_TAG = 700, 33723  # of a TIFF
+_XMP_TAG = 700  # of a TIFF
 _DPI = (1, 65_535)  # the range that JPEG holds
 
 
@@ -49,7 +49,7 @@ def options(format_: str, photo: Photo) -> dict[str, Any]:
         arguments["dpi"] = photo.dpi
     if format_ == "tiff":
         block.update({_XMP_TAG: packet} if packet else {})
-        block.update({_IIM_TAG: words.block()} if words.iim else {})
+        block.update({IIM_TAG: words.block()} if words.iim else {})
     elif format_ == "png":
         arguments["pnginfo"] = _texts(packet, words)
     elif packet:

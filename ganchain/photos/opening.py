@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import stat
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +14,7 @@ import psutil
 from PIL import Image
 
 from ganchain.errors import PhotoError
+from ganchain.files import open_regular
 
 # Formats of photos; not those for which Pillow starts another program (EPS: Ghostscript).
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "AVIF", "JPEG2000", "TGA", "ICO", "PCX", "PSD")
@@ -88,10 +87,7 @@ def _formats(start: bytes, name: str) -> tuple[str, ...]:
 def _start(file: str | os.PathLike[str] | IO[bytes]) -> bytes:
     """Read the first bytes of a file; one that is no regular file would keep the reader waiting for ever."""
     if isinstance(file, str | os.PathLike):
-        mode = os.stat(file).st_mode  # noqa: PTH116 - follows links
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder, the system says so itself
-            raise OSError(errno.EINVAL, "not a regular file", str(file))
-        with Path(file).open("rb") as opened:
+        with open_regular(Path(file)) as opened:
             return opened.read(64)
     start = file.read(64)
     file.seek(0)

@@ -10,7 +10,7 @@ from filecmp import cmp
 from pathlib import Path
 
 from ganchain.errors import PhotoError, plain
-from ganchain.files import is_file, is_folder
+from ganchain.files import is_file, is_folder, open_regular
 from ganchain.photos import images
 from ganchain.photos.marks import Provenance, page_mark
 
@@ -98,10 +98,8 @@ def mark(path: Path) -> Provenance:
 
 
 def _head(path: Path) -> bytes:
-    with suppress(OSError):
-        if is_file(path):  # a pipe would keep the reader waiting
-            with path.open("rb") as file:
-                return file.read(HEAD)
+    with suppress(OSError, ValueError), open_regular(path) as file:
+        return file.read(HEAD)
     return b""
 
 

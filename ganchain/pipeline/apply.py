@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from math import ceil
@@ -16,6 +16,7 @@ from torch import Tensor
 from ganchain.errors import GanchainError, StageError, text_of
 from ganchain.faces.align import Canvas
 from ganchain.faces.face import Face
+from ganchain.faces.reading import Reading
 from ganchain.framing import EYE_DISTANCE, Window
 from ganchain.photos import images
 from ganchain.photos.photo import Photo
@@ -49,15 +50,19 @@ def to_canvases(
     windows = [stage.framing.within(canvas.framing, canvas.side) for canvas in canvases]
     sides = [stage.side or ceil(window.side / stage.multiple) * stage.multiple for window in windows]
     edited = list(canvases)
+    for needed in stage.needs:
+        Reading.read_all([canvas.reading for canvas in canvases if canvas.reading], needed)
     kinds = [(side, canvas.grey) for side, canvas in zip(sides, canvases, strict=True)]
     for side, grey in sorted(set(kinds)):
         remaining = [index for index, kind in enumerate(kinds) if kind == (side, grey)]
         size = batch or (LARGEST_BATCH if device.type == "cuda" else 1)
         while remaining:
             chunk = remaining[:size]
-            inputs = torch.cat([_cut(canvases[index], windows[index], side) for index in chunk])
+            inputs = torch.cat([_cut(canvases[index].after, windows[index], side) for index in chunk])
+            read = [_read(stage, canvases[index], windows[index], side) for index in chunk]
+            read_batch = {name: torch.cat([face[name] for face in read]).to(device) for name in stage.reads}
             try:
-                answers = run(stage, inputs.to(device), grey=grey).cpu()
+                answers = run(stage, inputs.to(device), read_batch, grey=grey).cpu()
             except (MemoryError, torch.OutOfMemoryError):
                 if len(chunk) == 1:
                     raise
@@ -96,10 +101,11 @@ def to_photo(
     return replace(photo, pixels=pixels), faces
 
 
-def run(stage: Stage, faces: Tensor, *, grey: bool = False) -> Tensor:
+def run(stage: Stage, faces: Tensor, read: Mapping[str, Tensor] | None = None, *, grey: bool = False) -> Tensor:
     """Call ``stage`` on (N, 3, H, W) float32 -1..1; returns (N, 3, H * scale, W * scale), clamped to -1..1.
 
     Args:
+        read: what the stage asks for of these faces, by name.
         grey: whether they come from a grey photo.
 
     Raises:
@@ -108,7 +114,7 @@ def run(stage: Stage, faces: Tensor, *, grey: bool = False) -> Tensor:
         MemoryError, torch.OutOfMemoryError: there was not enough memory.
     """
     try:
-        answer = stage.forward_grey(faces) if grey else stage(faces)
+        answer = (stage.forward_grey if grey else stage)(faces, **(read or {}))
     except (torch.OutOfMemoryError, MemoryError, GanchainError):
         raise
     except Exception as error:  # a plug-in may raise anything
@@ -141,9 +147,16 @@ def _scale_for(stage: Stage, photo: Photo, faces: Sequence[Face]) -> float:
     return step if whole.tiles else min(step, MAX_UNTILED / max(photo.size))
 
 
-def _cut(canvas: Canvas, window: Window, side: int) -> Tensor:
-    """Cut the stage's window out of a canvas: (1, 3, side, side) float32 -1..1."""
-    return resize(canvas.after[window.place], (side, side)).clamp(-1, 1)
+def _cut(picture: Tensor, window: Window, side: int) -> Tensor:
+    """Cut the stage's window out of a canvas's picture: (1, 3, side, side) float32 -1..1."""
+    return resize(picture[window.place], (side, side)).clamp(-1, 1)
+
+
+def _read(stage: Stage, canvas: Canvas, window: Window, side: int) -> dict[str, Tensor]:
+    """Give the stage what it asks for of a face, in its window."""
+    if not stage.reads:
+        return {}
+    return canvas.face.within(canvas.shown(window), _cut(canvas.before, window, side), stage.reads)
 
 
 def _merge(stage: Stage, canvas: Canvas, window: Window, face: Tensor, answer: Tensor) -> Canvas:
@@ -151,6 +164,9 @@ def _merge(stage: Stage, canvas: Canvas, window: Window, face: Tensor, answer: T
     place, size = window.place, window.side
     replaces = stage.effect == "replace"
     mask = rim(size, REPLACED_RIM if replaces else RIM)
+    if stage.keeps:
+        kept = canvas.face.parts.within(canvas.shown(window), canvas.before[place], stage.keeps)
+        mask = mask * (1 - kept.amax(dim=1, keepdim=True))
     after, cover = canvas.after.clone(), canvas.cover
     if replaces:
         after[place] = torch.lerp(after[place], resize(answer, (size, size)), mask)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -12,7 +12,9 @@ import numpy as np
 import torch
 
 from ganchain.faces.align import Aligner, Canvas
+from ganchain.faces.detect import checked
 from ganchain.faces.face import Face
+from ganchain.faces.reading import Reading
 from ganchain.photos.marks import Provenance, after
 from ganchain.photos.photo import Photo
 from ganchain.pipeline import apply
@@ -29,6 +31,7 @@ class Passage:
 
     Attributes:
         result: its result so far.
+        needs_face: whether the chain has nothing to do without a face.
         original: the photo as it was read.
         seen: its pixels, with the colours of the nearest visible ones under the alpha.
         photo: the photo as it is seen, with the edits of whole-photo stages; set once it was read.
@@ -40,6 +43,7 @@ class Passage:
     """
 
     result: Result
+    needs_face: bool = False
     original: Photo = field(init=False)
     seen: Pixels = field(init=False)
     photo: Photo = field(init=False)
@@ -54,6 +58,13 @@ class Passage:
         self.original, self.photo = photo, photo.spread()
         self.seen = self.photo.pixels
         self.grey = photo.is_grey()
+
+    def take(self, faces: Iterable[Face]) -> None:
+        """Take as faces to edit those that are not left out."""
+        self.result.faces = list(faces)
+        self.faces = [face for face in self.result.faces if face.left_out is None]
+        if not self.faces and self.needs_face:
+            self.result.status = "no_face"
 
     def fail(self, error: Exception) -> None:
         """Make ``error`` this photo's result; it costs the other photos nothing."""
@@ -106,6 +117,13 @@ class Group:
     def active(self) -> list[Passage]:
         """Photos that have faces to edit (or need none) and have not failed."""
         return [photo for photo in self.photos if photo.result.status == "ok"]
+
+    def leave_out_unsure(self) -> None:
+        """Leave out the faces that are none by their points."""
+        readings = [face.reading for photo in self.active for face in photo.faces if face.reading]
+        Reading.read_all(readings, "points")
+        for photo in self.active:
+            photo.take([checked(face) for face in photo.result.faces])
 
     @torch.inference_mode()
     def run(self, stage: Stage, name: str) -> None:

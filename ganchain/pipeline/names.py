@@ -8,7 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count, islice
+from itertools import accumulate, count, islice
 from pathlib import Path, PurePosixPath
 from string import Formatter
 from typing import TYPE_CHECKING, Protocol
@@ -157,7 +157,8 @@ class Names:
         folder, _, name = input_.rpartition("/")
         pattern = self._fill(folder, f"{name}-{_NUMBER}", f"{name}-{_NUMBER}")
         number = re.match(r"[1-9][0-9]*", target[pattern.index(_NUMBER) :])
-        return number is not None and number[0] != "1" and pattern.replace(_NUMBER, number[0]) == target
+        beginnings = accumulate(number[0] if number else "")  # other digits may follow the number
+        return any(start != "1" and pattern.replace(_NUMBER, start) == target for start in beginnings)
 
     def _free(self, input_: str, taken: set[str]) -> str:
         """Choose the first name, beside the plain one, that is not taken."""

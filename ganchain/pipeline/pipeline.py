@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
 
 import torch
-from torch import Tensor
 
 from ganchain import chains
 from ganchain.chains import Chain, Output, registry
@@ -20,12 +20,14 @@ from ganchain.engines.device import choose as choose_device
 from ganchain.errors import ChainError, FaceError, PhotoError, WeightsError
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import Detector, DlibDetector, FaceRule, best, choose, in_reading_order
+from ganchain.faces.reading import Reading
 from ganchain.framing import HEAD, Framing
 from ganchain.photos import images, metadata
 from ganchain.photos.images import Source
 from ganchain.photos.marks import Provenance
 from ganchain.pipeline import outputs
 from ganchain.pipeline.group import Group, Passage
+from ganchain.pipeline.reader import FaceReader
 from ganchain.pipeline.result import Result
 from ganchain.stage import Stage, claim_process
 
@@ -76,7 +78,7 @@ class Pipeline:
             stage.name = stage.name or registry.name_of(type(stage))
             stage.check()
             with _located(stage):
-                manifest.permit(stage.weights, license_policy)
+                manifest.permit(stage.resolved().all_weights, license_policy)
         self.names = chains.numbered(stage.name for stage in stages)
         self.device = choose_device(device)
         self.stages = [stage.resolved().to(self.device).eval() for stage in stages]
@@ -139,6 +141,11 @@ class Pipeline:
         return pipeline
 
     @cached_property
+    def reader(self) -> FaceReader:
+        """Reader of the points and parts of the faces."""
+        return FaceReader(self.device)
+
+    @cached_property
     def _aligner(self) -> Aligner:
         """Aligner whose canvases hold the windows of all stages."""
         framings = [stage.framing for stage in self.stages if stage.scope == "face" and stage.effect != "enlarge"]
@@ -150,7 +157,7 @@ class Pipeline:
         with torch.inference_mode():
             for stage in self.stages:
                 with _located(stage):
-                    stage.prepare(self._align)
+                    stage.prepare(self._reference)
         return True
 
     @property
@@ -169,7 +176,7 @@ class Pipeline:
         if self.output is not None and not self.output.mark:
             return None
         names, chain = tuple(self.names), self.described
-        weights = [ref for stage in self.stages for ref in stage.weights]
+        weights = [ref for stage in self.stages for ref in stage.all_weights]
         return Provenance(names, Path(chain.source).stem, chain_hash(chain, weights)) if chain else Provenance(names)
 
     def prepare(self) -> None:
@@ -178,14 +185,14 @@ class Pipeline:
         with _PREPARING:
             _ = self._ready, self.engines, self.mark
 
-    def _align(self, path: Path, framing: Framing, side: int) -> Tensor:
-        """Cut the best face of a reference picture: (1, 3, side, side) float32 -1..1, on the device."""
+    def _reference(self, path: Path) -> Reading:
+        """Find the best face of a reference picture."""
         self._references.append(path)
         pixels = images.read(path).visible()
         face = best(self.detector(pixels))
         if face is None:
             raise FaceError("no face found in the reference picture", path=path)
-        return Aligner(framing).chip(pixels, face, side).to(self.device)
+        return self.reader.of(pixels, face)
 
     def __call__(self, photo: Source) -> Result:
         """Run one photo: a path, a PIL image or an (H, W, 3) uint8 RGB array.
@@ -213,6 +220,8 @@ class Pipeline:
         torch.get_num_threads()  # sets it for this thread, too, whose first sums would else be divided otherwise
         passages = [self._read(photo) for photo in photos]
         group = Group(passages, self._aligner, self.device, self._batch, self.mark)
+        if any(stage.needs for stage in self.stages):
+            group.leave_out_unsure()
         for name, stage in zip(self.names, self.stages, strict=True):
             if not stage.idle:
                 group.run(stage, name)
@@ -224,7 +233,7 @@ class Pipeline:
     def _read(self, source: Source) -> Passage:
         """Read a photo, find its faces and choose among them; an error becomes its result."""
         name = str(source) if isinstance(source, str | Path) else type(source).__name__
-        passage = Passage(Result(name, "ok"))
+        passage = Passage(Result(name, "ok"), needs_face=any(stage.scope == "face" for stage in self.stages))
         with passage.catch_errors():
             with passage.watch("read"):
                 photo = images.read(source, accept_damaged=self.accept_damaged)
@@ -232,13 +241,11 @@ class Pipeline:
                     photo = metadata.without_location(photo)
             with passage.watch("detect"):
                 passage.begin(photo)
-                faces = choose(in_reading_order(self.detector(passage.photo.pixels)), self.faces)
-            passage.faces = [face for face in faces if face.left_out is None]
-            passage.result = Result(photo.name, "ok", photo, faces, seconds=passage.watch.seconds)
+                faces = choose(in_reading_order(self.detector(passage.seen)), self.faces)
+            passage.result = Result(photo.name, "ok", photo, seconds=passage.watch.seconds)
             passage.result.output = self.output or Output()
             passage.result.reads = [Path(photo.name), *self._references, *outputs.reads(self.described)]
-            if not passage.faces and any(stage.scope == "face" for stage in self.stages):
-                passage.result.status = "no_face"
+            passage.take(replace(face, reading=self.reader.of(passage.seen, face)) for face in faces)
         return passage
 
 

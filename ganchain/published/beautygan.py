@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganchain.errors import OptionError
 from ganchain.framing import CHIP
-from ganchain.stage import Align, Stage
+from ganchain.stage import References, Stage
 
 
 class Transfer(Protocol):
@@ -39,9 +39,9 @@ class MakeupTransfer(Stage):
         self.path, self.strength = reference, strength
         self.register_buffer("reference", torch.empty(0), persistent=False)
 
-    def prepare(self, align: Align) -> None:
+    def prepare(self, references: References) -> None:
         """Read the reference face."""
-        self.reference = align(self.path, self.framing, 256)
+        self.reference = references(self.path).cut(self.framing, 256)
 
     def forward(self, faces: Tensor) -> Tensor:
         references = self.reference.to(faces.device).expand(len(faces), -1, -1, -1)

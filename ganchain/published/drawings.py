@@ -17,7 +17,7 @@ from ganchain.nets.animegan2 import AnimeGAN2
 from ganchain.nets.stylegan2 import StyleGAN2
 from ganchain.nets.swapping_autoencoder import SwappingAutoEncoder
 from ganchain.photos import images
-from ganchain.stage import Align, Scope, Stage, WholePhoto
+from ganchain.stage import References, Scope, Stage, WholePhoto
 from ganchain.tensors import to_faces
 
 KEEP = 5  # blocks that take the photo's own texture: 5 keeps more of the photo, 3 less
@@ -75,7 +75,7 @@ class TextureSwapper(Stage):
         self.keep, self.strength = keep, strength
         self.register_buffer("texture", torch.empty(0), persistent=False)
 
-    def prepare(self, align: Align) -> None:
+    def prepare(self, references: References) -> None:
         """Read the style picture (a drawing needs no face that a detector finds), or make one."""
         if self.style is not None:
             picture = centre_square(to_faces(images.read(self.style).pixels))

@@ -12,8 +12,8 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from ganchain import chains
 from ganchain.chains.document import Document, Key, Place
-from ganchain.chains.reading import is_file
 from ganchain.errors import ChainError, available
+from ganchain.files import is_file
 from ganchain.sheets import grid_settings
 from ganchain.sheets.grid_settings import Setting
 

@@ -14,7 +14,6 @@ from ganchain import files
 from ganchain.chains import StageSpec
 from ganchain.chains.registry import options
 from ganchain.errors import PhotoError
-from ganchain.faces.align import similarity
 from ganchain.faces.detect import NOT_CHOSEN
 from ganchain.faces.face import Face
 from ganchain.framing import HEAD
@@ -58,7 +57,7 @@ class Window:
     @classmethod
     def head(cls, face: Face, size: tuple[int, int]) -> Window:
         """Make a window of a head with its hair, not turned; at the photo's edge it is moved inside."""
-        to_photo = similarity(face.landmarks)
+        to_photo = face.placement
         middle = to_photo[:, :2] @ (np.array([HEAD.left, HEAD.top]) + HEAD.side / 2) + to_photo[:, 2]
         side = max(2, round(HEAD_ROOM * HEAD.side * float(np.hypot(*to_photo[:, 0]))))
         width, height = (min(side, length) for length in size)

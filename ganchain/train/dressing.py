@@ -28,7 +28,7 @@ class Batch:
 
     Attributes:
         pixels: (N, 3, S, S) -1..1.
-        target: (N, 6, S, S) 0..1 in the order of ``nets.parts.PLANES``.
+        target: (N, 6, S, S) 0..1 in the order of ``ganchain.faces.parts.PARTS``.
         known: (N, 3, S, S) 0..1, how much the base, the glasses and the cover count.
         frames: (N, 1, S, S) 0..1, where real glasses are somewhere (0 on faces without).
         thin: (N,) whether those are thin.

@@ -11,12 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ganchain.nets.parts import BASE, PLANES, PartsNet, folded, shares
+from ganchain.faces.parts import BASE, PARTS
+from ganchain.nets.parts import PartsNet, folded, shares
 from ganchain.train.datasets.parts import Heads, Labelled, textures
 from ganchain.train.dressing import Batch, dressed, plain
 from ganchain.train.recipe import Recipe
 
-COLOURS = ((1, 0.1, 0.1), (0.1, 0.2, 1), (0.15, 0.8, 0.2), (0, 0, 0), (1, 1, 0), (1, 0, 1))  # of PLANES, to look at
+COLOURS = ((1, 0.1, 0.1), (0.1, 0.2, 1), (0.15, 0.8, 0.2), (0, 0, 0), (1, 1, 0), (1, 0, 1))  # of PARTS, to look at
 
 
 class Parts(Recipe):
@@ -50,9 +51,9 @@ class Parts(Recipe):
         mattes = shares(self.networks["net"](given.pixels * 2 - 1).float())
         known = given.known[:, :1]
         hair, skin = (
-            float(overlap(mattes[:, [k]], given.target[:, [k]], known).mean()) for k in (0, PLANES.index("skin"))
+            float(overlap(mattes[:, [k]], given.target[:, [k]], known).mean()) for k in (0, PARTS.index("skin"))
         )
-        covered = 100 * float((mattes[:, PLANES.index("cover")] > 0.5).float().mean())
+        covered = 100 * float((mattes[:, PARTS.index("cover")] > 0.5).float().mean())
         return {"score": hair + skin, "hair": hair, "skin": skin, "cover on heads as they are, %": covered}
 
     def sample(self, batch: Heads) -> Tensor:
@@ -80,7 +81,7 @@ def coloured(faces: Tensor, mattes: Tensor) -> Tensor:
     """
     colours = mattes.new_tensor(COLOURS)[:, :, None, None] * 2 - 1
     over = torch.as_tensor(sum(mattes[:, [k]] * colours[k] for k in range(len(BASE))))
-    for k in range(len(BASE), len(PLANES)):
+    for k in range(len(BASE), len(PARTS)):
         over = torch.lerp(over, colours[k].expand_as(faces), mattes[:, [k]])
     return 0.4 * faces + 0.6 * over
 
@@ -112,7 +113,7 @@ def terms(logits: Tensor, batch: Batch) -> Mapping[str, Tensor]:
         "base": (entropy * know[:, :1]).mean(),
         "glasses": 3 * (rare[:, :1] * know[:, 1:2]).mean(),
         "cover": 1.5 * (rare[:, 1:] * know[:, 2:]).mean(),
-        "dice": 0.25 * (1 - (2 * both + 20) / (sizes + 20)).sum() / len(PLANES) * 4,
+        "dice": 0.25 * (1 - (2 * both + 20) / (sizes + 20)).sum() / len(PARTS) * 4,
         "border": 3.0 * torch.as_tensor(border),
         "worn": -0.05 * (torch.log(seen.clamp(1e-4, 1)) * worn).sum() / len(worn) * 4,
     }

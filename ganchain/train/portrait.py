@@ -1,8 +1,8 @@
-"""Recipe of the age and gender network: it learns where the 68 landmarks put each pixel on the mean face.
+"""Recipe of the age and gender network: it learns where landmarks put each pixel on the mean face.
 
-The teacher fits a thin-plate spline through dlib's 68 landmarks and the mean face's. The student reads the same
-smooth map from the picture alone, and the arithmetic of ``ganchain.nets.portrait`` does the edit. The loss is L1 on the
-map, most of all inside the face. Prototypes are measured on the training faces.
+The teacher fits a thin-plate spline through the landmarks of ``train.landmarks`` and the mean face's. The student reads
+the same smooth map from the picture alone, and the arithmetic of ``ganchain.nets.portrait`` does the edit. The loss is
+L1 on the map, most of all inside the face. Prototypes are measured on the training faces.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ganchain import tensors
-from ganchain.faces.dlib_models import Points
+from ganchain.checkpoints import manifest
 from ganchain.framing import TIGHT
 from ganchain.nets.portrait import INPUT_SIDE, OFFSET, SIDE
 from ganchain.nets.portrait import Portrait as Editor
 from ganchain.nets.unet import UNet
 from ganchain.tensors import Pixels, resize, to_faces
 from ganchain.train.data import Sample, read, samples
-from ganchain.train.landmarks import landmarks
+from ganchain.train.landmarks import Points, landmarks
 from ganchain.train.recipe import Recipe
 from ganchain.train.teachers.portrait import face_mask, planes
 from ganchain.train.teachers.prototypes import MIRROR, Prototypes, measure, spline
@@ -86,8 +86,8 @@ class Portrait(Recipe):
     ) -> None:
         self.data, self.steps, self.batch, self.rate = data, steps, batch, rate
         self.faces = samples(data / "faces256")
-        self.points = landmarks(self.faces, TIGHT, cache / f"{self.key}-landmarks.npz")
-        self.prototypes = self._prototypes(cache / f"{self.key}-prototypes.npz")
+        self.points = landmarks(self.faces, TIGHT, cache / f"{self.key}-points.npz")
+        self.prototypes = self._prototypes(cache / f"{self.key}-prototypes-{manifest.entry('points').sha256[:8]}.npz")
         self.networks: dict[str, nn.Module] = {"student": Editor(UNet(3, 2, widths, depths), *planes(self.prototypes))}
 
     def _prototypes(self, cache: Path) -> Prototypes:

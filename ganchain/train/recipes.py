@@ -20,8 +20,6 @@ from ganchain.train import data as pictures
 from ganchain.train.recipe import Recipe
 
 RECIPES = {
-    "makeup": "ganchain.train.makeup:Makeup",
-    "attributes-hair": "ganchain.train.hair:Hair",
     "attributes-portrait": "ganchain.train.portrait:Portrait",
     "webtoon": "ganchain.train.webtoon:Webtoon",
     "upscale": "ganchain.train.upscale:Upscale",
@@ -47,8 +45,6 @@ RECIPES |= {
 
 # needs of the recipes from a folder of one's own crops: framing, and columns of labels.csv
 NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "makeup": ("tight", ()),
-    "attributes-hair": ("head", ()),
     "attributes-portrait": ("tight", ("gender", "age", "race", "dataset")),
     "age-gender": ("tight", ("gender", "age", "dataset")),
     "parts": ("head", ()),

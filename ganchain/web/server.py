@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
-import signal
 import socket
 import threading
 import webbrowser
@@ -17,6 +16,7 @@ from typing import Any
 import click
 import uvicorn
 
+from ganchain.batch.signals import handled
 from ganchain.errors import GanchainError, shown
 from ganchain.web.app import app
 from ganchain.web.connection import MOST, Connection
@@ -24,14 +24,13 @@ from ganchain.web.limits import Limits
 from ganchain.web.service import Service
 
 HURRY = 1.5  # seconds after which nothing is waited for any more, not even threads that compute
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Server(uvicorn.Server):
     """Uvicorn that ends quickly and quietly, and tells who still waits.
 
     Attributes:
-        signal: the first of SIGNALS that arrived; 0 before.
+        signal: the first of ``ENDING`` that arrived; 0 before.
         interrupted: something was running when it arrived.
     """
 
@@ -116,30 +115,16 @@ def serve(
 
     allowed = (tuple(hosts) or ("*",)) if everywhere else (*hosts, host)
     ended = threading.Event()
-    with _captured(lambda *_: ended.set()):  # before there is a folder that must be deleted
+    with handled(lambda *_: ended.set()):  # before there is a folder that must be deleted
         guard = app(limits, device=device, engine=engine, hosts=allowed)
         server = Server(guard, guard.app.state.service, announce)
         try:
-            with _captured(server.handle_exit):
+            with handled(server.handle_exit):
                 if not ended.is_set():
                     server.run(sockets=[listening])
         finally:
             server.close()
     return server.status
-
-
-@contextmanager
-def _captured(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Let ``handle`` do what SIGNALS do, in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    former = {number: signal.signal(number, handle) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def listen(host: str, port: int) -> socket.socket:

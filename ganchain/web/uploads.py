@@ -83,11 +83,6 @@ class Uploads:
         self._reader = Worker(Reader)
 
     @property
-    def root(self) -> Path:
-        """Folder of all files."""
-        return self.folder.path
-
-    @property
     def bytes(self) -> int:
         """Size of all photos."""
         return sum(upload.bytes for upload in list(self._uploads.values()))

@@ -21,6 +21,8 @@ class Odd:
     def __init__(self, start: str = "well") -> None:
         if start == "dies":
             os._exit(7)
+        if start == "sleeps":
+            time.sleep(120)
         if start == "refuses":
             raise ChainError("refused")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
@@ -17,11 +17,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ganchain import files
-from ganchain.faces.dlib_models import HogDetector, Landmarks, Points
+from ganchain.faces.detect import DlibDetector
 from ganchain.framing import HEAD, TIGHT
+from ganchain.pipeline.reader import FaceReader
 from ganchain.tensors import Pixels, to_faces
-from ganchain.train import landmarks
 from ganchain.train.data import Sample, randbelow, read, samples
+from ganchain.train.landmarks import Points, landmarks, marked
 from ganchain.train.teachers.webtoon import SCALE, webtoon
 
 FACE_SIDE = 176  # tight faces are reduced to it: eyes 63 px apart, near the 56 px of the head framing at 256
@@ -79,7 +80,7 @@ def _make(source: Source) -> None:
 def tight(data: Path, split: str, cache: Path, most: int) -> list[Source]:
     """Return up to ``most`` of the tight faces, chosen at random."""
     faces = samples(data / "faces256", split)
-    points = landmarks.landmarks(faces, TIGHT, cache / f"tight-{split}.npz")
+    points = landmarks(faces, TIGHT, cache / f"tight-{split}.npz")
     sources = [_source(data, cache, s, FACE_SIDE, face) for s, face in zip(faces, points, strict=True)]
     return Random(0).sample(sources, min(most, len(sources)))
 
@@ -87,18 +88,19 @@ def tight(data: Path, split: str, cache: Path, most: int) -> list[Source]:
 def wide(data: Path, split: str, cache: Path) -> list[Source]:
     """Return the heads with their hair."""
     heads = samples(data / "wide256", split)
-    points = landmarks.landmarks(heads, HEAD, cache / f"wide-{split}.npz")
+    points = landmarks(heads, HEAD, cache / f"wide-{split}.npz")
     return [_source(data, cache, s, 256, face) for s, face in zip(heads, points, strict=True)]
 
 
 def photos(data: Path, split: str, cache: Path, shortest: int) -> list[Source]:
     """Return the whole photos at two sizes, where both sides then have at least ``shortest`` px."""
-    detector, predictor = HogDetector(), Landmarks(landmarks.MODEL)
+    detector, reader = DlibDetector(), FaceReader(torch.device("cpu"))
     sources: list[Source] = []
     for sample in samples(data / "photos_cc0", split):
         photo = read(sample.path)
         share = min(photo.shape[:2]) / max(photo.shape[:2])
-        faces = [predictor(photo, box) for box, _ in detector(photo)]
+        usable = [face for face in detector(photo) if face.left_out is None]
+        faces = [marked(replace(face, reading=reader.of(photo, face))) for face in usable]
         longest = [side for side in PHOTO_SIDES if side * share >= shortest <= min(photo.shape[:2])]
         sources += [_source(data, cache, sample, side, *faces) for side in longest]
     return sources

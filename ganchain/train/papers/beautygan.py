@@ -1,9 +1,9 @@
 """BeautyGAN (Li et al. 2018): makeup transfer between faces, learned from made-up and bare faces without pairs.
 
 The data are ``makeup/`` and ``non-makeup/`` (as in the authors' Makeup Transfer data set, which is for research only),
-faces as ``ganchain align`` cuts them. The paper parses faces with a PSPNet of its own. Here the bundled makeup network
-finds lips, lids and skin, so the faces must be aligned its way. It only looks at the real faces: the generated ones
-have the same geometry.
+faces as ``ganchain align`` cuts them. The paper parses faces with a PSPNet of its own. Here lips, lids
+and skin are drawn from the points that our own network reads. It only looks at the real faces: the generated ones have
+the same geometry.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ganchain.colour.makeup import REGIONS, soft_maps
+from ganchain.colour.makeup import REGIONS
 from ganchain.nets.beautygan import GeneratorBranch
 from ganchain.train.data import samples
 from ganchain.train.papers import Paper, losses
-from ganchain.train.papers.features import perceptual_features, region_network
+from ganchain.train.papers.features import Regions, perceptual_features
 from ganchain.train.papers.unpaired import Discriminators, Unpaired
 
 ITEMS = {"lips": "lips", "lids": "lids", "face": "skin"}  # our maps of the paper's lips, eye shadow and face
@@ -31,7 +31,7 @@ class BeautyGAN(Paper):
 
     Args:
         vgg: torchvision's file of VGG-16 (the paper's) or VGG-19; without it, see ``papers.features``.
-        side: side of the faces in px; the regions are found best at 256, and 16 divides it.
+        side: side of the faces in px; 16 divides it.
         width, repeats, judges: channels and residual blocks of the generator, channels of the discriminators.
         adversarial, cycle, perceptual: weights of the terms (alpha, beta, gamma).
         lips, lids, face: weights of the makeup terms.
@@ -61,7 +61,7 @@ class BeautyGAN(Paper):
         self.data, self.steps, self.batch, self.rate, self.side = data, steps, batch, rate, side
         self.adversarial, self.cycle, self.perceptual = adversarial, cycle, perceptual
         self.makeup = {"lips": lips, "lids": lids, "face": face}
-        self.frozen = {"features": perceptual_features(vgg, block=4, conv=1), "regions": region_network()}
+        self.frozen = {"features": perceptual_features(vgg, block=4, conv=1), "regions": Regions()}
         self.networks: dict[str, nn.Module] = {
             "generator": GeneratorBranch(width, repeats),
             "discriminators": Discriminators(judges, history=0, side=side),
@@ -73,9 +73,9 @@ class BeautyGAN(Paper):
         return Unpaired(bare, made_up, self.side, fixed=split != "train")
 
     def items(self, faces: Tensor) -> dict[str, Tensor]:
-        """Find lips, lids and skin in ``faces`` (N, 3, H, W): (N, H, W) bool each."""
+        """Find lips, lids and skin in ``faces`` (N, 3, S, S): (N, S, S) bool each."""
         with torch.no_grad():
-            maps = soft_maps(self.frozen["regions"](faces)) > 0.5
+            maps = self.frozen["regions"](faces) > 0.5
         return {item: maps[:, REGIONS.index(region)] for item, region in ITEMS.items()}
 
     def losses(self, player: str, batch: tuple[Tensor, Tensor]) -> Mapping[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Feature maps for perceptual losses: VGG's where the user has its weights, else those of a network of our own.
+"""Features of frozen networks: feature maps for perceptual losses, and the regions of makeup.
 
 VGG's weights were trained on ImageNet and are not ours to ship; name torchvision's file, for instance
 vgg19-dcbb9e9d.pth. Without it, a small network of our own stands in, the judge of ``ganchain evaluate``. It was
@@ -14,13 +14,17 @@ from pathlib import Path
 from typing import Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganchain.checkpoints import foreign, manifest
-from ganchain.colour.makeup import REGIONS
+from ganchain.checkpoints import architectures, foreign, manifest
 from ganchain.errors import WeightsError
+from ganchain.faces.mesh import WINDOW
+from ganchain.faces.regions import regions
+from ganchain.framing import TIGHT
 from ganchain.nets.age_gender import AgeGender
-from ganchain.nets.unet import UNet
+from ganchain.nets.points import SIDE
+from ganchain.tensors import resize
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels in 0..1
 
@@ -92,6 +96,28 @@ class FaceFeatures(nn.Module):
         return self.judge.features(pictures) / 2
 
 
+class Regions(nn.Module):
+    """Regions of makeup, drawn from the points that our own network reads.
+
+    Faces (N, 3, S, S) -1..1 as ``ganchain align`` cuts them -> (N, 6, S, S) 0..1 in the order of
+    ``colour.makeup.REGIONS``; all inside the face's outline but eyes, brows and mouth is skin. Where
+    it sees no face there are none.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.points = architectures.build("points", manifest.load("points").tensors)
+
+    def forward(self, faces: Tensor) -> Tensor:
+        side = faces.shape[-1]
+        rim = round(side * (WINDOW.side / TIGHT.side - 1) / 2)  # the points are read from a wider window
+        windows = F.pad(faces.float(), (rim, rim, rim, rim), mode="reflect")
+        answer = self.points(resize(windows, (SIDE, SIDE)).clamp(-1, 1))
+        points = answer[:, :-1].unflatten(1, (-1, 2)) * (windows.shape[-1] / side)
+        sure = (answer[:, -1] > 0).float()[:, None, None, None]
+        return sure * regions(points, torch.ones_like(faces[:, :1], dtype=torch.float32))
+
+
 def perceptual_features(vgg: Path | None, block: int, conv: int) -> nn.Module:
     """Load VGG's activation relu``block``_``conv`` from the file ``vgg``, or ``FaceFeatures`` without one; frozen.
 
@@ -103,10 +129,4 @@ def perceptual_features(vgg: Path | None, block: int, conv: int) -> nn.Module:
     else:
         flat = {key: tensor for tensors in foreign.read(vgg).values() for key, tensor in tensors.items()}
         net = VGG.from_tensors(flat, block, conv)
-    return net.eval().requires_grad_(False)
-
-
-def region_network() -> UNet:
-    """Load the bundled network that finds the regions of makeup on an aligned face, frozen."""
-    net = UNet.from_tensors(manifest.load("makeup").tensors, outputs=len(REGIONS))
     return net.eval().requires_grad_(False)

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganchain.faces.dlib_models import Points
 from ganchain.nets.portrait import SIDE
 from ganchain.tensors import resize
+from ganchain.train.landmarks import Points
 from ganchain.train.teachers.prototypes import Floats, Prototypes, spline
 
 UNITS = (2.7, 2.7)  # multiples of the regression's effect in a full step of age and of gender

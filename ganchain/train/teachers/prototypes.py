@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganchain.faces.dlib_models import Points
 from ganchain.nets.portrait import SIDE, SIGMAS
 from ganchain.tensors import Pixels
 from ganchain.train.data import Sample, read
+from ganchain.train.landmarks import Points
 
 Floats = NDArray[np.float32]
 

@@ -32,8 +32,8 @@ LINE = 0.035  # share by which a line is darker than its surroundings
 def webtoon(picture: Pixels, faces: Sequence[Points] = ()) -> tuple[Pixels, Pixels]:
     """Draw ``picture`` (H, W, 3) uint8 RGB as tones (2 H, 2 W, 3) and ink (2 H, 2 W), both uint8.
 
-    Ink is 0 (nothing) to 255 (a line). ``faces`` are the 68 landmarks (68, 2), x and y in px, of each known face: only
-    those get larger eyes and flat skin.
+    Ink is 0 (nothing) to 255 (a line). ``faces`` are the landmarks (68, 2) of ``train.landmarks``, x and y in px, of
+    each known face: only those get larger eyes and flat skin.
     """
     large = np.asarray(cv2.resize(picture, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC), np.uint8)
     points = [(face + 0.5) * SCALE - 0.5 for face in faces]

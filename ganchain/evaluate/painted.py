@@ -1,0 +1,136 @@
+"""Figures of painted lips and dyed hair, against the labels of the teachers that lie beside the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from ganchain.colour.hair import DYES, moments, ramp
+from ganchain.colour.lab import to_lab
+from ganchain.colour.makeup import REGIONS
+from ganchain.evaluate.edits import EDITS
+from ganchain.faces import mesh
+from ganchain.faces.regions import regions
+from ganchain.framing import HEAD, TIGHT, Framing
+from ganchain.pipeline.reader import FaceReader
+from ganchain.stage import Stage
+from ganchain.tensors import Pixels, to_faces
+from ganchain.train.data import read
+from ganchain.train.datasets.labels import NOISE, labelled
+from ganchain.train.datasets.parts import STYLES, Labelled
+from ganchain.train.landmarks import aligned
+from ganchain.train.teachers.parts import region
+
+MARGIN = 4  # px around a region that count neither as inside nor as outside
+FAINT = 1e-3  # share below which a pixel is outside
+OPENED = 60  # px that an open mouth has at least, without the rim of a pixel that blends with the lips
+OPENING = (*mesh.INNER_UPPER_LIP, *mesh.INNER_LOWER_LIP[-2:0:-1])
+LABELS = {"makeup": {"points": "faces256"}, "hair": {"points": "wide256", "mattes": "wide256"}}  # kinds, folders
+Figures = dict[str, float]
+
+
+class Sums(dict[str, list[float]]):
+    """Two running sums by name; a figure is the quotient."""
+
+    def add(self, name: str, part: Tensor | float, whole: Tensor | float) -> None:
+        """Add to both sums of ``name``."""
+        sums = self.setdefault(name, [0.0, 0.0])
+        sums[0], sums[1] = sums[0] + float(part), sums[1] + float(whole)
+
+    def quotients(self) -> Figures:
+        """Divide; what was never seen is left out."""
+        return {name: part / whole for name, (part, whole) in self.items() if whole}
+
+
+def makeup(data: Path, limit: int | None = None) -> Figures:
+    """Measure the look evening on the test faces of DATA/faces256, against that painted by the teacher's points.
+
+    In CIE76 colour differences. "removed": the share of the difference between bare and painted face that is gone
+    inside a region. "change": of the painted face from the bare one, per pixel.
+    """
+    stage, reader, sums = EDITS["makeup"][0].build_stage(None), FaceReader(torch.device("cpu")), Sums()
+    rows = [
+        (sample, columns["points"][:, :2])
+        for sample, columns in labelled(data, LABELS["makeup"]["points"])
+        if sample.split == "test" and columns["spread"].mean() < NOISE
+    ][:limit]
+    for sample, places in rows:
+        pixels = read(sample.path)
+        face, given = to_faces(pixels), _given(stage, pixels, TIGHT, reader)
+        true = torch.from_numpy((places + 0.5) * (2 / len(pixels)) - 1).float()[None]
+        painted, target = stage(face, **given), stage(face, **{**given, "points": true})
+        _compare(sums, (face, painted, target), regions(true, given["skin"]))
+        mouth = region(places.astype(np.float32), OPENING, len(pixels))
+        opening = torch.from_numpy(cv2.erode(mouth, np.ones((3, 3))))
+        if float(opening.sum()) >= OPENED:
+            sums.add("change in an open mouth, dE", (_difference(face, painted) * opening).sum(), opening.sum())
+    return {"faces": float(len(rows)), **sums.quotients()}
+
+
+def _compare(sums: Sums, faces: tuple[Tensor, Tensor, Tensor], maps: Tensor) -> None:
+    """Compare a bare face, the painted one and the target, in the target's regions and outside them."""
+    bare, painted, target = faces
+    missing, full, change = (_difference(*pair) for pair in ((painted, target), (bare, target), (bare, painted)))
+    for index, name in enumerate(REGIONS[:-1]):
+        sums.add(f"removed in {name}", ((full - missing) * maps[:, index]).sum(), (full * maps[:, index]).sum())
+    outside = (_grown(maps.amax(dim=1)) < FAINT).float()
+    sums.add("change outside, dE", (change * outside).sum(), outside.sum())
+
+
+def hair(data: Path, limit: int | None = None) -> Figures:
+    """Measure dyed test heads of DATA/wide256 against the teacher's mattes of hair.
+
+    "chroma of the way": the share of the distance in mean a*b* between hair and dye that is gone. "beside": the share
+    of the change (CIE76) that lies on pixels that surely show no hair, by the mended label. "on bald heads": the change
+    per pixel of the picture.
+    """
+    heads, reader, sums = Labelled(data, "test", limit).heads, FaceReader(torch.device("cpu")), Sums()
+    stages = {edit.name: edit.build_stage(None) for edit in EDITS["hair"]}
+    for head in (default_collate([head]) for head in heads):
+        pixels = head.pixels[0].permute(1, 2, 0).numpy()
+        face, given = to_faces(pixels), _given(next(iter(stages.values())), pixels, HEAD, reader)
+        matte, known = head.plane("teacher"), head.plane("known")[:, 0] > 0.5
+        bald, beside = bool(head.style == STYLES.index("bald")), known & (_grown(head.plane("hair"))[:, 0] < 0.05)
+        for name, stage in stages.items():
+            dyed = stage(face, **given)
+            change = _difference(face, dyed)
+            if bald:
+                sums.add("change on bald heads, dE", change.mean(), 1)
+                continue
+            sums.add("beside, %", 100 * (change * beside).sum(), change.sum())
+            before, after = (_distance(x, matte, name) for x in (face, dyed))
+            sums.add("chroma of the way", before - after, before)
+            sums.add(f"{name}: chroma of the way", before - after, before)
+    return {"heads": float(len(heads)), **sums.quotients()}
+
+
+def _given(stage: Stage, pixels: Pixels, framing: Framing, reader: FaceReader) -> dict[str, Tensor]:
+    """Read what the stage asks for of the face of an aligned picture."""
+    reading = aligned(pixels, framing, reader).reading
+    assert reading is not None
+    return reading.within(framing, to_faces(pixels), stage.reads)
+
+
+def _grown(matte: Tensor) -> Tensor:
+    return F.max_pool2d(matte, 2 * MARGIN + 1, 1, MARGIN)
+
+
+def _distance(face: Tensor, matte: Tensor, dye: str) -> float:
+    """Measure how far the mean a*b* under the matte is from the dye's."""
+    target = ramp(face.new_full((1, 1, 1, 1), DYES[dye].lightness), DYES[dye])
+    return float((moments(to_lab(face)[:, 1:], matte)[0] - target).norm())
+
+
+def _difference(a: Tensor, b: Tensor) -> Tensor:
+    """Compute the CIE76 colour difference of each pixel: two (N, 3, H, W) -1..1 -> (N, H, W)."""
+    return (to_lab(a) - to_lab(b)).norm(dim=1)
+
+
+FIGURES: Mapping[str, Callable[[Path, int | None], Figures]] = {"makeup": makeup, "hair": hair}
