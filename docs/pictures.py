@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from ganchain import Pipeline
+from ganchain.evaluate.spoilt import messenger, old_print
 from ganchain.sheets import sheet
 from ganchain.sheets.grid import Grid
 from ganchain.stage import Stage
@@ -129,6 +130,21 @@ def upscale(photo: Pixels) -> Sheet:
     return rows
 
 
+def restore(photo: Pixels) -> Sheet:
+    """The photo as a messenger and as an old print have it, enlarged as today and restored."""
+    rows = []
+    for name, spoil in (("sent twice", messenger), ("old print", old_print)):
+        spoilt, clean, factor = spoil(photo, 1)
+        row = [(name, np.asarray(Image.fromarray(spoilt).resize(photo.shape[1::-1], Image.Resampling.NEAREST)))]
+        asked = [
+            ("upscale: {restore: 0}", Upscale(factor=factor, restore=0.0)),
+            ("restore: auto", Upscale(factor=factor)),
+        ]
+        row += [(caption, edited(spoilt, stage)) for caption, stage in asked]
+        rows.append([(caption, cut(pixels, FACE)) for caption, pixels in [*row, ("the photo", clean)]])
+    return rows
+
+
 def write(name: str, rows: Sheet, side: int) -> None:
     made = sheet.sheet(
         [[pixels for _, pixels in row] for row in rows],
@@ -159,6 +175,7 @@ def main() -> None:
         ("webtoon", webtoon(photo), 300),
         ("webtoon-scopes", scopes(photo), 400),
         ("upscale", upscale(photo), 240),
+        ("restore", restore(photo), 300),
     ):
         write(name, rows, side)
 

@@ -14,7 +14,7 @@ from ganchain.errors import ChainError, GanchainError, OptionError
 from ganchain.faces.parts import PARTS
 from ganchain.faces.reading import READABLE, Kind, Reading
 from ganchain.framing import TIGHT, Framing
-from ganchain.tensors import resize, with_light_of
+from ganchain.tensors import Pixels, resize, with_light_of
 
 References = Callable[[Path], Reading]
 Effect = Literal["change", "replace", "enlarge"]
@@ -56,6 +56,8 @@ class Stage(nn.Module):
         keeps: parts of the head that stay as they are in the photo whatever ``forward`` answers: ("cover",) for
             hands, microphones and masks before the face.
         whole_photo: settings of scope "photo".
+        needs_face: False for a stage of scope "face" without which a chain still has a point: the other stages then run
+            on a photo without faces, too, which otherwise stays as it is.
         strength: 0: the stage is skipped and changes nothing.
         colours: the options that were given a colour by name. Only a stage that has one may colour a grey photo.
         weights: keys of the manifest (or paths) this stage runs on, for ``--dry-run`` and licence checks.
@@ -80,6 +82,7 @@ class Stage(nn.Module):
     reads: tuple[str, ...] = ()
     keeps: tuple[str, ...] = ()
     whole_photo: WholePhoto = WholePhoto()
+    needs_face: bool = True
     strength: float = 1.0
     colours: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
@@ -117,15 +120,27 @@ class Stage(nn.Module):
                 read of it. It raises PhotoError or FaceError.
         """
 
+    def examine(self, pixels: Pixels, quality: int | None = None) -> Mapping[str, float]:
+        """Decide by a picture what ``forward`` shall do with it.
+
+        Called once for each face, or for each whole photo before its tiles. ``forward`` is given each number as a
+        keyword argument, (N,) float32; results name them.
+
+        Args:
+            pixels: (H, W, 3) uint8, the stage's window of the face or the whole photo.
+            quality: of the JPEG file that a whole photo was read from, 1..100; None if there was none.
+        """
+        return {}
+
     def forward(self, faces: Tensor, *_: Any, **read: Any) -> Tensor:
         """Edit ``faces``: (N, 3, S, S) float32 RGB -1..1 -> (N, 3, S * scale, S * scale) in the same range.
 
         With ``scope = "photo"`` the batch holds (N, 3, H, W) tiles instead.
 
         Args:
-            read: what ``reads`` names, read from the photo as it was before any edit: ``points`` (N, 478, 2), x and y
-                of each point of ``ganchain.faces.mesh``, -1 and 1 at the window's edges, beyond them outside; each
-                part (N, 1, S, S) 0..1.
+            read: what ``examine`` decided, and what ``reads`` names, read from the photo as it was before any edit:
+                ``points`` (N, 478, 2), x and y of each point of ``ganchain.faces.mesh``, -1 and 1 at the window's
+                edges, beyond them outside; each part (N, 1, S, S) 0..1.
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward(faces)")
 

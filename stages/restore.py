@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, validate_call
@@ -10,12 +11,11 @@ from torch import Tensor
 
 from ganchain.chains import registry
 from ganchain.checkpoints import manifest
-from ganchain.nets.restorer import Restorer
+from ganchain.nets.restorer import Restorer, share_needed, shares
 from ganchain.stage import Stage, WholePhoto
+from ganchain.tensors import Pixels
 
 FACE, PHOTO = "restore-face", "restore"
-# damage as ``Restorer.measure`` reads it: nothing is done below, everything above
-LIMITS = {"face": (0.12, 0.28), "photo": (0.28, 0.42)}
 GREY = 2 / 255  # largest difference between the colours of a grey picture, of 2
 
 
@@ -28,8 +28,8 @@ class Restore(Stage):
 
     Options:
         scope: face restores the faces, photo everything; for both, the faces come first.
-        amount: 0 leaves the picture as it is, 1 restores it in full; auto reads from each picture how much it needs,
-            and leaves clean ones alone.
+        amount: 0 leaves the picture as it is, 1 restores it in full; auto reads from each face or from the whole photo
+            how much it needs, and leaves clean ones alone. The result says what it took.
         weights: other weights of such a network than the bundled ones.
         strength: 1 is the result, 0 the photo.
     """
@@ -37,6 +37,7 @@ class Restore(Stage):
     side = 256
     multiple = 16
     whole_photo = WholePhoto()
+    needs_face = False
     order = 5
     networks = ("gpen", "glean", "pulse")
     architectures: ClassVar = {"weights": ("restorer",)}
@@ -57,15 +58,15 @@ class Restore(Stage):
         registry.expect(loaded, Restore)
         self.net = Restorer.from_tensors(loaded.tensors)
 
-    def forward(self, faces: Tensor) -> Tensor:
+    def examine(self, pixels: Pixels, quality: int | None = None) -> Mapping[str, float]:
+        return {"amount": share_needed(self.net, pixels, quality)} if self.amount == "auto" else {}
+
+    def forward(self, faces: Tensor, *_: Any, amount: Tensor | None = None, **read: Any) -> Tensor:
+        if amount is None:
+            amount = shares(self.net, faces, self.amount)
+        if not bool(amount.any()):
+            return faces.clone()
         restored = self.net(faces, 1)
         grey = (faces.amax(dim=1) - faces.amin(dim=1)).amax(dim=(1, 2)) <= GREY
         restored = torch.where(grey[:, None, None, None], restored.mean(dim=1, keepdim=True), restored)
-        return faces + self.strength * self.needed(faces)[:, None, None, None] * (restored - faces)
-
-    def needed(self, pictures: Tensor) -> Tensor:
-        """Return how much each picture is restored: (N,) 0..1."""
-        if self.amount != "auto":
-            return pictures.new_full((len(pictures),), self.amount)
-        least, most = LIMITS[self.scope]
-        return ((self.net.measure(pictures)[:, 0] - least) / (most - least)).clamp(0, 1)
+        return faces + self.strength * amount[:, None, None, None] * (restored - faces)

@@ -5,19 +5,24 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from ganchain.checkpoints import architectures, manifest
 from ganchain.evaluate.spoilt import RECIPES
-from ganchain.nets.restorer import Restorer
+from ganchain.nets.restorer import Restorer, share_needed, spread
 from ganchain.nets.upscaler import Upscaler, add_shuffled
+from ganchain.photos import images
+from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stages.restore import Restore as Stage
 from ganchain.stages.upscale import Upscale
 from ganchain.tensors import Pixels, bicubic, resize, to_faces, to_pixels
+from ganchain.testing import FakeDetector
 from ganchain.train import recipes
 from ganchain.train.datasets import spoilt
 from ganchain.train.upscale import psnr
@@ -86,7 +91,7 @@ def test_it_begins_as_bicubic_and_takes_any_size() -> None:
         for factor in net.factors:
             plain = picture if factor == 1 else bicubic(picture, factor)
             torch.testing.assert_close(net(picture, factor), plain)
-        assert net.measure(picture).shape == (1, 2)
+        assert net.measure(picture).shape == (1,)
 
 
 @pytest.mark.parametrize("size", [(8, 12), (7, 9), (10, 12)])
@@ -114,7 +119,7 @@ def test_sizes_of_the_upscaler_are_sharper_than_bicubic(size: str, portrait: Ten
     with torch.inference_mode():
         stage = Upscale(size=size)  # type: ignore[arg-type]
         gain = psnr(stage(small), portrait) - psnr(bicubic(small, 4), portrait)
-    assert stage.weights == (f"upscale-{size}",)
+    assert stage.weights == (f"upscale-{size}", "restore")
     assert float(gain) > 1.5
 
 
@@ -160,3 +165,92 @@ def test_both_losses_move_the_student(name: str, heads: Path) -> None:
     for term in terms.values():
         (gradient,) = torch.autograd.grad(term, first, retain_graph=True)
         assert float(gradient.abs().sum()) > 0
+
+
+def test_the_quality_of_a_file_is_read_off_its_table(portrait: Tensor, tmp_path: Path) -> None:
+    pixels = to_pixels(portrait)[0]
+    for quality in (30, 50, 75, 92):
+        Image.fromarray(pixels).save(tmp_path / "photo.jpg", quality=quality)
+        assert images.read(tmp_path / "photo.jpg").quality == pytest.approx(quality, abs=1)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    assert images.read(tmp_path / "photo.png").quality is None and images.read(pixels).quality is None
+
+
+def resaved(pixels: Pixels, kind: str, quality: int) -> Pixels:
+    stream = BytesIO()
+    Image.fromarray(pixels).save(stream, kind, quality=quality)
+    return np.asarray(Image.open(stream).convert("RGB"))
+
+
+def spoilt_photo(photo: Pixels) -> Pixels:
+    """A photo as a messenger sends it on: of half the size, through JPEG, then WebP."""
+    height, width = (side // 2 for side in photo.shape[:2])
+    return resaved(resaved(np.asarray(Image.fromarray(photo).resize((width, height))), "JPEG", 60), "WEBP", 50)
+
+
+def test_auto_sees_what_is_spoilt_and_says_so(astronaut: Pixels, tmp_path: Path) -> None:
+    pipeline = Pipeline([Upscale(factor=2)], detector=FakeDetector([]))
+    clean, spoilt_ = pipeline(astronaut[:256, :256]), pipeline(spoilt_photo(astronaut))
+    assert clean.decided == {"upscale": [{"restore": 0.0}]}
+    assert spoilt_.decided["upscale"][0]["restore"] > 0.9
+    today = Pipeline([Upscale(factor=2, restore=0)], detector=FakeDetector([]))(astronaut[:256, :256])
+    assert np.array_equal(np.asarray(clean.image), np.asarray(today.image)) and not today.decided
+
+
+def test_a_coarse_table_asks_for_repair_by_itself(astronaut: Pixels, tmp_path: Path) -> None:
+    net = Restorer.from_tensors(manifest.load("restore").tensors)
+    with torch.inference_mode():
+        assert share_needed(net, astronaut) == 0
+        assert share_needed(net, astronaut, 90) == 0
+        assert share_needed(net, astronaut, 60) == pytest.approx(0.6)
+        assert share_needed(net, astronaut, 40) == 1
+
+
+def test_upscale_restores_while_it_enlarges(astronaut: Pixels) -> None:
+    small = to_faces(spoilt_photo(astronaut[:256, 96:352]))
+    clean = to_faces(astronaut[:256, 96:352])
+    with torch.inference_mode():
+        plain, half, full = (Upscale(factor=2, detail=0, restore=share)(small) for share in (0, 0.5, 1))
+    torch.testing.assert_close(half, (plain + full) / 2)
+    assert float(psnr(full, clean) - psnr(plain, clean)) > 0.5
+    with pytest.raises(ValueError, match="restore: 'auto' is not served"):
+        Upscale(weights="upscale", restore="auto")
+
+
+def test_a_photo_without_a_face_is_restored_as_a_whole(astronaut: Pixels) -> None:
+    photo = spoilt_photo(astronaut)[:128, :128]
+    pipeline = Pipeline([Stage(scope="face"), Stage(scope="photo")], detector=FakeDetector([]))
+    result = pipeline(photo)
+    assert result.status == "ok" and "restore" not in result.decided
+    assert result.decided["restore-2"][0]["amount"] > 0.9
+    assert not np.array_equal(np.asarray(result.image), photo)
+
+
+def test_each_face_says_what_it_took(astronaut: Pixels) -> None:
+    decided = Pipeline([Stage()], detector=FakeDetector())(astronaut).decided
+    assert [list(row) for row in decided["restore"]] == [["amount"]]
+
+
+def test_a_window_is_judged_wherever_the_photo_is_larger() -> None:
+    assert spread(100) == spread(256) == [0]
+    assert spread(300) == [0, 44] and spread(5000) == [0, 2372, 4744]
+
+
+def test_a_restorer_costs_a_twentieth_of_real_esrgan() -> None:
+    for name, factor in (("restore", 4), ("restore-face", 1)):
+        net = Restorer.from_tensors(manifest.load(name).tensors)
+        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+            net(torch.zeros(1, 3, 128, 128), factor)
+        assert 4 * counter.get_total_flops() / 2 <= 79e9 / 20  # for 256 x 256
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_restoring_moves_nothing(factor: int, astronaut: Pixels) -> None:
+    clean = astronaut[:256, 96:352]
+    small = cv2.resize(clean, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    net = Restorer.from_tensors(manifest.load("restore").tensors)
+    with torch.inference_mode():
+        restored = to_pixels(net(to_faces(resaved(small, "JPEG", 70)), factor))[0]
+    planes = (picture.mean(axis=2) for picture in (restored, clean))
+    (right, down), _ = cv2.phaseCorrelate(*planes, cv2.createHanningWindow((256, 256), cv2.CV_64F))
+    assert abs(right) < 0.1 and abs(down) < 0.1

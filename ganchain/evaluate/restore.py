@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ganchain.evaluate.spoilt import RECIPES, Spoilt
 from ganchain.faces.dlib_models import Embedder
-from ganchain.nets.restorer import Restorer
+from ganchain.nets.restorer import Restorer, share_needed
 from ganchain.stages.restore import Restore
 from ganchain.tensors import Pixels, bicubic, resize, to_faces, to_pixels
 from ganchain.train.data import Sample, read, samples
@@ -83,7 +83,7 @@ def answers(network: Restorer, spoilt: Spoilt) -> tuple[Tensor, Tensor]:
 
 def read_as(stage: Restore, photo: Pixels) -> float:
     """Return how much ``amount: auto`` restores a picture, 0..1."""
-    return float(stage.needed(to_faces(photo)))
+    return share_needed(stage.net, photo)
 
 
 def embedding(embedder: Embedder, face: Pixels) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from math import ceil
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganchain.nets.upscaler import add_shuffled
-from ganchain.tensors import bicubic
+from ganchain.tensors import Pixels, bicubic, to_faces, to_pixels
 
 FOLD = 2
-DAMAGE = 2  # what ``measure`` reads
+WINDOW = 256  # px of the windows in which a picture is judged
+WINDOWS = 3  # of them along an axis, at most
 
 
 class Restorer(nn.Module):
@@ -37,7 +40,7 @@ class Restorer(nn.Module):
     def __init__(
         self,
         widths: Sequence[int] = (32, 64, 128),
-        depths: Sequence[int] = (1, 2, 4),
+        depths: Sequence[int] = (4, 3, 3),
         factors: Sequence[int] = (1, 2, 4),
         place: int = 0,
     ) -> None:
@@ -50,7 +53,7 @@ class Restorer(nn.Module):
         self.ups = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in pairwise(widths))
         self.after = nn.ModuleList(blocks(w, d) for w, d in zip(widths[:-1], depths[:-1], strict=True))
         self.heads = nn.ModuleDict({str(f): nn.Conv2d(first, 3 * (f * FOLD) ** 2, 3, padding=1) for f in factors})
-        self.gauge = nn.Linear(2 * widths[-1], DAMAGE)
+        self.gauge = nn.Linear(2 * widths[-1], 1)
         if place:
             self.place = nn.Parameter(torch.zeros(1, widths[-1], place, place))
         for parameter in self.heads.parameters():  # starts as bicubic interpolation
@@ -111,14 +114,10 @@ class Restorer(nn.Module):
         return levels
 
     def measure(self, x: Tensor) -> Tensor:
-        """Measure how spoilt pictures are: (N, 3, H, W) -> (N, 2).
-
-        The first is the root mean square of the error in levels, as log2(1 + error) / 5; the second (100 - q) / 100
-        for JPEG of quality q (0 without).
-        """
+        """Judge whether pictures are spoilt: (N, 3, H, W) -> (N,), the log of the odds that they are."""
         bottom = self.features(x)[-1].flatten(2)
-        measured: Tensor = self.gauge(torch.cat([bottom.mean(dim=2), bottom.std(dim=2)], dim=1))
-        return measured
+        odds: Tensor = self.gauge(torch.cat([bottom.mean(dim=2), bottom.std(dim=2)], dim=1))
+        return odds[:, 0]
 
 
 def block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -152,3 +151,32 @@ def folded(x: Tensor, side: int) -> Tensor:
     """
     down, right = -x.shape[2] % side, -x.shape[3] % side
     return F.pixel_unshuffle(F.pad(x, (0, right, 0, down), mode="replicate") if down or right else x, side)
+
+
+def share_needed(net: Restorer, pixels: Pixels, quality: int | None = None) -> float:
+    """Judge how much a picture needs to be restored: 0 for a clean one, 1 for one that is surely spoilt.
+
+    Args:
+        pixels: (H, W, 3) uint8. Of a large photo the network sees windows, evenly spread; their middle answer counts.
+        quality: of the JPEG file that it was read from, 1..100: below 75 it alone asks for some repair, at 50 for all.
+    """
+    device = net.gauge.weight.device
+    rows, columns = (spread(side) for side in pixels.shape[:2])
+    windows = [pixels[y : y + WINDOW, x : x + WINDOW] for y in rows for x in columns]
+    odds = torch.cat([net.measure(to_faces(window).to(device)) for window in windows]).median()
+    saved = 0.0 if quality is None else (75 - quality) / 25
+    return min(1.0, max(0.0, saved, 0.5 + float(odds) / 2))
+
+
+def shares(net: Restorer, pictures: Tensor, amount: float | Literal["auto"]) -> Tensor:
+    """Return how much each picture (N, 3, H, W) -1..1 is restored: (N,), ``amount`` or, for "auto", as it needs."""
+    if amount != "auto":
+        return pictures.new_full((len(pictures),), amount)
+    return pictures.new_tensor([share_needed(net, picture) for picture in to_pixels(pictures)])
+
+
+def spread(length: int) -> list[int]:
+    """Return where windows of ``WINDOW`` px begin on an axis, at most ``WINDOWS`` of them."""
+    room = max(0, length - WINDOW)
+    count = min(WINDOWS, 1 + ceil(room / WINDOW))
+    return [round(room * i / max(1, count - 1)) for i in range(count)]

@@ -27,6 +27,7 @@ class Photo(ByContent):
         xmp: the XMP packet to write back, or b"".
         captions: other words to write back.
         dpi: the resolution to write back, of both axes in px per inch; None if the file does not say.
+        quality: 1..100, of the JPEG file that the pixels were read from (``quality.of_tables``); None for others.
         name: its file or source, for messages.
     """
 
@@ -37,6 +38,7 @@ class Photo(ByContent):
     xmp: bytes = b""
     captions: Captions = field(default_factory=Captions)
     dpi: tuple[float, float] | None = None
+    quality: int | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -61,6 +61,8 @@ def to_canvases(
             inputs = torch.cat([_cut(canvases[index].after, windows[index], side) for index in chunk])
             read = [_read(stage, canvases[index], windows[index], side) for index in chunk]
             read_batch = {name: torch.cat([face[name] for face in read]).to(device) for name in stage.reads}
+            decided = [stage.examine(to_pixels(face)[0]) for face in torch.split(inputs, 1)]
+            read_batch |= _batched(decided, device)
             try:
                 answers = run(stage, inputs.to(device), read_batch, grey=grey).cpu()
             except (MemoryError, torch.OutOfMemoryError):
@@ -69,36 +71,45 @@ def to_canvases(
                 size = (len(chunk) + 1) // 2
                 log.info("stage %s: memory ran out, now %d faces at once", stage.name, size)
                 continue
-            for index, face, answer in zip(chunk, torch.split(inputs, 1), torch.split(answers, 1), strict=True):
-                edited[index] = _merge(stage, canvases[index], windows[index], face, answer)
+            for index, face, answer, taken in zip(
+                chunk, torch.split(inputs, 1), torch.split(answers, 1), decided, strict=True
+            ):
+                edited[index] = replace(_merge(stage, canvases[index], windows[index], face, answer), decided=taken)
             del remaining[: len(chunk)]
     return edited
 
 
 def to_photo(
-    stage: Stage, photo: Photo, faces: list[Face], device: torch.device, *, grey: bool = False
+    stage: Stage,
+    photo: Photo,
+    faces: list[Face],
+    device: torch.device,
+    *,
+    grey: bool = False,
+    decided: Mapping[str, float] | None = None,
 ) -> tuple[Photo, list[Face]]:
     """Run a stage of scope "photo" in tiles; returns the photo, and its faces at their places in it.
 
     Args:
         grey: whether the photo was grey when it was read.
+        decided: what the stage has decided for the whole photo (``Stage.examine``).
 
     Raises:
         StageError: as in ``to_canvases``.
     """
     if stage.effect == "enlarge":
-        pixels = _run_tiled(stage, photo.pixels, device, grey)
+        pixels = _run_tiled(stage, photo.pixels, device, grey, decided)
         alpha = None if photo.alpha is None else images.alpha_enlarged(photo.alpha, stage.scale)
-        return replace(photo, pixels=pixels, alpha=alpha), [face.enlarged(stage.scale) for face in faces]
+        return replace(photo, pixels=pixels, alpha=alpha, quality=None), [face.enlarged(stage.scale) for face in faces]
     pixels, step = photo.pixels, _scale_for(stage, photo, faces)
     if step != 1:
         kind = cv2.INTER_AREA if step < 1 else cv2.INTER_CUBIC
         pixels = cv2.resize(pixels, None, fx=step, fy=step, interpolation=kind).astype(np.uint8)
-    pixels = _run_tiled(stage, pixels, device, grey)
+    pixels = _run_tiled(stage, pixels, device, grey, decided)
     width, height = photo.size
     if pixels.shape[:2] != (height, width):
         pixels = to_pixels(resize(to_faces(pixels), (height, width)))[0]
-    return replace(photo, pixels=pixels), faces
+    return replace(photo, pixels=pixels, quality=None), faces  # the file says nothing of these pixels
 
 
 def run(stage: Stage, faces: Tensor, read: Mapping[str, Tensor] | None = None, *, grey: bool = False) -> Tensor:
@@ -187,10 +198,21 @@ def _enlarge(stage: Stage, canvas: Canvas, device: torch.device) -> Canvas:
     return canvas.resampled(torch.lerp(resampled, answer, rim(answer.shape[-1], RIM)))
 
 
-def _run_tiled(stage: Stage, pixels: Pixels, device: torch.device, grey: bool) -> Pixels:
+def _batched(decided: Sequence[Mapping[str, float]], device: torch.device) -> dict[str, Tensor]:
+    """Put what was decided for each picture of a batch together: (N,) by name."""
+    names = decided[0] if decided else {}
+    return {name: torch.tensor([row[name] for row in decided], device=device) for name in names}
+
+
+def _run_tiled(
+    stage: Stage, pixels: Pixels, device: torch.device, grey: bool, decided: Mapping[str, float] | None = None
+) -> Pixels:
     """Run a stage over (H, W, 3) uint8 pixels in tiles, or whole if it must see the whole photo."""
     tile = tiles.TILE if stage.whole_photo.tiles else max(pixels.shape)
-    return tiles.tiled(lambda part: run(stage, part.to(device), grey=grey), pixels, stage.scale, stage.multiple, tile)
+    read = _batched([decided or {}], device)
+    return tiles.tiled(
+        lambda part: run(stage, part.to(device), read, grey=grey), pixels, stage.scale, stage.multiple, tile
+    )
 
 
 @lru_cache(maxsize=32)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ganchain.nets.restorer import Restorer
-from ganchain.tensors import bicubic, levels, resize
+from ganchain.tensors import bicubic, resize
 from ganchain.train import mergeable
 from ganchain.train.data import picture_size, randbelow, samples
 from ganchain.train.datasets.spoilt import rounded, spoil
@@ -81,7 +81,7 @@ class Restore(Recipe):
         error = self.student(pictures, factor).float() - clean
         return {
             "pixel": self.pixel_loss(error),
-            "gauge": GAUGE * (self.student.measure(pictures).float() - damage).abs().mean(),
+            "gauge": GAUGE * F.binary_cross_entropy_with_logits(self.student.measure(pictures).float(), damage),
         }
 
     def factor(self) -> int:
@@ -93,15 +93,13 @@ class Restore(Recipe):
         return turned(clean)
 
     def pairs(self, clean: Tensor, factor: int, share: float = CLEAN) -> tuple[Tensor, Tensor]:
-        """Spoil a batch, all but a ``share`` of it; returns the pictures, and their damage (N, 2) as ``measure``."""
+        """Spoil a batch, all but a ``share`` of it; returns the pictures, and whether they are spoilt (N,)."""
         small = rounded(resize(clean, (clean.shape[2] // factor, clean.shape[3] // factor)))
         with torch.no_grad(), torch.autocast(clean.device.type, enabled=False):  # a blur in bfloat16 leaves bands
-            pictures, quality = spoil(clean, factor, self.wide(factor))
+            pictures, _ = spoil(clean, factor, self.wide(factor))
         keep = torch.rand(len(clean), device=clean.device) < share
         pictures = torch.where(keep[:, None, None, None], small, pictures)
-        quality = torch.where(keep, torch.full_like(quality, 100.0), quality)
-        error = levels(pictures - small).square().mean(dim=(1, 2, 3)).sqrt()
-        return pictures, torch.stack([torch.log2(1 + error) / 5, (100 - quality) / 100], dim=1)
+        return pictures, (~keep).float()
 
     def wide(self, factor: int) -> float:
         """Return how many times smaller than the input a picture was before, at most."""
@@ -119,8 +117,7 @@ class Restore(Recipe):
         for factor in self.student.factors:
             pictures, restored, plain = self.shown(clean, factor)
             gains[f"x{factor}: gain, dB"] = float((psnr(restored, clean) - psnr(plain, clean)).mean())
-            damage = self.student.measure(pictures)[:, 0].mean()
-            gains[f"x{factor}: damage read, levels"] = 2 ** (5 * float(damage)) - 1
+            gains[f"x{factor}: share seen to be spoilt"] = float((self.student.measure(pictures) > 0).float().mean())
         return {"score": sum(gain for name, gain in gains.items() if "gain" in name), **gains}
 
     def shown(self, clean: Tensor, factor: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -162,7 +159,7 @@ class RestoreFace(Restore):
 
     def network(self) -> Restorer:
         """Build the network, which knows where on a face it is."""
-        return Restorer((32, 64, 96, 128), (1, 2, 1, 2), factors=(1,), place=16)
+        return Restorer((32, 64, 96, 128), (4, 2, 1, 2), factors=(1,), place=16)
 
     def dataset(self, split: str) -> Dataset[Any]:
         """Return aligned faces."""

@@ -49,7 +49,7 @@ class UpscaleStandard(UpscaleFast):
 
 
 class UpscaleBest(UpscaleFast):
-    """Train the best upscaler, of 14 convolutions of 32 channels, on ``data``/faces256 and ``data``/photos_cc0.
+    """Train the best upscaler, of 20 convolutions of 32 channels, on ``data``/faces256 and ``data``/photos_cc0.
 
     Args:
         rate, width, depth: as in ``Upscale``.
@@ -58,6 +58,6 @@ class UpscaleBest(UpscaleFast):
     key = "upscale-best"
 
     def __init__(
-        self, data: Path, steps: int = 12_000, batch: int = 32, rate: float = 1e-3, width: int = 32, depth: int = 14
+        self, data: Path, steps: int = 12_000, batch: int = 32, rate: float = 1e-3, width: int = 32, depth: int = 20
     ) -> None:
         super().__init__(data, steps, batch, rate, width=width, depth=depth)
