@@ -21,6 +21,7 @@ from ganchain.sheets.grid import Grid
 from ganchain.stage import Stage
 from ganchain.stages.attributes import Attributes
 from ganchain.stages.makeup import Makeup
+from ganchain.stages.restore import Restore
 from ganchain.stages.upscale import Upscale
 from ganchain.stages.webtoon import Webtoon
 from ganchain.tensors import Pixels
@@ -136,11 +137,12 @@ def restore(photo: Pixels) -> Sheet:
     for name, spoil in (("sent twice", messenger), ("old print", old_print)):
         spoilt, clean, factor = spoil(photo, 1)
         row = [(name, np.asarray(Image.fromarray(spoilt).resize(photo.shape[1::-1], Image.Resampling.NEAREST)))]
-        asked = [
-            ("upscale: {restore: 0}", Upscale(factor=factor, restore=0.0)),
-            ("restore: auto", Upscale(factor=factor)),
+        chains: list[tuple[str, list[Stage]]] = [
+            ("restore: 0", [Upscale(factor=factor, restore=0.0)]),
+            ("restore: auto", [Upscale(factor=factor)]),
+            ("its face before", [Restore(), Upscale(factor=factor)]),
         ]
-        row += [(caption, edited(spoilt, stage)) for caption, stage in asked]
+        row += [(caption, edited(spoilt, *stages)) for caption, stages in chains]
         rows.append([(caption, cut(pixels, FACE)) for caption, pixels in [*row, ("the photo", clean)]])
     return rows
 

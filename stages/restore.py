@@ -52,7 +52,8 @@ class Restore(Stage):
         strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
     ) -> None:
         super().__init__()
-        self.scope, self.amount, self.strength = scope, amount, strength
+        self.scope, self.strength = scope, strength
+        self.amount: float | Literal["auto"] = amount
         loaded = manifest.load(weights or (FACE if scope == "face" else PHOTO))
         self.weights = (loaded.ref,)
         registry.expect(loaded, Restore)

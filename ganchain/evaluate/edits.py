@@ -53,6 +53,7 @@ class Edit:
             options = {**options, "weights": weights}
             options.pop("detail", None)
             options.pop("size", None)
+            options.pop("restore", None)
         return registry.stage(self.stage)(**options).eval()
 
 
@@ -66,11 +67,12 @@ EDITS: dict[str, tuple[Edit, ...]] = {
         Edit("male", "attributes", {"gender": "male"}),
     ),
     "webtoon": (Edit("colour", "webtoon", {}, 0.55), Edit("ink", "webtoon", {"look": "ink"}, 0.55)),
-    "upscale": (Edit("x4", "upscale", {"factor": 4, "detail": 0}),),
-    "upscale-detail": (Edit("x4", "upscale", {"factor": 4, "detail": 1}),),
+    "upscale": (Edit("x4", "upscale", {"factor": 4, "detail": 0, "restore": 0}),),
+    "upscale-detail": (Edit("x4", "upscale", {"factor": 4, "detail": 1, "restore": 0}),),
 }
 EDITS |= {
-    f"upscale-{size}": (Edit("x4", "upscale", {"factor": 4, "size": size}),) for size in ("fast", "standard", "best")
+    f"upscale-{size}": (Edit("x4", "upscale", {"factor": 4, "size": size, "restore": 0}),)
+    for size in ("fast", "standard", "best")
 }
 
 

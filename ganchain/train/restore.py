@@ -25,7 +25,8 @@ from ganchain.train.recipe import Recipe
 from ganchain.train.upscale import LUMA, psnr
 
 CLEAN, GREY = 0.1, 0.1  # shares of the pictures that stay clean, and that lose their colours
-GAUGE = 0.05  # weight of the reading of the damage
+GAUGE = 0.05  # weight of the judgement whether a picture is spoilt
+LOGARITHM, LEAST = 0.02, 2e-4  # weight of the logarithm, and the squared error below which none counts (2 levels)
 WIDE = {4: 1.8, 2: 3.0, 1: 4.0}  # how many times smaller than the input a picture was before, at most
 
 
@@ -35,7 +36,8 @@ class Restore(Recipe):
     Args:
         side: side of the windows in px.
         photos_weight: how often a whole photo is seen for each time a face is.
-        squared: squared errors instead of L1: PSNR's own loss, for a last run.
+        squared: the logarithm of each picture's squared error instead of L1: PSNR itself, for a last run. Slightly
+            spoilt pictures then count as much as badly spoilt ones.
     """
 
     key = "restore"
@@ -106,10 +108,12 @@ class Restore(Recipe):
         return WIDE[factor]
 
     def pixel_loss(self, error: Tensor) -> Tensor:
-        """Compute L1 (or the squared error) of the colours and of their luma by BT.601, each a half."""
+        """Compute L1 of the colours and of their luma by BT.601, each a half; or the mean of all pictures' PSNR."""
         luma = (error * error.new_tensor(LUMA)[:, None, None]).sum(dim=1)
-        distance = torch.square if self.squared else torch.abs
-        return (distance(error).mean() + distance(luma).mean()) / 2
+        if not self.squared:
+            return (error.abs().mean() + luma.abs().mean()) / 2
+        squares = (error.square().mean(dim=(1, 2, 3)) + luma.square().mean(dim=(1, 2))) / 2
+        return LOGARITHM * torch.log(squares + LEAST).mean()
 
     def figures(self, clean: Tensor) -> Mapping[str, float]:
         """Measure the gain over bicubic interpolation in dB for each enlargement, on pictures spoilt by one seed."""
