@@ -46,6 +46,7 @@ class Stage(nn.Module):
     Attributes:
         side: the side in px that ``forward`` is called at; None for any multiple of ``multiple``.
         framing: where the face sits in that window (the framing of the training data).
+        shown: the part of the framing that a face's picture shows (``write: faces``); None for all of it.
         effect: "change": what the stage changed (out - in) is added at the photo's own resolution;
             "replace": its pixels replace the window's; "enlarge": the picture grows ``scale`` times.
         scale: output side / input side. With "replace" the finer pixels show the same window (a stage that draws at
@@ -76,6 +77,7 @@ class Stage(nn.Module):
     side: int | None = 256
     multiple: int = 1
     framing: Framing = TIGHT
+    shown: Framing | None = None
     effect: Effect = "change"
     scale: int = 1
     scope: Scope = "face"

@@ -11,7 +11,7 @@ from ganchain.chains import registry
 from ganchain.checkpoints import manifest
 from ganchain.colour.hair import DYES, GREY, dye, greyness
 from ganchain.errors import OptionError
-from ganchain.framing import HEAD, TIGHT
+from ganchain.framing import BUST, HEAD, TIGHT
 from ganchain.nets.portrait import SIDE, Portrait
 from ganchain.published.stargan import StarGANEditor
 from ganchain.stage import Stage
@@ -20,7 +20,7 @@ from ganchain.tensors import resize, with_light_of
 PORTRAIT = "attributes-portrait"
 AGEING = {"keep": 0.0, "old": 0.8, "young": 0.8}  # share of the hair's colour that age changes
 FAINT = 0.08  # mattes below this are zero, so that nothing beside the hair changes by a single bit
-SCARCE = (0.007, 0.016)  # shares of the window: hair on less than the first is none, on more than the second hair
+SCARCE = (0.003, 0.007)  # shares of the window: hair on less than the first is none, on more than the second hair
 COLOURED = {"blond": ("hair",), "brown": ("hair",)}  # black is no colour
 DIRECTIONS = {"keep": 0.0, "young": -1.0, "old": 1.0, "female": -1.0, "male": 1.0}
 
@@ -41,7 +41,8 @@ class Attributes(Stage):
     """
 
     side = None
-    framing = HEAD
+    framing = BUST
+    shown = HEAD
     keeps = ("cover", "glasses")
     networks = ("stargan",)
     architectures: ClassVar = {"weights": ("portrait", "stargan")}

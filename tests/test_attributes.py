@@ -20,7 +20,7 @@ from ganchain.colour.hair import DYES, dye
 from ganchain.colour.lab import to_lab
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
-from ganchain.framing import TIGHT
+from ganchain.framing import BUST, HEAD, TIGHT
 from ganchain.nets import portrait
 from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.portrait import Portrait
@@ -131,7 +131,7 @@ def test_a_beard_is_taken_off_and_skin_is_left(astronaut: Pixels) -> None:
 
 def test_the_rim_of_a_bald_head_is_no_hair() -> None:
     rows, columns = torch.meshgrid(torch.arange(256) - 128.0, torch.arange(256) - 128.0, indexing="ij")
-    radius = (rows**2 + columns**2).sqrt()
+    radius = (rows**2 + columns**2).sqrt() * BUST.side / HEAD.side  # px of 256 of the head
     rim, cap = (((radius > 60) & (radius < outer) & (rows < 0)).float()[None, None] for outer in (61.5, 90))
     assert enough(rim).item() == 0
     assert enough(cap).item() == 1

@@ -11,14 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from ganchain.chains.chain import Output
 from ganchain.colour.makeup import REGIONS
 from ganchain.engines.probe import SHOWN, probe_reading, probe_window
 from ganchain.errors import ChainError, FaceError
 from ganchain.faces.mesh import INNER_LOWER_LIP, LOWER_LIP, MIRROR, POINTS
-from ganchain.faces.parts import PARTS, Parts
+from ganchain.faces.parts import PARTS, Parts, Planes
 from ganchain.faces.reading import Kind, Points, Reading
 from ganchain.faces.regions import regions
-from ganchain.framing import HEAD, TIGHT, Framing
+from ganchain.framing import BUST, EYES_X, EYES_Y, HEAD, TIGHT, Framing
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.reader import FaceReader
 from ganchain.stage import Stage
@@ -26,7 +27,7 @@ from ganchain.stages.attributes import Attributes
 from ganchain.stages.makeup import Makeup
 from ganchain.stages.upscale import Upscale
 from ganchain.stages.webtoon import Webtoon
-from ganchain.tensors import resize
+from ganchain.tensors import Pixels, resize
 from ganchain.testing import FakeDetector, check_stage, portrait
 from ganchain.train.data import samples
 from ganchain.train.landmarks import MARKUP, landmarks
@@ -59,6 +60,37 @@ def test_beyond_the_head_all_is_rest(split: Parts) -> None:
         outside[inside] = float(name == "rest")
         assert bool((outside == float(name == "rest")).all()), name
     assert float(mattes["hair"][40:88, 36:56].mean()) > 0.95
+
+
+def bust(hair: Planes) -> Parts:
+    mattes = np.zeros((len(PARTS), 256, 256), np.float32)
+    mattes[PARTS.index("hair")], mattes[PARTS.index("rest")], mattes[PARTS.index("cover")] = hair, 1 - hair, 1
+    return Parts(mattes, np.full((3, 256, 256), 0.5, np.float32), BUST)
+
+
+def test_hair_goes_on_beyond_the_head_and_a_neighbours_does_not(split: Parts) -> None:
+    """Of 256 px of the bust, the head's window takes 171 from the 43rd column and the 24th row."""
+    hair = np.zeros((256, 256), np.float32)
+    hair[60:240, 60:124] = 1  # from beside the face to the shoulder
+    hair[:, 230:] = 1  # somebody else's
+    assert split.reaches_edge
+    both = split.reached(bust(hair))
+    names = ("hair", "rest", "cover")
+    mattes = dict(zip(names, both.within(BUST, torch.zeros(1, 3, 256, 256), names)[0], strict=True))
+    assert float(mattes["hair"][197:203, 66:118].min()) > 0.95 and float(mattes["hair"][197:203, 140:].max()) < 0.02
+    assert float(mattes["hair"][:, 240:].max()) == 0 and float(mattes["cover"].max()) < 0.02
+    assert float((mattes["hair"] + mattes["rest"] - 1).abs().max()) < 0.05
+    inside = HEAD.within(BUST, 256)
+    alone = split.within(BUST, torch.zeros(1, 3, 256, 256), names)[0, 0]
+    deep = tuple(slice(part.start + 8, part.stop - 8) for part in inside.place[1:])
+    assert float((mattes["hair"][deep] - alone[deep]).abs().max()) < 1e-6
+
+
+def test_hair_that_goes_on_unseen_fades(split: Parts) -> None:
+    below = np.zeros((256, 256), np.float32)
+    below[60:, 60:124] = 1
+    hair = split.reached(bust(below)).within(BUST, torch.zeros(1, 3, 256, 256), ["hair"])[0, 0, :, 90]
+    assert float(hair[-1]) < 0.05 and float(hair[200]) > 0.9 and bool((hair[200:].diff() <= 1e-6).all())
 
 
 def test_an_edge_is_refined_to_the_resolution_of_the_window(split: Parts) -> None:
@@ -262,3 +294,18 @@ def test_landmarks_of_aligned_pictures(heads: Path, tmp_path: Path) -> None:
     cached = landmarks(faces, HEAD, tmp_path / "points.npz")
     np.testing.assert_array_equal(points, cached)
     assert len(landmarks(faces[:1], HEAD, tmp_path / "points.npz")) == 1  # of other pictures
+
+
+@pytest.mark.parametrize("side", [None, 300])
+def test_a_face_picture_shows_the_head_where_hair_is_edited_beyond_it(side: int | None) -> None:
+    def picture(stage: Stage) -> Pixels:
+        output = Output(write="faces", side=side)
+        return Pipeline([stage], detector=FakeDetector(), output=output)(portrait()).pictures[0]
+
+    young, blond = picture(Attributes(age="young")), picture(Attributes(age="young", hair="blond"))
+    assert blond.shape == young.shape and (side is None or young.shape == (side, side, 3))
+    unit = young.shape[0] / HEAD.side
+    eyes = Framing(float(EYES_X) - 0.5, float(EYES_Y) - 0.2, 1.0)
+    top, left = round((eyes.top - HEAD.top) * unit), round((eyes.left - HEAD.left) * unit)
+    part = np.s_[top : top + round(0.6 * unit), left : left + round(unit)]
+    assert np.abs(blond[part].astype(int) - young[part]).mean() < 3

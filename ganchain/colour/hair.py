@@ -7,6 +7,7 @@ the dye's ramp, as in real hair: shadows of blond hair are brown, its highlights
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import EllipsisType
 
 import torch
 import torch.nn.functional as F
@@ -40,18 +41,36 @@ GREY = Dye(62, (10, 16), ((0, 0, 0), (30, 0, 2), (60, 0, 3), (100, 0, 3)))  # th
 GAIN = 2.4  # most that contrast is stretched; beyond it noise would show
 RELIEF = (22.0, 30.0)  # farthest that lights may lie above the mean L, and shadows below it
 ROOTS = 0.7  # exponent of a matte: roots shade the skin beside them, and that shade goes with the hair's colour
-AROUND = 5.0  # px of 256: how far around a pixel its hair's colour is looked for
+AROUND = 3.3  # px of 256: how far around a pixel its hair's colour is looked for
 
 
 def dye(faces: Tensor, matte: Tensor, colour: Dye) -> Tensor:
-    """Dye the hair under ``matte``: (N, 3, H, W) -1..1 and (N, 1, H, W) 0..1 -> (N, 3, H, W) -1..1.
+    """Dye the hair under ``matte``: (N, 3, S, S) -1..1 and (N, 1, S, S) 0..1 -> (N, 3, S, S) -1..1.
 
     A pixel is a mixture of hair and what lies behind it, in the matte's shares; only the hair's share gets another
     colour (the equation of compositing, Porter & Duff 1984). Where hair is the smaller part of a pixel, its colour is
     that of the surest hair around.
     """
+    side = faces.shape[3]
+    if not bool((matte > 0).any()):
+        return faces
+    box = extent(matte, round(3 * AROUND * side / 256))
+    dyed = faces.clone()
+    dyed[box] = _dyed(faces[box], matte[box], colour, side)
+    return dyed
+
+
+def extent(matte: Tensor, margin: int) -> tuple[EllipsisType, slice, slice]:
+    """Find the smallest part of (N, 1, H, W) that holds all of a matte, and ``margin`` px around it."""
+    rows, columns = ((matte > 0).any(dim=0)[0].any(dim=axis).nonzero()[:, 0].tolist() for axis in (1, 0))
+    top, left = max(0, rows[0] - margin), max(0, columns[0] - margin)
+    return ..., slice(top, rows[-1] + 1 + margin), slice(left, columns[-1] + 1 + margin)
+
+
+def _dyed(faces: Tensor, matte: Tensor, colour: Dye, side: int) -> Tensor:
+    """Dye a part of windows of ``side`` px."""
     lab = to_lab(faces)
-    hair, weight = pure(lab, matte), matte**8  # only pixels that are surely hair
+    hair, weight = pure(lab, matte, side), matte**8  # only pixels that are surely hair
     mean, deviation = moments(lab, weight)
     light = hair[:, :1]
     middle, spread = mean[:, :1], deviation[:, :1]
@@ -66,12 +85,16 @@ def dye(faces: Tensor, matte: Tensor, colour: Dye) -> Tensor:
     return torch.where(matte > 0, from_lab(torch.cat([top, dyed[:, 1:]], dim=1)), faces)
 
 
-def pure(lab: Tensor, matte: Tensor) -> Tensor:
-    """Estimate the colour of the hair alone in each pixel: (N, 3, H, W) and (N, 1, H, W) -> (N, 3, H, W)."""
-    small = max(1, lab.shape[3] // 128)
+def pure(lab: Tensor, matte: Tensor, side: int) -> Tensor:
+    """Estimate the colour of the hair alone in each pixel: (N, 3, H, W) and (N, 1, H, W) -> (N, 3, H, W).
+
+    Args:
+        side: px of the whole window that they are a part of.
+    """
+    small = max(1, min(side // 128, *lab.shape[2:]))
     weight = F.avg_pool2d(matte**8, small) + 1e-4
     shades = F.avg_pool2d(lab * matte**8, small) + 1e-4 * moments(lab, matte**8)[0]
-    sigma = AROUND * lab.shape[3] / 256 / small
+    sigma = AROUND * side / 256 / small
     around = torch.cat([blur(plane, sigma) for plane in torch.split(shades, 1, dim=1)], dim=1) / blur(weight, sigma)
     around = F.interpolate(around, size=lab.shape[2:], mode="bilinear", align_corners=False)
     sure = ((matte - 0.5) / 0.4).clamp(0, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,8 @@ from ganchain.colour.lab import to_lab
 from ganchain.colour.makeup import REGIONS
 from ganchain.evaluate.edits import EDITS
 from ganchain.faces import mesh
+from ganchain.faces.align import Aligner
+from ganchain.faces.face import Face
 from ganchain.faces.regions import regions
 from ganchain.framing import HEAD, TIGHT, Framing
 from ganchain.pipeline.reader import FaceReader
@@ -95,20 +98,27 @@ def hair(data: Path, limit: int | None = None) -> Figures:
     stages = {edit.name: edit.build_stage(None) for edit in EDITS["hair"]}
     for head in (default_collate([head]) for head in heads):
         pixels = head.pixels[0].permute(1, 2, 0).numpy()
-        face, given = to_faces(pixels), _given(next(iter(stages.values())), pixels, HEAD, reader)
+        picture, face = to_faces(pixels), aligned(pixels, HEAD, reader)
         matte, known = head.plane("teacher"), head.plane("known")[:, 0] > 0.5
         bald, beside = bool(head.style == STYLES.index("bald")), known & (_grown(head.plane("hair"))[:, 0] < 0.05)
         for name, stage in stages.items():
-            dyed = stage(face, **given)
-            change = _difference(face, dyed)
+            dyed = _edited(stage, pixels, face)
+            change = _difference(picture, dyed)
             if bald:
                 sums.add("change on bald heads, dE", change.mean(), 1)
                 continue
             sums.add("beside, %", 100 * (change * beside).sum(), change.sum())
-            before, after = (_distance(x, matte, name) for x in (face, dyed))
+            before, after = (_distance(x, matte, name) for x in (picture, dyed))
             sums.add("chroma of the way", before - after, before)
             sums.add(f"{name}: chroma of the way", before - after, before)
     return {"heads": float(len(heads)), **sums.quotients()}
+
+
+def _edited(stage: Stage, pixels: Pixels, face: Face) -> Tensor:
+    """Edit the face of a picture in the stage's own window: (1, 3, H, W) -1..1."""
+    canvas = Aligner(stage.framing).canvas(pixels, face)
+    after = stage(canvas.before, **canvas.face.within(canvas.framing, canvas.before, stage.reads))
+    return to_faces(Aligner.paste(pixels, replace(canvas, after=after)))
 
 
 def _given(stage: Stage, pixels: Pixels, framing: Framing, reader: FaceReader) -> dict[str, Tensor]:

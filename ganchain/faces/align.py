@@ -63,6 +63,10 @@ class Canvas(ByContent):
         unit = self.framing.side / self.side
         return Framing(self.framing.left + window.x * unit, self.framing.top + window.y * unit, window.side * unit)
 
+    def picture(self, framing: Framing) -> Pixels:
+        """Cut a window out of the edited face: (H, W, 3) uint8."""
+        return tensors.to_pixels(self.after[framing.within(self.framing, self.side).place])[0]
+
     def resampled(self, after: Tensor) -> Canvas:
         """Return this canvas with ``after`` (1, 3, S', S') in place of its own, and all else resampled to that side."""
         side = after.shape[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from math import ceil
@@ -17,7 +17,7 @@ from ganchain.errors import GanchainError, StageError, text_of
 from ganchain.faces.align import Canvas
 from ganchain.faces.face import Face
 from ganchain.faces.reading import Reading
-from ganchain.framing import EYE_DISTANCE, Window
+from ganchain.framing import EYE_DISTANCE, HEAD, Framing, Window
 from ganchain.photos import images
 from ganchain.photos.photo import Photo
 from ganchain.pipeline import tiles
@@ -32,6 +32,13 @@ MAX_UPSCALING = 2.0
 MAX_UNTILED = 1536  # px: the longest side of a photo that is not tiled
 RIM = 0.12  # share of a window's half side over which a change fades out at its rim
 REPLACED_RIM = 0.25  # the same for pixels that were replaced: all of the window differs, not only the face
+
+
+def windows(stages: Iterable[Stage]) -> tuple[Framing, Framing]:
+    """Return the window that holds those of all stages, and the one that a face's picture shows."""
+    framed = [stage for stage in stages if stage.scope == "face" and stage.effect != "enlarge"]
+    seen, shown = [stage.framing for stage in framed], [stage.shown or stage.framing for stage in framed]
+    return Framing.around(seen or [HEAD]), Framing.around(shown or [HEAD])
 
 
 def to_canvases(

@@ -15,12 +15,13 @@ from ganchain.faces.align import Aligner, Canvas
 from ganchain.faces.detect import checked
 from ganchain.faces.face import Face
 from ganchain.faces.reading import Reading
+from ganchain.framing import Framing
 from ganchain.photos.marks import Provenance, after
 from ganchain.photos.photo import Photo
 from ganchain.pipeline import apply
 from ganchain.pipeline.result import Result, Stopwatch
 from ganchain.stage import Stage
-from ganchain.tensors import Pixels, to_pixels
+from ganchain.tensors import Pixels
 
 log = logging.getLogger(__name__)
 
@@ -174,15 +175,15 @@ class Group:
         for photo in self.active:
             photo.result.steps.append((name, replace(photo.whole(), xmp=self._xmp(photo))))
 
-    def finish(self, *, whole: bool, pictures: bool) -> list[Result]:
-        """Paste the edits, now (``whole``) or when a photo is asked for, and keep the faces' ``pictures``."""
+    def finish(self, *, whole: bool, pictures: Framing | None) -> list[Result]:
+        """Paste the edits, now (``whole``) or when a photo is asked for, and keep the window ``pictures`` of faces."""
         for photo in self.active:
             with photo.catch_errors(), photo.watch("paste"):
                 photo.result.xmp = self._xmp(photo)
                 photo.photo = replace(photo.photo, xmp=photo.result.xmp)
                 photo.result.whole = photo.whole() if whole else photo.whole
                 if pictures:
-                    photo.result.pictures = [to_pixels(canvas.after)[0] for canvas in self._canvases(photo)]
+                    photo.result.pictures = [canvas.picture(pictures) for canvas in self._canvases(photo)]
         return [photo.result for photo in self.photos]
 
     def _xmp(self, photo: Passage) -> bytes:

@@ -21,11 +21,10 @@ from ganchain.errors import ChainError, FaceError, PhotoError, WeightsError
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import Detector, DlibDetector, FaceRule, best, choose, in_reading_order
 from ganchain.faces.reading import Reading
-from ganchain.framing import HEAD, Framing
 from ganchain.photos import images, metadata
 from ganchain.photos.images import Source
 from ganchain.photos.marks import Provenance
-from ganchain.pipeline import outputs
+from ganchain.pipeline import apply, outputs
 from ganchain.pipeline.group import Group, Passage
 from ganchain.pipeline.reader import FaceReader
 from ganchain.pipeline.result import Result
@@ -147,9 +146,10 @@ class Pipeline:
 
     @cached_property
     def _aligner(self) -> Aligner:
-        """Aligner whose canvases hold the windows of all stages."""
-        framings = [stage.framing for stage in self.stages if stage.scope == "face" and stage.effect != "enlarge"]
-        return Aligner(Framing.around(framings or [HEAD]), side=self.output.side if self.output else None)
+        """Aligner of the canvases; ``output.side`` is that of the part which is shown."""
+        seen, shown = apply.windows(self.stages)
+        side = self.output.side if self.output else None
+        return Aligner(seen, side=side and round(side * seen.side / shown.side))
 
     @cached_property
     def _ready(self) -> bool:
@@ -228,7 +228,9 @@ class Pipeline:
                 if self.keep_steps:
                     group.keep_step(name)
         write = self.output.write if self.output else "both"
-        return group.finish(whole=write != "faces", pictures=write != "photo")
+        return group.finish(
+            whole=write != "faces", pictures=apply.windows(self.stages)[1] if write != "photo" else None
+        )
 
     def _read(self, source: Source) -> Passage:
         """Read a photo, find its faces and choose among them; an error becomes its result."""

@@ -13,13 +13,12 @@ from ganchain.faces.align import Aligner
 from ganchain.faces.face import Face
 from ganchain.faces.parts import Parts
 from ganchain.faces.reading import Kind, Points, Reading
-from ganchain.framing import HEAD, Framing
+from ganchain.framing import BUST, HEAD, Framing
 from ganchain.nets.parts import shares
 from ganchain.tensors import Pixels
 
 SIDE = 256  # px of the windows that the networks see
 LARGEST_BATCH = 64  # faces
-FRAMINGS: dict[Kind, Framing] = {"points": mesh.WINDOW, "parts": HEAD}
 
 
 class FaceReader(nn.Module):
@@ -45,10 +44,26 @@ class FaceReader(nn.Module):
         size = LARGEST_BATCH if self.device.type == "cuda" else 1
         for start in range(0, len(readings), size):
             chunk = readings[start : start + size]
-            pictures = torch.cat([reading.cut(FRAMINGS[kind], SIDE) for reading in chunk])
-            answers = self._network(kind)(pictures.to(self.device)).float().cpu()
-            for reading, picture, answer in zip(chunk, pictures, answers, strict=True):
-                reading.known[kind] = _points(answer) if kind == "points" else _parts(answer, picture)
+            if kind == "points":
+                for reading, (_, answer) in zip(chunk, self._answers(kind, mesh.WINDOW, chunk), strict=True):
+                    reading.known[kind] = _points(answer)
+            else:
+                for reading, parts in zip(chunk, self._parts(chunk), strict=True):
+                    reading.known[kind] = parts
+
+    def _parts(self, readings: Sequence[Reading]) -> list[Parts]:
+        """Read the parts of heads, and of the busts of those whose hair reaches beyond the head's window."""
+        heads = [_parts(answer, picture, HEAD) for picture, answer in self._answers("parts", HEAD, readings)]
+        long = [number for number, head in enumerate(heads) if head.reaches_edge]
+        busts = self._answers("parts", BUST, [readings[number] for number in long]) if long else []
+        for number, (picture, answer) in zip(long, busts, strict=True):
+            heads[number] = heads[number].reached(_parts(answer, picture, BUST))
+        return heads
+
+    def _answers(self, kind: Kind, framing: Framing, readings: Sequence[Reading]) -> list[tuple[Tensor, Tensor]]:
+        """Run a network on one window of each face: what it showed, and the answer."""
+        pictures = torch.cat([reading.cut(framing, SIDE) for reading in readings])
+        return list(zip(pictures, self._network(kind)(pictures.to(self.device)).float().cpu(), strict=True))
 
     def _network(self, kind: Kind) -> nn.Module:
         """Load the network of a kind, once."""
@@ -61,12 +76,12 @@ class FaceReader(nn.Module):
 
 def _points(answer: Tensor) -> Points:
     """Turn the network's answer (957,) into points in the template's units."""
-    framing = FRAMINGS["points"]
+    framing = mesh.WINDOW
     window = answer[:-1].double().numpy().reshape(-1, 2)
     places = (window + 1) * (framing.side / 2) + (framing.left, framing.top)
     return Points(places, float(torch.sigmoid(answer[-1])))
 
 
-def _parts(answer: Tensor, picture: Tensor) -> Parts:
-    """Turn the network's logits (6, SIDE, SIDE) into mattes, beside the head (3, SIDE, SIDE) -1..1 that it saw."""
-    return Parts(shares(answer[None])[0].numpy(), ((picture + 1) / 2).numpy())
+def _parts(answer: Tensor, picture: Tensor, framing: Framing) -> Parts:
+    """Turn the network's logits (6, SIDE, SIDE) into mattes, beside the window (3, SIDE, SIDE) -1..1 that it saw."""
+    return Parts(shares(answer[None])[0].numpy(), ((picture + 1) / 2).numpy(), framing)
