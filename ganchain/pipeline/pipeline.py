@@ -235,8 +235,7 @@ class Pipeline:
     def _read(self, source: Source) -> Passage:
         """Read a photo, find its faces and choose among them; an error becomes its result."""
         name = str(source) if isinstance(source, str | Path) else type(source).__name__
-        needs_face = any(stage.scope == "face" and stage.needs_face for stage in self.stages)
-        passage = Passage(Result(name, "ok"), needs_face=needs_face)
+        passage = Passage(Result(name, "ok"), any(stage.scope == "face" and stage.needs_face for stage in self.stages))
         with passage.catch_errors():
             with passage.watch("read"):
                 photo = images.read(source, accept_damaged=self.accept_damaged)
