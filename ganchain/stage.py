@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganchain.errors import ChainError, GanchainError, OptionError
 from ganchain.faces.parts import PARTS
-from ganchain.faces.reading import READABLE, Kind, Reading
+from ganchain.faces.reading import READABLE, Kind, Reading, Seen
 from ganchain.framing import TIGHT, Framing
 from ganchain.tensors import Pixels, resize, with_light_of
 
@@ -56,6 +56,8 @@ class Stage(nn.Module):
             "beard", "skin", "rest", "glasses", "cover"), each as a keyword argument of that name.
         keeps: parts of the head that stay as they are in the photo whatever ``forward`` answers: ("cover",) for
             hands, microphones and masks before the face.
+        any_size: True for a stage that draws as sharply on a large canvas as on a small one: an enlargement that
+            follows it in the chain runs before it.
         whole_photo: settings of scope "photo".
         needs_face: False for a stage of scope "face" without which a chain still has a point: the other stages then run
             on a photo without faces, too, which otherwise stays as it is.
@@ -83,6 +85,7 @@ class Stage(nn.Module):
     scope: Scope = "face"
     reads: tuple[str, ...] = ()
     keeps: tuple[str, ...] = ()
+    any_size: bool = False
     whole_photo: WholePhoto = WholePhoto()
     needs_face: bool = True
     strength: float = 1.0
@@ -145,6 +148,17 @@ class Stage(nn.Module):
                 edges, beyond them outside; each part (N, 1, S, S) 0..1.
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward(faces)")
+
+    def forward_photo(self, photo: Pixels, faces: Sequence[Seen]) -> Pixels:
+        """Edit a whole photo (H, W, 3) uint8 with what is read of its faces, of which there is at least one.
+
+        For ``scope = "photo"`` with ``reads``. Photos without faces are run in tiles, as without ``reads``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define forward_photo(photo, faces)")
+
+    def svg_of(self, photo: Pixels, faces: Sequence[Seen]) -> Callable[[str], str] | None:
+        """Return what writes the answer of ``forward_photo`` as SVG, given metadata; None where it is no drawing."""
+        return None
 
     def forward_grey(self, faces: Tensor, *_: Any, **read: Any) -> Tensor:
         """Edit the faces of a grey photo: shapes and range as in ``forward``.
@@ -235,7 +249,7 @@ def _contradictions(stage: Stage) -> Iterator[str]:
         unknown = [word for word in getattr(stage, name) if word not in readable]
         if isinstance(getattr(stage, name), str) or unknown:
             yield f"its {name} are {getattr(stage, name)!r}; they must be a tuple of {', '.join(map(repr, readable))}"
-        elif getattr(stage, name) and (stage.scope == "photo" or stage.effect == "enlarge"):
+        elif getattr(stage, name) and (_blind(stage) or stage.effect == "enlarge"):
             yield f"{name} is for stages that edit faces: scope 'face', and effect 'change' or 'replace'"
     if not isinstance(stage.framing, Framing):
         yield f"its framing is {stage.framing!r}; it must be a ganchain.framing.Framing"
@@ -243,6 +257,11 @@ def _contradictions(stage: Stage) -> Iterator[str]:
         yield f"its strength is {stage.strength!r}; it must be a number from 0 to 1"
     if type(stage).forward is Stage.forward and stage.delegate is None:
         yield f"the class {type(stage).__name__} defines no forward(faces)"
+
+
+def _blind(stage: Stage) -> bool:
+    """Tell whether a stage runs over whole photos without seeing their faces."""
+    return stage.scope == "photo" and type(stage).forward_photo is Stage.forward_photo
 
 
 def refuse(reason: str, **options: object) -> None:

@@ -100,7 +100,7 @@ def post(ask: Any, chain: str = "retouch", **headers: str) -> Any:
 def test_openapi_names_media_types_and_the_errors_that_are_answered(ask: Any) -> None:
     described = ask.get("/openapi.json").json()
     paths, models_ = described["paths"], described["components"]["schemas"]
-    pictures = {"image/png", "image/jpeg", "image/webp", "image/tiff"}
+    pictures = {"image/png", "image/jpeg", "image/webp", "image/tiff", "image/svg+xml"}
     assert set(paths["/jobs/{key}/pictures/{number}"]["get"]["responses"]["200"]["content"]) == pictures
     run = paths["/run"]["post"]
     assert set(run["responses"]["200"]["content"]) == pictures | {"application/json", "application/zip"}

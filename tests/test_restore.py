@@ -106,7 +106,7 @@ def test_gradients_go_through_both_ways_of_adding() -> None:
     net = Upscaler(8, 1)
     picture = torch.rand(1, 3, 8, 8)
     with torch.no_grad():
-        net.heads["4"].weight.normal_()
+        net.get_parameter("heads.4.weight").normal_()
         plain = net(picture, 4)
     torch.testing.assert_close(net(picture, 4), plain)
     net(picture, 4).sum().backward()

@@ -186,7 +186,7 @@ def test_factor_must_be_the_network_s() -> None:
 def test_whole_photos(upscale: int, side: int, landscape: Pixels) -> None:
     net = compact(upscale)
     photo = Photo(landscape[:, 50:350].copy(), None)
-    edited, _ = apply.to_photo(Spandrel(net.state_dict()), photo, [], torch.device("cpu"))
+    edited, _ = apply.to_photo(Spandrel(net.state_dict()), photo, [], torch.device("cpu"), photo.pixels)
     assert edited.pixels.shape == (side, side, 3)
     wanted = expected(net, to_faces(photo.pixels))
     assert (to_faces(edited.pixels) - wanted).abs().max() < 0.02

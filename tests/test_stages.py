@@ -24,7 +24,7 @@ from ganchain.testing import check_stage
 EDITS: dict[str, dict[str, Any]] = {
     "makeup": {"look": "evening"},
     "attributes": {"hair": "black", "age": "old", "gender": "male"},
-    "webtoon": {},
+    "webtoon": {"look": "filter"},
     "upscale": {"factor": 2},
 }
 

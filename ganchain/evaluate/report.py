@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Subset
 from ganchain.chains.document import Place
 from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, PhotoError, available
-from ganchain.evaluate import edits, painted, parts, points, restore, standard
+from ganchain.evaluate import drawn, edits, painted, parts, points, restore, standard
 from ganchain.evaluate.cost import cost
 from ganchain.evaluate.edits import EDITS, Edit, People
 from ganchain.evaluate.spoilt import RECIPES
@@ -47,7 +47,9 @@ WANTED: dict[str, dict[str, tuple[str, float]]] = {
     | {f"{name}: share below 0.6": (">=", 0.9) for name in ("young", "old")},
     "webtoon": BUDGET
     | {"psnr": (">=", 32.0)}
-    | {f"{look}: share below 0.55": (">=", 0.9) for look in ("colour", "ink")},
+    | {"filter: share below 0.55": (">=", 0.9), "drawn: share below 0.6": (">=", 0.8)}
+    | {"drawn: median distance": ("<=", 0.55), "iris hue within 25": (">=", 0.9), "skin order": (">=", 0.95)}
+    | {"short strokes": ("<=", 0.0), "drawn: ms": ("<=", 60.0)},
     "upscale": {"GMAC": ("<=", 2.5), "gain over bicubic, dB": (">=", 2.0), "Set5 x4, luma dB": (">=", 31.2)},
     "upscale-detail": {"GMAC": ("<=", 2.5)},
     "upscale-fast": {"Set5 x4, luma dB": (">=", 30.9), "Set14 x4, luma dB": (">=", 27.8)},
@@ -140,6 +142,8 @@ def measured(
     figures = by_recipe(key, weights, data, limit)
     if key in EDITS:
         figures |= edits.identity(key, weights, people[HEADS])
+    if key == "webtoon" and weights is None:
+        figures |= drawn.figures(people[HEADS])
     if key == "attributes-portrait":
         figures |= edits.success_rates(weights, people[FACES])
     if key.startswith("upscale") and (data / "sr_eval").is_dir():

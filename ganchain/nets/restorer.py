@@ -132,11 +132,11 @@ def block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 class Residual(nn.Sequential):
     """Convolutions added to their input. (N, C, H, W) -> the same."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        answer = x
+    def forward(self, input: Tensor) -> Tensor:
+        answer = input
         for layer in self:
             answer = layer(answer)
-        return x + answer
+        return input + answer
 
 
 def blocks(width: int, depth: int) -> nn.Sequential:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from ganchain.photos.opening import open_picture
 from ganchain.photos.photo import Photo
 from ganchain.tensors import Pixels
 
-Format = Literal["png", "jpeg", "webp", "tiff"]
+Format = Literal["png", "jpeg", "webp", "tiff", "svg"]
 Source = str | os.PathLike[str] | Image.Image | Pixels
 
 SUFFIXES = {
@@ -204,8 +204,13 @@ def write(
     image = to_image(photo)
     if format_ == "jpeg" and photo.alpha is not None:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    if format_ == "svg" and photo.svg is None:
+        raise PhotoError("cannot be written as SVG: it is no drawing (webtoon with scope: photo, of faces)", path=path)
     try:
         with files.replaced(path, part, permit) as file:
+            if photo.svg is not None and format_ == "svg":
+                file.write(photo.svg(photo.xmp.decode()).encode())
+                return
             image.save(file, format_, icc_profile=_ICC, **metadata.options(format_, photo), **_SAVE[format_])
     except PhotoError:
         raise
@@ -220,7 +225,7 @@ def format_of(path: Path) -> Format:
         PhotoError: no format that is written has this suffix.
     """
     name = {".jpg": "jpeg", ".tif": "tiff"}.get(path.suffix.lower(), path.suffix.lower()[1:])
-    if name not in _SAVE:
+    if name not in get_args(Format):
         raise PhotoError("cannot be written: the name must end in .png, .jpg, .webp or .tiff", path=path)
     return name  # type: ignore[return-value]
 

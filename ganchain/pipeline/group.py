@@ -143,7 +143,7 @@ class Group:
                     whole, photo.canvases = photo.paste(), []
                     decided = stage.examine(whole.pixels, whole.quality)
                     photo.photo, photo.faces = apply.to_photo(
-                        stage, whole, photo.faces, self.device, grey=photo.grey, decided=decided
+                        stage, whole, photo.faces, self.device, photo.seen, grey=photo.grey, decided=decided
                     )
                     photo.note(name, [decided])
             return
@@ -156,6 +156,7 @@ class Group:
                     for photo, photo_canvases in zip(batch_photos, canvases, strict=True):
                         photo.canvases = [next(edited) for _ in photo_canvases]
                         photo.note(name, [canvas.decided for canvas in photo.canvases])
+                        photo.photo = replace(photo.photo, svg=None)
             except Exception as error:
                 if len(batch_photos) == 1:
                     batch_photos[0].fail(error)

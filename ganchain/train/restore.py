@@ -75,10 +75,10 @@ class Restore(Recipe):
         photos = [s for s in samples(self.data / "photos_cc0", split) if min(picture_size(s.path)) >= self.side]
         return Windows(faces + photos * (self.photos_weight if split == "train" else 1), self.side, split != "train")
 
-    def losses(self, player: str, clean: Tensor) -> Mapping[str, Tensor]:
+    def losses(self, player: str, batch: Tensor) -> Mapping[str, Tensor]:
         """Compute the errors of a restored batch, and of what is read of its damage."""
         factor = self.factor()
-        clean = greyed(self.varied(clean))
+        clean = greyed(self.varied(batch))
         pictures, damage = self.pairs(clean, factor)
         error = self.student(pictures, factor).float() - clean
         return {
@@ -115,9 +115,9 @@ class Restore(Recipe):
         squares = (error.square().mean(dim=(1, 2, 3)) + luma.square().mean(dim=(1, 2))) / 2
         return LOGARITHM * torch.log(squares + LEAST).mean()
 
-    def figures(self, clean: Tensor) -> Mapping[str, float]:
+    def figures(self, batch: Tensor) -> Mapping[str, float]:
         """Measure the gain over bicubic interpolation in dB for each enlargement, on pictures spoilt by one seed."""
-        gains = {}
+        clean, gains = batch, {}
         for factor in self.student.factors:
             pictures, restored, plain = self.shown(clean, factor)
             gains[f"x{factor}: gain, dB"] = float((psnr(restored, clean) - psnr(plain, clean)).mean())
@@ -132,9 +132,9 @@ class Restore(Recipe):
         plain = pictures if factor == 1 else bicubic(pictures, factor).clamp(-1, 1)
         return pictures, self.student(pictures, factor).clamp(-1, 1), plain
 
-    def sample(self, clean: Tensor) -> Tensor:
+    def sample(self, batch: Tensor) -> Tensor:
         """Draw rows of bicubic enlargement, network's answer, photo."""
-        clean = clean[:6]
+        clean = batch[:6]
         _, restored, plain = self.shown(clean, max(self.student.factors))
         return torch.stack([plain, restored, clean], dim=1).flatten(0, 1)
 
