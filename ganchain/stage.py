@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor, nn
 
-from ganchain.errors import ChainError, GanchainError, OptionError
+from ganchain.errors import ChainError, GanchainError
 from ganchain.faces.parts import PARTS
 from ganchain.faces.reading import READABLE, Kind, Reading, Seen
 from ganchain.framing import TIGHT, Framing
@@ -245,11 +245,12 @@ def _contradictions(stage: Stage) -> Iterator[str]:
         yield f"its multiple is {stage.multiple!r}; it must be a whole number, at least 1"
     elif stage.side is not None and (stage.side < 1 or stage.side % stage.multiple):
         yield f"its side, {stage.side} px, is no multiple of {stage.multiple} px, its multiple"
+    blind = stage.scope == "photo" and type(stage).forward_photo is Stage.forward_photo  # it sees no faces
     for name, readable in (("reads", READABLE), ("keeps", PARTS)):
         unknown = [word for word in getattr(stage, name) if word not in readable]
         if isinstance(getattr(stage, name), str) or unknown:
             yield f"its {name} are {getattr(stage, name)!r}; they must be a tuple of {', '.join(map(repr, readable))}"
-        elif getattr(stage, name) and (_blind(stage) or stage.effect == "enlarge"):
+        elif getattr(stage, name) and (blind or stage.effect == "enlarge"):
             yield f"{name} is for stages that edit faces: scope 'face', and effect 'change' or 'replace'"
     if not isinstance(stage.framing, Framing):
         yield f"its framing is {stage.framing!r}; it must be a ganchain.framing.Framing"
@@ -257,15 +258,3 @@ def _contradictions(stage: Stage) -> Iterator[str]:
         yield f"its strength is {stage.strength!r}; it must be a number from 0 to 1"
     if type(stage).forward is Stage.forward and stage.delegate is None:
         yield f"the class {type(stage).__name__} defines no forward(faces)"
-
-
-def _blind(stage: Stage) -> bool:
-    """Tell whether a stage runs over whole photos without seeing their faces."""
-    return stage.scope == "photo" and type(stage).forward_photo is Stage.forward_photo
-
-
-def refuse(reason: str, **options: object) -> None:
-    """Raise an OptionError about the first of ``options`` that was given (is not None), with the reason."""
-    for name, value in options.items():
-        if value is not None:
-            raise OptionError(f"{str(value)!r} is not served by these weights: {reason}", option=name)

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from ganchain.chains import registry
 from ganchain.checkpoints import manifest
-from ganchain.errors import OptionError
+from ganchain.errors import OptionError, refuse
 from ganchain.nets.restorer import Restorer, share_needed, shares
 from ganchain.nets.upscaler import Upscaler
 from ganchain.published.spandrel import Spandrel
 from ganchain.published.srgan import SRGANUpscaler
-from ganchain.stage import Stage, refuse
+from ganchain.stage import Stage
 from ganchain.tensors import Pixels, resize
 
 FIDELITY, DETAILED, RESTORING = "upscale", "upscale-detail", "restore"
