@@ -15,11 +15,13 @@ import torch
 from PIL import Image
 
 from ganchain import Pipeline
+from ganchain.evaluate.spoilt import messenger, old_print
 from ganchain.sheets import sheet
 from ganchain.sheets.grid import Grid
 from ganchain.stage import Stage
 from ganchain.stages.attributes import Attributes
 from ganchain.stages.makeup import Makeup
+from ganchain.stages.restore import Restore
 from ganchain.stages.upscale import Upscale
 from ganchain.stages.webtoon import Webtoon
 from ganchain.tensors import Pixels
@@ -142,6 +144,22 @@ def upscale(photo: Pixels) -> Sheet:
     return rows
 
 
+def restore(photo: Pixels) -> Sheet:
+    """The photo as a messenger and as an old print have it, enlarged as today and restored."""
+    rows = []
+    for name, spoil in (("sent twice", messenger), ("old print", old_print)):
+        spoilt, clean, factor = spoil(photo, 1)
+        row = [(name, np.asarray(Image.fromarray(spoilt).resize(photo.shape[1::-1], Image.Resampling.NEAREST)))]
+        chains: list[tuple[str, list[Stage]]] = [
+            ("restore: 0", [Upscale(factor=factor, restore=0.0)]),
+            ("restore: auto", [Upscale(factor=factor)]),
+            ("its face before", [Restore(), Upscale(factor=factor)]),
+        ]
+        row += [(caption, edited(spoilt, *stages)) for caption, stages in chains]
+        rows.append([(caption, cut(pixels, FACE)) for caption, pixels in [*row, ("the photo", clean)]])
+    return rows
+
+
 def write(name: str, rows: Sheet, side: int) -> None:
     made = sheet.sheet(
         [[pixels for _, pixels in row] for row in rows],
@@ -173,6 +191,7 @@ def main() -> None:
         ("webtoon-options", drawing(photo), 240),
         ("webtoon-scopes", scopes(photo), 360),
         ("upscale", upscale(photo), 240),
+        ("restore", restore(photo), 300),
     ):
         write(name, rows, side)
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor, nn
 
-from ganchain.errors import ChainError, GanchainError, OptionError
+from ganchain.errors import ChainError, GanchainError
 from ganchain.faces.parts import PARTS
 from ganchain.faces.reading import READABLE, Kind, Reading, Seen
 from ganchain.framing import TIGHT, Framing
@@ -59,6 +59,8 @@ class Stage(nn.Module):
         any_size: True for a stage that draws as sharply on a large canvas as on a small one: an enlargement that
             follows it in the chain runs before it.
         whole_photo: settings of scope "photo".
+        needs_face: False for a stage of scope "face" without which a chain still has a point: the other stages then run
+            on a photo without faces, too, which otherwise stays as it is.
         strength: 0: the stage is skipped and changes nothing.
         colours: the options that were given a colour by name. Only a stage that has one may colour a grey photo.
         weights: keys of the manifest (or paths) this stage runs on, for ``--dry-run`` and licence checks.
@@ -85,6 +87,7 @@ class Stage(nn.Module):
     keeps: tuple[str, ...] = ()
     any_size: bool = False
     whole_photo: WholePhoto = WholePhoto()
+    needs_face: bool = True
     strength: float = 1.0
     colours: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
@@ -122,15 +125,27 @@ class Stage(nn.Module):
                 read of it. It raises PhotoError or FaceError.
         """
 
+    def examine(self, pixels: Pixels, quality: int | None = None) -> Mapping[str, float]:
+        """Decide by a picture what ``forward`` shall do with it.
+
+        Called once for each face, or for each whole photo before its tiles. ``forward`` is given each number as a
+        keyword argument, (N,) float32; results name them.
+
+        Args:
+            pixels: (H, W, 3) uint8, the stage's window of the face or the whole photo.
+            quality: of the JPEG file that a whole photo was read from, 1..100; None if there was none.
+        """
+        return {}
+
     def forward(self, faces: Tensor, *_: Any, **read: Any) -> Tensor:
         """Edit ``faces``: (N, 3, S, S) float32 RGB -1..1 -> (N, 3, S * scale, S * scale) in the same range.
 
         With ``scope = "photo"`` the batch holds (N, 3, H, W) tiles instead.
 
         Args:
-            read: what ``reads`` names, read from the photo as it was before any edit: ``points`` (N, 478, 2), x and y
-                of each point of ``ganchain.faces.mesh``, -1 and 1 at the window's edges, beyond them outside; each
-                part (N, 1, S, S) 0..1.
+            read: what ``examine`` decided, and what ``reads`` names, read from the photo as it was before any edit:
+                ``points`` (N, 478, 2), x and y of each point of ``ganchain.faces.mesh``, -1 and 1 at the window's
+                edges, beyond them outside; each part (N, 1, S, S) 0..1.
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward(faces)")
 
@@ -230,11 +245,12 @@ def _contradictions(stage: Stage) -> Iterator[str]:
         yield f"its multiple is {stage.multiple!r}; it must be a whole number, at least 1"
     elif stage.side is not None and (stage.side < 1 or stage.side % stage.multiple):
         yield f"its side, {stage.side} px, is no multiple of {stage.multiple} px, its multiple"
+    blind = stage.scope == "photo" and type(stage).forward_photo is Stage.forward_photo  # it sees no faces
     for name, readable in (("reads", READABLE), ("keeps", PARTS)):
         unknown = [word for word in getattr(stage, name) if word not in readable]
         if isinstance(getattr(stage, name), str) or unknown:
             yield f"its {name} are {getattr(stage, name)!r}; they must be a tuple of {', '.join(map(repr, readable))}"
-        elif getattr(stage, name) and (_blind(stage) or stage.effect == "enlarge"):
+        elif getattr(stage, name) and (blind or stage.effect == "enlarge"):
             yield f"{name} is for stages that edit faces: scope 'face', and effect 'change' or 'replace'"
     if not isinstance(stage.framing, Framing):
         yield f"its framing is {stage.framing!r}; it must be a ganchain.framing.Framing"
@@ -242,15 +258,3 @@ def _contradictions(stage: Stage) -> Iterator[str]:
         yield f"its strength is {stage.strength!r}; it must be a number from 0 to 1"
     if type(stage).forward is Stage.forward and stage.delegate is None:
         yield f"the class {type(stage).__name__} defines no forward(faces)"
-
-
-def _blind(stage: Stage) -> bool:
-    """Tell whether a stage runs over whole photos without seeing their faces."""
-    return stage.scope == "photo" and type(stage).forward_photo is Stage.forward_photo
-
-
-def refuse(reason: str, **options: object) -> None:
-    """Raise an OptionError about the first of ``options`` that was given (is not None), with the reason."""
-    for name, value in options.items():
-        if value is not None:
-            raise OptionError(f"{str(value)!r} is not served by these weights: {reason}", option=name)

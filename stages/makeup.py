@@ -12,12 +12,12 @@ from torch import Tensor
 from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
 from ganchain.colour.makeup import AMOUNTS, Look, colour, on_skin, paint, read_look, scale_amounts
-from ganchain.errors import OptionError
+from ganchain.errors import OptionError, refuse
 from ganchain.faces.regions import regions
 from ganchain.framing import TIGHT
 from ganchain.published.beautygan import MakeupTransfer, Transfer
 from ganchain.published.tensorflow_graph import TensorFlowGraph
-from ganchain.stage import References, Stage, refuse
+from ganchain.stage import References, Stage
 from ganchain.tensors import with_light_of
 
 SIDE = 256  # of the training faces

@@ -15,11 +15,11 @@ from ganchain.colour.makeup import colour
 from ganchain.drawing.draw import Style
 from ganchain.drawing.stage import Drawn, DrawnPhoto
 from ganchain.drawing.tones import LOOKS, PLANES, SCALE, enlarge, layers, match_rim
-from ganchain.errors import OptionError
+from ganchain.errors import OptionError, refuse
 from ganchain.framing import HEAD
 from ganchain.nets.unet import UNet
 from ganchain.published.drawings import KEEP, TRUNCATION, AnimeGANPainter, TextureSwapper
-from ganchain.stage import Stage, WholePhoto, refuse
+from ganchain.stage import Stage, WholePhoto
 
 KEY, STYLES = "webtoon", "stylegan2-naverwebtoon"
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -363,7 +363,8 @@ def test_the_factors_are_those_that_the_weights_know(ask: Any, monkeypatch: pyte
 
     monkeypatch.setattr(registry, "stage", lambda name: Upscale)
     json_schema._choices.cache_clear()
-    assert choices("upscale", Upscale) == {"factor": {"": [2, 4], "upscale": [3]}}
+    sizes = {f"upscale-{size}": [3] for size in ("fast", "standard", "best")}
+    assert choices("upscale", Upscale) == {"factor": {"": [2, 4], "upscale": [3], **sizes}}
     json_schema._choices.cache_clear()
 
 

@@ -99,12 +99,13 @@ def test_no_answer_depends_on_its_neighbours() -> None:
 
 
 def test_kernels_are_found_in_every_stage() -> None:
-    stages = (Makeup(), Attributes(hair="blond", age="old"), Webtoon(look="filter"), Upscale())
+    stages = (Makeup(), Attributes(hair="blond", age="old"), Webtoon(look="filter"), Upscale(restore=0), Upscale())
     assert [[k.method for k in kernels_of(stage)] for stage in stages] == [
         [],
         ["forward"],
         ["forward"],
         ["detail"],
+        ["detail", "features", "detail"],
     ]
     assert all(kernel.network.__class__.__name__ != "Portrait" for kernel in kernels_of(stages[1]))
 
@@ -214,7 +215,7 @@ def test_what_is_measured_is_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "time", SimpleNamespace(perf_counter=clock))
     monkeypatch.setattr(choice, "labels", lambda device: ["torch", "blank"])
     monkeypatch.setattr(choice, "engine", lambda label, device: Blank() if label == "blank" else real(label, device))
-    found = Choice(Upscale(factor=2).eval(), CPU)
+    found = Choice(Upscale(factor=2, restore=0).eval(), CPU)
     blank, plain = found.measured["blank"], found.measured["torch"]
     assert blank.seconds and plain.seconds and blank.seconds < plain.seconds
     assert blank.difference and blank.difference > 5 and found.label == "torch"

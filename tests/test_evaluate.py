@@ -133,7 +133,8 @@ def test_what_the_crops_do_not_serve_is_left_out(
         (tmp_path / file.name).write_bytes(file.read_bytes())  # tight crops without labels
     monkeypatch.setattr(report, "measured", lambda *given: {"GMAC": 0.1})
     found = report.run(tmp_path)
-    assert list(found) == ["upscale", "upscale-detail", "webtoon"]
+    sizes = ["upscale-fast", "upscale-standard", "upscale-best"]
+    assert list(found) == ["upscale", "upscale-detail", "webtoon", *sizes, "restore", "restore-face"]
     said = capsys.readouterr().out
     assert "makeup: left out" in said and "points-faces256.npz" in said and "hair: left out" in said
     assert "age-gender: left out" in said

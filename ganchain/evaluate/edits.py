@@ -51,7 +51,7 @@ class Edit:
         options = dict(self.options)
         if weights is not None:
             options = {**options, "weights": weights}
-            for name in ("detail", "likeness"):  # of the bundled weights alone
+            for name in ("detail", "size", "restore", "likeness"):  # of the bundled weights alone
                 options.pop(name, None)
         return registry.stage(self.stage)(**options).eval()
 
@@ -66,8 +66,12 @@ EDITS: dict[str, tuple[Edit, ...]] = {
         Edit("male", "attributes", {"gender": "male"}),
     ),
     "webtoon": (Edit("filter", "webtoon", {"look": "filter"}, 0.55), Edit("drawn", "webtoon", {"likeness": 1.0})),
-    "upscale": (Edit("x4", "upscale", {"factor": 4, "detail": 0}),),
-    "upscale-detail": (Edit("x4", "upscale", {"factor": 4, "detail": 1}),),
+    "upscale": (Edit("x4", "upscale", {"factor": 4, "detail": 0, "restore": 0}),),
+    "upscale-detail": (Edit("x4", "upscale", {"factor": 4, "detail": 1, "restore": 0}),),
+}
+EDITS |= {
+    f"upscale-{size}": (Edit("x4", "upscale", {"factor": 4, "size": size, "restore": 0}),)
+    for size in ("fast", "standard", "best")
 }
 
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from ganchain import files
 from ganchain.errors import PhotoError
-from ganchain.photos import captions, damage, exif, metadata, xmp
+from ganchain.photos import captions, damage, exif, metadata, quality, xmp
 from ganchain.photos.opening import open_picture
 from ganchain.photos.photo import Photo
 from ganchain.tensors import Pixels
@@ -130,7 +130,7 @@ def _decode(image: Image.Image, name: str) -> Photo:
     profile = image.info.get("icc_profile")
     block, turn = exif.read(image)
     packet = image.info.get("xmp")
-    words, dpi = captions.read(image), metadata.resolution(image)
+    words, dpi, saved = captions.read(image), metadata.resolution(image), quality.of(image)
     packet = xmp.added(xmp.kept(packet) if isinstance(packet, bytes | str) else b"", words.properties())
     image = _to_eight_bit(image if turn is None else image.transpose(turn))
     alpha = None
@@ -139,7 +139,8 @@ def _decode(image: Image.Image, name: str) -> Photo:
         alpha = np.array(rgba.getchannel("A"))
         image = rgba.convert("L" if image.mode in ("1", "L", "LA") else "RGB")  # as its profile expects
     pixels = np.asarray(_to_srgb(image, profile))  # a copy of a large photo costs as much as its decoding
-    return Photo(pixels, None if alpha is None or alpha.min() == 255 else alpha, block, name, packet, words, dpi)
+    alpha = None if alpha is None or alpha.min() == 255 else alpha
+    return Photo(pixels, alpha, block, name, packet, words, dpi, saved)
 
 
 def _to_eight_bit(image: Image.Image) -> Image.Image:

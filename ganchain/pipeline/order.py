@@ -1,9 +1,10 @@
-"""Order in which the stages of a chain run."""
+"""Order in which the stages of a chain run, and the windows that they see."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from ganchain.framing import HEAD, Framing
 from ganchain.stage import Stage
 
 
@@ -24,3 +25,10 @@ def running_order(stages: Sequence[Stage]) -> list[int]:
 def _any_size(drawing: Stage, enlargement: Stage) -> bool:
     """Tell whether a drawing can be made of what was enlarged: of the whole photo, or of the faces alone."""
     return drawing.any_size and (drawing.scope == "face" or enlargement.scope == "photo")
+
+
+def windows(stages: Iterable[Stage]) -> tuple[Framing, Framing]:
+    """Return the window that holds those of all stages, and the one that a face's picture shows."""
+    framed = [stage for stage in stages if stage.scope == "face" and stage.effect != "enlarge"]
+    seen, shown = [stage.framing for stage in framed], [stage.shown or stage.framing for stage in framed]
+    return Framing.around(seen or [HEAD]), Framing.around(shown or [HEAD])
