@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, validate_call
+from pydantic import AfterValidator, Field, WithJsonSchema, validate_call
 from torch import Tensor
 
 from ganchain.chains import registry
@@ -33,9 +33,9 @@ DIRECTIONS = {"keep": 0.0, "female": -1.0, "male": 1.0}
 BEARDS = {"keep": None, "female": None, "male": "stubble"}  # of a gender, where no beard is asked for
 
 
-def _hair(name: str) -> str:
+def _named(name: str) -> str:
     """Refuse what is neither the name of a dye nor a colour."""
-    if name != "keep" and name not in DYES:
+    if name not in DYES:
         try:
             colour(name)
         except ValueError as error:
@@ -46,18 +46,25 @@ def _hair(name: str) -> str:
     return name
 
 
-HAIR = {"anyOf": [{"enum": ["keep", *DYES]}, {"type": "string", "format": "colour"}]}
-Hair = Annotated[str, AfterValidator(_hair), WithJsonSchema(HAIR)]
+def _hair(asked: str | dict[str, str]) -> str | dict[str, str]:
+    """Refuse what is neither a colour of hair, nor two of them, nor "keep"."""
+    if isinstance(asked, dict):
+        if asked.keys() != {"roots", "ends"}:
+            raise ValueError("two colours are written as {roots: brown, ends: blond}")
+        return {part: _named(name) for part, name in asked.items()}
+    return asked if asked == "keep" else _named(asked)
+
+
 DYE = {"anyOf": [{"enum": [*DYES]}, {"type": "string", "format": "colour"}]}
-
-
-class Ombre(BaseModel):
-    """Hair of two colours, the one running into the other."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    roots: Annotated[Hair, WithJsonSchema(DYE)]
-    ends: Annotated[Hair, WithJsonSchema(DYE)]
+TWO = {"type": "object", "properties": {"roots": DYE, "ends": DYE}, "required": ["roots", "ends"]}
+HAIR = {
+    "anyOf": [
+        {"enum": ["keep", *DYES]},
+        {"type": "string", "format": "colour"},
+        {**TWO, "additionalProperties": False, "description": "two colours"},
+    ]
+}
+Hair = Annotated[str | dict[str, str], AfterValidator(_hair), WithJsonSchema(HAIR)]
 
 
 class Attributes(Stage):
@@ -91,7 +98,7 @@ class Attributes(Stage):
     def __init__(
         self,
         *,
-        hair: Hair | Ombre = "keep",
+        hair: Hair = "keep",
         beard: Literal["keep", "none", "stubble", "short", "full"] | None = None,
         gender: Literal["keep", "female", "male"] = "keep",
         age: Literal["keep", "young", "old"] | Annotated[float, Field(ge=-30, le=40, strict=True)] = "keep",
@@ -126,9 +133,9 @@ class Attributes(Stage):
         elif weights is not None and strength > 0:
             raise OptionError(f"{weights} would not be used; age and gender are kept", option="weights")
 
-    def _choose_dyes(self, hair: str | Ombre, steps: float) -> None:
+    def _choose_dyes(self, hair: str | dict[str, str], steps: float) -> None:
         """Choose the dye, its share, and that of the ends, for the hair asked for or else for the age."""
-        names = [hair.roots, hair.ends] if isinstance(hair, Ombre) else [hair]
+        names = [hair["roots"], hair["ends"]] if isinstance(hair, dict) else [hair]
         self.colours = ("hair",) if {*names} - COLOURLESS - {"keep"} else ()
         self.by_age = names == ["keep"]
         chosen = [DYES.get(name) or Dye.of(colour(name)) for name in names if name != "keep"]
