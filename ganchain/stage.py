@@ -45,6 +45,7 @@ class Stage(nn.Module):
 
     Attributes:
         side: the side in px that ``forward`` is called at; None for any multiple of ``multiple``.
+        largest: with side None, the side that larger windows are reduced to; None: none are. Their change is enlarged.
         framing: where the face sits in that window (the framing of the training data).
         shown: the part of the framing that a face's picture shows (``write: faces``); None for all of it.
         effect: "change": what the stage changed (out - in) is added at the photo's own resolution;
@@ -74,6 +75,7 @@ class Stage(nn.Module):
 
     side: int | None = 256
     multiple: int = 1
+    largest: int | None = None
     framing: Framing = TIGHT
     shown: Framing | None = None
     effect: Effect = "change"

@@ -25,7 +25,7 @@ ORDER = [
     {"stage", "nets"},
     {"checkpoints"},
     {"chains", "engines"},
-    {"published"},
+    {"published", "looks"},
     {"stages"},
     {"pipeline"},
     {"sheets", "batch", "train", "testing"},

@@ -19,8 +19,21 @@ Planes = NDArray[np.float32]
 
 SMALL = 128  # px of the map on which skin is modelled
 LIGHT = 0.095  # share of the map's side: finer than this, lightness is makeup; coarser, it is light and shape
-FAINT, SURE = 1.3, 2.6  # deviations from bare skin, in standard deviations, from which nothing and all is makeup
+FAINT, SURE = 0.95, 1.9  # deviation from bare skin, in standard deviations: none, all is makeup
 ALONE = 0.5  # how much a deviation counts that the other side of the face does not have
+RIM = 0.05  # share of the map's side over which makeup fades at the rim of what is seen of the face
+LIPSTICK = 0.9  # share of the way that lips go to the wearer's
+PAINTED = 1.2, 2.2  # deviation from bare lips: none, all is lipstick
+ADAPTED = 0.4  # share of the difference between two skins, mostly that of two lights, that lipstick takes on
+
+
+class Zones(NamedTuple):
+    """Regions of the common map, each (S, S) 0..1: skin that is most likely bare, lips, brows, what is around the eyes."""
+
+    bare: Planes
+    lips: Planes
+    brows: Planes
+    eyes: Planes
 
 
 class Worn(NamedTuple):
@@ -30,11 +43,15 @@ class Worn(NamedTuple):
         change: (S, S, 3) Lab difference from the wearer's own skin, without light and shape.
         share: (S, S) 0..1, how surely it is makeup.
         skin: (3,) Lab, the wearer's skin.
+        lips: (S, S, 3) Lab, the colours of the lips, continued beyond them.
+        lips_amount: 0..1, how surely they are painted.
     """
 
     change: Planes
     share: Planes
     skin: Planes
+    lips: Planes
+    lips_amount: float
 
 
 def skin_of(lab: Planes, own: Planes) -> tuple[Planes, Planes]:
@@ -74,34 +91,27 @@ def bare(size: int) -> tuple[Planes, Planes]:
     return np.asarray(mean, np.float32), np.asarray(spread, np.float32)
 
 
-def read_worn(lab: Planes, seen: Planes, own: Planes) -> Worn:
+def read_worn(lab: Planes, seen: Planes, zones: Zones) -> Worn:
     """Read the makeup of a face on the common map.
 
     Args:
         lab: (S, S, 3), the face on the map.
-        seen: (S, S) 0..1, where its skin is seen: no hair, no cover, no glasses.
-        own: (S, S) 0..1, where the map has skin that is most likely bare.
+        seen: (S, S) 0..1, where its skin or lips are seen: no hair, no cover, no glasses.
+        zones: the regions of the map.
     """
     size = len(lab)
-    base, tone = skin_of(lab, seen * own)
+    base, tone = skin_of(lab, seen * zones.bare)
     change = lab - base
-    known = cv2.erode(seen, np.ones((5, 5)))
-    mirrored, mirrored_known = change[:, ::-1], known[:, ::-1]
-    missing = ((1 - known) * mirrored_known)[..., None]
-    change = change + missing * (mirrored - change)
-    deviation = _deviation(change, size)
-    other = deviation[:, ::-1]
-    both = np.maximum(np.minimum(deviation, other), ALONE * deviation)
-    share = ((both - FAINT) / (SURE - FAINT)).clip(0, 1)
-    share = share * share * (3 - 2 * share) * np.maximum(known, missing[..., 0])
-    return Worn(change.astype(np.float32), cv2.GaussianBlur(share, (0, 0), 1.5), tone)
-
-
-def _deviation(change: Planes, size: int) -> Planes:
-    """Measure how far differences from skin are from those of bare faces, in standard deviations: (S, S)."""
-    mean, spread = bare(size)
-    smooth = cv2.GaussianBlur(change, (0, 0), size / 250)
-    return np.sqrt((((smooth - mean) / spread) ** 2).mean(axis=2))
+    known = _inner(seen, size)
+    missing = ((1 - known) * known[:, ::-1])[..., None]
+    change = change + missing * (change[:, ::-1] - change)
+    deviation = _deviation(change)
+    both = np.maximum(np.minimum(deviation, deviation[:, ::-1]), ALONE * deviation)
+    both += missing[..., 0] * (deviation - both)
+    share = _soft_step((both - FAINT) / (SURE - FAINT)) * np.maximum(known, missing[..., 0])
+    share = cv2.GaussianBlur(share, (0, 0), size / 350) * (1 - zones.brows) * (1 - zones.lips)
+    lips, amount = _read_lips(lab, lab - base, seen * zones.lips)
+    return Worn(change.astype(np.float32), share.astype(np.float32), tone, lips, amount)
 
 
 def change_for(worn: Worn, skin: Planes) -> Planes:
@@ -114,12 +124,63 @@ def change_for(worn: Worn, skin: Planes) -> Planes:
         skin: (3,) Lab, the other's skin.
 
     Returns:
-        (S, S, 3) Lab.
+        (S, S, 4): the change in Lab, and the lightness (L) below which nothing is darkened.
     """
     mean, _ = bare(len(worn.change))
-    gain = float(np.clip(skin[0] / max(float(worn.skin[0]), 20.0), 0.5, 1.3))
     colour = worn.change[..., 1:] + worn.skin[1:]
     own = np.linalg.norm(colour, axis=2, keepdims=True) / max(float(np.linalg.norm(worn.skin[1:])), 5.0)
     less = (np.clip(own, 0, 1) - 1) * (skin - worn.skin)[1:]
+    gain = _gain(worn, skin)
     light = (worn.change[..., :1] - mean[..., :1]) * gain
-    return np.concatenate([light, worn.change[..., 1:] - mean[..., 1:] + less], axis=2) * worn.share[..., None]
+    chroma = (worn.change[..., 1:] - mean[..., 1:]) * min(1.0, gain**0.5) + less
+    floor = skin[0] + worn.change[..., :1] * gain
+    return np.concatenate([np.concatenate([light, chroma], axis=2) * worn.share[..., None], floor], axis=2)
+
+
+def lips_for(worn: Worn, skin: Planes) -> Planes:
+    """Compute the colours of the lips on another face, (S, S, 3) Lab: half of how dark they are is the exposure."""
+    adapted: Planes = worn.lips + ADAPTED * (skin - worn.skin) * (0, 1, 1)
+    adapted[..., 0] *= np.sqrt(_gain(worn, skin))
+    return adapted
+
+
+def _gain(worn: Worn, skin: Planes) -> float:
+    return float(np.clip(skin[0] / max(float(worn.skin[0]), 20.0), 0.5, 1.3))
+
+
+def _inner(seen: Planes, size: int) -> Planes:
+    """Leave the rim of what is seen out, softly."""
+    sigma = RIM * size / 2
+    return _soft_step(4 * cv2.GaussianBlur(seen, (0, 0), sigma) - 3) * seen
+
+
+def _deviation(change: Planes) -> Planes:
+    """Measure how far differences from skin are from those of bare faces, in standard deviations: (S, S)."""
+    mean, spread = bare(len(change))
+    smooth = cv2.GaussianBlur(change, (0, 0), len(change) / 250)
+    squares = ((smooth - mean) / spread) ** 2
+    return np.sqrt(np.maximum(squares.mean(axis=2), 0.9 * squares[..., 1:].mean(axis=2)))
+
+
+def _read_lips(lab: Planes, change: Planes, lips: Planes) -> tuple[Planes, float]:
+    """Read the colours of lips (S, S, 3), continued beyond them, and how surely they are painted.
+
+    Of their own uneven lightness, which is mostly shape and shine, what bare lips have as well is left out.
+    """
+    size, weight = len(lab), lips**2 + 1e-6
+    mean, spread = bare(size)
+    colour, own, usual, wide = (
+        np.einsum("hw,hwc->c", weight, plane) / weight.sum() for plane in (lab, change, mean, spread**2)
+    )
+    surely = float(np.sqrt(((own - usual) ** 2 / wide).mean()))
+    sigma = size / 60
+    near = cv2.GaussianBlur(weight, (0, 0), sigma)[..., None]
+    uneven = (change - own - (mean - usual) * (1, 0, 0)) * (0.5, 1, 1)
+    smooth = cv2.GaussianBlur(uneven * weight[..., None], (0, 0), sigma) / near * (near * 4).clip(0, 1)
+    amount = LIPSTICK * float(_soft_step((surely - PAINTED[0]) / (PAINTED[1] - PAINTED[0])))
+    return np.asarray(colour + smooth, np.float32), amount
+
+
+def _soft_step(x: Planes) -> Planes:
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)

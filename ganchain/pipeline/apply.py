@@ -55,7 +55,7 @@ def to_canvases(
     if stage.effect == "enlarge":
         return [_enlarge(stage, canvas, device) for canvas in canvases]
     windows = [stage.framing.within(canvas.framing, canvas.side) for canvas in canvases]
-    sides = [stage.side or ceil(window.side / stage.multiple) * stage.multiple for window in windows]
+    sides = [stage.side or _native(stage, window.side) for window in windows]
     edited = list(canvases)
     for needed in stage.needs:
         Reading.read_all([canvas.reading for canvas in canvases if canvas.reading], needed)
@@ -135,6 +135,12 @@ def run(stage: Stage, faces: Tensor, read: Mapping[str, Tensor] | None = None, *
     if not (bool(answer.sum().isfinite()) or bool(answer.isfinite().all())):  # a sum of finite values can overflow
         raise _stage_error(stage, "returned values that are not finite")
     return answer.float().clamp(-1, 1)
+
+
+def _native(stage: Stage, side: int) -> int:
+    """Compute the side at which a stage of any side sees a window of ``side`` px."""
+    rounded = ceil(side / stage.multiple) * stage.multiple
+    return rounded if stage.largest is None else min(rounded, stage.largest)
 
 
 def _stage_error(stage: Stage, reason: str) -> StageError:
