@@ -108,8 +108,11 @@ class Makeup(Stage):
     def prepare(self, references: References) -> None:
         """Read the makeup of the reference photo, where there is one."""
         if self.reference:
-            self.worn = Reference.read(references(self.reference))
-            self.look = self._adjusted(self.worn.look)
+            self.take(Reference.read(references(self.reference)))
+
+    def take(self, worn: Reference) -> None:
+        """Wear the makeup of a reference that was read."""
+        self.worn, self.look = worn, self._adjusted(worn.look)
 
     def _adjusted(self, look: Look) -> Look:
         """Apply the options to ``look``.

@@ -8,8 +8,9 @@ how it differs from usual skin, so that a look fits every skin colour and light.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -209,7 +210,12 @@ def _evening_change(lab: Tensor, skin: Tensor, radius: int = 7, edge: float = 7.
 
 
 def _box(x: Tensor, radius: int) -> Tensor:
-    """Average over a square window of 2 * radius + 1 px, cut off at the rim."""
+    """Average over a square window of 2 * radius + 1 px, cut off at the rim; on a CPU OpenCV does it much faster."""
     side = 2 * radius + 1
+    if x.device.type == "cpu" and not x.requires_grad:
+        planes = x.reshape(-1, *x.shape[2:]).numpy()
+        box: dict[str, Any] = {"ddepth": -1, "ksize": (side, side), "normalize": False, "borderType": cv2.BORDER_CONSTANT}
+        count = cv2.boxFilter(np.ones(x.shape[2:], np.float32), **box)
+        return torch.from_numpy(np.stack([cv2.boxFilter(plane, **box) / count for plane in planes])).reshape(x.shape)
     rows = F.avg_pool2d(x, (side, 1), 1, (radius, 0), count_include_pad=False)
     return F.avg_pool2d(rows, (1, side), 1, (0, radius), count_include_pad=False)

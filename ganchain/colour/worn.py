@@ -19,20 +19,34 @@ Planes = NDArray[np.float32]
 
 SMALL = 128  # px of the map on which skin is modelled
 LIGHT = 0.095  # share of the map's side: finer than this, lightness is makeup; coarser, it is light and shape
-FAINT, SURE = 0.95, 1.9  # deviation from bare skin, in standard deviations: none, all is makeup
-ALONE = 0.5  # how much a deviation counts that the other side of the face does not have
-RIM = 0.05  # share of the map's side over which makeup fades at the rim of what is seen of the face
-LIPSTICK = 0.9  # share of the way that lips go to the wearer's
-PAINTED = 1.2, 2.2  # deviation from bare lips: none, all is lipstick
+COARSE = 0.01  # share of the side: differences finer than this must be strong to be no texture
+FINE = 0.7  # standard deviations from which fine ones are kept
+ALIKE = 1.0  # standard deviations by which both sides of a face may differ to count as the same makeup
+FAINT, SURE = 0.8, 1.6  # distance from bare skin, in standard deviations: none, all is makeup
+SHADE = 0.6  # how much lightness counts in that distance beside colour: light is not always smooth
+ALONE = 0.5  # how much a difference counts that the other side of the face does not have
+RIM = 0.03  # share of the map's side over which makeup fades at the rim of what is seen of the face
+COVERS = 0.5  # how much of the skin's own deviations makeup hides
+PAINTED = 1.2, 2.2  # distance from bare lips: none, all is lipstick
 ADAPTED = 0.4  # share of the difference between two skins, mostly that of two lights, that lipstick takes on
+FULL = 1.15  # what smoothing and rims take from makeup is given back
+MIDDLE, WIDE = 60.0, 15.0  # lightness of skins, and their usual difference, for what bare faces of each have
 
 
 class Zones(NamedTuple):
-    """Regions of the common map, each (S, S) 0..1: skin that is most likely bare, lips, brows, what is around the eyes."""
+    """Regions of the common map, each (S, S) 0..1.
+
+    Attributes:
+        bare: skin that is most likely bare.
+        lips, brows: with what is close to brows.
+        openings: the eyes and the mouth.
+        eyes: what is around the eyes.
+    """
 
     bare: Planes
     lips: Planes
     brows: Planes
+    openings: Planes
     eyes: Planes
 
 
@@ -40,15 +54,16 @@ class Worn(NamedTuple):
     """Makeup on the common map.
 
     Attributes:
-        change: (S, S, 3) Lab difference from the wearer's own skin, without light and shape.
-        share: (S, S) 0..1, how surely it is makeup.
+        extra: (S, S, 4) Lab difference from the wearer's own skin, beyond light, shape and what bare skin has, times
+            the share; and the share, 0..1, how surely it is makeup.
+        usual: (S, S, 4) Lab that bare skin has, times the share; and -1..0, how much of the skin's colour is lost.
         skin: (3,) Lab, the wearer's skin.
         lips: (S, S, 3) Lab, the colours of the lips, continued beyond them.
         lips_amount: 0..1, how surely they are painted.
     """
 
-    change: Planes
-    share: Planes
+    extra: Planes
+    usual: Planes
     skin: Planes
     lips: Planes
     lips_amount: float
@@ -80,15 +95,44 @@ def skin_of(lab: Planes, own: Planes) -> tuple[Planes, Planes]:
     return np.asarray(cv2.resize(base, lab.shape[1::-1]), np.float32), tone
 
 
+class Bare(NamedTuple):
+    """How bare faces differ from their own skin, at each place of the map.
+
+    Attributes:
+        mean, slope: (S, S, 3) Lab, on skin of middle lightness, and what is added for each ``WIDE`` of L above it.
+        spread: (S, S, 3), standard deviation.
+        precision: (S, S, 3, 3), inverse covariance of smoothed differences, of which both sides of a face are the mean.
+        lips_precision: (3, 3), the same of the mean of the lips.
+    """
+
+    mean: Planes
+    slope: Planes
+    spread: Planes
+    precision: Planes
+    lips_precision: Planes
+
+    def on(self, skin: Planes) -> Planes:
+        """Return the usual difference (S, S, 3) on a skin (3,)."""
+        return self.mean + self.slope * np.float32(np.clip((skin[0] - MIDDLE) / WIDE, -2, 2))
+
+
 @lru_cache(maxsize=2)
-def bare(size: int) -> tuple[Planes, Planes]:
-    """Return how bare faces differ from their own skin: mean and standard deviation, each (size, size, 3) Lab."""
+def bare(size: int) -> Bare:
+    """Read how bare faces differ from their own skin; ``benchmarks/atlas.py`` measured it."""
     with np.load(BytesIO((resources.files("ganchain.colour") / "bare.npz").read_bytes())) as stored:
-        mean, spread = (
-            cv2.resize(stored[name].astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
-            for name in ("mean", "spread")
-        )
-    return np.asarray(mean, np.float32), np.asarray(spread, np.float32)
+        planes = {name: stored[name].astype(np.float32) for name in stored.files}
+    mean, slope, spread = (cv2.resize(planes[name], (size, size)) for name in ("mean", "slope", "spread"))
+    inverse = np.linalg.inv(planes["covariance"]).reshape(SMALL, SMALL, 9)
+    precision = np.dstack([cv2.resize(plane, (size, size)) for plane in np.moveaxis(inverse, 2, 0)])
+    return Bare(
+        mean, slope, spread, precision.reshape(size, size, 3, 3), np.linalg.inv(planes["lips"]).astype(np.float32)
+    )
+
+
+def difference(lab: Planes, seen: Planes, zones: Zones) -> tuple[Planes, Planes]:
+    """Take light and shape out of a face on the map: (S, S, 3) Lab difference from its skin, and that skin (3,)."""
+    base, tone = skin_of(lab, seen * zones.bare)
+    return lab - base, tone
 
 
 def read_worn(lab: Planes, seen: Planes, zones: Zones) -> Worn:
@@ -99,86 +143,137 @@ def read_worn(lab: Planes, seen: Planes, zones: Zones) -> Worn:
         seen: (S, S) 0..1, where its skin or lips are seen: no hair, no cover, no glasses.
         zones: the regions of the map.
     """
-    size = len(lab)
-    base, tone = skin_of(lab, seen * zones.bare)
-    change = lab - base
-    known = _inner(seen, size)
-    missing = ((1 - known) * known[:, ::-1])[..., None]
-    change = change + missing * (change[:, ::-1] - change)
-    deviation = _deviation(change)
+    apart, tone = difference(lab, seen, zones)
+    usual = bare(len(lab))
+    extra, known = smoothed(apart - usual.on(tone), seen, zones, usual.spread)
+    deviation = _distance(extra * np.array((SHADE, 1, 1), np.float32), usual.precision)
     both = np.maximum(np.minimum(deviation, deviation[:, ::-1]), ALONE * deviation)
-    both += missing[..., 0] * (deviation - both)
-    share = _soft_step((both - FAINT) / (SURE - FAINT)) * np.maximum(known, missing[..., 0])
-    share = cv2.GaussianBlur(share, (0, 0), size / 350) * (1 - zones.brows) * (1 - zones.lips)
-    lips, amount = _read_lips(lab, lab - base, seen * zones.lips)
-    return Worn(change.astype(np.float32), share.astype(np.float32), tone, lips, amount)
+    share = cv2.GaussianBlur(_soft_step((both - FAINT) / (SURE - FAINT)) * known, (0, 0), len(lab) / 350)
+    colour = extra[..., 1:] + usual.on(tone)[..., 1:] + tone[1:]
+    grey = np.linalg.norm(colour, axis=2) / max(float(np.linalg.norm(tone[1:])), 5.0)
+    lips, amount = _read_lips(lab, apart - usual.on(tone), seen * zones.lips, usual)
+    lost = share * (np.clip(grey, 0, 1) - 1)
+    both = (np.dstack([plane * share[..., None], last]) for plane, last in ((extra, share), (usual.on(tone), lost)))
+    return Worn(*(plane.astype(np.float32) for plane in both), tone, lips, amount)
 
 
-def change_for(worn: Worn, skin: Planes) -> Planes:
-    """Compute what changes on another face's bare skin, on the common map.
+def smoothed(extra: Planes, seen: Planes, zones: Zones, spread: Planes) -> tuple[Planes, Planes]:
+    """Average both sides where they are alike, fill what one side does not show, smooth the texture of skin, and take
+    of weak differences the less the more bare faces vary (Wiener).
+
+    Args:
+        extra: (S, S, 3) Lab, what bare faces do not have.
+        seen: (S, S) 0..1, where skin is seen.
+        zones: the regions of the map.
+        spread: (S, S, 3), the standard deviation of bare faces.
+
+    Returns:
+        The same, (S, S, 3), and where it is known, (S, S) 0..1.
+    """
+    known = _inner(seen)
+    fill = ((4 - 4 * known).clip(0, 1) * known[:, ::-1])[..., None]
+    extra = extra + fill * (extra[:, ::-1] - extra)
+    known = np.maximum(known, fill[..., 0])
+    apart = np.square((extra - extra[:, ::-1]) / spread).mean(axis=2, keepdims=True)
+    extra = extra + 0.5 * np.exp(-apart / (2 * ALIKE**2)) * (extra[:, ::-1] - extra)
+    known = known * (1 - zones.brows) * (1 - zones.lips) * (1 - zones.openings)
+    coarse = _averaged(extra, known, len(extra) * COARSE)
+    fine = extra - coarse
+    strength = np.sqrt(np.square(cv2.GaussianBlur(fine, (0, 0), len(extra) / 400) / spread).mean(axis=2))
+    extra = coarse + fine * _soft_step((strength - FINE) / FINE)[..., None]
+    squares = np.square(extra).mean(axis=2, keepdims=True)
+    return extra * squares / (squares + np.square(spread) * np.array((1, 0.5, 0.5), np.float32)), known
+
+
+def change_for(worn: Worn, extra: Planes, usual: Planes, skin: Planes, own: Planes) -> Planes:
+    """Compute what changes on another face.
 
     The greyer the makeup, the less of the skin's own colour is left in it: black must not turn blue on pale skin.
 
     Args:
         worn: the makeup.
+        extra, usual: its planes, laid onto the face, (H, W, 4).
+        skin: (3,) Lab, the other's skin.
+        own: (H, W, 3) Lab, how it differs from that, coarsely.
+
+    Returns:
+        (H, W, 3) Lab.
+    """
+    gain = _gain(worn, skin)
+    factors = np.array([gain, *[min(1.0, gain**0.5)] * 2], np.float32) * np.float32(FULL)
+    hidden = usual[..., :3] - own * extra[..., 3:]
+    change = extra[..., :3] * factors + np.float32(COVERS) * hidden
+    return np.asarray(change + usual[..., 3:] * (skin - worn.skin) * np.array((0, 1, 1), np.float32), np.float32)
+
+
+def lips_for(worn: Worn, lips: Planes, skin: Planes) -> Planes:
+    """Compute the colours of lips on another face, half as dark as the exposure makes them.
+
+    Args:
+        worn: the makeup.
+        lips: its lips, laid onto the face, (H, W, 3) Lab.
         skin: (3,) Lab, the other's skin.
 
     Returns:
-        (S, S, 4): the change in Lab, and the lightness (L) below which nothing is darkened.
+        (H, W, 3) Lab.
     """
-    mean, _ = bare(len(worn.change))
-    colour = worn.change[..., 1:] + worn.skin[1:]
-    own = np.linalg.norm(colour, axis=2, keepdims=True) / max(float(np.linalg.norm(worn.skin[1:])), 5.0)
-    less = (np.clip(own, 0, 1) - 1) * (skin - worn.skin)[1:]
-    gain = _gain(worn, skin)
-    light = (worn.change[..., :1] - mean[..., :1]) * gain
-    chroma = (worn.change[..., 1:] - mean[..., 1:]) * min(1.0, gain**0.5) + less
-    floor = skin[0] + worn.change[..., :1] * gain
-    return np.concatenate([np.concatenate([light, chroma], axis=2) * worn.share[..., None], floor], axis=2)
+    factors = np.array((_gain(worn, skin) ** 0.5, 1, 1), np.float32)
+    return np.asarray(lips * factors + (skin - worn.skin) * np.array((0, ADAPTED, ADAPTED), np.float32), np.float32)
 
 
-def lips_for(worn: Worn, skin: Planes) -> Planes:
-    """Compute the colours of the lips on another face, (S, S, 3) Lab: half of how dark they are is the exposure."""
-    adapted: Planes = worn.lips + ADAPTED * (skin - worn.skin) * (0, 1, 1)
-    adapted[..., 0] *= np.sqrt(_gain(worn, skin))
-    return adapted
+def own_deviations(lab: Planes, bare_skin: Planes, skin: Planes) -> Planes:
+    """Measure how the skin of a face differs from its usual colour in every light, coarsely: (S, S, 3) Lab.
+
+    Args:
+        lab: (S, S, 3), a picture of it.
+        bare_skin: (S, S) 0..1, its skin where it is most likely bare.
+        skin: (S, S) 0..1, all its uncovered skin.
+    """
+    base, _ = skin_of(lab, bare_skin)
+    return _averaged((lab - base).clip(-20, 20), skin, 2 * len(lab) * COARSE)
 
 
 def _gain(worn: Worn, skin: Planes) -> float:
     return float(np.clip(skin[0] / max(float(worn.skin[0]), 20.0), 0.5, 1.3))
 
 
-def _inner(seen: Planes, size: int) -> Planes:
+def _inner(seen: Planes) -> Planes:
     """Leave the rim of what is seen out, softly."""
-    sigma = RIM * size / 2
-    return _soft_step(4 * cv2.GaussianBlur(seen, (0, 0), sigma) - 3) * seen
+    return _soft_step(4 * cv2.GaussianBlur(seen, (0, 0), RIM * len(seen) / 2) - 3) ** 2 * seen
 
 
-def _deviation(change: Planes) -> Planes:
-    """Measure how far differences from skin are from those of bare faces, in standard deviations: (S, S)."""
-    mean, spread = bare(len(change))
-    smooth = cv2.GaussianBlur(change, (0, 0), len(change) / 250)
-    squares = ((smooth - mean) / spread) ** 2
-    return np.sqrt(np.maximum(squares.mean(axis=2), 0.9 * squares[..., 1:].mean(axis=2)))
+def _averaged(planes: Planes, weight: Planes, sigma: float) -> Planes:
+    """Blur planes (S, S, 3) as far as ``weight`` (S, S) has them."""
+    total = cv2.GaussianBlur(weight, (0, 0), sigma)[..., None] + 1e-3
+    return np.asarray(cv2.GaussianBlur(planes * weight[..., None], (0, 0), sigma) / total, np.float32)
 
 
-def _read_lips(lab: Planes, change: Planes, lips: Planes) -> tuple[Planes, float]:
+def _distance(extra: Planes, precision: Planes) -> Planes:
+    """Measure how far differences (..., 3) are from those of bare skin, in standard deviations (Mahalanobis)."""
+    return np.sqrt(np.maximum(np.einsum("...i,...ij,...j->...", extra, precision, extra) / 3, 0))
+
+
+def _read_lips(lab: Planes, extra: Planes, lips: Planes, usual: Bare) -> tuple[Planes, float]:
     """Read the colours of lips (S, S, 3), continued beyond them, and how surely they are painted.
 
     Of their own uneven lightness, which is mostly shape and shine, what bare lips have as well is left out.
     """
-    size, weight = len(lab), lips**2 + 1e-6
-    mean, spread = bare(size)
-    colour, own, usual, wide = (
-        np.einsum("hw,hwc->c", weight, plane) / weight.sum() for plane in (lab, change, mean, spread**2)
-    )
-    surely = float(np.sqrt(((own - usual) ** 2 / wide).mean()))
-    sigma = size / 60
+    weight = lips**2 + 1e-6
+    own = lips_of(extra, lips)
+    colour = np.median(lab[weight >= 0.5 * weight.max()], axis=0)  # points may lie beside the lips
+    surely = float(_distance(own, usual.lips_precision))
+    sigma = len(lab) / 60
     near = cv2.GaussianBlur(weight, (0, 0), sigma)[..., None]
-    uneven = (change - own - (mean - usual) * (1, 0, 0)) * (0.5, 1, 1)
+    uneven = (extra - own) * np.array((0.5, 1, 1), np.float32)
     smooth = cv2.GaussianBlur(uneven * weight[..., None], (0, 0), sigma) / near * (near * 4).clip(0, 1)
-    amount = LIPSTICK * float(_soft_step((surely - PAINTED[0]) / (PAINTED[1] - PAINTED[0])))
+    amount = float(_soft_step((surely - PAINTED[0]) / (PAINTED[1] - PAINTED[0])))
     return np.asarray(colour + smooth, np.float32), amount
+
+
+def lips_of(extra: Planes, lips: Planes) -> Planes:
+    """Average differences (S, S, 3) over the lips (S, S): (3,)."""
+    weight = lips**2 + 1e-6
+    return np.asarray(np.einsum("hw,hwc->c", weight, extra) / weight.sum(), np.float32)
 
 
 def _soft_step(x: Planes) -> Planes:

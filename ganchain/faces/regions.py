@@ -70,7 +70,7 @@ def _face(points: Places, skin: Plane, shape: Shape) -> Plane:
     sides = (points, left)
     eyes = _painted([_smooth(side[list(mesh.RIGHT_CONTOUR)]) for side in sides], size)
     outer = _painted([_smooth(points[[*mesh.UPPER_LIP, *mesh.LOWER_LIP[-2:0:-1]]])], size)
-    opening = _painted([_smooth(points[[*mesh.INNER_UPPER_LIP, *mesh.INNER_LOWER_LIP[-2:0:-1]]])], size)
+    opening = _painted([_smooth(points[list(mesh.MOUTH_OPENING)])], size)
     brows = _painted([side[list(mesh.RIGHT_BROW)] for side in sides], size, unit)
     lips = _softened(outer * (1 - opening), outer, 0.7 * unit)
     soft, outline = _inside_lips(points, size, unit)
@@ -125,7 +125,7 @@ def _direction(vector: Places) -> Places:
 def _inside_lips(points: Places, size: int, unit: float) -> tuple[Plane, Plane]:
     """Draw how deep inside the lips a place is, and their outline: twice (S, S)."""
     rim = _smooth(points[[*mesh.UPPER_LIP, *mesh.LOWER_LIP[-2:0:-1]]])
-    mouth = _smooth(points[[*mesh.INNER_UPPER_LIP, *mesh.INNER_LOWER_LIP[-2:0:-1]]])
+    mouth = _smooth(points[list(mesh.MOUTH_OPENING)])
     middle = _painted([np.asarray(0.45 * rim + 0.55 * mouth, np.float32)], size)
     inner = _painted([np.asarray(0.85 * rim + 0.15 * mouth, np.float32)], size)
     whole = _painted([rim], size)
