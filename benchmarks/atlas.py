@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from scipy.spatial import Delaunay
-
 from torch import Tensor
 
-from ganchain.colour import worn
-from ganchain.colour.worn import Planes
+from ganchain.colour import bare, worn
+from ganchain.colour.bare import Planes
 from ganchain.faces import atlas, mesh
 from ganchain.framing import TIGHT
 from ganchain.looks import transfer
@@ -30,7 +30,7 @@ from ganchain.train.data import Sample, read, samples
 from ganchain.train.landmarks import aligned
 
 FACES = 480
-SIZE = (worn.SMALL, worn.SMALL)
+SIZE = (bare.SMALL, bare.SMALL)
 FLOOR = (1.5, 1.0, 1.0)  # Lab, of standard deviations
 Person = tuple[Tensor, dict[str, Tensor]]
 SURE = 0.9  # of the network that there is a face
@@ -89,7 +89,7 @@ def measure(everybody: list[Person]) -> dict[str, np.ndarray]:
     """Measure how bare faces differ from their own skin."""
     sums = [0.0] * 5
     for apart, tone, _, weight in unrolled(everybody):
-        light = float(np.clip((tone[0] - worn.MIDDLE) / worn.WIDE, -2, 2))
+        light = float(np.clip((tone[0] - bare.MIDDLE) / bare.WIDE, -2, 2))
         small = cv2.resize(apart * weight[..., None], SIZE, interpolation=cv2.INTER_AREA)
         share = cv2.resize(weight, SIZE, interpolation=cv2.INTER_AREA)[..., None]
         for number, part in enumerate((share, share * light, share * light**2, small, small * light)):
@@ -99,7 +99,7 @@ def measure(everybody: list[Person]) -> dict[str, np.ndarray]:
     mean = (d - slope * t) / (n + 1e-3)
     squares, total = 0.0, 0.0
     for apart, tone, _, weight in unrolled(everybody):
-        usual = mean + slope * np.clip((tone[0] - worn.MIDDLE) / worn.WIDE, -2, 2)
+        usual = mean + slope * np.clip((tone[0] - bare.MIDDLE) / bare.WIDE, -2, 2)
         extra = cv2.GaussianBlur(apart, (0, 0), 2) - cv2.resize(usual.astype(np.float32), apart.shape[:2])
         share = cv2.resize(weight, SIZE, interpolation=cv2.INTER_AREA)[..., None]
         squares = squares + cv2.resize(extra**2 * weight[..., None], SIZE, interpolation=cv2.INTER_AREA)
@@ -115,8 +115,8 @@ def covariances(everybody: list[Person], mean: Planes, slope: Planes, spread: Pl
     total, squares, lips = 0.0, 0.0, []
     zones, size = transfer.zones(), (atlas.SIDE, atlas.SIDE)
     wide = cv2.resize(spread, size)
-    for apart, tone, seen, _ in list(unrolled(everybody))[::2]:
-        usual = mean + slope * np.clip((tone[0] - worn.MIDDLE) / worn.WIDE, -2, 2)
+    for apart, tone, seen, _ in islice(unrolled(everybody), 0, None, 2):
+        usual = mean + slope * np.clip((tone[0] - bare.MIDDLE) / bare.WIDE, -2, 2)
         extra, known = worn.smoothed(apart - cv2.resize(usual.astype(np.float32), size), seen, zones, wide)
         lips.append(worn.lips_of(apart - cv2.resize(usual.astype(np.float32), size), seen * zones.lips))
         small = cv2.resize(extra * known[..., None], SIZE, interpolation=cv2.INTER_AREA)
@@ -131,13 +131,10 @@ def covariances(everybody: list[Person], mean: Planes, slope: Planes, spread: Pl
 
 
 def main(data: Path) -> None:
-    cached = Path("/tmp/gc/look/looks-cache/people2.pt")
-    everybody = torch.load(cached) if cached.exists() else people(data)
-    torch.save(everybody, cached)
+    everybody = people(data)
     print(len(everybody), "faces")
-    if not (ROOT / "faces" / "atlas.npz").exists():
-        points = mean_face(np.stack([read["points"][0].numpy() for _, read in everybody]))
-        np.savez_compressed(ROOT / "faces" / "atlas.npz", points=points, triangles=triangles(points))
+    points = mean_face(np.stack([read["points"][0].numpy() for _, read in everybody]))
+    np.savez_compressed(ROOT / "faces" / "atlas.npz", points=points, triangles=triangles(points))
     np.savez_compressed(ROOT / "colour" / "bare.npz", **measure(everybody))
 
 

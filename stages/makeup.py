@@ -41,6 +41,7 @@ Region = Annotated[
     float | str, AfterValidator(_checked), WithJsonSchema({"anyOf": [AMOUNT, {"type": "string", "format": "colour"}]})
 ]
 
+
 class Makeup(Stage):
     """Paint makeup on lips, lids, lash lines, brows and cheeks, and even the skin.
 

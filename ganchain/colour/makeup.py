@@ -1,8 +1,9 @@
 """Painter of makeup: soft region maps and a look in, a painted face out.
 
-Colours are in CIE Lab. Those of lids and cheeks are relative to the face's own skin, and those of lips take on a share of
-how it differs from usual skin, so that a look fits every skin colour and light. Regions are matched by their moments, a soft form of BeautyGAN's histogram matching (Li et al.
-2018): a region that already has the colour of the look stays as it is.
+Colours are in CIE Lab. Those of lids and cheeks are relative to the face's own skin, and those of lips take on a share
+of how it differs from usual skin, so that a look fits every skin colour and light. Regions are matched by their moments,
+a soft form of BeautyGAN's histogram matching (Li et al. 2018): a region that already has the colour of the look stays
+as it is.
 """
 
 from __future__ import annotations
@@ -214,7 +215,12 @@ def _box(x: Tensor, radius: int) -> Tensor:
     side = 2 * radius + 1
     if x.device.type == "cpu" and not x.requires_grad:
         planes = x.reshape(-1, *x.shape[2:]).numpy()
-        box: dict[str, Any] = {"ddepth": -1, "ksize": (side, side), "normalize": False, "borderType": cv2.BORDER_CONSTANT}
+        box: dict[str, Any] = {
+            "ddepth": -1,
+            "ksize": (side, side),
+            "normalize": False,
+            "borderType": cv2.BORDER_CONSTANT,
+        }
         count = cv2.boxFilter(np.ones(x.shape[2:], np.float32), **box)
         return torch.from_numpy(np.stack([cv2.boxFilter(plane, **box) / count for plane in planes])).reshape(x.shape)
     rows = F.avg_pool2d(x, (side, 1), 1, (radius, 0), count_include_pad=False)

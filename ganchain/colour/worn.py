@@ -6,19 +6,14 @@ shadows under the eyes) by the mean and the spread of many of them.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from importlib import resources
-from io import BytesIO
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-Planes = NDArray[np.float32]
+from ganchain.colour.bare import Bare, Planes, bare, skin_of
 
-SMALL = 128  # px of the map on which skin is modelled
-LIGHT = 0.095  # share of the map's side: finer than this, lightness is makeup; coarser, it is light and shape
 COARSE = 0.01  # share of the side: differences finer than this must be strong to be no texture
 FINE = 0.7  # standard deviations from which fine ones are kept
 ALIKE = 1.0  # standard deviations by which both sides of a face may differ to count as the same makeup
@@ -30,7 +25,6 @@ COVERS = 0.5  # how much of the skin's own deviations makeup hides
 PAINTED = 1.2, 2.2  # distance from bare lips: none, all is lipstick
 ADAPTED = 0.4  # share of the difference between two skins, mostly that of two lights, that lipstick takes on
 FULL = 1.15  # what smoothing and rims take from makeup is given back
-MIDDLE, WIDE = 60.0, 15.0  # lightness of skins, and their usual difference, for what bare faces of each have
 
 
 class Zones(NamedTuple):
@@ -69,66 +63,6 @@ class Worn(NamedTuple):
     lips_amount: float
 
 
-def skin_of(lab: Planes, own: Planes) -> tuple[Planes, Planes]:
-    """Model the bare skin of a face.
-
-    Args:
-        lab: (S, S, 3), a picture of it.
-        own: (S, S) 0..1, where its skin is seen and most likely bare.
-
-    Returns:
-        Its colour in every light, (S, S, 3) Lab, and its usual colour (3,).
-    """
-    size = (SMALL, SMALL)
-    weight = cv2.resize(own, size, interpolation=cv2.INTER_AREA) + 1e-4
-    small = cv2.resize(lab * own[..., None], size, interpolation=cv2.INTER_AREA) / weight[..., None]
-    known = small[weight > 0.5] if (weight > 0.5).sum() >= SMALL else small.reshape(-1, 3)
-    tone = np.median(known, axis=0).astype(np.float32)
-    sigma = LIGHT * SMALL
-    spread = cv2.GaussianBlur(weight, (0, 0), sigma)
-    light = cv2.GaussianBlur(small[..., 0] * weight, (0, 0), sigma) / spread - tone[0]
-    light *= (spread * 20).clip(0, 1)
-    # in shadow skin is more colourful: a and b follow the light
-    varied = (weight * light**2).sum() + 25 * weight.sum()
-    slope = [(weight * light * (small[..., k] - tone[k])).sum() / varied for k in (1, 2)]
-    base = tone + light[..., None] * np.array([1, *slope], np.float32)
-    return np.asarray(cv2.resize(base, lab.shape[1::-1]), np.float32), tone
-
-
-class Bare(NamedTuple):
-    """How bare faces differ from their own skin, at each place of the map.
-
-    Attributes:
-        mean, slope: (S, S, 3) Lab, on skin of middle lightness, and what is added for each ``WIDE`` of L above it.
-        spread: (S, S, 3), standard deviation.
-        precision: (S, S, 3, 3), inverse covariance of smoothed differences, of which both sides of a face are the mean.
-        lips_precision: (3, 3), the same of the mean of the lips.
-    """
-
-    mean: Planes
-    slope: Planes
-    spread: Planes
-    precision: Planes
-    lips_precision: Planes
-
-    def on(self, skin: Planes) -> Planes:
-        """Return the usual difference (S, S, 3) on a skin (3,)."""
-        return self.mean + self.slope * np.float32(np.clip((skin[0] - MIDDLE) / WIDE, -2, 2))
-
-
-@lru_cache(maxsize=2)
-def bare(size: int) -> Bare:
-    """Read how bare faces differ from their own skin; ``benchmarks/atlas.py`` measured it."""
-    with np.load(BytesIO((resources.files("ganchain.colour") / "bare.npz").read_bytes())) as stored:
-        planes = {name: stored[name].astype(np.float32) for name in stored.files}
-    mean, slope, spread = (cv2.resize(planes[name], (size, size)) for name in ("mean", "slope", "spread"))
-    inverse = np.linalg.inv(planes["covariance"]).reshape(SMALL, SMALL, 9)
-    precision = np.dstack([cv2.resize(plane, (size, size)) for plane in np.moveaxis(inverse, 2, 0)])
-    return Bare(
-        mean, slope, spread, precision.reshape(size, size, 3, 3), np.linalg.inv(planes["lips"]).astype(np.float32)
-    )
-
-
 def difference(lab: Planes, seen: Planes, zones: Zones) -> tuple[Planes, Planes]:
     """Take light and shape out of a face on the map: (S, S, 3) Lab difference from its skin, and that skin (3,)."""
     base, tone = skin_of(lab, seen * zones.bare)
@@ -153,8 +87,8 @@ def read_worn(lab: Planes, seen: Planes, zones: Zones) -> Worn:
     grey = np.linalg.norm(colour, axis=2) / max(float(np.linalg.norm(tone[1:])), 5.0)
     lips, amount = _read_lips(lab, apart - usual.on(tone), seen * zones.lips, usual)
     lost = share * (np.clip(grey, 0, 1) - 1)
-    both = (np.dstack([plane * share[..., None], last]) for plane, last in ((extra, share), (usual.on(tone), lost)))
-    return Worn(*(plane.astype(np.float32) for plane in both), tone, lips, amount)
+    worn, own = (np.dstack([x * share[..., None], y]) for x, y in ((extra, share), (usual.on(tone), lost)))
+    return Worn(worn.astype(np.float32), own.astype(np.float32), tone, lips, amount)
 
 
 def smoothed(extra: Planes, seen: Planes, zones: Zones, spread: Planes) -> tuple[Planes, Planes]:
@@ -239,7 +173,7 @@ def _gain(worn: Worn, skin: Planes) -> float:
 
 def _inner(seen: Planes) -> Planes:
     """Leave the rim of what is seen out, softly."""
-    return _soft_step(4 * cv2.GaussianBlur(seen, (0, 0), RIM * len(seen) / 2) - 3) ** 2 * seen
+    return _soft_step(4 * cv2.GaussianBlur(seen, (0, 0), RIM * len(seen) / 2) - 3.0) ** 2 * seen
 
 
 def _averaged(planes: Planes, weight: Planes, sigma: float) -> Planes:
@@ -276,6 +210,6 @@ def lips_of(extra: Planes, lips: Planes) -> Planes:
     return np.asarray(np.einsum("hw,hwc->c", weight, extra) / weight.sum(), np.float32)
 
 
-def _soft_step(x: Planes) -> Planes:
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
+def _soft_step(x: ArrayLike) -> Planes:
+    share = np.clip(np.asarray(x, np.float32), 0, 1)
+    return share * share * (3 - 2 * share)

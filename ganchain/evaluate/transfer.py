@@ -24,7 +24,7 @@ from ganchain.looks.transfer import READ, Reference
 from ganchain.pipeline.reader import FaceReader
 from ganchain.stages.makeup import LARGEST, Makeup
 from ganchain.tensors import Pixels, to_faces, to_pixels
-from ganchain.train.data import read
+from ganchain.train.data import Sample, read
 from ganchain.train.datasets.labels import NOISE, labelled
 from ganchain.train.landmarks import aligned
 from ganchain.train.teachers.parts import region
@@ -33,8 +33,12 @@ PAINTED = ("lips", "lids", "liner", "cheeks")
 BLUSHES: tuple[Literal["high", "middle", "low"], ...] = ("high", "middle", "low")
 OTHER_SKIN = 12  # L between two skins
 TURNED = 0.25  # of half a face's width between its middle and its nose: about 25 degrees
+WORN = 0.5  # share from which glasses are there
 OPENED = 60  # px that an open mouth has at least, without the rim of a pixel that blends with the lips
 SIZES = {"256 px": 256, "1,350 px": LARGEST}  # of photos, and the side at which makeup is painted on a portrait
+
+
+Row = tuple[Sample, np.ndarray]
 
 
 class Person(NamedTuple):
@@ -47,7 +51,9 @@ class Person(NamedTuple):
 
 
 def figures(data: Path, limit: int | None = None) -> Figures:
-    """Measure transfer among the test faces of DATA/faces256; wearers are men, who wear no makeup of their own.
+    """Measure transfer among the test faces of DATA/faces256; wearers are men without glasses, who wear no makeup of
+    their own.
+
 
     "removed": the share of the colour difference (CIE76) between the bare and the painted face that is gone.
     "other skin": pairs whose skins differ by ``OTHER_SKIN`` in L; "turned": pairs in which one face is turned.
@@ -57,10 +63,10 @@ def figures(data: Path, limit: int | None = None) -> Figures:
         for sample, columns in labelled(data, "faces256")
         if sample.split == "test" and columns["spread"].mean() < NOISE
     ][:limit]
-    wearers = [number for number, (sample, _) in enumerate(rows) if sample.labels.get("gender") == "male"] or [0]
     generator, reader, sums = np.random.default_rng(0), FaceReader(torch.device("cpu")), Sums()
+    wearers = _wearers(rows, reader)
     for sample, places in rows:
-        wearer, places_worn = rows[int(generator.choice(wearers))]
+        wearer, places_worn = wearers[int(generator.integers(len(wearers)))]
         makeup = random_makeup(generator)
         a, b = _person(read(wearer.path), places_worn, reader), _person(read(sample.path), places, reader)
         painted = _painted(a, makeup)
@@ -72,12 +78,26 @@ def figures(data: Path, limit: int | None = None) -> Figures:
         mouth = region(places.astype(np.float32), mesh.MOUTH_OPENING, len(b.pixels))
         opening = torch.from_numpy(cv2.erode(mouth, np.ones((3, 3))))
         if float(opening.sum()) >= OPENED:
-            sums.add("transfer: change in an open mouth, dE", (difference(b.face, transferred) * opening).sum(), opening.sum())
-    return {f"{name}": value for name, value in sums.quotients().items()} | _milliseconds(b, stage)
+            sums.add(
+                "transfer: change in an open mouth, dE",
+                (difference(b.face, transferred) * opening).sum(),
+                opening.sum(),
+            )
+    return sums.quotients() | _milliseconds(b, stage)
+
+
+def _wearers(rows: Sequence[Row], reader: FaceReader) -> list[Row]:
+    """List the faces of men without glasses; all faces where there are none."""
+    bare = []
+    for sample, places in rows:
+        if sample.labels.get("gender") == "male":
+            glasses = _person(read(sample.path), places, reader).read["glasses"]
+            bare += [(sample, places)] if float(glasses.max()) < WORN else []
+    return bare or list(rows)
 
 
 class Random(NamedTuple):
-    """Random makeup: lips and liner as a look, shadow and blush as (a, b and L) differences from whatever skin is there."""
+    """Random makeup: lips and liner as a look, shadow and blush as differences (Lab) from whatever skin is there."""
 
     look: Look
     shape: Shape

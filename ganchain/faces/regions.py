@@ -95,7 +95,7 @@ def _shadow(points: Places, size: int, unit: float, shape: Shape) -> Plane:
     drawn = np.maximum.reduce([near, (1 - 0.35 * shape.depth) * lid, (0.55 - 0.15 * shape.depth) * above])
     if shape.under:
         low = _smooth(points[list(mesh.RIGHT_LOWER_LID)], closed=False)
-        line = np.concatenate([low, low[::-1] + (0, 5 * unit)]).astype(np.float32)
+        line = np.concatenate([low, low[::-1] + np.array((0, 5 * unit))]).astype(np.float32)
         drawn = np.maximum(drawn, shape.under * _painted([line], size))
     return _softened(drawn, drawn, (2.2 + 1.5 * shape.depth) * unit)
 
@@ -171,7 +171,9 @@ def _stroke(ends: Places, size: int, unit: float, width: float, longer: float, s
     drawn = np.zeros((size, size), np.uint8)
     length, turn = float(np.linalg.norm(axis)) / 2 + longer * unit, float(np.degrees(np.arctan2(axis[1], axis[0])))
     centre = ends.mean(axis=0)
-    cv2.ellipse(drawn, ((float(centre[0]), float(centre[1])), (2 * length, width * unit), turn), (255,), -1, cv2.LINE_AA)
+    cv2.ellipse(
+        drawn, ((float(centre[0]), float(centre[1])), (2 * length, width * unit), turn), (255,), -1, cv2.LINE_AA
+    )
     return _blur(np.asarray(drawn / np.float32(255), np.float32), sigma * unit)
 
 
@@ -210,7 +212,7 @@ def _painted(polygons: Sequence[Places], size: int, sigma: float = 0.0) -> Plane
     return _softened(plane, drawn, sigma) if sigma else plane
 
 
-def _softened(plane: Plane, drawn: NDArray[np.generic], sigma: float) -> Plane:
+def _softened(plane: Plane, drawn: NDArray[np.uint8] | Plane, sigma: float) -> Plane:
     """Blur a plane where ``drawn`` holds anything, and near it."""
     x, y, width, height = cv2.boundingRect((drawn > 0).astype(np.uint8))
     soft = np.zeros_like(plane)

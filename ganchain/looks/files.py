@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from ganchain.chains.document import Document, validated
 from ganchain.colour.makeup import Look, colour, on_skin
 from ganchain.colour.worn import ADAPTED
-from ganchain.errors import ChainError, available, shown
+from ganchain.errors import available, shown
 from ganchain.faces.regions import Shape
 
 EXPECTED = 'a look is a mapping, as in\nlips: {colour: "#b05c66", amount: 0.5}'

@@ -13,9 +13,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ganchain.colour.bare import SMALL
 from ganchain.colour.lab import to_lab
 from ganchain.colour.makeup import FINER, REGIONS, Laid, Look, mean_colour, read_look
-from ganchain.colour.worn import SMALL, Worn, Zones, change_for, lips_for, own_deviations, read_worn
+from ganchain.colour.worn import Worn, Zones, change_for, lips_for, own_deviations, read_worn
 from ganchain.faces import atlas, mesh
 from ganchain.faces.reading import Reading
 from ganchain.faces.regions import regions
@@ -78,7 +79,8 @@ class Reference:
             amount = surface * known * (rest if eyes == rest else self._amount(where, eyes, rest))
             extra, usual = (atlas.place(plane, where) * amount[..., None] for plane in self.worn[:2])
             own = own_deviations(picture, parts[..., 0] * (1 - parts[..., 1]), parts[..., 2])
-            changes.append(change_for(self.worn, extra, usual, skin, cv2.resize(own, (size, size))))
+            own = np.asarray(cv2.resize(own, (size, size)), np.float32)
+            changes.append(change_for(self.worn, extra, usual, skin, own))
             lips.append(lips_for(self.worn, atlas.place(self.worn.lips, where), skin))
         change, colours = (torch.from_numpy(np.stack(x)).permute(0, 3, 1, 2).to(faces.device) for x in (changes, lips))
         return Laid(change, colours)
@@ -113,7 +115,7 @@ def zones() -> Zones:
     planes = regions(torch.from_numpy(points), torch.ones(1, 1, size, size))[0].numpy()
     lips, lids, _, brows, _, own = planes[: len(REGIONS)]
     eyes = cv2.GaussianBlur(cv2.dilate(lids, np.ones((45, 45))), (0, 0), 14).clip(0, 1)
-    wide = cv2.GaussianBlur(cv2.dilate(brows, np.ones((9, 9))), (0, 0), 4)
+    wide = np.asarray(cv2.GaussianBlur(cv2.dilate(brows, np.ones((9, 9))), (0, 0), 4), np.float32)
     left = points[0][list(mesh.MIRROR)]
     rings = (points[0][list(mesh.RIGHT_CONTOUR)], left[list(mesh.RIGHT_CONTOUR)], points[0][list(mesh.MOUTH_OPENING)])
     openings = np.zeros((size, size), np.float32)
