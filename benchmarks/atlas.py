@@ -1,4 +1,5 @@
-"""Write the common map of faces, and how bare skin looks on it, from training faces; after the points were trained anew.
+"""Write the common map of faces, and how bare skin looks on it, from training faces, after the points were
+trained anew.
 
 python benchmarks/atlas.py DATA
 
@@ -78,8 +79,8 @@ def people(data: Path) -> list[Person]:
 
 def unrolled(everybody: list[Person]) -> Iterator[tuple[Planes, Planes, Planes, Planes]]:
     """Yield of each face and its mirror image: difference from its skin, skin, where it is seen, weight at a place."""
-    for face, read in everybody:
-        lab, seen = transfer.on_map(face, read)
+    for face, reading in everybody:
+        lab, seen = transfer.on_map(face, reading)
         apart, tone = worn.difference(lab, seen, transfer.zones())
         for turned in (slice(None), slice(None, None, -1)):
             yield apart[:, turned], tone, seen[:, turned], (seen[:, turned] > 0.8).astype(np.float32)

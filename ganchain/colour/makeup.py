@@ -1,9 +1,8 @@
 """Painter of makeup: soft region maps and a look in, a painted face out.
 
-Colours are in CIE Lab. Those of lids and cheeks are relative to the face's own skin, and those of lips take on a share
-of how it differs from usual skin, so that a look fits every skin colour and light. Regions are matched by their moments,
-a soft form of BeautyGAN's histogram matching (Li et al. 2018): a region that already has the colour of the look stays
-as it is.
+Colours are in CIE Lab. Those of lids and cheeks are relative to the skin, and those of lips take on a share of how it
+differs from usual skin, so that a look fits every skin colour and light. Regions are matched by their moments, a soft
+form of BeautyGAN's histogram matching (Li et al. 2018): a region that already has the colour of the look stays as it is.
 """
 
 from __future__ import annotations
@@ -169,7 +168,9 @@ def _lips_change(lab: Tensor, lips: Tensor, mean: Tensor, colour: Tensor) -> Ten
     takes its colour as well.
     """
     step = max(1, lab.shape[3] // 128)
-    light, weight = (_box(F.avg_pool2d(plane, step), 4) for plane in (lab[:, :1] * lips, lips))
+    light, weight = (
+        _box(F.avg_pool2d(plane, step), lab.shape[3] // (32 * step)) for plane in (lab[:, :1] * lips, lips)
+    )
     local_mean = F.interpolate(light / weight.clamp(min=1e-2), size=lab.shape[2:], mode="bilinear")
     covered = COVER * (mean[:, :1] - local_mean).clamp(-8, 16) * (lips > FAINT)
     lightness = lab[:, :1] + covered + 0.9 * (colour[:, :1] - mean[:, :1]).clamp(max=8)

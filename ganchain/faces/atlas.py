@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 SIDE = 512  # px of the map
 COARSE = 192  # px: the side at which the way back from a face is drawn, and enlarged from there
-NO_MAP = np.empty(0, np.float32)  # OpenCV's second map, where the first holds x and y
 SURFACE = 468  # points of the face's surface; those of the irises move with the look
 
 Places = NDArray[np.float32]  # (478, 2) px
@@ -50,8 +49,7 @@ def unroll(picture: Planes, face: Places) -> tuple[Planes, Planes]:
     seen = (_fronts(face).astype(np.float32))[triangle] * (weights.sum(axis=2) > 0.5)
     height, width = picture.shape[:2]
     inside = (source >= 0).all(axis=2) & (source[..., 0] <= width - 1) & (source[..., 1] <= height - 1)
-    flat = cv2.remap(picture, source.astype(np.float32), NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(flat, np.float32).reshape(SIDE, SIDE, -1), np.asarray(seen * inside, np.float32)
+    return place(picture, np.asarray(source, np.float32)), np.asarray(seen * inside, np.float32)
 
 
 def lookup(face: Places, size: int) -> tuple[Planes, Planes]:
@@ -77,7 +75,8 @@ def lookup(face: Places, size: int) -> tuple[Planes, Planes]:
 
 def place(flat: Planes, where: Planes) -> Planes:
     """Bring a map (SIDE, SIDE, C) onto a face by its ``lookup``: (size, size, C)."""
-    laid = cv2.remap(flat, where, NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    x, y = cv2.split(where)
+    laid = cv2.remap(flat, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(laid, np.float32).reshape(*where.shape[:2], -1)
 
 
