@@ -16,7 +16,7 @@ from ganchain.colour.makeup import FINER, REGIONS, Look, paint, read_look
 from ganchain.engines.probe import probe
 from ganchain.faces.regions import regions
 from ganchain.pipeline.pipeline import Pipeline
-from ganchain.looks.files import bundled, load
+from ganchain.looks.files import load
 from ganchain.stages.makeup import Makeup
 from ganchain.tensors import Pixels
 
