@@ -45,7 +45,7 @@ def skin_of(lab: Planes, own: Planes) -> tuple[Planes, Planes]:
 
 
 class Bare(NamedTuple):
-    """How bare faces differ from their own skin, at each place of the map.
+    """Statistics of bare faces: how they differ from their own skin, at each place of the map.
 
     Attributes:
         mean, slope: (S, S, 3) Lab, on skin of middle lightness, and what is added for each ``WIDE`` of L above it.

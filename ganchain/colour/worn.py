@@ -1,4 +1,4 @@
-"""What a face wears: how its colours differ, at each place of the common map, from those of bare skin.
+"""Makeup that a face wears: how its colours differ, at each place of the common map, from those of bare skin.
 
 Light and shape are taken out by the face's own skin, and what bare faces have as well (dark lids, red lips and cheeks,
 shadows under the eyes) by the mean and the spread of many of them.

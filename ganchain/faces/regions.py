@@ -25,7 +25,7 @@ Plane = NDArray[np.float32]  # (S, S) 0..1
 
 @dataclass(frozen=True)
 class Shape:
-    """Where a look is painted.
+    """Places at which a look is painted.
 
     Attributes:
         height: how far eye shadow reaches from the crease of the lid to the brow, 0..1.

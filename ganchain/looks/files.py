@@ -80,7 +80,7 @@ class LookFile(_Settings):
 
 
 class Painted(NamedTuple):
-    """What a look paints, and where."""
+    """Look with the places at which it is painted."""
 
     look: Look
     shape: Shape

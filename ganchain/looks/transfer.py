@@ -31,7 +31,7 @@ BROWS, SURFACE = REGIONS.index("brows"), len(REGIONS) + FINER.index("surface")
 
 @dataclass(frozen=True)
 class Reference:
-    """What a reference photo wears.
+    """Makeup of a reference photo.
 
     Attributes:
         worn: on the common map.
