@@ -15,8 +15,8 @@ from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.makeup import FINER, REGIONS, Look, paint, read_look
 from ganchain.engines.probe import probe
 from ganchain.faces.regions import regions
-from ganchain.pipeline.pipeline import Pipeline
 from ganchain.looks.files import load
+from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stages.makeup import Makeup
 from ganchain.tensors import Pixels
 

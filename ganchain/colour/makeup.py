@@ -2,7 +2,7 @@
 
 Colours are in CIE Lab. Those of lids and cheeks are relative to the skin, and those of lips take on a share of how it
 differs from usual skin, so that a look fits every skin colour and light. Regions are matched by their moments, a soft
-form of BeautyGAN's histogram matching (Li et al. 2018): a region that already has the colour of the look stays as it is.
+form of BeautyGAN's histogram matching (Li et al. 2018): a region that already has the look's colour stays as it is.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ COARSE = 0.01  # share of the side: differences finer than this must be strong t
 FINE = 0.7  # standard deviations from which fine ones are kept
 ALIKE = 1.0  # standard deviations by which both sides of a face may differ to count as the same makeup
 FAINT, SURE = 0.8, 1.6  # distance from bare skin, in standard deviations: none, all is makeup
+NEAR = 0.05  # share of the side around sure makeup in which fainter one is believed
 SHADE = 0.6  # how much lightness counts in that distance beside colour: light is not always smooth
 ALONE = 0.5  # how much a difference counts that the other side of the face does not have
 RIM = 0.03  # share of the map's side over which makeup fades at the rim of what is seen of the face
@@ -82,7 +83,11 @@ def read_worn(lab: Planes, seen: Planes, zones: Zones) -> Worn:
     extra, known = smoothed(apart - usual.on(tone), seen, zones, usual.spread)
     deviation = _distance(extra * np.array((SHADE, 1, 1), np.float32), usual.precision)
     both = np.maximum(np.minimum(deviation, deviation[:, ::-1]), ALONE * deviation)
-    share = cv2.GaussianBlur(_soft_step((both - FAINT) / (SURE - FAINT)) * known, (0, 0), len(lab) / 350)
+    share = _soft_step((both - FAINT) / (SURE - FAINT))
+    reach = np.ones((round(NEAR * len(lab)),) * 2, np.uint8)
+    near = cv2.GaussianBlur(cv2.dilate(share, reach), (0, 0), NEAR * len(lab) / 2)
+    share = np.maximum(share, near * _soft_step(both / FAINT))  # makeup fades towards its rim
+    share = cv2.GaussianBlur(share * known, (0, 0), len(lab) / 350)
     colour = extra[..., 1:] + usual.on(tone)[..., 1:] + tone[1:]
     grey = np.linalg.norm(colour, axis=2) / max(float(np.linalg.norm(tone[1:])), 5.0)
     lips, amount = _read_lips(lab, apart - usual.on(tone), seen * zones.lips, usual)

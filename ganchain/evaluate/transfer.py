@@ -62,7 +62,8 @@ def figures(data: Path, limit: int | None = None) -> Figures:
         (sample, columns["points"][:, :2])
         for sample, columns in labelled(data, "faces256")
         if sample.split == "test" and columns["spread"].mean() < NOISE
-    ][:limit]
+    ]
+    rows = rows[:: max(1, len(rows) // (limit or len(rows)))][:limit]  # evenly
     generator, reader, sums = np.random.default_rng(0), FaceReader(torch.device("cpu")), Sums()
     wearers = _wearers(rows, reader)
     for sample, places in rows:

@@ -114,7 +114,8 @@ def _liner(points: Places, size: int, unit: float, wing: float) -> Plane:
         way = _direction(corner - lower) + 0.8 * _direction(tail - corner)
         tip = corner + _direction(way) * (4 + 14 * wing) * unit
         start = len(line) // 4
-        strokes.append(np.concatenate([(line + width * across)[start::-1], tip[None], line[: start // 2]]))
+        below = line[:1] - 0.5 * width[:1] * across[:1]
+        strokes.append(np.concatenate([(line + 1.3 * width * across)[start::-1], tip[None], below, line[: start // 2]]))
     return _painted([np.asarray(stroke, np.float32) for stroke in strokes], size, 0.6 * unit)
 
 
