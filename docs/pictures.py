@@ -15,12 +15,14 @@ import torch
 from PIL import Image
 
 from ganchain import Pipeline
+from ganchain.evaluate.spoilt import messenger, old_print
 from ganchain.looks.files import bundled
 from ganchain.sheets import sheet
 from ganchain.sheets.grid import Grid
 from ganchain.stage import Stage
 from ganchain.stages.attributes import Attributes
 from ganchain.stages.makeup import Makeup
+from ganchain.stages.restore import Restore
 from ganchain.stages.upscale import Upscale
 from ganchain.stages.webtoon import Webtoon
 from ganchain.tensors import Pixels
@@ -96,34 +98,47 @@ def colours(photo: Pixels) -> Sheet:
 
 
 def attributes(photo: Pixels) -> Sheet:
-    first = [(f"hair: {name}", Attributes(hair=name)) for name in ("black", "brown", "blond")]
-    second = [
-        ("age: young", Attributes(age="young")),
-        ("age: old", Attributes(age="old")),
-        ("gender: female", Attributes(gender="female")),
-        ("gender: male", Attributes(gender="male")),
-    ]
-    third = [(f"age: old, strength: {share:g}", Attributes(age="old", strength=share)) for share in (0.25, 0.5, 0.75)]
-    both = [("black, old, male", Attributes(hair="black", age="old", gender="male"))]
-    return [
-        [("photo", cut(photo, HEAD)), *cells(photo, HEAD, first)],
-        cells(photo, HEAD, second),
-        cells(photo, HEAD, [*third, *both]),
-    ]
+    two = {"roots": "brown", "ends": "platinum"}
+    dyes: list[tuple[str, str | dict[str, str]]] = [(f"hair: {name}", name) for name in ("black", "auburn", "blond")]
+    dyes += [(f"hair: {name}", name) for name in ("platinum", "pink", "blue")] + [("brown roots, platinum ends", two)]
+    first = [(caption, Attributes(hair=hair)) for caption, hair in dyes]
+    years = [(f"age: {age}", Attributes(age=age)) for age in (-30, 12, 25, 40)]
+    genders = [(f"gender: {gender}", Attributes(gender=gender)) for gender in ("female", "male")]
+    beards = [(f"beard: {beard}", Attributes(beard=beard)) for beard in ("short", "full")]
+    rows = [cells(photo, HEAD, part) for part in (first[:3], first[3:], years, [*genders, *beards])]
+    return [[("photo", cut(photo, HEAD)), *rows[0]], *rows[1:]]
 
 
 def webtoon(photo: Pixels) -> Sheet:
-    asked = [
-        ("look: colour", Webtoon()),
-        ("look: colour, strength: 0.5", Webtoon(strength=0.5)),
-        ("look: ink", Webtoon(look="ink")),
-    ]
+    """The looks of the drawing, and the network's."""
+    asked = [(f"look: {look}", Webtoon(look=look, scope="photo")) for look in ("webtoon", "ink", "line", "filter")]  # type: ignore[arg-type]
     return [[("photo", cut(photo, HEAD)), *cells(photo, HEAD, asked)]]
+
+
+def drawing(photo: Pixels) -> Sheet:
+    """What each option of the drawing does."""
+    rows: list[list[dict[str, object]]] = [
+        [{"likeness": 0}, {"likeness": 0.5}, {"likeness": 1}, {"tones": 2}],
+        [{"eyes": 0}, {"eyes": 1}, {"line": 0}, {"line": 2}],
+        [{"blush": 0}, {"blush": 1}, {"background": "keep"}, {"background": "#ffe9c8"}],
+    ]
+    return [
+        cells(photo, HEAD, [(shown(options), Webtoon(scope="photo", **options)) for options in row])  # type: ignore[arg-type]
+        for row in rows
+    ]
+
+
+def shown(options: dict[str, object]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in options.items())
 
 
 def scopes(photo: Pixels) -> Sheet:
     """The whole photo, drawn by face and as a whole."""
-    asked = [("scope: face", Webtoon()), ("scope: photo", Webtoon(scope="photo"))]
+    asked: list[tuple[str, Stage]] = [
+        ("scope: face", Webtoon()),
+        ("scope: photo", Webtoon(scope="photo")),
+        ("the same, look: ink", Webtoon(scope="photo", look="ink")),
+    ]
     return [[("photo", photo), *cells(photo, WHOLE, asked)]]
 
 
@@ -138,6 +153,22 @@ def upscale(photo: Pixels) -> Sheet:
         asked += [(f"detail: {detail:g}", Upscale(factor=factor, detail=detail)) for detail in (0, 0.5, 1)]
         row += [(caption, edited(np.asarray(small), stage)) for caption, stage in asked]
         rows.append([(caption, cut(pixels, EYES)) for caption, pixels in row])
+    return rows
+
+
+def restore(photo: Pixels) -> Sheet:
+    """The photo as a messenger and as an old print have it, enlarged as today and restored."""
+    rows = []
+    for name, spoil in (("sent twice", messenger), ("old print", old_print)):
+        spoilt, clean, factor = spoil(photo, 1)
+        row = [(name, np.asarray(Image.fromarray(spoilt).resize(photo.shape[1::-1], Image.Resampling.NEAREST)))]
+        chains: list[tuple[str, list[Stage]]] = [
+            ("restore: 0", [Upscale(factor=factor, restore=0.0)]),
+            ("restore: auto", [Upscale(factor=factor)]),
+            ("its face before", [Restore(), Upscale(factor=factor)]),
+        ]
+        row += [(caption, edited(spoilt, *stages)) for caption, stages in chains]
+        rows.append([(caption, cut(pixels, FACE)) for caption, pixels in [*row, ("the photo", clean)]])
     return rows
 
 
@@ -170,8 +201,10 @@ def main() -> None:
         ("makeup-options", colours(photo), 240),
         ("attributes", attributes(photo), 240),
         ("webtoon", webtoon(photo), 300),
-        ("webtoon-scopes", scopes(photo), 400),
+        ("webtoon-options", drawing(photo), 240),
+        ("webtoon-scopes", scopes(photo), 360),
         ("upscale", upscale(photo), 240),
+        ("restore", restore(photo), 300),
     ):
         write(name, rows, side)
 

@@ -233,3 +233,10 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 def available(word: str, known: Iterable[str]) -> str:
     """List what is available, for the end of an error's text, the nearest name suggested first."""
     return f"{suggestion(word, known := sorted(known))}available: {', '.join(known)}"
+
+
+def refuse(reason: str, **options: object) -> None:
+    """Raise an OptionError about the first of ``options`` that was given (is not None), with the reason."""
+    for name, value in options.items():
+        if value is not None:
+            raise OptionError(f"{str(value)!r} is not served by these weights: {reason}", option=name)

@@ -82,7 +82,7 @@ class Framing:
 
 TIGHT = Framing.chip(0.25)  # forehead to chin: eye line 0.31, eyes 0.36 of the side apart
 HEAD = Framing.eyes(line=0.46, distance=0.22)  # the whole head with its hair
-BUST = Framing.eyes(line=0.4, distance=0.147)  # head and shoulders, with hair that is long or stands up high
+BUST = Framing.eyes(line=0.45, distance=0.14)  # head and shoulders, with hair that is long or stands up high
 CELEBA = Framing.eyes(line=0.511, distance=0.217)  # centre 178 px of CelebA's aligned 178 x 218
 FFHQ = Framing.eyes(line=0.469, distance=0.246)  # FFHQ's and CelebA-HQ's alignment (facexlib's template)
 CHIP = Framing.chip(0.35)  # dlib's chip as the demos of BeautyGAN cut it

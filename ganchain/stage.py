@@ -10,11 +10,11 @@ from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor, nn
 
-from ganchain.errors import ChainError, GanchainError, OptionError
+from ganchain.errors import ChainError, GanchainError
 from ganchain.faces.parts import PARTS
-from ganchain.faces.reading import READABLE, Kind, Reading
+from ganchain.faces.reading import READABLE, Kind, Reading, Seen
 from ganchain.framing import TIGHT, Framing
-from ganchain.tensors import resize, with_light_of
+from ganchain.tensors import Pixels, resize, with_light_of
 
 References = Callable[[Path], Reading]
 Effect = Literal["change", "replace", "enlarge"]
@@ -44,10 +44,9 @@ class Stage(nn.Module):
     alignment, batching, device, resizing, range checks, the way back into the photo.
 
     Attributes:
-        side: the side in px that ``forward`` is called at; None for any multiple of ``multiple``.
-        largest: with side None, the side that larger windows are reduced to; None: none are. Their change is enlarged.
+        side: the side in px that ``forward`` is called at; None for any multiple of ``multiple``, up to ``largest``.
         framing: where the face sits in that window (the framing of the training data).
-        shown: the part of the framing that a face's picture shows (``write: faces``); None for all of it.
+        shown: the part of it that a face's picture shows (``write: faces``); None for all of it.
         effect: "change": what the stage changed (out - in) is added at the photo's own resolution;
             "replace": its pixels replace the window's; "enlarge": the picture grows ``scale`` times.
         scale: output side / input side. With "replace" the finer pixels show the same window (a stage that draws at
@@ -57,7 +56,11 @@ class Stage(nn.Module):
             "beard", "skin", "rest", "glasses", "cover"), each as a keyword argument of that name.
         keeps: parts of the head that stay as they are in the photo whatever ``forward`` answers: ("cover",) for
             hands, microphones and masks before the face.
+        any_size: True for a stage that draws as sharply on a large canvas as on a small one: an enlargement that
+            follows it in the chain runs before it.
         whole_photo: settings of scope "photo".
+        needs_face: False for a stage of scope "face" without which a chain still has a point: the other stages then run
+            on a photo without faces, too, which otherwise stays as it is.
         strength: 0: the stage is skipped and changes nothing.
         colours: the options that were given a colour by name. Only a stage that has one may colour a grey photo.
         weights: keys of the manifest (or paths) this stage runs on, for ``--dry-run`` and licence checks.
@@ -68,14 +71,13 @@ class Stage(nn.Module):
         plain: options whose values need no name in captions: "old", not "age old".
         variants: options whose values are named after the stage, for captions: "makeup: rose", not "look rose".
         reference_option: the option that takes a reference photo, which a grid shows above its column; "" for none.
-        name: what the stage is called in YAML; set by the registry.
-        where: file and line of the chain that asked for this stage, for messages.
+        name, where: what the stage is called in YAML, and file and line of the chain that asked for it, for messages.
         delegate: the stage of a published network that is run instead of this one, where its weights were asked for.
     """
 
     side: int | None = 256
     multiple: int = 1
-    largest: int | None = None
+    largest: int = 1 << 20
     framing: Framing = TIGHT
     shown: Framing | None = None
     effect: Effect = "change"
@@ -83,7 +85,9 @@ class Stage(nn.Module):
     scope: Scope = "face"
     reads: tuple[str, ...] = ()
     keeps: tuple[str, ...] = ()
+    any_size: bool = False
     whole_photo: WholePhoto = WholePhoto()
+    needs_face: bool = True
     strength: float = 1.0
     colours: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
@@ -121,17 +125,40 @@ class Stage(nn.Module):
                 read of it. It raises PhotoError or FaceError.
         """
 
+    def examine(self, pixels: Pixels, quality: int | None = None) -> Mapping[str, float]:
+        """Decide by a picture what ``forward`` shall do with it.
+
+        Called once for each face, or for each whole photo before its tiles. ``forward`` is given each number as a
+        keyword argument, (N,) float32; results name them.
+
+        Args:
+            pixels: (H, W, 3) uint8, the stage's window of the face or the whole photo.
+            quality: of the JPEG file that a whole photo was read from, 1..100; None if there was none.
+        """
+        return {}
+
     def forward(self, faces: Tensor, *_: Any, **read: Any) -> Tensor:
         """Edit ``faces``: (N, 3, S, S) float32 RGB -1..1 -> (N, 3, S * scale, S * scale) in the same range.
 
         With ``scope = "photo"`` the batch holds (N, 3, H, W) tiles instead.
 
         Args:
-            read: what ``reads`` names, read from the photo as it was before any edit: ``points`` (N, 478, 2), x and y
-                of each point of ``ganchain.faces.mesh``, -1 and 1 at the window's edges, beyond them outside; each
-                part (N, 1, S, S) 0..1.
+            read: what ``examine`` decided, and what ``reads`` names, read from the photo as it was before any edit:
+                ``points`` (N, 478, 2), x and y of each point of ``ganchain.faces.mesh``, -1 and 1 at the window's
+                edges, beyond them outside; each part (N, 1, S, S) 0..1.
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward(faces)")
+
+    def forward_photo(self, photo: Pixels, faces: Sequence[Seen]) -> Pixels:
+        """Edit a whole photo (H, W, 3) uint8 with what is read of its faces, of which there is at least one.
+
+        For ``scope = "photo"`` with ``reads``. Photos without faces are run in tiles, as without ``reads``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define forward_photo(photo, faces)")
+
+    def svg_of(self, photo: Pixels, faces: Sequence[Seen]) -> Callable[[str], str] | None:
+        """Return what writes the answer of ``forward_photo`` as SVG, given metadata; None where it is no drawing."""
+        return None
 
     def forward_grey(self, faces: Tensor, *_: Any, **read: Any) -> Tensor:
         """Edit the faces of a grey photo: shapes and range as in ``forward``.
@@ -218,11 +245,12 @@ def _contradictions(stage: Stage) -> Iterator[str]:
         yield f"its multiple is {stage.multiple!r}; it must be a whole number, at least 1"
     elif stage.side is not None and (stage.side < 1 or stage.side % stage.multiple):
         yield f"its side, {stage.side} px, is no multiple of {stage.multiple} px, its multiple"
+    blind = stage.scope == "photo" and type(stage).forward_photo is Stage.forward_photo  # it sees no faces
     for name, readable in (("reads", READABLE), ("keeps", PARTS)):
         unknown = [word for word in getattr(stage, name) if word not in readable]
         if isinstance(getattr(stage, name), str) or unknown:
             yield f"its {name} are {getattr(stage, name)!r}; they must be a tuple of {', '.join(map(repr, readable))}"
-        elif getattr(stage, name) and (stage.scope == "photo" or stage.effect == "enlarge"):
+        elif getattr(stage, name) and (blind or stage.effect == "enlarge"):
             yield f"{name} is for stages that edit faces: scope 'face', and effect 'change' or 'replace'"
     if not isinstance(stage.framing, Framing):
         yield f"its framing is {stage.framing!r}; it must be a ganchain.framing.Framing"
@@ -230,10 +258,3 @@ def _contradictions(stage: Stage) -> Iterator[str]:
         yield f"its strength is {stage.strength!r}; it must be a number from 0 to 1"
     if type(stage).forward is Stage.forward and stage.delegate is None:
         yield f"the class {type(stage).__name__} defines no forward(faces)"
-
-
-def refuse(reason: str, **options: object) -> None:
-    """Raise an OptionError about the first of ``options`` that was given (is not None), with the reason."""
-    for name, value in options.items():
-        if value is not None:
-            raise OptionError(f"{str(value)!r} is not served by these weights: {reason}", option=name)

@@ -1,16 +1,20 @@
-"""Stage ``attributes``: hair colour, gender and age."""
+"""Stage ``attributes``: hair colour, beard, gender and age."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, validate_call
+from pydantic import AfterValidator, Field, WithJsonSchema, validate_call
 from torch import Tensor
 
 from ganchain.chains import registry
 from ganchain.checkpoints import manifest
-from ganchain.colour.hair import DYES, GREY, dye, greyness
-from ganchain.errors import OptionError
+from ganchain.colour.beard import CUTS, grow, shaved, tone
+from ganchain.colour.hair import DYES, GREY, Dye, dye, greyness
+from ganchain.colour.lab import to_lab
+from ganchain.colour.makeup import colour
+from ganchain.errors import OptionError, available
+from ganchain.faces import zones
 from ganchain.framing import BUST, HEAD, TIGHT
 from ganchain.nets.portrait import SIDE, Portrait
 from ganchain.published.stargan import StarGANEditor
@@ -18,24 +22,65 @@ from ganchain.stage import Stage
 from ganchain.tensors import resize, with_light_of
 
 PORTRAIT = "attributes-portrait"
-AGEING = {"keep": 0.0, "old": 0.8, "young": 0.8}  # share of the hair's colour that age changes
+YEARS = 30.0  # of a full step of age
+GREYING = 0.8, 1.6  # most of the hair's colour that age changes; how much earlier at the temples than elsewhere
+SHAVED_BELOW = 0.06  # share of the face's width below the jaw that is shaved
 FAINT = 0.08  # mattes below this are zero, so that nothing beside the hair changes by a single bit
 SCARCE = (0.003, 0.007)  # shares of the window: hair on less than the first is none, on more than the second hair
-COLOURED = {"blond": ("hair",), "brown": ("hair",)}  # black is no colour
-DIRECTIONS = {"keep": 0.0, "young": -1.0, "old": 1.0, "female": -1.0, "male": 1.0}
+COLOURLESS = {"black", "grey", "white"}
+AGES = {"keep": 0.0, "young": -YEARS, "old": YEARS}
+DIRECTIONS = {"keep": 0.0, "female": -1.0, "male": 1.0}
+BEARDS = {"keep": None, "female": None, "male": "stubble"}  # of a gender, where no beard is asked for
+
+
+def _named(name: str) -> str:
+    """Refuse what is neither the name of a dye nor a colour."""
+    if name not in DYES:
+        try:
+            colour(name)
+        except ValueError as error:
+            known = available(name, ["keep", *DYES])
+            raise ValueError(
+                f'{name!r} is no colour of hair; {known}; or any other, as "#c04080" (in quotes)'
+            ) from error
+    return name
+
+
+def _hair(asked: str | dict[str, str]) -> str | dict[str, str]:
+    """Refuse what is neither a colour of hair, nor two of them, nor "keep"."""
+    if isinstance(asked, dict):
+        if asked.keys() != {"roots", "ends"}:
+            raise ValueError("two colours are written as {roots: brown, ends: blond}")
+        return {part: _named(name) for part, name in asked.items()}
+    return asked if asked == "keep" else _named(asked)
+
+
+DYE = {"anyOf": [{"enum": [*DYES]}, {"type": "string", "format": "colour"}]}
+TWO = {"type": "object", "properties": {"roots": DYE, "ends": DYE}, "required": ["roots", "ends"]}
+HAIR = {
+    "anyOf": [
+        {"enum": ["keep", *DYES]},
+        {"type": "string", "format": "colour"},
+        {**TWO, "additionalProperties": False, "description": "two colours"},
+    ]
+}
+Hair = Annotated[str | dict[str, str], AfterValidator(_hair), WithJsonSchema(HAIR)]
 
 
 class Attributes(Stage):
-    """Change hair colour, gender and age; the person stays the same (the task of StarGAN, Choi et al. 2018).
+    """Change hair colour, beard, gender and age; the person stays the same (the task of StarGAN, Choi et al. 2018).
 
-    One network finds the hair, another the place of each pixel on the mean face. The edits themselves are arithmetic:
-    dyes (ganchain.colour.hair), and the average effect of age and gender on faces (ganchain.nets.portrait). If no hair
-    colour is asked for, the hair turns grey with ``age: old``, and grey hair brown with ``age: young``.
+    Networks find the hair, the points of the face, and the place of each pixel on the mean face. The edits themselves
+    are arithmetic: dyes (ganchain.colour.hair), beards (ganchain.colour.beard), and the average effect of age and
+    gender on faces (ganchain.nets.portrait). If no hair colour is asked for, the hair turns grey with age, from the
+    temples, and grey hair brown when the face gets younger.
 
     Options:
-        hair: keep, black, blond or brown.
+        hair: keep, a name (black, brown, auburn, red, blond, platinum, grey, white, pink, blue, green, purple), any
+            colour ("#c04080"), or two: {roots: brown, ends: blond}.
+        beard: keep, none, stubble, short or full; by default what goes with the gender: male has stubble.
         gender: keep, female or male.
-        age: keep, young or old.
+        age: keep, young, old, or how many years are added, -30 to 40.
         weights: other weights: those of StarGAN do all the work, our own kinds replace the bundled file.
         strength: 0 changes nothing, 1 goes all the way.
     """
@@ -53,9 +98,10 @@ class Attributes(Stage):
     def __init__(
         self,
         *,
-        hair: Literal["keep", "black", "blond", "brown"] = "keep",
+        hair: Hair = "keep",
+        beard: Literal["keep", "none", "stubble", "short", "full"] | None = None,
         gender: Literal["keep", "female", "male"] = "keep",
-        age: Literal["keep", "young", "old"] = "keep",
+        age: Literal["keep", "young", "old"] | Annotated[float, Field(ge=-30, le=40, strict=True)] = "keep",
         weights: manifest.Ref | None = None,
         strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
     ) -> None:
@@ -66,56 +112,96 @@ class Attributes(Stage):
             registry.expect(loaded, Attributes)
             if loaded.architecture == "stargan":
                 self.weights = (weights,)
-                self.delegate = StarGANEditor(loaded, hair=hair, gender=gender, age=age, strength=strength)
+                asked = {"hair": hair, "beard": beard, "gender": gender, "age": age}
+                self.delegate = StarGANEditor(loaded, asked, strength)
                 return
-        self.colours = COLOURED.get(hair, ())
-        self.condition = (DIRECTIONS[age] * strength, DIRECTIONS[gender] * strength)
-        self.share = strength * (1.0 if hair != "keep" else AGEING[age])
-        self.dye = DYES[hair] if hair != "keep" else GREY if age == "old" else DYES["brown"]
-        self.only_grey = hair == "keep" and age == "young"
-        self.moves, self.dyes = any(self.condition), self.share > 0
+        steps = (AGES[age] if isinstance(age, str) else age) / YEARS
+        self.condition = (steps * strength, DIRECTIONS[gender] * strength)
+        self.moves = any(self.condition)
+        self._choose_dyes(hair, steps)
+        cut = BEARDS[gender] if beard is None else None if beard == "keep" else beard
+        self.cut = cut if strength > 0 else None
         if self.dyes:
             self.reads = ("hair",) if hair != "keep" else ("hair", "beard")
+        if self.cut:
+            self.reads = (*dict.fromkeys((*self.reads, "hair", "beard", "skin")),)
+        if self.moves or self.cut:
+            self.reads = ("points", *self.reads)
         if self.moves:
             self.weights = (weights or PORTRAIT,)
             self.portrait = Portrait.from_tensors(manifest.load(self.weights[0]).tensors)
         elif weights is not None and strength > 0:
             raise OptionError(f"{weights} would not be used; age and gender are kept", option="weights")
 
-    def forward(self, faces: Tensor, *, hair: Tensor | None = None, beard: Tensor | None = None) -> Tensor:
+    def _choose_dyes(self, hair: str | dict[str, str], steps: float) -> None:
+        """Choose the dye, its share, and that of the ends, for the hair asked for or else for the age."""
+        names = [hair["roots"], hair["ends"]] if isinstance(hair, dict) else [hair]
+        self.colours = ("hair",) if {*names} - COLOURLESS - {"keep"} else ()
+        self.by_age = names == ["keep"]
+        chosen = [DYES.get(name) or Dye.of(colour(name)) for name in names if name != "keep"]
+        self.dye = chosen[0] if chosen else GREY if steps > 0 else DYES["brown"]
+        self.ends = chosen[1] if len(chosen) > 1 else None
+        self.only_grey = self.by_age and steps < 0
+        self.share = self.strength * (min(1.0, abs(steps)) ** 1.5 * GREYING[0] if self.by_age else 1.0)
+        self.dyes = self.share > 0
+
+    def forward(self, faces: Tensor, **read: Tensor) -> Tensor:
         """Edit faces: (N, 3, S, S) float32 RGB -1..1 -> the same."""
         if self.moves:
-            faces = self._edit_portrait(faces)
-        if hair is not None:
-            faces = self._dye_hair(faces, hair, beard)
+            faces = self._edit_portrait(faces, read["points"])
+        if self.cut:
+            faces = self._cut_beard(faces, **read)
+        if self.dyes:
+            faces = self._dye_hair(faces, **read)
         return faces.clamp(-1, 1)
 
-    def forward_grey(self, faces: Tensor, *, hair: Tensor | None = None, beard: Tensor | None = None) -> Tensor:
-        """Edit faces of a grey photo: age and gender change the light alone; hair gets the colour asked for by name."""
-        if self.moves:
-            faces = with_light_of(faces, self._edit_portrait(faces).clamp(-1, 1))
-        if hair is not None:
-            dyed = self._dye_hair(faces, hair, beard).clamp(-1, 1)
+    def forward_grey(self, faces: Tensor, **read: Tensor) -> Tensor:
+        """Edit faces of a grey photo: all but a colour of hair that was asked for by name changes the light alone."""
+        edited = self._edit_portrait(faces, read["points"]) if self.moves else faces
+        edited = self._cut_beard(edited, **read) if self.cut else edited
+        faces = with_light_of(faces, edited.clamp(-1, 1))
+        if self.dyes:
+            dyed = self._dye_hair(faces, **read).clamp(-1, 1)
             faces = dyed if self.colours else with_light_of(faces, dyed)
         return faces.clamp(-1, 1)
 
-    def _edit_portrait(self, faces: Tensor) -> Tensor:
-        """Change age and gender in the tight window inside the head's, at the side of the network's frame."""
+    def _edit_portrait(self, faces: Tensor, points: Tensor) -> Tensor:
+        """Change age and gender in the tight window inside the bust's, at the side of the network's frame."""
         place = TIGHT.within(self.framing, faces.shape[3]).place
         window = resize(faces[place], (SIDE, SIDE)).clamp(-1, 1)
         condition = faces.new_tensor(self.condition).expand(len(faces), -1)
         change = self.portrait(window, condition) - window
+        change = resize(change, (faces[place].shape[2], faces[place].shape[3]))
         edited = faces.clone()
-        edited[place] += resize(change, (faces[place].shape[2], faces[place].shape[3]))
+        edited[place] += change * (1 - zones.mouth(points, faces.shape[3])[place])
         return edited
 
-    def _dye_hair(self, faces: Tensor, hair: Tensor, beard: Tensor | None) -> Tensor:
-        """Dye hair, and a beard where its matte is given."""
+    def _cut_beard(
+        self, faces: Tensor, *, points: Tensor, hair: Tensor, beard: Tensor, skin: Tensor, **_: Any
+    ) -> Tensor:
+        """Take the beard off, or grow one."""
+        cut = CUTS.get(str(self.cut))
+        zone = zones.beard(points, faces.shape[3], cut.below if cut else SHAVED_BELOW) * (skin + beard).clamp(max=1)
+        if cut is None:
+            unit = faces.shape[3] * TIGHT.side / self.framing.side / SIDE
+            return faces + self.strength * (shaved(faces, zone, beard, skin * (1 - zone) * (1 - beard), unit) - faces)
+        grown = grow(faces, zone, cut, tone(to_lab(faces), hair))
+        return faces + self.strength * (grown - faces)
+
+    def _dye_hair(
+        self, faces: Tensor, *, hair: Tensor, points: Tensor | None = None, beard: Tensor | None = None, **_: Any
+    ) -> Tensor:
+        """Dye hair, and with age a beard."""
         matte = hair * enough(hair)
-        matte = matte if beard is None else (matte + beard).clamp(max=1)
+        if self.by_age and beard is not None:
+            matte = (matte + beard).clamp(max=1)
         matte = ((matte - FAINT) / (1 - FAINT)).clamp(min=0)
-        share = self.share * greyness(faces, matte) if self.only_grey else self.share
-        return faces + share * (dye(faces, matte, self.dye) - faces)
+        share: Tensor | float = self.share
+        if self.only_grey:
+            share = share * greyness(faces, matte)
+        elif self.by_age and points is not None:
+            share = (share * (1 + (GREYING[1] - 1) * zones.temples(points, faces.shape[3]))).clamp(max=GREYING[0])
+        return faces + share * (dye(faces, matte, self.dye, self.ends) - faces)
 
 
 def enough(matte: Tensor) -> Tensor:

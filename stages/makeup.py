@@ -12,14 +12,14 @@ from torch import Tensor
 from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
 from ganchain.colour.makeup import Look, colour, on_skin, paint
-from ganchain.errors import OptionError
+from ganchain.errors import OptionError, refuse
 from ganchain.faces.regions import PLAIN, regions
 from ganchain.framing import TIGHT
 from ganchain.looks.files import LookRef, load
 from ganchain.looks.transfer import Reference
 from ganchain.published.beautygan import MakeupTransfer, Transfer
 from ganchain.published.tensorflow_graph import TensorFlowGraph
-from ganchain.stage import References, Stage, refuse
+from ganchain.stage import References, Stage
 from ganchain.tensors import with_light_of
 
 STEP, LARGEST = 256, 512  # px: faces are painted at their own resolution, rounded up to STEP, and at LARGEST at most

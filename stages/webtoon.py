@@ -1,46 +1,64 @@
-"""Stage ``webtoon``: flat tones, clean dark lines, slightly larger eyes."""
+"""Stage ``webtoon``: a face drawn as an illustrator would, or a network's tones and lines over a photo."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-import torch
-import torch.nn.functional as F
-from pydantic import Field, validate_call
-from torch import Tensor, nn
+from pydantic import AfterValidator, Field, WithJsonSchema, validate_call
+from torch import Tensor
 
 from ganchain.chains import registry
 from ganchain.checkpoints import manifest
-from ganchain.errors import OptionError
+from ganchain.colour.makeup import colour
+from ganchain.drawing.draw import Style
+from ganchain.drawing.stage import Drawn, DrawnPhoto
+from ganchain.drawing.tones import LOOKS, PLANES, SCALE, enlarge, layers, match_rim
+from ganchain.errors import OptionError, refuse
 from ganchain.framing import HEAD
 from ganchain.nets.unet import UNet
 from ganchain.published.drawings import KEEP, TRUNCATION, AnimeGANPainter, TextureSwapper
-from ganchain.stage import Stage, WholePhoto, refuse
-from ganchain.tensors import resize
+from ganchain.stage import Stage, WholePhoto
 
-STYLES = "stylegan2-naverwebtoon"
-PLANES = 4  # the network's output: the change of red, green and blue, and ink
-DEPTH = 0.85  # share of a tone's light that a line takes
-INK = ((0.78, 0.10), (0.62, 0.15), (0.44, 0.22), (0.24, 0.33))  # lightness, and how much darker paper is below it
-CELLS = 32  # along each side of a drawing, in which its light is compared with the photo's
-PLAIN = (0.03, 0.08)  # neighbouring cells that differ by less than the first are plain, by more not at all
-SAME_COLOUR = 0.08  # how far a pixel may be from the plain colour beside it and belong to it
-NEAR = 6.0  # a cell with one plain neighbour in six is near enough
+KEY, STYLES = "webtoon", "stylegan2-naverwebtoon"
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _ground(value: str) -> str:
+    """Refuse a background that is neither a word of its own nor a colour."""
+    if value not in ("keep", "simple"):
+        colour(value)
+    return value
+
+
+Background = Annotated[
+    str,
+    AfterValidator(_ground),
+    WithJsonSchema({"anyOf": [{"enum": ["keep", "simple"]}, {"type": "string", "format": "colour"}]}),
+]
 
 
 class Webtoon(Stage):
-    """Draw the face, hair included, as a webtoon: flat tones, clean dark lines, slightly larger eyes.
+    """Draw the face, hair included, as a webtoon: flat tones, clean tapering lines, larger eyes.
 
-    The drawing has twice the side of the network's input. The network learned it from ganchain's own teacher
-    (``ganchain.train.teachers.webtoon``): no drawings by artists went into it. Its output has two layers, tones and
-    ink, and so serves two looks.
+    Networks read the face (its points, and mattes of hair, beard, skin and glasses), exact geometry draws it
+    (``ganchain.drawing``), as sharp as the photo is large. The look "filter", and photos without a face, are drawn by a
+    network that learned from ganchain's own teacher (``ganchain.train.teachers.webtoon``). No drawings by artists went
+    into either.
 
     Options:
-        look: "colour" draws the lines over the tones, "ink" draws black lines and greys on white paper.
-        scope: "face" draws the faces and leaves the rest of the photo alone, "photo" draws the whole photo; by
-            default face in colour, photo in ink.
+        look: webtoon (the default) in colour, ink in black and white with hatched shadows, line in lines alone;
+            filter draws the network's tones and lines over the photo.
+        scope: "face" draws the heads and leaves the rest of the photo alone, "photo" draws the whole photo as one
+            picture; by default face.
+        eyes: how large, 0 natural to 1 large (0.6).
+        line: width of the lines, 1 is the usual one, 0 none.
+        tones: of skin and hair, 2 or 3 (3).
+        blush: on the cheeks, 0 none to 1 strong (0.3).
+        background: simple (the default) flattens it and makes it a little lighter, keep leaves it as it is; or a
+            colour, "#fff4e0" (in quotes) or a name such as ivory.
+        likeness: 0 the proportions of the style and few shadows, 1 the person's own (0.8).
         weights: other weights than the bundled ones: AnimeGAN2's, or those of a Swapping AutoEncoder.
         style: the picture whose style the Swapping AutoEncoder takes.
         seed: instead of a picture: StyleGAN2 makes one, another for each number.
@@ -54,7 +72,7 @@ class Webtoon(Stage):
     multiple = 16
     framing = HEAD
     effect = "replace"
-    scale = 2
+    scale = SCALE
     whole_photo = WholePhoto(768)
     order = 30
     variants = ("look",)
@@ -68,9 +86,15 @@ class Webtoon(Stage):
     def __init__(
         self,
         *,
-        look: Literal["colour", "ink"] = "colour",
+        look: Literal["webtoon", "ink", "line", "filter"] | None = None,
         scope: Literal["face", "photo"] | None = None,
-        weights: manifest.Ref = "webtoon",
+        eyes: Share | None = None,
+        line: Annotated[float, Field(ge=0, le=3)] | None = None,
+        tones: Literal[2, 3] | None = None,
+        blush: Share | None = None,
+        background: Background | None = None,
+        likeness: Share | None = None,
+        weights: manifest.Ref = KEY,
         style: Path | None = None,
         seed: int | None = None,
         truncation: Annotated[float, Field(ge=0, le=1)] | None = None,
@@ -79,29 +103,47 @@ class Webtoon(Stage):
         strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
     ) -> None:
         super().__init__()
-        self.look, self.strength, self.weights = look, strength, (weights,)
-        self.scope = scope or ("photo" if look == "ink" else "face")
+        self.look, self.strength, self.weights = look or "webtoon", strength, (weights,)
+        self.scope = scope or "face"
+        options: dict[str, object] = {"eyes": eyes, "line": line, "tones": tones, "blush": blush}
+        options |= {"background": background, "likeness": likeness}
+        others: dict[str, object] = {"style": style, "seed": seed, "truncation": truncation, "keep": keep}
+        others |= {"style_weights": style_weights}
+        if weights == KEY and look != "filter":
+            refuse("a Swapping AutoEncoder takes it", **others)
+            given = {name: value for name, value in options.items() if value is not None}
+            drawn = Style(look=look or "webtoon", **given)  # type: ignore[arg-type]
+            if self.scope == "face":
+                self.weights, self.delegate = (), Drawn(drawn, strength)
+            else:
+                network = Webtoon(look="filter", scope="photo", strength=strength)
+                network.look = "filter" if drawn.look == "webtoon" else "ink"
+                self.delegate = DrawnPhoto(drawn, network, strength)
+            return
+        self._refuse_drawing(options, look)
         loaded = manifest.load(weights)
         registry.expect(loaded, Webtoon)
         if loaded.architecture != "unet":
-            refuse("ganchain's own weights take it", look=None if look == "colour" else look)
+            refuse("ganchain's own weights take it", look=look)
         if loaded.architecture == "swapping-autoencoder":
             self.delegate = self._texture_swapper(loaded, style, seed, truncation, keep, style_weights)
             return
-        refuse(
-            "a Swapping AutoEncoder takes it",
-            style=style,
-            seed=seed,
-            truncation=truncation,
-            keep=keep,
-            style_weights=style_weights,
-        )
+        refuse("a Swapping AutoEncoder takes it", **others)
         if loaded.architecture == "unet":
             self.net = UNet.from_tensors(loaded.tensors, outputs=PLANES, padding="replicate")
         elif loaded.architecture == "animegan2":
             self.delegate = AnimeGANPainter(loaded, scope=self.scope, strength=strength)
         else:
             raise OptionError(f"{weights} only makes style pictures: give it as style_weights", option="weights")
+
+    def _refuse_drawing(self, options: Mapping[str, object], look: str | None) -> None:
+        """Refuse what only a drawing has, where a network draws."""
+        if look == "line":
+            raise OptionError("'line' is drawn with the bundled weights alone", option="look")
+        self.look = "ink" if look == "ink" else "filter"
+        for name, value in options.items():
+            if value is not None:
+                raise OptionError("a network draws this, which has no such setting", option=name)
 
     def _texture_swapper(
         self,
@@ -157,74 +199,3 @@ def _style_key() -> str:
             option="style",
         )
     return STYLES
-
-
-def enlarge(faces: Tensor) -> Tensor:
-    """Enlarge faces to the picture that the drawing starts from: (N, 3, H, W) -> (N, 3, 2 H, 2 W), both -1..1."""
-    height, width = faces.shape[2:]
-    return resize(faces, (height * Webtoon.scale, width * Webtoon.scale)).clamp(-1, 1)
-
-
-def layers(net: nn.Module, faces: Tensor, large: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Draw ``faces`` (N, 3, H, W) -1..1 with ``net`` as two layers; ``large`` are the faces enlarged by ``enlarge``.
-
-    Returns:
-        flat: (N, 3, 2 H, 2 W) the tones, -1..1 but for the network's overshoot.
-        ink: (N, 1, 2 H, 2 W) 0..1.
-    """
-    planes: Tensor = net(faces).float()
-    return (enlarge(faces) if large is None else large) + planes[:, :3], torch.sigmoid(planes[:, 3:])
-
-
-def draw_colour(flat: Tensor, ink: Tensor) -> Tensor:
-    """Draw the lines over the tones; they keep the hue of the tone: a dark brown line on skin, not a black one."""
-    return (flat.clamp(-1, 1) + 1) * (1 - DEPTH * ink) - 1
-
-
-def match_rim(flat: Tensor, large: Tensor) -> Tensor:
-    """Give ``flat`` the light of ``large`` towards the rim, so that no halo shows where one fades into the other.
-
-    The added light is smooth, as in seamless cloning (Pérez, Gangnet, Blake 2003), but need not reach the middle. A
-    plain background gets all of its own light back, up to the outline of the head.
-    """
-    height, width = flat.shape[2:]
-    light = F.adaptive_avg_pool2d(large, CELLS)
-    difference = light - F.adaptive_avg_pool2d(flat, CELLS)
-    y, x = (torch.linspace(-1, 1, side, device=flat.device).abs() for side in (height, width))
-    rim = (((y[:, None] ** 4 + x**4) ** 0.25 - 0.35) / 0.45).clamp(0, 1)
-    plain = plain_background(light)
-    weight = _blurred(plain)
-    colour, lost = (_blurred(plain * cells) / weight.clamp(min=1e-6) for cells in (light, difference))
-    colour, lost = (F.interpolate(cells, size=(height, width), mode="bilinear") for cells in (colour, lost))
-    away = (large - colour).abs().amax(dim=1, keepdim=True)
-    member = (NEAR * resize(weight, (height, width))).clamp(0, 1) * torch.exp(-((away / SAME_COLOUR) ** 2))
-    return flat + torch.lerp(resize(difference, (height, width)) * rim, lost, member)
-
-
-def plain_background(light: Tensor) -> Tensor:
-    """Find what is plain and reaches the rim without a break: (N, 3, CELLS, CELLS) mean colours -> (N, 1, ...) 0..1."""
-    padded = F.pad(light, (1, 1, 1, 1), mode="replicate")
-    unevenness = (F.max_pool2d(padded, 3, 1) + F.max_pool2d(-padded, 3, 1)).amax(dim=1, keepdim=True)
-    low, high = PLAIN
-    plain = ((high - unevenness) / (high - low)).clamp(0, 1)
-    reached = plain.clone()
-    reached[..., 1:-1, 1:-1] = 0
-    for _ in range(CELLS):
-        reached = torch.minimum(plain, F.max_pool2d(reached, 3, 1, 1))
-    return reached
-
-
-def _blurred(cells: Tensor) -> Tensor:
-    """Average over squares of 5 x 5 cells."""
-    return F.avg_pool2d(F.pad(cells, (2, 2, 2, 2), mode="replicate"), 5, 1)
-
-
-def draw_ink(flat: Tensor, ink: Tensor) -> Tensor:
-    """Draw black lines on paper, and four greys where the tones are darker: likeness needs shadows, too."""
-    light = (flat.clamp(-1, 1) + 1) / 2
-    light = (light.mean(dim=1, keepdim=True) + light.amax(dim=1, keepdim=True)) / 2  # a strong colour is no shadow
-    paper = 1 - sum((step * torch.sigmoid((below - light) / 0.03) for below, step in INK), torch.zeros_like(light))
-    return (2 * paper * (1 - ink) - 1).expand_as(flat)
-
-
-LOOKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"colour": draw_colour, "ink": draw_ink}

@@ -100,7 +100,7 @@ def post(ask: Any, chain: str = "retouch", **headers: str) -> Any:
 def test_openapi_names_media_types_and_the_errors_that_are_answered(ask: Any) -> None:
     described = ask.get("/openapi.json").json()
     paths, models_ = described["paths"], described["components"]["schemas"]
-    pictures = {"image/png", "image/jpeg", "image/webp", "image/tiff"}
+    pictures = {"image/png", "image/jpeg", "image/webp", "image/tiff", "image/svg+xml"}
     assert set(paths["/jobs/{key}/pictures/{number}"]["get"]["responses"]["200"]["content"]) == pictures
     run = paths["/run"]["post"]
     assert set(run["responses"]["200"]["content"]) == pictures | {"application/json", "application/zip"}
@@ -363,7 +363,8 @@ def test_the_factors_are_those_that_the_weights_know(ask: Any, monkeypatch: pyte
 
     monkeypatch.setattr(registry, "stage", lambda name: Upscale)
     json_schema._choices.cache_clear()
-    assert choices("upscale", Upscale) == {"factor": {"": [2, 4], "upscale": [3]}}
+    sizes = {f"upscale-{size}": [3] for size in ("fast", "standard", "best")}
+    assert choices("upscale", Upscale) == {"factor": {"": [2, 4], "upscale": [3], **sizes}}
     json_schema._choices.cache_clear()
 
 

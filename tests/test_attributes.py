@@ -11,17 +11,20 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 from torch import Tensor
 
 from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
+from ganchain.colour.beard import CUTS, beard_removal
 from ganchain.colour.filters import blur
-from ganchain.colour.hair import DYES, dye
+from ganchain.colour.hair import DYES, Dye, dye
 from ganchain.colour.lab import to_lab
+from ganchain.colour.makeup import colour
+from ganchain.colour.strands import flow, strands
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.framing import BUST, HEAD, TIGHT
-from ganchain.nets import portrait
 from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.portrait import Portrait
 from ganchain.pipeline.pipeline import Pipeline
@@ -31,7 +34,7 @@ from ganchain.train import recipes
 from ganchain.train.age_gender import SHARES, Balanced, Judge, targets
 from ganchain.train.data import samples
 
-EDITS: list[dict[str, str]] = [{"age": "young"}, {"age": "old"}, {"gender": "female"}, {"gender": "male"}]
+EDITS: list[dict[str, Any]] = [{"age": "young"}, {"age": "old"}, {"gender": "female"}, {"gender": "male"}]
 HAIR = np.s_[25:60, 190:260]  # the top of the astronaut's head
 FACE = np.s_[95:150, 190:255]
 
@@ -116,10 +119,10 @@ def test_the_old_have_wrinkles_and_the_young_lose_them(astronaut: Pixels) -> Non
 def test_a_beard_is_taken_off_and_skin_is_left(astronaut: Pixels) -> None:
     skin = torch.tensor([65.0, 14.0, 18.0]).view(1, 3, 1, 1)
     face = skin.expand(1, 3, 64, 64).clone()
-    assert portrait.beard_removal(face, skin).abs().max() < 1e-3
+    assert beard_removal(face, skin, face.shape[3] / 256).abs().max() < 1e-3
     face[:, 0, 32:] -= 30 + 6 * torch.rand(32, 64, generator=torch.Generator().manual_seed(0))
     face[:, 1:, 32:] = 2
-    made = face + portrait.beard_removal(face, skin)
+    made = face + beard_removal(face, skin, face.shape[3] / 256)
     assert (made[:, 0, 44:] - face[:, 0, 44:]).mean() > 12
     assert made[:, 0, 44:].std() < 0.5 * face[:, 0, 44:].std()
     assert (made[:, 1:, 44:] - skin[:, 1:]).abs().mean() < 0.5 * (face[:, 1:, 44:] - skin[:, 1:]).abs().mean()
@@ -150,6 +153,106 @@ def test_only_the_hair_in_a_pixel_is_dyed() -> None:
     assert light[:20].mean() > 50  # blond
     assert light[31] > to_lab(head)[0, 0, 32, 31] + 8  # its share of the light
     assert light.max() <= max(float(light[:20].max()), float(light[40:].max())) + 1  # no bright rim
+
+
+@pytest.mark.parametrize("name", [*DYES, "#c04080"])
+def test_black_hair_takes_any_colour_and_shows_strands(name: str) -> None:
+    """As after bleaching: the lightness of the dye, and strands where the photo shows none."""
+    head, matte = torch.full((1, 3, 128, 128), -0.93), torch.zeros(1, 1, 128, 128)
+    matte[..., :96, 16:112] = 1
+    wanted = DYES.get(name) or Dye.of(colour(name))
+    made = to_lab(dye(head, matte, wanted))[..., 8:88, 24:104]
+    light, chroma = made[:, :1].mean(), made[:, 1:].mean(dim=(0, 2, 3))
+    assert abs(float(light) - wanted.lightness) < 12
+    own = torch.tensor(wanted.ramp)[:, 1:].float().abs().amax(dim=0)
+    assert float(chroma.norm()) > 0.5 * float(own.norm()) - 3
+    assert 0.3 * wanted.contrast[0] < float(made[:, :1].std()) < 1.2 * wanted.contrast[1]
+    assert torch.equal(dye(head, matte, wanted)[..., 100:, :], head[..., 100:, :])
+
+
+def test_roots_and_ends(astronaut: Pixels) -> None:
+    made = edited(astronaut, hair={"roots": "black", "ends": "#c04080"})
+    black, pink = (edited(astronaut, hair=name) for name in ("black", "#c04080"))
+    top, tips = np.s_[8:20, 200:240], np.s_[95:110, 172:180]
+    assert (lab(made, top) - lab(black, top)).norm() < 3
+    assert (lab(made, tips) - lab(pink, tips)).norm() < 3 < (lab(made, tips) - lab(black, tips)).norm()
+
+
+@pytest.mark.parametrize("wrong", ["blonde", "#12", "", {"roots": "brown"}, {"roots": "keep", "ends": "x"}, 5, None])
+def test_what_is_no_colour_of_hair_is_refused(wrong: Any) -> None:
+    stage: Any = registry.stage("attributes")
+    with pytest.raises(ValidationError):
+        stage(hair=wrong)
+
+
+# --- beards and years
+
+
+def test_strands_follow_the_flow_and_are_the_same_each_time() -> None:
+    rows, columns = torch.meshgrid(torch.arange(200.0), torch.arange(200.0), indexing="ij")
+    matte = torch.ones(1, 1, 200, 200)
+    for angle in (0.3, 1.2, 2.5):
+        across = columns * np.sin(angle) - rows * np.cos(angle)
+        light = (30 + 10 * torch.sin(across / 3))[None, None]
+        found = flow(light, matte)[0, 0, 50:150, 50:150]
+        assert float(((found - angle + np.pi / 2) % np.pi - np.pi / 2).abs().max()) < 0.1
+        drawn = strands(light, matte, (0.0, 0.0), 1.0)
+        assert torch.equal(drawn, strands(light, matte, (0.0, 0.0), 1.0))
+        assert 0.6 < float(drawn.std()) < 1.4 and abs(float(drawn.mean())) < 0.2
+        tensor = [float((drawn.roll(shift, (2, 3)) - drawn).square().mean()) for shift in shifts(angle)]
+        assert tensor[0] < 0.5 * tensor[1]  # along, and across
+
+
+def shifts(angle: float) -> list[tuple[int, int]]:
+    along = (round(4 * np.sin(angle)), round(4 * np.cos(angle)))
+    return [along, (along[1], -along[0])]
+
+
+@pytest.mark.parametrize("beard", CUTS)
+def test_a_beard_leaves_lips_and_teeth(astronaut: Pixels, beard: str) -> None:
+    made = edited(astronaut, beard=beard)
+    chin, teeth, lip = np.s_[161:168, 215:232], np.s_[144:147, 217:229], np.s_[149:151, 217:229]
+    assert lab(made, chin)[0] < lab(astronaut, chin)[0] - 8
+    for place in (teeth, lip, np.s_[:100], np.s_[200:]):
+        assert np.abs(made[place].astype(int) - astronaut[place]).mean() < 1.5
+
+
+def test_a_beard_that_was_grown_is_taken_off(astronaut: Pixels) -> None:
+    chin = np.s_[158:170, 212:236]
+    grown = edited(astronaut, beard="short")
+    shaven = edited(grown, beard="none")
+    before, after = (float((lab(one, chin) - lab(astronaut, chin)).norm()) for one in (grown, shaven))
+    assert after < 0.5 * before
+    assert np.abs(edited(astronaut, beard="none").astype(int) - astronaut)[chin].mean() < 4
+
+
+def test_a_man_has_stubble_unless_asked_otherwise(astronaut: Pixels) -> None:
+    chin = np.s_[161:168, 215:232]
+    stubble, bare, full = (
+        edited(astronaut, gender="male", **more) for more in ({}, {"beard": "keep"}, {"beard": "full"})
+    )
+    assert lab(bare, chin)[0] - 3 > lab(stubble, chin)[0] > lab(full, chin)[0] + 3
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: next(iter(edit.values())))
+def test_teeth_stay(astronaut: Pixels, edit: dict[str, Any]) -> None:
+    teeth = np.s_[143:148, 213:232]
+    assert (lab(edited(astronaut, **edit), teeth) - lab(astronaut, teeth)).norm() < 4
+
+
+@pytest.mark.slow
+def test_the_judge_sees_years_in_their_order(astronaut: Pixels) -> None:
+    with torch.inference_mode():
+        ages = [float(judge()(chip(edited(astronaut, age=years)))[0, 1]) for years in (-30, -15, 0, 15, 30, 40)]
+    assert all(young < old for young, old in pairwise(ages))
+    assert (edited(astronaut, age=30) == edited(astronaut, age="old")).all()
+
+
+@pytest.mark.parametrize("wrong", [-31, 41, "older", True])
+def test_ages_beyond_the_range_are_refused(wrong: Any) -> None:
+    stage: Any = registry.stage("attributes")
+    with pytest.raises(ValidationError):
+        stage(age=wrong)
 
 
 # --- the judge

@@ -35,7 +35,8 @@ def test_a_chain_with_all_defaults_filled_in(tmp_path: Path) -> None:
     assert [spec.name for spec in chain.stages] == ["makeup", "webtoon", "makeup", "upscale"]
     assert chain.stages[0].options["strength"] == 0.5
     assert chain.stages[2].options["strength"] == 1.0 and chain.stages[2].options["look"] is None
-    upscale = {"factor": None, "detail": None, "scope": None, "weights": None, "strength": 1.0}
+    upscale = {"factor": None, "detail": None, "scope": None, "size": None, "weights": None, "strength": 1.0}
+    upscale["restore"] = None
     assert chain.stages[3].options == upscale
     assert chain.faces == [0, 2]
     output = {"write": "both", "format": "jpeg", "side": None, "location": "keep", "mark": True}

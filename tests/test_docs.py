@@ -28,7 +28,7 @@ DOCS = ROOT / "docs"
 PAGE = DOCS / "adding-a-stage.md"
 README, STAGES = ROOT / "README.md", DOCS / "stages"
 PAGES = [README, *sorted(DOCS.rglob("*.md")), *sorted((ROOT / "weights").glob("*.md"))]
-OURS = ("attributes", "makeup", "upscale", "webtoon")
+OURS = ("attributes", "makeup", "restore", "upscale", "webtoon")
 
 pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="the documents are only in a checkout")
 
@@ -78,7 +78,7 @@ def test_the_stage_that_asks_for_points(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_the_weights_page_names_every_checkpoint_and_network() -> None:
     text = (DOCS / "weights.md").read_text()
-    ours = {"unet", "portrait", "upscaler", "age-gender", "points", "parts"}
+    ours = {"unet", "portrait", "upscaler", "restorer", "age-gender", "points", "parts"}
     for name in [*published(), *(ARCHITECTURES.keys() - ours)]:
         assert f"`{name}`" in text, name
 

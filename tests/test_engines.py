@@ -90,7 +90,7 @@ def test_half_precision_is_near_and_comes_back_as_float32(model: str) -> None:
 @needs_openvino
 @pytest.mark.slow
 def test_no_answer_depends_on_its_neighbours() -> None:
-    stage = Webtoon().eval()
+    stage = Webtoon(look="filter").eval()
     kernel = next(kernels_of(stage))
     for half in [False, True] if openvino.half() else [False]:
         run = openvino.OpenVINO(half=half)(kernel)
@@ -99,12 +99,13 @@ def test_no_answer_depends_on_its_neighbours() -> None:
 
 
 def test_kernels_are_found_in_every_stage() -> None:
-    stages = (Makeup(), Attributes(hair="blond", age="old"), Webtoon(), Upscale())
+    stages = (Makeup(), Attributes(hair="blond", age="old"), Webtoon(look="filter"), Upscale(restore=0), Upscale())
     assert [[k.method for k in kernels_of(stage)] for stage in stages] == [
         [],
         ["forward"],
         ["forward"],
         ["detail"],
+        ["detail", "features", "detail"],
     ]
     assert all(kernel.network.__class__.__name__ != "Portrait" for kernel in kernels_of(stages[1]))
 
@@ -128,7 +129,12 @@ def test_plain_torch_comes_back(astronaut: Pixels) -> None:
 @pytest.mark.slow
 def test_whole_chains_agree(small_head: Pixels) -> None:
     def chain() -> list[Stage]:
-        return [Makeup(look="evening"), Attributes(hair="brown", age="young"), Webtoon(), Upscale(factor=2)]
+        return [
+            Makeup(look="evening"),
+            Attributes(hair="brown", age="young"),
+            Webtoon(look="filter"),
+            Upscale(factor=2),
+        ]
 
     plain = Pipeline(chain())
     photo = plain(small_head).photo
@@ -154,12 +160,12 @@ def test_auto_takes_the_fastest_that_agrees_and_keeps_it(monkeypatch: pytest.Mon
     monkeypatch.setattr(Choice, "measured", property(lambda self: pytest.fail("measured again")))
     assert Choice(Makeup(look="rose"), CPU).label == "torch-half"  # the same network
     monkeypatch.setattr(Choice, "measured", {"torch": Measurement(0.5, 0.0)})
-    assert Choice(Webtoon(), CPU).label == "torch"
+    assert Choice(Webtoon(look="filter"), CPU).label == "torch"
     monkeypatch.setattr(Choice, "measured", {"torch": Measurement(0.5, 0.0), "torch-half": Measurement(0.1, 0.5)})
     kept = next(openvino.folder().glob("*.json"))
     for file in openvino.folder().glob("*.json"):
         file.write_text("damaged")
-    assert kept.exists() and Choice(Webtoon(), CPU).label == "torch-half"
+    assert kept.exists() and Choice(Webtoon(look="filter"), CPU).label == "torch-half"
 
 
 def test_of_engines_alike_the_nearest_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +175,7 @@ def test_of_engines_alike_the_nearest_is_taken(monkeypatch: pytest.MonkeyPatch) 
         "openvino-half": Measurement(0.5, 0.2),
     }
     monkeypatch.setattr(Choice, "measured", table)
-    assert Choice(Webtoon(), CPU).label == "openvino"
+    assert Choice(Webtoon(look="filter"), CPU).label == "openvino"
 
 
 def test_an_engine_that_fails_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +188,7 @@ def test_an_engine_that_fails_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(
         choice, "engine", lambda label, device: Failing() if label == "failing" else real(label, device)
     )
-    found = Choice(Webtoon().eval(), CPU)
+    found = Choice(Webtoon(look="filter").eval(), CPU)
     assert "no such instruction" in found.measured["failing"].reason and found.label == "torch"
 
 
@@ -209,7 +215,7 @@ def test_what_is_measured_is_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "time", SimpleNamespace(perf_counter=clock))
     monkeypatch.setattr(choice, "labels", lambda device: ["torch", "blank"])
     monkeypatch.setattr(choice, "engine", lambda label, device: Blank() if label == "blank" else real(label, device))
-    found = Choice(Upscale(factor=2).eval(), CPU)
+    found = Choice(Upscale(factor=2, restore=0).eval(), CPU)
     blank, plain = found.measured["blank"], found.measured["torch"]
     assert blank.seconds and plain.seconds and blank.seconds < plain.seconds
     assert blank.difference and blank.difference > 5 and found.label == "torch"
@@ -248,7 +254,7 @@ def test_odd_measurements_are_made_again(monkeypatch: pytest.MonkeyPatch, odd: s
 @needs_openvino
 @pytest.mark.slow
 def test_converted_networks_are_kept_and_made_again_when_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernel = next(kernels_of(Webtoon()))
+    kernel = next(kernels_of(Webtoon(look="filter")))
     expected = openvino.OpenVINO(half=False)(kernel)(FACES)
     with monkeypatch.context() as patch:
         patch.setattr(openvino, "_converted", lambda *_: pytest.fail("converted again"))
@@ -283,7 +289,7 @@ def test_nothing_is_reported_to_anybody() -> None:
 
 
 def test_what_cannot_be_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    stages: dict[str, Stage] = {"webtoon": Webtoon()}
+    stages: dict[str, Stage] = {"webtoon": Webtoon(look="filter")}
     with pytest.raises(EngineError, match="webtoon: no engine 'openvin'; did you mean 'openvino'"):
         use(stages, "openvin", CPU)
     with pytest.raises(EngineError, match=r"openvino: it runs on the CPU; use --device cpu"):

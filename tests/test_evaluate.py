@@ -111,6 +111,22 @@ def test_two_files_side_by_side(heads: Path, tmp_path: Path, monkeypatch: pytest
         assert image.width == report.sheet.sheet([], [""] * columns).width
 
 
+@pytest.mark.parametrize("option", ["-o", "--sheet"])
+def test_evaluate_overwrites_nothing(heads: Path, tmp_path: Path, option: str) -> None:
+    photo, other, weights = heads / "wide256" / "0.png", tmp_path / "other.png", tmp_path / "mine.safetensors"
+    other.write_bytes(b"mine")
+    weights.write_bytes(b"weights")
+    asked = ["evaluate", "upscale", "--data", str(heads), "--against", f"upscale={weights}", option]
+    for path, said in (
+        (photo, "lies among the data"),
+        (other, "is there already, and not from this chain; --overwrite"),
+        (weights, "would overwrite a photo or another input"),
+    ):
+        done = CliRunner().invoke(main, [*asked, str(path)])
+        assert done.exit_code == 2 and said in done.output, done.output
+    assert other.read_bytes() == b"mine" and weights.read_bytes() == b"weights"
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -133,7 +149,8 @@ def test_what_the_crops_do_not_serve_is_left_out(
         (tmp_path / file.name).write_bytes(file.read_bytes())  # tight crops without labels
     monkeypatch.setattr(report, "measured", lambda *given: {"GMAC": 0.1})
     found = report.run(tmp_path)
-    assert list(found) == ["upscale", "upscale-detail", "webtoon"]
+    sizes = ["upscale-fast", "upscale-standard", "upscale-best"]
+    assert list(found) == ["upscale", "upscale-detail", "webtoon", *sizes, "restore", "restore-face"]
     said = capsys.readouterr().out
     assert "makeup: left out" in said and "points-faces256.npz" in said and "hair: left out" in said
     assert "age-gender: left out" in said

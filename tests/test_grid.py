@@ -81,7 +81,7 @@ def test_cells_hold_what_they_say(photo_file: Path) -> None:
 
 @pytest.mark.slow
 def test_a_second_setting_makes_rows(photo_file: Path) -> None:
-    grid = Grid.of(vary={"webtoon.look": ["colour", "ink"]}, by={"attributes.hair": ["black", "brown"]})
+    grid = Grid.of(vary={"webtoon.look": ["filter", "ink"]}, by={"attributes.hair": ["black", "brown"]})
     rows = grid.cells(photo_file, SIDE)
     assert [(row.name, row.label) for row in rows] == [(photo_file.name, f"hair {hair}") for hair in ("black", "brown")]
     wanted = alone(photo_file, Attributes(hair="brown"), Webtoon(look="ink"))  # in the usual order of stages
@@ -156,10 +156,10 @@ def test_faces_are_found_once_and_weights_are_read_once(photo_file: Path, monkey
 
     monkeypatch.setattr(DlibDetector, "__call__", count)
     monkeypatch.setattr(manifest, "load", read)
-    grid = Grid.of(vary={"webtoon.look": ["colour", "ink"]}, by={"attributes.hair": ["black", "blond"]})
+    grid = Grid.of(vary={"webtoon.look": ["filter", "ink"]}, by={"attributes.hair": ["black", "blond"]})
     grid.cells(photo_file, SIDE)
     assert len(looked) == 1
-    assert loaded.count("webtoon") == 2 and set(loaded) == {"points", "parts", "webtoon"}  # four chains of two stages
+    assert loaded.count("webtoon") == 1 and set(loaded) == {"points", "parts", "webtoon"}  # ink is drawn without
     reads = len(loaded)
     grid.cells(photo_file, SIDE)
     assert len(loaded) == reads
@@ -179,7 +179,7 @@ def test_each_face_has_its_rows_and_a_photo_without_one_is_shown(
         ("two.png, face 1", "young"),
         ("two.png, face 1", "old"),
     ]
-    (shown,) = Grid.of(vary={"makeup.look": ["rose"], "webtoon.look": ["ink"]}).cells(none, SIDE)
+    (shown,) = Grid.of(vary={"makeup.look": ["rose"], "webtoon.scope": ["photo"]}).cells(none, SIDE)
     assert shown.name == "none.png: no face"
     assert [None if picture is None else picture.shape for picture in shown.pictures] == [
         (120, 160, 3),
@@ -203,9 +203,15 @@ def test_bundled_grids_are_whole(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("vary:\n  attributes.hair: [black, purple]\n", "g.yaml:2: attributes.hair: 'purple' is none of these"),
+        (
+            "vary:\n  attributes.hair: [black, purpel]\n",
+            "g.yaml:2: attributes.hair: 'purpel' is no colour of hair; did you mean 'purple'?",
+        ),
         ("vary:\n- makeup\n- attribute.hair: black\n", "g.yaml:3: no stage 'attribute'; did you mean"),
-        ("vary:\n  attributes.hare: [black]\n", "no such option; did you mean 'hair'? available: age, gender, hair"),
+        (
+            "vary:\n  attributes.hare: [black]\n",
+            "no such option; did you mean 'hair'? available: age, beard, gender, hair",
+        ),
         ("vary:\n\n  makeup: rose\n", "g.yaml:3: 'rose': which option of makeup? As in makeup.reference"),
         ("vary: [1]\n", "g.yaml:1: 1: as in '- attributes.hair"),
         ("vary: hair\n", "g.yaml:1: vary: 'hair': a mapping is needed"),
@@ -275,8 +281,8 @@ def test_the_plain_command_draws_the_row_of_stargan(
     ("asked", "said"),
     [
         (
-            ["--vary", "attributes.hair=purple"],
-            "--vary attributes.hair=purple: attributes.hair: 'purple' is none of these",
+            ["--vary", "attributes.hair=purpel"],
+            "--vary attributes.hair=purpel: attributes.hair: 'purpel' is no colour of hair; did you mean 'purple'?",
         ),
         (["--vary", "hair=black"], "--vary hair=black: "),
         (["--vary", "upscale.factor=3"], "--vary upscale.factor=3: upscale.factor: these weights enlarge"),

@@ -23,7 +23,7 @@ ORDER = [
     {"files", "tensors", "framing"},
     {"colour", "faces", "photos"},
     {"stage", "nets"},
-    {"checkpoints"},
+    {"checkpoints", "drawing"},
     {"chains", "engines"},
     {"published", "looks"},
     {"stages"},

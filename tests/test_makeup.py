@@ -33,7 +33,7 @@ def change(face: tuple[Tensor, dict[str, Tensor]], **options: object) -> dict[st
     stage = Makeup(**options)  # type: ignore[arg-type]
     with torch.inference_mode():
         apart = (to_lab(stage(picture, **read)) - to_lab(picture)).norm(dim=1)
-        maps = regions(**read)[0]
+        maps = regions(read["points"], read["skin"])[0]
     return {name: float((apart * map_).sum() / map_.sum()) for name, map_ in zip((*REGIONS, *FINER), maps, strict=True)}
 
 

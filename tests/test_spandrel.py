@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganchain.checkpoints import foreign
+from ganchain.checkpoints.importing import import_files
 from ganchain.errors import WeightsError
 from ganchain.nets import spandrel as network
 from ganchain.nets.spandrel import SpandrelModel, _import_spandrel
@@ -23,7 +24,10 @@ from ganchain.nets.upscaler import Upscaler
 from ganchain.photos.photo import Photo
 from ganchain.pipeline import apply
 from ganchain.published.spandrel import FFHQ, Spandrel
+from ganchain.stages.upscale import Upscale
 from ganchain.tensors import Pixels, resize, to_faces
+
+ANCHORS = Path(__file__).parents[2] / "shared" / "anchors"
 
 if find_spec("spandrel") is None:
     pytest.skip("needs ganchain[spandrel]", allow_module_level=True)
@@ -186,7 +190,7 @@ def test_factor_must_be_the_network_s() -> None:
 def test_whole_photos(upscale: int, side: int, landscape: Pixels) -> None:
     net = compact(upscale)
     photo = Photo(landscape[:, 50:350].copy(), None)
-    edited, _ = apply.to_photo(Spandrel(net.state_dict()), photo, [], torch.device("cpu"))
+    edited, _ = apply.to_photo(Spandrel(net.state_dict()), photo, [], torch.device("cpu"), photo.pixels)
     assert edited.pixels.shape == (side, side, 3)
     wanted = expected(net, to_faces(photo.pixels))
     assert (to_faces(edited.pixels) - wanted).abs().max() < 0.02
@@ -281,3 +285,21 @@ def test_import_after_a_failed_import() -> None:
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("True True\n")
+
+
+@pytest.mark.parametrize("name", ["realesrgan-general-x4v3", "realesrgan-animevideov3-x4"])
+def test_real_checkpoints_run_under_their_own_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, landscape: Pixels, name: str
+) -> None:
+    file = ANCHORS / f"{name.replace('realesrgan', 'realesr')}.pth"  # brought back from ncnn: no published file
+    if not file.exists():
+        pytest.skip(f"needs {file.name} in shared/anchors beside the checkout")
+    monkeypatch.setenv("GANCHAIN_CACHE", str(tmp_path))
+    import_files([file], name)
+    stage = Upscale(weights=name, scope="photo")
+    assert stage.weights == (name,) and stage.resolved().scale == 4
+    photo = Photo(landscape[60:140, 60:160].copy(), None)
+    edited, _ = apply.to_photo(stage.resolved().eval(), photo, [], torch.device("cpu"), photo.pixels)
+    assert edited.pixels.shape == (320, 400, 3)
+    again = resize(to_faces(edited.pixels), (80, 100))
+    assert (again - to_faces(photo.pixels)).abs().mean() < 0.08  # the same picture

@@ -81,9 +81,9 @@ def test_detail_goes_from_one_training_to_the_other(small: Tensor) -> None:
 def test_detail_belongs_to_the_bundled_weights() -> None:
     with pytest.raises(ValueError, match=r"detail: '0\.3' is not served"):
         Stage(weights="upscale-detail", detail=0.3)
-    assert Stage(detail=0).weights == ("upscale",)
-    assert Stage(detail=1).weights == ("upscale-detail",)
-    assert Stage().weights == ("upscale", "upscale-detail")
+    assert Stage(detail=0, restore=0).weights == ("upscale",)
+    assert Stage(detail=1).weights == ("upscale-detail", "restore")
+    assert Stage().weights == ("upscale", "upscale-detail", "restore")
     assert Stage(weights="upscale").weights == ("upscale",)
 
 

@@ -135,7 +135,7 @@ def test_the_page_and_its_parts(ask: Any) -> None:
     assert stages["makeup"]["options"]["look"]["description"]
     assert stages["makeup"]["alternatives"] == [["reference", "look"]]
     output = ask.get("/schema").json()["$defs"]["Output"]["properties"]
-    assert output["format"]["enum"] == ["png", "jpeg", "webp", "tiff"] and output["format"]["default"] == "png"
+    assert output["format"]["enum"] == ["png", "jpeg", "webp", "tiff", "svg"] and output["format"]["default"] == "png"
     assert all(shape["description"] for shape in output.values())
     assert ask.get("/openapi.json").json()["paths"]["/run"]
 

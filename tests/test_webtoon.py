@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from ganchain.chains import registry
+from ganchain.drawing.tones import DEPTH, LOOKS, draw_colour, draw_ink, layers, plain_background
 from ganchain.faces.detect import DlibDetector
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.reader import FaceReader
 from ganchain.stage import Stage
-from ganchain.stages.webtoon import DEPTH, LOOKS, draw_colour, draw_ink, layers, plain_background
 from ganchain.stages.webtoon import Webtoon as Drawing
 from ganchain.tensors import Pixels, to_faces
 from ganchain.testing import FakeDetector
@@ -239,9 +239,9 @@ def test_the_discriminator_sees_a_checkerboard() -> None:
     assert judge(plain).shape == (1, 1, 8, 8)
 
 
-def test_ink_draws_the_whole_photo_unless_told_otherwise() -> None:
-    assert [Drawing(look="colour").scope, Drawing(look="ink").scope] == ["face", "photo"]
-    assert Drawing(look="ink", scope="face").scope == "face"
+def test_faces_are_drawn_unless_the_whole_photo_is_asked_for() -> None:
+    assert [Drawing(look="filter").scope, Drawing(look="ink").scope] == ["face", "face"]
+    assert Drawing(look="ink", scope="photo").resolved().scope == "photo"
 
 
 FIELDS = {
@@ -266,7 +266,7 @@ def field(name: str, kind: str, side: int = 256) -> Pixels:
 def test_a_plain_field_around_a_face_stays_plain(name: str, kind: str) -> None:
     """The window of a face that was drawn stood out as a dome of another light."""
     photo = field(name, kind)
-    result = np.asarray(Pipeline([Drawing()], detector=FakeDetector())(photo).image)
+    result = np.asarray(Pipeline([Drawing(look="filter")], detector=FakeDetector())(photo).image)
     difference = cv2.blur(result.astype(np.float32) - photo, (9, 9))
     assert np.abs(difference).max() < 5
 
@@ -281,7 +281,7 @@ def test_a_head_before_a_plain_wall_has_no_halo(small_head: Pixels) -> None:
     y, x = np.mgrid[: small_head.shape[0], : small_head.shape[1]]
     radius = np.hypot((x - 120) / 52, (y - 100) / 78)[..., None]
     photo = np.where(radius < 1, small_head, np.array(FIELDS["light green"])).astype(np.uint8)
-    result = np.asarray(Pipeline([Drawing()])(photo).image).astype(int)
+    result = np.asarray(Pipeline([Drawing(look="filter")])(photo).image).astype(int)
     wall = (radius > 1.14) & (y[..., None] < 180)
     assert (result[radius[..., 0] < 0.8] != photo[radius[..., 0] < 0.8]).any()
     assert np.abs(np.where(wall, result - photo, 0)).max() <= 6

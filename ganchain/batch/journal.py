@@ -25,8 +25,7 @@ class Record:
     """Outcome of one photo.
 
     Attributes:
-        input, path: its path below the input folder, and the whole path.
-        chain: the chain's name.
+        input, path, chain: its path below the input folder, the whole path, and the chain's name.
         status: "ok"; "no_face": written unchanged; "skipped": an earlier run has done it; "failed": see ``error``.
         target: the path below the output folder that its output has or would have.
         sha256: of the input; None where it cannot be read.
@@ -36,7 +35,7 @@ class Record:
             embeddings of the face before and after, and points: the 478 of ``ganchain.faces.mesh``.
         size: width, height in px of the photo as it was read.
         seconds: by step.
-        engines: the engine of each stage, by its name.
+        engines, decided: the engine of each stage, and what stages decided by themselves (``Result.decided``).
         error: why it failed.
         traceback: of the bug (of ganchain or a plug-in) that it failed for, if it was one.
         tries: how often it was tried, over all runs.
@@ -54,6 +53,7 @@ class Record:
     size: list[int] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     engines: dict[str, str] = field(default_factory=dict)
+    decided: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     version: str = ""
     error: str | None = None
     traceback: str | None = None

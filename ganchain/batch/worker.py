@@ -191,6 +191,7 @@ class Worker:
         record, watch, points = job.record, Stopwatch(), self.settings.points
         record.seconds = {name: round(seconds, 4) for name, seconds in result.seconds.items()}
         record.faces = [face.record(points=points) for face in result.faces]
+        record.decided = result.decided
         for number, distance in distances.items():
             record.faces[number]["distance"] = distance
         try:

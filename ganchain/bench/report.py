@@ -95,7 +95,7 @@ def measure(
     pipeline.prepare()
     with Peak.watched() as peak, tempfile.TemporaryDirectory() as folder:
         faces, _ = _run_photos(pipeline, sources, Path(folder))
-        if not faces and any(stage.scope == "face" for stage in pipeline.stages):
+        if not faces and any(stage.scope == "face" and stage.needs_face for stage in pipeline.stages):
             raise FaceError(f"no face to edit in {', '.join(map(str, photos))}: nothing of the chain would be measured")
         passes = [_run_photos(pipeline, sources, Path(folder))[1] for _ in range(runs)]
     facts, products = machine(pipeline.device), matrix_products(pipeline.device)

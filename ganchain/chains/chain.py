@@ -42,9 +42,7 @@ class Output(BaseModel):
         Literal["photo", "faces", "both"], Field(description="The whole photo, a picture of each face, or both.")
     ] = "photo"
     format: Annotated[Format, Field(description="Of the pictures.")] = "png"
-    side: Annotated[Annotated[int, Field(ge=64, le=4096)] | None, Field(description="Of the face pictures, in px.")] = (
-        None
-    )
+    side: Annotated[int | None, Field(ge=64, le=4096, description="Of the face pictures, in px.")] = None
     location: Annotated[Literal["keep", "strip"], Field(description="strip takes GPS data out.")] = "keep"
     mark: Annotated[bool, Field(description="Say in the pictures' metadata that a network edited them.")] = True
 
@@ -52,6 +50,8 @@ class Output(BaseModel):
     def _side_is_of_faces(self) -> Self:
         if self.side is not None and self.write != "faces":
             raise ValueError("side is that of face pictures: it needs write: faces")
+        if self.format == "svg" and self.write != "photo":
+            raise ValueError("svg is that of whole photos: it needs write: photo")
         return self
 
 

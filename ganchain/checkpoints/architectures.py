@@ -16,6 +16,7 @@ from ganchain.nets.beautygan import BeautyGAN, GeneratorBranch
 from ganchain.nets.parts import PartsNet
 from ganchain.nets.points import Points
 from ganchain.nets.portrait import Portrait
+from ganchain.nets.restorer import Restorer
 from ganchain.nets.spandrel import SpandrelModel
 from ganchain.nets.srgan import SRResNet
 from ganchain.nets.stargan import StarGAN
@@ -44,6 +45,7 @@ ARCHITECTURES: dict[str, type[Network]] = {
     "unet": UNet,
     "portrait": Portrait,
     "upscaler": Upscaler,
+    "restorer": Restorer,
     "age-gender": AgeGender,
     "points": Points,
     "parts": PartsNet,

@@ -112,6 +112,8 @@ def _values(shape: dict[str, Any]) -> str:
         return str(shape["const"])
     if "minimum" in shape and "maximum" in shape:
         return f"{shape['minimum']:g} to {shape['maximum']:g}"
+    if shape.get("type") == "object":
+        return str(shape.get("description", "a mapping"))
     formats = {"path": "a file's path", "colour": "a colour", "weights": "a key or a file's path"}
     return formats.get(str(shape.get("format")), str(shape.get("type", "any")))
 

@@ -31,6 +31,7 @@ def _pairs(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
 @click.option("--rows", type=click.IntRange(min=1), default=6, show_default=True, help="Faces of the sheet.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many pictures of the test split.")
 @click.option("--threads", type=int, help="CPU threads  [default: all]")
+@click.option("--overwrite", is_flag=True, help="Replace another file that is there.")
 def evaluate(
     keys: tuple[str, ...],
     data: Path,
@@ -40,6 +41,7 @@ def evaluate(
     rows: int,
     limit: int | None,
     threads: int | None,
+    overwrite: bool,
 ) -> None:
     """Measure KEYS (all by default) on the test split of DATA: bundled weights, and the edits makeup and hair.
 
@@ -54,15 +56,26 @@ def evaluate(
     """
     import torch
 
+    from ganchain import files
+    from ganchain.errors import PhotoError
     from ganchain.evaluate import report
     from ganchain.photos import images
+    from ganchain.photos.protect import Protection
 
+    protection = Protection([Path(weights) for weights in against.values()], overwrite=overwrite)
+    for path in filter(None, (out, sheet)):
+        if path.resolve().is_relative_to(data.resolve()):
+            raise PhotoError("lies among the data, which is only read; give another name", path=path)
+        protection.refuse(path)
     if threads:
         torch.set_num_threads(threads)
     line = report.line(report.run(data, keys, against=against, limit=limit))
     echo(line)
     if out is not None:
-        out.write_text(line + "\n", encoding="utf-8")
+        try:
+            files.write(out, line + "\n", protection.permit)
+        except OSError as error:
+            raise PhotoError(f"cannot be written: {error.strerror or error}", path=out) from error
     if sheet is not None:
-        images.write(images.read(report.contact(data, keys, against, rows)), sheet)
+        images.write(images.read(report.contact(data, keys, against, rows)), sheet, permit=protection.permit)
         echo(f"-> {sheet}")

@@ -180,7 +180,14 @@ def _report(source: Path, result: Result, written: Iterable[Path]) -> None:
     no_face = "no face chosen by faces, unchanged" if has_face else "no face, unchanged"
     outcome = no_face if result.status == "no_face" else f"{edited} face{'s' * (edited != 1)}"
     files = ", ".join(str(path) for path in written)
+    for stage, rows in result.decided.items():
+        outcome += "".join(f", {stage}: {name} {_numbers(row[name] for row in rows)}" for name in rows[0])
     echo(plain(f"{source}: {outcome}, {sum(result.seconds.values()):.1f} s -> {files}"))
+
+
+def _numbers(values: Iterable[float]) -> str:
+    """Write numbers from 0 to 1 in short, each once."""
+    return " and ".join(dict.fromkeys(f"{value:.2g}" for value in values))
 
 
 @main.command()

@@ -62,7 +62,8 @@ class Bare(NamedTuple):
 
     def on(self, skin: Planes) -> Planes:
         """Return the usual difference (S, S, 3) on a skin (3,)."""
-        return self.mean + self.slope * np.float32(np.clip((skin[0] - MIDDLE) / WIDE, -2, 2))
+        lighter = np.float32(np.clip((skin[0] - MIDDLE) / WIDE, -2, 2))
+        return np.asarray(self.mean + self.slope * lighter, np.float32)
 
 
 @lru_cache(maxsize=2)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 def blur(x: Tensor, sigma: float) -> Tensor:
     """Blur with a Gaussian of ``sigma`` px, the border reflected: (N, 1, H, W) -> the same."""
-    radius = max(1, round(3 * sigma))
+    radius = min(max(1, round(3 * sigma)), x.shape[2] - 1, x.shape[3] - 1)
     place = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
     kernel = torch.exp(-(place**2) / (2 * sigma**2))
     kernel = (kernel / kernel.sum())[None, None, None]

@@ -1,12 +1,15 @@
 """Hair dyes: given a matte, the strands keep their light and shade and get another colour.
 
-The lightness is moved to the dye's mean, at a contrast that the dye allows. The chroma then follows the lightness along
-the dye's ramp, as in real hair: shadows of blond hair are brown, its highlights pale. All of this in CIE L*a*b* (D65).
+The lightness is moved to the dye's mean, at a contrast that the dye allows; where dark hair has none to stretch,
+strands are drawn along its flow. The chroma then follows the lightness along the dye's ramp, as in real hair: shadows
+of blond hair are brown, its highlights pale. All of this in CIE L*a*b* (D65).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import EllipsisType
 
 import torch
@@ -15,6 +18,7 @@ from torch import Tensor
 
 from ganchain.colour.filters import blur
 from ganchain.colour.lab import from_lab, to_lab
+from ganchain.colour.strands import SIDE, strands
 
 
 @dataclass(frozen=True)
@@ -31,33 +35,113 @@ class Dye:
     contrast: tuple[float, float]
     ramp: tuple[tuple[float, float, float], ...]
 
+    @classmethod
+    def of(cls, colour: tuple[float, float, float]) -> Dye:
+        """Make the dye of any colour: full chroma at its own lightness, less in shadows and highlights."""
+        light, a, b = colour
+        middle = min(max(light, 8.0), 92.0)
+        low = 4 + 9 * min(middle, 120 - middle, 60) / 60  # little at either end
+        points = ((0.0, 0.0), (0.4 * middle, 0.7), (middle, 1.0), (0.5 * (middle + 100), 0.65), (100.0, 0.2))
+        return cls(middle, (low, 1.4 * low), tuple((at, share * a, share * b) for at, share in points))
 
-DYES = {
-    "black": Dye(13, (4, 8), ((0, 0, 0), (15, 1, 1), (40, 0, -1), (70, 0, -1))),
-    "brown": Dye(28, (7, 12), ((0, 0, 0), (14, 6, 7), (30, 9, 14), (50, 9, 18), (80, 4, 15))),
-    "blond": Dye(60, (13, 18), ((0, 0, 0), (20, 8, 11), (40, 9, 23), (60, 7, 28), (80, 3, 24), (100, 0, 8))),
-}
+
+BLACK = Dye(13, (4, 8), ((0, 0, 0), (15, 1, 1), (40, 0, -1), (70, 0, -1)))
+BROWN = Dye(28, (7, 12), ((0, 0, 0), (14, 6, 7), (30, 9, 14), (50, 9, 18), (80, 4, 15)))
+BLOND = Dye(60, (13, 18), ((0, 0, 0), (20, 8, 11), (40, 9, 23), (60, 7, 28), (80, 3, 24), (100, 0, 8)))
 GREY = Dye(62, (10, 16), ((0, 0, 0), (30, 0, 2), (60, 0, 3), (100, 0, 3)))  # the colour that all hair takes with age
+DYES: Mapping[str, Dye] = {
+    "black": BLACK,
+    "brown": BROWN,
+    "auburn": Dye(27, (7, 12), ((0, 0, 0), (12, 10, 7), (28, 22, 19), (50, 22, 27), (80, 8, 20))),
+    "red": Dye(40, (10, 15), ((0, 0, 0), (16, 15, 13), (40, 29, 37), (60, 25, 42), (85, 8, 26))),
+    "blond": BLOND,
+    "platinum": Dye(80, (9, 13), ((0, 0, 0), (30, 4, 9), (60, 3, 14), (80, 1, 12), (100, 0, 4))),
+    "grey": GREY,
+    "white": Dye(86, (7, 11), ((0, 0, 0), (40, 0, 2), (80, 0, 3), (100, 0, 2))),
+    "pink": Dye.of((68, 36, -2)),
+    "blue": Dye.of((40, 6, -44)),
+    "green": Dye.of((48, -32, 16)),
+    "purple": Dye.of((36, 36, -36)),
+}
 GAIN = 2.4  # most that contrast is stretched; beyond it noise would show
 RELIEF = (22.0, 30.0)  # farthest that lights may lie above the mean L, and shadows below it
 ROOTS = 0.7  # exponent of a matte: roots shade the skin beside them, and that shade goes with the hair's colour
 AROUND = 3.3  # px of 256: how far around a pixel its hair's colour is looked for
+DRAWN = 0.45  # share of the missing contrast that drawn strands give
+VISIBLE = 1.0  # standard deviation of L that is worth drawing
+HEIGHTS = 0.3, 0.75  # shares of the hair's height down to which its roots reach, and from which on its ends begin
 
 
-def dye(faces: Tensor, matte: Tensor, colour: Dye) -> Tensor:
+def dye(faces: Tensor, matte: Tensor, colour: Dye, ends: Dye | None = None) -> Tensor:
     """Dye the hair under ``matte``: (N, 3, S, S) -1..1 and (N, 1, S, S) 0..1 -> (N, 3, S, S) -1..1.
 
     A pixel is a mixture of hair and what lies behind it, in the matte's shares; only the hair's share gets another
     colour (the equation of compositing, Porter & Duff 1984). Where hair is the smaller part of a pixel, its colour is
     that of the surest hair around.
+
+    Args:
+        colour: of all hair, or of the roots.
+        ends: of the ends, where that is another.
     """
     side = faces.shape[3]
     if not bool((matte > 0).any()):
         return faces
     box = extent(matte, round(3 * AROUND * side / 256))
     dyed = faces.clone()
-    dyed[box] = _dyed(faces[box], matte[box], colour, side)
+    part, cover = faces[box], matte[box]
+    lab = to_lab(part)
+    hair = pure(lab, cover, side)
+    corner = (float(box[2].start), float(box[1].start))
+    texture = cache(lambda: strands(hair[:, :1], cover, corner, max(1.0, side / SIDE)))
+    new = _recoloured(hair, cover, colour, texture, side)
+    if ends is not None:
+        new = torch.lerp(new, _recoloured(hair, cover, ends, texture, side), _lower(cover))
+    moved = lab + cover**ROOTS * (new - hair)
+    # a light fringe on light skin must not glow where the matte says too much
+    top = torch.minimum(moved[:, :1], torch.maximum(lab[:, :1], new[:, :1]))
+    dyed[box] = torch.where(cover > 0, from_lab(torch.cat([top, moved[:, 1:]], dim=1)), part)
     return dyed
+
+
+def _recoloured(hair: Tensor, matte: Tensor, colour: Dye, texture: Callable[[], Tensor], side: int) -> Tensor:
+    """Give hair another colour: L*a*b* (N, 3, H, W) -> the same.
+
+    Args:
+        texture: draws strands (N, 1, H, W), where they are needed.
+        side: px of the whole window.
+    """
+    weight = matte**8  # only pixels that are surely hair
+    mean, deviation = moments(hair, weight)
+    light = hair[:, :1]
+    middle, spread = mean[:, :1], deviation[:, :1]
+    gain = (spread.clamp(*colour.contrast) / spread).clamp(max=GAIN)
+    relief = (light - middle) * gain
+    missing = (colour.contrast[0] ** 2 - _variance(relief, weight, AROUND * side / 256)).clamp(min=0).sqrt()
+    if bool((missing * weight).max() > VISIBLE):
+        relief = relief + DRAWN * missing * texture()
+    limit = torch.where(relief > 0, RELIEF[0], RELIEF[1])
+    target = colour.lightness + 0.12 * (middle - 40)
+    new = (target + limit * torch.tanh(relief / limit)).clamp(0, 100)
+    return torch.cat([new, ramp(new, colour) + 0.3 * (hair - mean)[:, 1:]], dim=1)
+
+
+def _variance(x: Tensor, weight: Tensor, sigma: float) -> Tensor:
+    """Measure the variance of a plane (N, 1, H, W) around each pixel."""
+    small = max(1, min(round(sigma / 2), *x.shape[2:]))
+    total = blur(F.avg_pool2d(weight, small) + 1e-4, sigma / small)
+    mean, square = (blur(F.avg_pool2d(weight * y, small), sigma / small) / total for y in (x, x * x))
+    return F.interpolate((square - mean**2).clamp(min=0), size=x.shape[2:], mode="bilinear", align_corners=False)
+
+
+def _lower(matte: Tensor) -> Tensor:
+    """Tell how near to its lower end the hair is: (N, 1, H, W) -> (N, 1, H, 1), 0 at the roots and 1 at the ends."""
+    rows = (matte > 0.5).any(dim=3, keepdim=True)
+    place = torch.arange(matte.shape[2], device=matte.device, dtype=matte.dtype)[:, None]
+    top = torch.where(rows, place, matte.shape[2]).amin(dim=2, keepdim=True)
+    bottom = torch.where(rows, place, 0.0).amax(dim=2, keepdim=True)
+    height = (place - top) / (bottom - top).clamp(min=1)
+    share = ((height - HEIGHTS[0]) / (HEIGHTS[1] - HEIGHTS[0])).clamp(0, 1)
+    return share * share * (3 - 2 * share)
 
 
 def extent(matte: Tensor, margin: int) -> tuple[EllipsisType, slice, slice]:
@@ -65,24 +149,6 @@ def extent(matte: Tensor, margin: int) -> tuple[EllipsisType, slice, slice]:
     rows, columns = ((matte > 0).any(dim=0)[0].any(dim=axis).nonzero()[:, 0].tolist() for axis in (1, 0))
     top, left = max(0, rows[0] - margin), max(0, columns[0] - margin)
     return ..., slice(top, rows[-1] + 1 + margin), slice(left, columns[-1] + 1 + margin)
-
-
-def _dyed(faces: Tensor, matte: Tensor, colour: Dye, side: int) -> Tensor:
-    """Dye a part of windows of ``side`` px."""
-    lab = to_lab(faces)
-    hair, weight = pure(lab, matte, side), matte**8  # only pixels that are surely hair
-    mean, deviation = moments(lab, weight)
-    light = hair[:, :1]
-    middle, spread = mean[:, :1], deviation[:, :1]
-    gain = (spread.clamp(*colour.contrast) / spread).clamp(max=GAIN)
-    limit = torch.where(light > middle, RELIEF[0], RELIEF[1])
-    target = colour.lightness + 0.2 * (middle - 40)
-    new = (target + limit * torch.tanh((light - middle) * gain / limit)).clamp(0, 100)
-    chroma = ramp(new, colour) + 0.3 * (hair - mean)[:, 1:]
-    dyed = lab + matte**ROOTS * (torch.cat([new, chroma], dim=1) - hair)
-    # a light fringe on light skin must not glow where the matte says too much
-    top = torch.minimum(dyed[:, :1], torch.maximum(lab[:, :1], new))
-    return torch.where(matte > 0, from_lab(torch.cat([top, dyed[:, 1:]], dim=1)), faces)
 
 
 def pure(lab: Tensor, matte: Tensor, side: int) -> Tensor:

@@ -111,15 +111,15 @@ def smoothed(extra: Planes, seen: Planes, zones: Zones, spread: Planes) -> tuple
     """
     known = _inner(seen)
     fill = ((4 - 4 * known).clip(0, 1) * known[:, ::-1])[..., None]
-    extra = extra + fill * (extra[:, ::-1] - extra)
-    known = np.maximum(known, fill[..., 0])
+    extra = np.asarray(extra + fill * (extra[:, ::-1] - extra), np.float32)
+    known = np.maximum(known, fill[..., 0]) * (1 - zones.brows) * (1 - zones.lips) * (1 - zones.openings)
     apart = np.square((extra - extra[:, ::-1]) / spread).mean(axis=2, keepdims=True)
-    extra = extra + 0.5 * np.exp(-apart / (2 * ALIKE**2)) * (extra[:, ::-1] - extra)
-    known = known * (1 - zones.brows) * (1 - zones.lips) * (1 - zones.openings)
+    alike = np.exp(-apart / (2 * ALIKE**2))
+    extra = np.asarray(extra + 0.5 * alike * (extra[:, ::-1] - extra), np.float32)
     coarse = _averaged(extra, known, len(extra) * COARSE)
     fine = extra - coarse
     strength = np.sqrt(np.square(cv2.GaussianBlur(fine, (0, 0), len(extra) / 400) / spread).mean(axis=2))
-    extra = coarse + fine * _soft_step((strength - FINE) / FINE)[..., None]
+    extra = np.asarray(coarse + fine * _soft_step((strength - FINE) / FINE)[..., None], np.float32)
     squares = np.square(extra).mean(axis=2, keepdims=True)
     return extra * squares / (squares + np.square(spread) * np.array((1, 0.5, 0.5), np.float32)), known
 

@@ -51,7 +51,8 @@ class Edit:
         options = dict(self.options)
         if weights is not None:
             options = {**options, "weights": weights}
-            options.pop("detail", None)
+            for name in ("detail", "size", "restore", "likeness"):  # of the bundled weights alone
+                options.pop(name, None)
         return registry.stage(self.stage)(**options).eval()
 
 
@@ -64,9 +65,13 @@ EDITS: dict[str, tuple[Edit, ...]] = {
         Edit("female", "attributes", {"gender": "female"}),
         Edit("male", "attributes", {"gender": "male"}),
     ),
-    "webtoon": (Edit("colour", "webtoon", {}, 0.55), Edit("ink", "webtoon", {"look": "ink"}, 0.55)),
-    "upscale": (Edit("x4", "upscale", {"factor": 4, "detail": 0}),),
-    "upscale-detail": (Edit("x4", "upscale", {"factor": 4, "detail": 1}),),
+    "webtoon": (Edit("filter", "webtoon", {"look": "filter"}, 0.55), Edit("drawn", "webtoon", {"likeness": 1.0})),
+    "upscale": (Edit("x4", "upscale", {"factor": 4, "detail": 0, "restore": 0}),),
+    "upscale-detail": (Edit("x4", "upscale", {"factor": 4, "detail": 1, "restore": 0}),),
+}
+EDITS |= {
+    f"upscale-{size}": (Edit("x4", "upscale", {"factor": 4, "size": size, "restore": 0}),)
+    for size in ("fast", "standard", "best")
 }
 
 
@@ -130,7 +135,7 @@ class People:
 
 
 def identity(key: str, weights: str | None, people: People) -> dict[str, float]:
-    """Measure the mean embedding distance to the source, and the share of faces below the edit's limit."""
+    """Measure the embedding distance to the source, and the share of faces below the edit's limit."""
     figures: dict[str, float] = {}
     for edit in EDITS[key]:
         pipeline, distances = edit.pipeline(weights), []
@@ -138,6 +143,7 @@ def identity(key: str, weights: str | None, people: People) -> dict[str, float]:
             edited = people.embed(person.chip(EMBEDDING_SIDE, person.edit(pipeline)))
             distances.append(float(np.linalg.norm(edited - source)))
         figures[f"{edit.name}: embedding distance"] = float(np.mean(distances))
+        figures[f"{edit.name}: median distance"] = float(np.median(distances))
         figures[f"{edit.name}: share below {edit.limit:g}"] = float(np.mean(np.array(distances) < edit.limit))
     return figures
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from ganchain.faces.parts import PARTS
+from ganchain.faces.parts import PARTS, settled
 from ganchain.nets.parts import shares
 from ganchain.train.datasets.parts import STYLES, Heads, Labelled, textures
 from ganchain.train.dressing import plain, with_covers, with_glasses
@@ -42,7 +43,9 @@ def figures(network: nn.Module, data: Path, limit: int | None = None) -> Figures
 
 def _mattes(network: nn.Module, pixels: Tensor) -> Tensor:
     """Compute the mattes (N, 6, S, S) 0..1 of pictures (N, 3, S, S) 0..1."""
-    return torch.cat([shares(network(some * 2 - 1).float()) for some in torch.split(pixels, BATCH)])
+    mattes = torch.cat([shares(network(some * 2 - 1).float()) for some in torch.split(pixels, BATCH)])
+    pairs = zip(mattes.cpu().numpy(), pixels.cpu().numpy(), strict=True)
+    return torch.from_numpy(np.stack([settled(each, picture) for each, picture in pairs])).to(pixels)
 
 
 def _means(values: dict[str, tuple[Tensor, Tensor]]) -> Figures:

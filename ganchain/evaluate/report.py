@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader, Subset
 from ganchain.chains.document import Place
 from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, PhotoError, available
-from ganchain.evaluate import edits, painted, parts, points, standard
+from ganchain.evaluate import drawn, edits, painted, parts, points, restore, standard
 from ganchain.evaluate.cost import cost
 from ganchain.evaluate.edits import EDITS, Edit, People
+from ganchain.evaluate.spoilt import RECIPES
 from ganchain.sheets import sheet
 from ganchain.tensors import resize, to_faces, to_pixels
 from ganchain.train import recipes, runs
@@ -27,7 +28,13 @@ BATCH = 32
 FACTOR = 4
 HEADS, FACES = "wide256", "faces256"
 BUDGET = {"GMAC": ("<=", 0.5)}
-READINGS = {"points": points.figures, "parts": parts.figures}  # measured on all pictures at once
+READINGS = {  # measured on all pictures at once
+    "points": points.figures,
+    "parts": parts.figures,
+    "restore": restore.figures,
+    "restore-face": restore.figures,
+}
+SPOILT = {f"{name}: gain over bicubic, dB": (">=", 1.0) for name in RECIPES}
 
 # bounds that the weights and edits shall keep: (at least or at most, the bound)
 WANTED: dict[str, dict[str, tuple[str, float]]] = {
@@ -49,9 +56,16 @@ WANTED: dict[str, dict[str, tuple[str, float]]] = {
     | {f"{name}: share below 0.6": (">=", 0.9) for name in ("young", "old")},
     "webtoon": BUDGET
     | {"psnr": (">=", 32.0)}
-    | {f"{look}: share below 0.55": (">=", 0.9) for look in ("colour", "ink")},
+    | {"filter: share below 0.55": (">=", 0.9), "drawn: share below 0.6": (">=", 0.8)}
+    | {"drawn: median distance": ("<=", 0.55), "iris hue within 25": (">=", 0.9), "skin order": (">=", 0.95)}
+    | {"short strokes": ("<=", 0.0), "drawn: ms": ("<=", 60.0)},
     "upscale": {"GMAC": ("<=", 2.5), "gain over bicubic, dB": (">=", 2.0), "Set5 x4, luma dB": (">=", 31.2)},
     "upscale-detail": {"GMAC": ("<=", 2.5)},
+    "upscale-fast": {"Set5 x4, luma dB": (">=", 30.9), "Set14 x4, luma dB": (">=", 27.8)},
+    "upscale-standard": {"Set5 x4, luma dB": (">=", 31.4), "Set14 x4, luma dB": (">=", 28.15)},
+    "upscale-best": {"Set5 x4, luma dB": (">=", 31.95), "Set14 x4, luma dB": (">=", 28.5)},
+    "restore": {"GMAC": ("<=", 3.95)},
+    "restore-face": {"GMAC": ("<=", 3.95)} | SPOILT,
     "points": {"GMAC": ("<=", 0.15), "mean": ("<=", 1.5), "turned: mean": ("<=", 2.0), "worst": ("<=", 8.0)}
     | dict.fromkeys(("eyes", "irises", "lips"), ("<=", 1.2))
     | {f"{part} correlation": (">=", 0.95) for part in ("blink", "mouth")}
@@ -137,6 +151,8 @@ def measured(
     figures = by_recipe(key, weights, data, limit)
     if key in EDITS:
         figures |= edits.identity(key, weights, people[HEADS])
+    if key == "webtoon" and weights is None:
+        figures |= drawn.figures(people[HEADS])
     if key == "attributes-portrait":
         figures |= edits.success_rates(weights, people[FACES])
     if key.startswith("upscale") and (data / "sr_eval").is_dir():

@@ -72,9 +72,7 @@ def figures(data: Path, limit: int | None = None) -> Figures:
         a, b = _person(read(wearer.path), places_worn, reader), _person(read(sample.path), places, reader)
         painted = _painted(a, makeup)
         worn = _person(to_pixels(painted)[0], places_worn, reader)
-        stage = Makeup(reference=wearer.path).eval()
-        stage.take(Reference.of(worn.face, worn.read))
-        transferred = stage(b.face, points=b.read["points"], skin=b.read["skin"])
+        transferred = _wearing(worn)(b.face, points=b.read["points"], skin=b.read["skin"])
         _compare(sums, (a, b), (transferred, _painted(b, makeup)), regions(b.points, b.read["skin"], makeup.shape))
         mouth = region(places.astype(np.float32), mesh.MOUTH_OPENING, len(b.pixels))
         opening = torch.from_numpy(cv2.erode(mouth, np.ones((3, 3))))
@@ -84,7 +82,8 @@ def figures(data: Path, limit: int | None = None) -> Figures:
                 (difference(b.face, transferred) * opening).sum(),
                 opening.sum(),
             )
-    return sums.quotients() | _milliseconds(b, stage)
+    person = _person(read(rows[0][0].path), rows[0][1], reader)
+    return sums.quotients() | _milliseconds(person)
 
 
 def _wearers(rows: Sequence[Row], reader: FaceReader) -> list[Row]:
@@ -133,6 +132,13 @@ def _person(pixels: Pixels, places: np.ndarray, reader: FaceReader) -> Person:
     return Person(pixels, face, true, reading.within(TIGHT, face, READ))
 
 
+def _wearing(person: Person) -> Makeup:
+    """Make the stage that puts a person's makeup on others."""
+    stage = Makeup(reference=Path("reference.png")).eval()
+    stage.take(Reference.of(person.face, person.read))
+    return stage
+
+
 def _painted(person: Person, makeup: Random) -> Tensor:
     """Paint random makeup in the regions that the teacher's points tell."""
     maps = regions(person.points, person.read["skin"], makeup.shape)
@@ -167,9 +173,9 @@ def _turn(points: Tensor) -> float:
     return abs(2 * nose - left - right) / max(abs(left - right), 1e-6)
 
 
-def _milliseconds(person: Person, stage: Makeup) -> Figures:
+def _milliseconds(person: Person) -> Figures:
     """Measure the fastest of some runs of a transfer and of a look on one thread."""
-    threads, answer = torch.get_num_threads(), {}
+    stage, threads, answer = _wearing(person), torch.get_num_threads(), {}
     torch.set_num_threads(1)
     for size, side in SIZES.items():
         face, skin = (F.interpolate(x, (side, side), mode="bilinear") for x in (person.face, person.read["skin"]))

@@ -5,6 +5,7 @@ Pixel centres lie at whole numbers in photos and canvases alike (the convention 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -34,6 +35,7 @@ class Canvas(ByContent):
         framing: the window of the template that the canvas shows.
         grey: whether the photo was read as a grey one.
         reading: what is read of the face; None where nobody reads it.
+        decided: what the last stage decided by itself for this face (``Stage.examine``).
     """
 
     before: Tensor
@@ -43,6 +45,7 @@ class Canvas(ByContent):
     framing: Framing
     grey: bool = False
     reading: Reading | None = field(default=None, repr=False, compare=False)
+    decided: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property
     def side(self) -> int:

@@ -30,8 +30,14 @@ LEFT_BROW = (300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
 BROW_TAIL = 70  # the outer end of the right brow
 # curves over an eye, from the outer corner to the inner one: the lashes, the lid's crease, the brow's lower edge
 RIGHT_LID_RINGS = (RIGHT_UPPER_LID, (130, 247, 30, 29, 27, 28, 56, 190, 243), (156, 46, 53, 53, 52, 52, 65, 55, 193))
+LEFT_LID_RINGS = (
+    LEFT_UPPER_LID,
+    (359, 467, 260, 259, 257, 258, 286, 414, 463),
+    (383, 276, 283, 283, 282, 282, 295, 285, 417),
+)
 # ends of strokes on the right cheek: blush along the cheekbone, above it and below it; its hollow; its highest line
 CHEEKBONE, CHEEK_TOP, CHEEK_LOW, HOLLOW, CHEEK_LINE = (50, 116), (117, 143), (205, 147), (207, 137), (118, 143)
+RIGHT_CHEEK, LEFT_CHEEK = CHEEKBONE, (280, 345)
 NOSE_BRIDGE = (168, 4)
 OVAL = (
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),

@@ -24,6 +24,9 @@ LONG = 0.3, 4  # hair at the edge of the head's window: its matte, and how many 
 FADE = 0.2  # share of a side over which hair that goes on beyond the largest window keeps its own colour
 TRACE = 4e-3  # matte below which there is nothing of a part
 SAME = 0.15  # matte of hair above which neighbouring px are of the same person's
+UNSURE = 0.04, 0.97  # mattes of hair between these are settled by the colours around
+FAR = 16.0  # px of the mattes: how far around those colours are looked for
+SPREAD, WEIGHT = 12.0, 0.25  # of colours in L*a*b*; how much they count beside the network's own answer
 NEAR, AROUND = 1.5, 4.0  # px of the mattes: how wide a rim is, and how far around it colours are looked for
 APART = 0.2  # distance of two colours (0..1) from which on a mixture of them tells its shares
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # of colours, in the order of the covariances
@@ -200,6 +203,41 @@ class Parts:
         )
         offset = average - (slope * mean).sum(axis=-1)
         return _box(np.dstack([slope, offset]))
+
+
+def settled(mattes: Planes, picture: Planes) -> Planes:
+    """Settle where the network is unsure of hair: by whether the colour is that of the hair or of the rest around.
+
+    The log-odds of both, for Gaussians of equal spread, are added to those of the matte.
+
+    Args:
+        mattes: (6, S, S) float32 0..1 in the order of ``PARTS``.
+        picture: (3, S, S) float32 0..1 RGB.
+
+    Returns:
+        The mattes with other hair, and the other parts of ``BASE`` in the shares that they had.
+    """
+    hair = mattes[0]
+    low, high = UNSURE
+    unsure = (hair > low) & (hair < high)
+    if not unsure.any() or (hair > high).sum() < 1:
+        return mattes
+    lab = cv2.cvtColor(np.ascontiguousarray(picture.transpose(1, 2, 0)), cv2.COLOR_RGB2LAB)
+    odds = np.log(hair.clip(1e-4, 1 - 1e-4) / (1 - hair.clip(1e-4, 1 - 1e-4)))
+    nearness = []
+    for weight, scarce, radius in ((hair**4, 2e-3, FAR), ((1 - hair) ** 4, 1e-4, FAR / 2)):
+        sums = cv2.resize(
+            np.dstack([lab * weight[..., None], weight]), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA
+        )
+        mean = sums[..., :3].sum(axis=(0, 1)) / sums[..., 3].sum()  # where there is none around
+        sums = cv2.GaussianBlur(sums, (0, 0), radius / 4)
+        around = (sums[..., :3] + scarce * mean) / (sums[..., 3:] + scarce)
+        around = cv2.resize(around, hair.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        nearness.append(-((lab - around) ** 2).sum(axis=-1) / (2 * SPREAD**2))
+    evidence = WEIGHT * (nearness[0] - nearness[1]).clip(-6, 6)
+    new = np.where(unsure, 1 / (1 + np.exp(-odds - evidence)), hair)
+    others = mattes[1 : len(BASE)] * ((1 - new) / (1 - hair).clip(1e-4))
+    return np.concatenate([new[None], others, mattes[len(BASE) :]]).astype(np.float32)
 
 
 def _box(planes: Planes) -> Planes:

@@ -5,7 +5,7 @@ A reading is kept in the template's units, so it holds for every window of the f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -94,3 +94,18 @@ class Reading:
     def _get(self, kind: Kind) -> Points | Parts:
         self.read_all([self], kind)
         return self.known[kind]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Face in a whole photo, as a stage is given it that draws the photo with its faces.
+
+    Attributes:
+        picture: (1, 3, S, S) float32 -1..1, the stage's window of the photo as it is now.
+        read: what ``reads`` names, as for ``forward``.
+        matrix: (2, 3), px of ``picture`` -> px of the photo; centres of pixels are whole numbers.
+    """
+
+    picture: Tensor
+    read: Mapping[str, Tensor]
+    matrix: NDArray[np.float64]

@@ -89,9 +89,11 @@ def _face(points: Places, skin: Plane, shape: Shape) -> Plane:
 def _shadow(points: Places, size: int, unit: float, shape: Shape) -> Plane:
     """Draw eye shadow on the right eye: full on the lid, fading from its crease towards the brow."""
     lash, crease, brow = (_smooth(points[list(ring)], closed=False) for ring in mesh.RIGHT_LID_RINGS)
-    top = (1 - shape.height) * crease + shape.height * brow
-    lid, above = (_painted([np.concatenate([lash, curve[::-1]])], size) for curve in (crease, top))
-    near = _painted([np.concatenate([lash, (0.45 * lash + 0.55 * crease)[::-1]])], size) if shape.depth else lid
+    low, top = 0.45 * lash + 0.55 * crease, (1 - shape.height) * crease + shape.height * brow
+    near, lid, above = (
+        _painted([np.asarray(np.concatenate([lash, curve[::-1]]), np.float32)], size) for curve in (low, crease, top)
+    )
+    near = near if shape.depth else lid
     drawn = np.maximum.reduce([near, (1 - 0.35 * shape.depth) * lid, (0.55 - 0.15 * shape.depth) * above])
     if shape.under:
         low = _smooth(points[list(mesh.RIGHT_LOWER_LID)], closed=False)
@@ -111,7 +113,7 @@ def _liner(points: Places, size: int, unit: float, wing: float) -> Plane:
     strokes = [np.concatenate([line - 0.35 * width * across, (line + width * across)[::-1]])]
     if wing:
         corner, lower, tail = points[mesh.RIGHT_LOWER_LID[0]], points[mesh.RIGHT_LOWER_LID[2]], points[mesh.BROW_TAIL]
-        way = _direction(corner - lower) + 0.8 * _direction(tail - corner)
+        way = np.asarray(_direction(corner - lower) + 0.8 * _direction(tail - corner), np.float32)
         tip = corner + _direction(way) * (4 + 14 * wing) * unit
         start = len(line) // 4
         below = line[:1] - 0.5 * width[:1] * across[:1]

@@ -2,7 +2,7 @@
 
 The average effect of age and gender on a face (prototypes, Rowland & Perrett 1995; detail after Tiddeman, Burt &
 Perrett 2001) is stored as planes in the frame of the mean face: colour, gain of the detail bands, movement. Averages
-lose some things, and these are drawn: the lines of old age, stubble, lashes; a beard is evened out to the colour of
+lose some things, and these are drawn: the lines of old age, lashes; a beard is evened out to the colour of
 the cheeks. The network says for each pixel which place of the planes it takes. So lines are as sharp as the planes,
 and the face keeps its own resolution. The network is trained with the same arithmetic.
 """
@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganchain.colour.beard import beard_removal
 from ganchain.colour.filters import blur
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.nets.unet import UNet
@@ -26,14 +27,12 @@ OFFSET = 4.0  # one unit of the network's answer, in px of SIDE
 RIM = 16  # px of SIDE within which an edit fades in from the window's edge
 SIGMAS = (1.0, 2.0, 4.0, 8.0)  # of the detail bands, in px of SIDE
 GAIN = 1.0  # limit of the logarithm of a band's gain
-PALE = 0.022  # share of the chroma that stubble takes for each L it darkens
 SKIN = (18.0, 8.0, 8.0)  # differences from the cheeks' L, a, b at which a colour stops being skin
 
 # planes for a full step of age, the same for gender, then the cheeks
 COLOUR, DETAIL, MOVE = 3, len(SIGMAS), 2
 EFFECT = COLOUR + DETAIL + MOVE
-DRAWN = 4  # planes: lines of old age, stubble, lashes (changes of L), and where a beard grows (0..1)
-SHADE, BEARD = 8.0, 18.0  # L by which skin may be darker than the cheeks; most L by which a beard is lightened
+DRAWN = 3  # planes: lines of old age, lashes (changes of L), and where a beard grows (0..1)
 
 
 class Portrait(nn.Module):
@@ -87,13 +86,13 @@ class Portrait(nn.Module):
         effect = age * planes[:, :EFFECT] + gender * planes[:, EFFECT : 2 * EFFECT]
         colour, gains, move = torch.split(effect, [COLOUR, DETAIL, MOVE], dim=1)
         lab = to_lab(faces)
-        wrinkles, stubble, lashes, beard = torch.split(drawn, 1, dim=1)
+        wrinkles, lashes, beard = torch.split(drawn, 1, dim=1)
         skin, cheek = skin_map(lab, planes[:, -1:])
         light = (gains.clamp(-GAIN, GAIN).expm1() * bands(lab[:, :1])).sum(dim=1, keepdim=True)
         male, female = gender.clamp(min=0), (-gender).clamp(min=0)
-        light = light + (age.clamp(min=0) * wrinkles + male * stubble) * skin + female * lashes
-        lab = lab + female * beard * beard_removal(lab, cheek)
-        colour = colour + F.pad(lab[:, 1:] * (PALE * male * stubble * skin), (0, 0, 0, 0, 1, 0))
+        light = light + age.clamp(min=0) * wrinkles * skin + female * lashes
+        lab = lab + female * beard * beard_removal(lab, cheek, side / SIDE)
+        colour = colour * (1 - male * beard)  # beards are drawn, not averaged
         changed = from_lab(lab + colour + F.pad(light, (0, 0, 0, 0, 0, 2)))
         edited = faces + fade * (changed - faces)
         moved = F.grid_sample(
@@ -118,15 +117,6 @@ def skin_map(lab: Tensor, cheeks: Tensor) -> tuple[Tensor, Tensor]:
     colour = (lab * cheeks).sum(dim=(2, 3), keepdim=True) / total
     distance = ((lab - colour) / lab.new_tensor(SKIN)[:, None, None]).square().sum(dim=1, keepdim=True).sqrt()
     return blur((1.9 - distance).clamp(0, 1), 2.0 * lab.shape[3] / SIDE), colour
-
-
-def beard_removal(lab: Tensor, cheek: Tensor) -> Tensor:
-    """Compute the change that takes hair off skin: lighter, the chroma of ``cheek``, less detail. (N, 3, S, S)."""
-    smooth = torch.cat([blur(plane, 5.0 * lab.shape[3] / SIDE) for plane in torch.split(lab, 1, dim=1)], dim=1)
-    lift = (cheek[:, :1] - SHADE - smooth[:, :1]).clamp(0, BEARD)
-    share = (lift / 6).clamp(0, 1)
-    light = lift - 0.75 * share * (lab[:, :1] - smooth[:, :1])
-    return torch.cat([light, share * 0.7 * (cheek - smooth)[:, 1:]], dim=1)
 
 
 def grid(side: int, device: torch.device) -> Tensor:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,12 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from ganchain import files
 from ganchain.errors import PhotoError
-from ganchain.photos import captions, damage, exif, metadata, xmp
+from ganchain.photos import captions, damage, exif, metadata, quality, xmp
 from ganchain.photos.opening import open_picture
 from ganchain.photos.photo import Photo
 from ganchain.tensors import Pixels
 
-Format = Literal["png", "jpeg", "webp", "tiff"]
+Format = Literal["png", "jpeg", "webp", "tiff", "svg"]
 Source = str | os.PathLike[str] | Image.Image | Pixels
 
 SUFFIXES = {
@@ -130,7 +130,7 @@ def _decode(image: Image.Image, name: str) -> Photo:
     profile = image.info.get("icc_profile")
     block, turn = exif.read(image)
     packet = image.info.get("xmp")
-    words, dpi = captions.read(image), metadata.resolution(image)
+    words, dpi, saved = captions.read(image), metadata.resolution(image), quality.of(image)
     packet = xmp.added(xmp.kept(packet) if isinstance(packet, bytes | str) else b"", words.properties())
     image = _to_eight_bit(image if turn is None else image.transpose(turn))
     alpha = None
@@ -139,7 +139,8 @@ def _decode(image: Image.Image, name: str) -> Photo:
         alpha = np.array(rgba.getchannel("A"))
         image = rgba.convert("L" if image.mode in ("1", "L", "LA") else "RGB")  # as its profile expects
     pixels = np.asarray(_to_srgb(image, profile))  # a copy of a large photo costs as much as its decoding
-    return Photo(pixels, None if alpha is None or alpha.min() == 255 else alpha, block, name, packet, words, dpi)
+    alpha = None if alpha is None or alpha.min() == 255 else alpha
+    return Photo(pixels, alpha, block, name, packet, words, dpi, saved)
 
 
 def _to_eight_bit(image: Image.Image) -> Image.Image:
@@ -203,8 +204,13 @@ def write(
     image = to_image(photo)
     if format_ == "jpeg" and photo.alpha is not None:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    if format_ == "svg" and photo.svg is None:
+        raise PhotoError("cannot be written as SVG: it is no drawing (webtoon with scope: photo, of faces)", path=path)
     try:
         with files.replaced(path, part, permit) as file:
+            if photo.svg is not None and format_ == "svg":
+                file.write(photo.svg(photo.xmp.decode()).encode())
+                return
             image.save(file, format_, icc_profile=_ICC, **metadata.options(format_, photo), **_SAVE[format_])
     except PhotoError:
         raise
@@ -219,7 +225,7 @@ def format_of(path: Path) -> Format:
         PhotoError: no format that is written has this suffix.
     """
     name = {".jpg": "jpeg", ".tif": "tiff"}.get(path.suffix.lower(), path.suffix.lower()[1:])
-    if name not in _SAVE:
+    if name not in get_args(Format):
         raise PhotoError("cannot be written: the name must end in .png, .jpg, .webp or .tiff", path=path)
     return name  # type: ignore[return-value]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -27,7 +28,9 @@ class Photo(ByContent):
         xmp: the XMP packet to write back, or b"".
         captions: other words to write back.
         dpi: the resolution to write back, of both axes in px per inch; None if the file does not say.
+        quality: 1..100, of the JPEG file that the pixels were read from (``quality.of_tables``); None for others.
         name: its file or source, for messages.
+        svg: writes the picture as SVG, given the XML of its metadata; None for one that is not drawn.
     """
 
     pixels: Pixels
@@ -37,6 +40,8 @@ class Photo(ByContent):
     xmp: bytes = b""
     captions: Captions = field(default_factory=Captions)
     dpi: tuple[float, float] | None = None
+    quality: int | None = None
+    svg: Callable[[str], str] | None = field(default=None, repr=False, compare=False)
 
     @property
     def size(self) -> tuple[int, int]:

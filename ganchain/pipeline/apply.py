@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from math import ceil
@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 
 from ganchain.errors import GanchainError, StageError, text_of
-from ganchain.faces.align import Canvas
+from ganchain.faces.align import Aligner, Canvas
 from ganchain.faces.face import Face
-from ganchain.faces.reading import Reading
-from ganchain.framing import EYE_DISTANCE, HEAD, Framing, Window
+from ganchain.faces.reading import Reading, Seen
+from ganchain.framing import EYE_DISTANCE, Window
 from ganchain.photos import images
 from ganchain.photos.photo import Photo
 from ganchain.pipeline import tiles
 from ganchain.stage import Stage
-from ganchain.tensors import Pixels, bicubic, resize, to_faces, to_pixels
+from ganchain.tensors import Pixels, bicubic, resize, to_faces, to_pixels, with_light_of
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +32,6 @@ MAX_UPSCALING = 2.0
 MAX_UNTILED = 1536  # px: the longest side of a photo that is not tiled
 RIM = 0.12  # share of a window's half side over which a change fades out at its rim
 REPLACED_RIM = 0.25  # the same for pixels that were replaced: all of the window differs, not only the face
-
-
-def windows(stages: Iterable[Stage]) -> tuple[Framing, Framing]:
-    """Return the window that holds those of all stages, and the one that a face's picture shows."""
-    framed = [stage for stage in stages if stage.scope == "face" and stage.effect != "enlarge"]
-    seen, shown = [stage.framing for stage in framed], [stage.shown or stage.framing for stage in framed]
-    return Framing.around(seen or [HEAD]), Framing.around(shown or [HEAD])
 
 
 def to_canvases(
@@ -55,7 +48,8 @@ def to_canvases(
     if stage.effect == "enlarge":
         return [_enlarge(stage, canvas, device) for canvas in canvases]
     windows = [stage.framing.within(canvas.framing, canvas.side) for canvas in canvases]
-    sides = [stage.side or _native(stage, window.side) for window in windows]
+    rounded = [ceil(window.side / stage.multiple) * stage.multiple for window in windows]
+    sides = [stage.side or min(side, stage.largest) for side in rounded]
     edited = list(canvases)
     for needed in stage.needs:
         Reading.read_all([canvas.reading for canvas in canvases if canvas.reading], needed)
@@ -68,6 +62,8 @@ def to_canvases(
             inputs = torch.cat([_cut(canvases[index].after, windows[index], side) for index in chunk])
             read = [_read(stage, canvases[index], windows[index], side) for index in chunk]
             read_batch = {name: torch.cat([face[name] for face in read]).to(device) for name in stage.reads}
+            decided = [stage.examine(to_pixels(face)[0]) for face in torch.split(inputs, 1)]
+            read_batch |= _batched(decided, device)
             try:
                 answers = run(stage, inputs.to(device), read_batch, grey=grey).cpu()
             except (MemoryError, torch.OutOfMemoryError):
@@ -76,36 +72,73 @@ def to_canvases(
                 size = (len(chunk) + 1) // 2
                 log.info("stage %s: memory ran out, now %d faces at once", stage.name, size)
                 continue
-            for index, face, answer in zip(chunk, torch.split(inputs, 1), torch.split(answers, 1), strict=True):
-                edited[index] = _merge(stage, canvases[index], windows[index], face, answer)
+            for index, face, answer, taken in zip(
+                chunk, torch.split(inputs, 1), torch.split(answers, 1), decided, strict=True
+            ):
+                edited[index] = replace(_merge(stage, canvases[index], windows[index], face, answer), decided=taken)
             del remaining[: len(chunk)]
     return edited
 
 
 def to_photo(
-    stage: Stage, photo: Photo, faces: list[Face], device: torch.device, *, grey: bool = False
+    stage: Stage,
+    photo: Photo,
+    faces: list[Face],
+    device: torch.device,
+    seen: Pixels,
+    *,
+    grey: bool = False,
+    decided: Mapping[str, float] | None = None,
 ) -> tuple[Photo, list[Face]]:
     """Run a stage of scope "photo" in tiles; returns the photo, and its faces at their places in it.
 
     Args:
-        grey: whether the photo was grey when it was read.
+        seen: the photo as it was read.
+        grey: whether it was grey.
+        decided: what the stage has decided for the whole photo (``Stage.examine``).
 
     Raises:
         StageError: as in ``to_canvases``.
     """
     if stage.effect == "enlarge":
-        pixels = _run_tiled(stage, photo.pixels, device, grey)
+        pixels = _run_tiled(stage, photo.pixels, device, grey, decided)
         alpha = None if photo.alpha is None else images.alpha_enlarged(photo.alpha, stage.scale)
-        return replace(photo, pixels=pixels, alpha=alpha), [face.enlarged(stage.scale) for face in faces]
+        photo = replace(photo, pixels=pixels, alpha=alpha, quality=None, svg=None)
+        return photo, [face.enlarged(stage.scale) for face in faces]
+    if stage.reads and faces:
+        return _with_faces(stage, photo, faces, seen, grey), faces
     pixels, step = photo.pixels, _scale_for(stage, photo, faces)
     if step != 1:
         kind = cv2.INTER_AREA if step < 1 else cv2.INTER_CUBIC
         pixels = cv2.resize(pixels, None, fx=step, fy=step, interpolation=kind).astype(np.uint8)
-    pixels = _run_tiled(stage, pixels, device, grey)
+    pixels = _run_tiled(stage, pixels, device, grey, decided)
     width, height = photo.size
     if pixels.shape[:2] != (height, width):
         pixels = to_pixels(resize(to_faces(pixels), (height, width)))[0]
-    return replace(photo, pixels=pixels), faces
+    return replace(photo, pixels=pixels, quality=None, svg=None), faces  # the file says nothing of these pixels
+
+
+def _with_faces(stage: Stage, photo: Photo, faces: Sequence[Face], seen: Pixels, grey: bool) -> Photo:
+    """Have a stage edit the whole photo with what is read of its faces."""
+    pixels = photo.pixels
+    if seen.shape != pixels.shape:
+        seen = np.asarray(cv2.resize(seen, pixels.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
+    aligner, placed = Aligner(stage.framing), []
+    for needed in stage.needs:
+        Reading.read_all([face.reading for face in faces if face.reading], needed)
+    for face in faces:
+        canvas = aligner.canvas(pixels, face)
+        before = aligner.canvas(seen, face).before
+        placed.append(Seen(canvas.before, canvas.face.within(stage.framing, before, stage.reads), canvas.matrix))
+    try:
+        answer = stage.forward_photo(pixels, placed)
+    except (torch.OutOfMemoryError, MemoryError, GanchainError):
+        raise
+    except Exception as error:  # a plug-in may raise anything
+        raise _stage_error(stage, f"failed on a photo of shape {pixels.shape}: {text_of(error)}") from error
+    if grey and not stage.colours:
+        return replace(photo, pixels=to_pixels(with_light_of(to_faces(pixels), to_faces(answer)))[0], svg=None)
+    return replace(photo, pixels=answer, quality=None, svg=stage.svg_of(pixels, placed))
 
 
 def run(stage: Stage, faces: Tensor, read: Mapping[str, Tensor] | None = None, *, grey: bool = False) -> Tensor:
@@ -135,12 +168,6 @@ def run(stage: Stage, faces: Tensor, read: Mapping[str, Tensor] | None = None, *
     if not (bool(answer.sum().isfinite()) or bool(answer.isfinite().all())):  # a sum of finite values can overflow
         raise _stage_error(stage, "returned values that are not finite")
     return answer.float().clamp(-1, 1)
-
-
-def _native(stage: Stage, side: int) -> int:
-    """Compute the side at which a stage of any side sees a window of ``side`` px."""
-    rounded = ceil(side / stage.multiple) * stage.multiple
-    return rounded if stage.largest is None else min(rounded, stage.largest)
 
 
 def _stage_error(stage: Stage, reason: str) -> StageError:
@@ -200,10 +227,21 @@ def _enlarge(stage: Stage, canvas: Canvas, device: torch.device) -> Canvas:
     return canvas.resampled(torch.lerp(resampled, answer, rim(answer.shape[-1], RIM)))
 
 
-def _run_tiled(stage: Stage, pixels: Pixels, device: torch.device, grey: bool) -> Pixels:
+def _batched(decided: Sequence[Mapping[str, float]], device: torch.device) -> dict[str, Tensor]:
+    """Put what was decided for each picture of a batch together: (N,) by name."""
+    names = decided[0] if decided else {}
+    return {name: torch.tensor([row[name] for row in decided], device=device) for name in names}
+
+
+def _run_tiled(
+    stage: Stage, pixels: Pixels, device: torch.device, grey: bool, decided: Mapping[str, float] | None = None
+) -> Pixels:
     """Run a stage over (H, W, 3) uint8 pixels in tiles, or whole if it must see the whole photo."""
     tile = tiles.TILE if stage.whole_photo.tiles else max(pixels.shape)
-    return tiles.tiled(lambda part: run(stage, part.to(device), grey=grey), pixels, stage.scale, stage.multiple, tile)
+    read = _batched([decided or {}], device)
+    return tiles.tiled(
+        lambda part: run(stage, part.to(device), read, grey=grey), pixels, stage.scale, stage.multiple, tile
+    )
 
 
 @lru_cache(maxsize=32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -79,6 +79,11 @@ class Passage:
         except Exception as error:
             self.fail(error)
 
+    def note(self, name: str, decided: Sequence[Mapping[str, float]]) -> None:
+        """Keep in the result what the stage ``name`` decided by itself for the photo or for each face."""
+        if any(decided):
+            self.result.decided[name] = [{key: round(value, 3) for key, value in row.items()} for row in decided]
+
     def paste(self) -> Photo:
         """Paste the canvases into the photo; the best face comes last, on top."""
         pixels = self.photo.pixels
@@ -136,7 +141,11 @@ class Group:
             for photo in active:
                 with photo.catch_errors(), photo.watch(name):
                     whole, photo.canvases = photo.paste(), []
-                    photo.photo, photo.faces = apply.to_photo(stage, whole, photo.faces, self.device, grey=photo.grey)
+                    decided = stage.examine(whole.pixels, whole.quality)
+                    photo.photo, photo.faces = apply.to_photo(
+                        stage, whole, photo.faces, self.device, photo.seen, grey=photo.grey, decided=decided
+                    )
+                    photo.note(name, [decided])
             return
         batches = [active] if active else []
         for batch_photos in batches:  # more are appended when photos fail together
@@ -146,6 +155,8 @@ class Group:
                     edited = iter(apply.to_canvases(stage, list(chain(*canvases)), self.device, self.batch))
                     for photo, photo_canvases in zip(batch_photos, canvases, strict=True):
                         photo.canvases = [next(edited) for _ in photo_canvases]
+                        photo.note(name, [canvas.decided for canvas in photo.canvases])
+                        photo.photo = replace(photo.photo, svg=None)
             except Exception as error:
                 if len(batch_photos) == 1:
                     batch_photos[0].fail(error)

@@ -24,8 +24,9 @@ from ganchain.faces.reading import Reading
 from ganchain.photos import images, metadata
 from ganchain.photos.images import Source
 from ganchain.photos.marks import Provenance
-from ganchain.pipeline import apply, outputs
+from ganchain.pipeline import outputs
 from ganchain.pipeline.group import Group, Passage
+from ganchain.pipeline.order import running_order, windows
 from ganchain.pipeline.reader import FaceReader
 from ganchain.pipeline.result import Result
 from ganchain.stage import Stage, claim_process
@@ -147,7 +148,7 @@ class Pipeline:
     @cached_property
     def _aligner(self) -> Aligner:
         """Aligner of the canvases; ``output.side`` is that of the part which is shown."""
-        seen, shown = apply.windows(self.stages)
+        seen, shown = windows(self.stages)
         side = self.output.side if self.output else None
         return Aligner(seen, side=side and round(side * seen.side / shown.side))
 
@@ -222,20 +223,19 @@ class Pipeline:
         group = Group(passages, self._aligner, self.device, self._batch, self.mark)
         if any(stage.needs for stage in self.stages):
             group.leave_out_unsure()
-        for name, stage in zip(self.names, self.stages, strict=True):
-            if not stage.idle:
-                group.run(stage, name)
+        for number in running_order(self.stages):
+            if not self.stages[number].idle:
+                group.run(self.stages[number], self.names[number])
                 if self.keep_steps:
-                    group.keep_step(name)
+                    group.keep_step(self.names[number])
         write = self.output.write if self.output else "both"
-        return group.finish(
-            whole=write != "faces", pictures=apply.windows(self.stages)[1] if write != "photo" else None
-        )
+        shown = None if write == "photo" else windows(self.stages)[1]
+        return group.finish(whole=write != "faces", pictures=shown)
 
     def _read(self, source: Source) -> Passage:
         """Read a photo, find its faces and choose among them; an error becomes its result."""
         name = str(source) if isinstance(source, str | Path) else type(source).__name__
-        passage = Passage(Result(name, "ok"), needs_face=any(stage.scope == "face" for stage in self.stages))
+        passage = Passage(Result(name, "ok"), any(stage.scope == "face" and stage.needs_face for stage in self.stages))
         with passage.catch_errors():
             with passage.watch("read"):
                 photo = images.read(source, accept_damaged=self.accept_damaged)

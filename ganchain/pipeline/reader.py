@@ -11,7 +11,7 @@ from ganchain.checkpoints import architectures, manifest
 from ganchain.faces import mesh
 from ganchain.faces.align import Aligner
 from ganchain.faces.face import Face
-from ganchain.faces.parts import Parts
+from ganchain.faces.parts import Parts, settled
 from ganchain.faces.reading import Kind, Points, Reading
 from ganchain.framing import BUST, HEAD, Framing
 from ganchain.nets.parts import shares
@@ -84,4 +84,5 @@ def _points(answer: Tensor) -> Points:
 
 def _parts(answer: Tensor, picture: Tensor, framing: Framing) -> Parts:
     """Turn the network's logits (6, SIDE, SIDE) into mattes, beside the window (3, SIDE, SIDE) -1..1 that it saw."""
-    return Parts(shares(answer[None])[0].numpy(), ((picture + 1) / 2).numpy(), framing)
+    shown = ((picture + 1) / 2).numpy()
+    return Parts(settled(shares(answer[None])[0].numpy(), shown), shown, framing)

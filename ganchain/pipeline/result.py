@@ -38,6 +38,8 @@ class Result:
         xmp: the XMP packet of the edited pictures, with their provenance.
         output: what is written of it, as the chain says; by default the whole photo.
         reads: the files that it was made of, which are never overwritten.
+        decided: what stages decided by themselves, by stage: one row for the photo, or one for each edited face
+            ({"restore": [{"amount": 0.7}]}).
         seconds: by step ("read", "detect", each stage, "paste").
         error: the reason why it failed.
     """
@@ -49,6 +51,7 @@ class Result:
     pictures: list[Pixels] = field(default_factory=list)
     steps: list[tuple[str, Photo]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    decided: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     error: Exception | None = None
     xmp: bytes = field(default=b"", repr=False)
     output: Output = field(default_factory=Output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -19,6 +20,12 @@ LABELS = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")  # the orde
 HAIR = ("black", "blond", "brown")
 MALE, YOUNG = LABELS.index("Male"), LABELS.index("Young")
 KEEP = "keep"
+KNOWN: Mapping[str, tuple[str | None, ...]] = {
+    "hair": (KEEP, *HAIR),
+    "beard": (KEEP, None),
+    "gender": (KEEP, "female", "male"),
+    "age": (KEEP, "young", "old"),
+}
 
 
 class StarGANEditor(Stage):
@@ -30,8 +37,19 @@ class StarGANEditor(Stage):
 
     framing = CELEBA
 
-    def __init__(self, weights: Weights, *, hair: str, gender: str, age: str, strength: float) -> None:
+    def __init__(self, weights: Weights, asked: Mapping[str, object], strength: float) -> None:
+        """Take the attributes ``asked`` for, by option.
+
+        Raises:
+            OptionError: the network cannot do this.
+        """
         super().__init__()
+        for option, value in asked.items():
+            if value not in KNOWN[option]:
+                raise OptionError(
+                    f"{weights.ref} cannot do this; it takes {', '.join(filter(None, KNOWN[option]))}", option=option
+                )
+        hair, gender, age = (str(asked[option]) for option in ("hair", "gender", "age"))
         self.net = cast(StarGAN, architectures.build("stargan", weights.tensors))
         if self.net.labels != len(LABELS):
             raise OptionError(

@@ -21,6 +21,7 @@ from ganchain.photos import images
 from ganchain.photos.marks import Provenance
 from ganchain.photos.photo import Photo
 from ganchain.photos.protect import Protection
+from ganchain.pipeline.order import running_order
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
 from ganchain.sheets import html, sheet
@@ -140,8 +141,8 @@ def _value(value: object) -> str:
 def captions(pipeline: Pipeline) -> list[str]:
     """Write the captions of the photo and of each step that the pipeline keeps; it must be made from a chain."""
     assert pipeline.described is not None
-    stages = zip(pipeline.described.stages, pipeline.stages, strict=True)
-    used = [spec for spec, stage in stages if not stage.idle]
+    specs = pipeline.described.stages
+    used = [specs[number] for number in running_order(pipeline.stages) if not pipeline.stages[number].idle]
     return ["photo", *(caption(spec.cls, spec.name, changed_options(spec)) for spec in used)]
 
 

@@ -24,6 +24,11 @@ RECIPES = {
     "webtoon": "ganchain.train.webtoon:Webtoon",
     "upscale": "ganchain.train.upscale:Upscale",
     "upscale-detail": "ganchain.train.upscale_detail:UpscaleDetail",
+    "upscale-fast": "ganchain.train.upscale_sizes:UpscaleFast",
+    "upscale-standard": "ganchain.train.upscale_sizes:UpscaleStandard",
+    "upscale-best": "ganchain.train.upscale_sizes:UpscaleBest",
+    "restore": "ganchain.train.restore:Restore",
+    "restore-face": "ganchain.train.restore:RestoreFace",
     "age-gender": "ganchain.train.age_gender:Judge",
     "points": "ganchain.train.points:Points",
     "parts": "ganchain.train.parts:Parts",
@@ -43,6 +48,7 @@ NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "attributes-portrait": ("tight", ("gender", "age", "race", "dataset")),
     "age-gender": ("tight", ("gender", "age", "dataset")),
     "parts": ("head", ()),
+    "restore-face": ("tight", ()),
 }
 LABELS = {"points": "points", "parts": "mattes"}  # kinds of a teacher's label files that a recipe needs
 SIDE = 256  # px, side of the crops that the bundled recipes learn from

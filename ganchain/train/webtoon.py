@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ganchain.drawing.tones import PLANES, draw_colour, enlarge, layers
 from ganchain.nets.unet import UNet
-from ganchain.stages.webtoon import PLANES, draw_colour, enlarge, layers
 from ganchain.train.adversary import Adversary
 from ganchain.train.data import randbelow
 from ganchain.train.datasets import drawings

@@ -20,13 +20,20 @@ from starlette.types import Receive, Scope, Send
 from ganchain.photos.images import Format
 from ganchain.web.jobs import Job
 
-TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".tiff": "image/tiff"}
+TYPES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
+    ".tiff": "image/tiff",
+    ".svg": "image/svg+xml",
+}
 FORMATS: dict[str, Format] = {
     "image/png": "png",
     "image/jpeg": "jpeg",
     "image/jpg": "jpeg",
     "image/webp": "webp",
     "image/tiff": "tiff",
+    "image/svg+xml": "svg",
 }
 GONE = "no such picture any more"
 LONGEST_HEADER = 6000  # characters; proxies take about 8 KB

@@ -28,7 +28,7 @@ def photos(small_head: Pixels) -> list[Pixels]:
 @pytest.mark.parametrize("engine", ["torch", *(["openvino"] if openvino.installed() else [])])
 def test_threads_to_the_bit(photos: list[Pixels], engine: str, shared: bool) -> None:
     def pipeline() -> Pipeline:
-        return Pipeline([Makeup(look="rose"), Webtoon()], engine=engine)
+        return Pipeline([Makeup(look="rose"), Webtoon(look="filter")], engine=engine)
 
     def digest(used: Pipeline, number: int) -> str:
         result = used(photos[number % SIZES])

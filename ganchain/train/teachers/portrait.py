@@ -27,7 +27,7 @@ LOSS = 0.35  # share of EXPRESSION for detail that is lost
 LINES = 11.0  # depth of a wrinkle in L
 CALM = np.array([0.6, 0.25])  # by age, gender: share of the mean change of eyes and brows that is left out
 LIPS = np.array([1.5, -6.0, -1.5])  # L*a*b* by which male lips differ from the average; female ones by the opposite
-STUBBLE, LASHES = -9.0, -14.0  # in L
+LASHES = -14.0  # in L
 COARSE = 128  # side of the stored planes; the lines keep SIDE
 
 Line = tuple[Points, float]
@@ -51,10 +51,7 @@ def planes(prototypes: Prototypes) -> tuple[Tensor, Tensor]:
         layers += [unit * colour[index], unit * detail[index], move]
     stacked = np.concatenate([*layers, cheeks(shape)[None]]).astype(np.float32)
     coarse = resize(torch.from_numpy(stacked)[None], (COARSE, COARSE))[0]
-    beard_mask = beard(shape)
-    drawn = np.stack(
-        [LINES * mask * wrinkles(shape), STUBBLE * beard_mask * bristles(), LASHES * lashes(shape), beard_mask]
-    )
+    drawn = np.stack([LINES * mask * wrinkles(shape), LASHES * lashes(shape), beard(shape)])
     return coarse, torch.from_numpy(drawn).float()
 
 
@@ -109,14 +106,6 @@ def lashes(points: Points) -> Floats:
         place = np.round(np.concatenate([[outward], line]) * 16).astype(np.int32)
         cv2.polylines(canvas, [place], False, 1.0, 3, cv2.LINE_AA, 4)
     return np.asarray(cv2.GaussianBlur(canvas, (0, 0), 1.2), np.float32)
-
-
-def bristles() -> Floats:
-    """Draw short hairs that point down, of mean 1. (SIDE, SIDE)."""
-    noise = np.random.default_rng(5).normal(size=(SIDE, SIDE)).astype(np.float32)
-    fine = cv2.GaussianBlur(noise, (0, 0), sigmaX=0.5, sigmaY=1.3)
-    patches = cv2.GaussianBlur(noise, (0, 0), 6.0)
-    return np.asarray((1 + 0.3 * fine / fine.std() + 0.15 * patches / patches.std()).clip(0.1, 2.2), np.float32)
 
 
 def _fill(parts: list[Points], grow: int, feather: float) -> Floats:

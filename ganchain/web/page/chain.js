@@ -22,7 +22,7 @@ const kindOf = (shape, values) => {
   const parts = (shape.anyOf ?? [shape]).flatMap((part) => part.anyOf ?? [part]).filter((part) => part.type !== "null");
   const has = (format) => parts.some((part) => part.format === format);
   const number = parts.find((part) => part.type === "number" || part.type === "integer");
-  if (has("colour")) return { kind: "region", ...number };
+  if (has("colour") && number) return { kind: "region", ...number };
   if (has("path")) return { kind: "file" };
   if (has("weights")) return { kind: "weights", keys: shape.keys ?? [] };
   const words = parts.flatMap((part) => part.enum ?? ("const" in part ? [part.const] : []));

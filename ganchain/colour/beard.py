@@ -1,0 +1,132 @@
+"""Beards: stubble, short and full ones, drawn strand by strand on the skin where they grow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import pi
+
+import torch
+from torch import Tensor
+
+from ganchain.colour.filters import blur
+from ganchain.colour.lab import from_lab, to_lab
+from ganchain.colour.strands import combed
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Cut of a beard.
+
+    Attributes:
+        cover: share of the skin that its densest part hides.
+        within: the zone's plane where it begins: 0.5 is the zone's edge, more lies inside.
+        shade: change of L of the skin below it, which shows through.
+        length: of its strands, as a share of those of the hair.
+        below: how far it reaches below the jaw, as a share of the face's width.
+    """
+
+    cover: float
+    within: float
+    shade: float
+    length: float
+    below: float
+
+
+CUTS: Mapping[str, Cut] = {
+    "stubble": Cut(0.3, 0.6, -4.0, 0.07, 0.08),
+    "short": Cut(0.62, 0.5, -7.0, 0.12, 0.08),
+    "full": Cut(0.96, 0.38, -10.0, 0.35, 0.2),
+}
+DARKER = 0.85  # L of a beard for each L of the hair
+DEFAULT = (22.0, 5.0, 7.0)  # L*a*b* where there is no hair to be like
+PALE = 0.35  # share of the skin's chroma that its shade takes
+SOFT, RAGGED = 0.45, 0.05  # of the zone's plane: over how much a beard grows dense, how uneven its edge is
+SHADE = 8.0  # L by which skin may be darker than the cheeks
+LIFT = 18.0  # most L by which a beard is lightened that nobody asked to be taken off
+FINE = 0.25  # share of its fine detail that shaven skin keeps
+CONTRAST = 6.0  # standard deviation of L among strands
+
+
+def grow(faces: Tensor, zone: Tensor, cut: Cut, colour: Tensor) -> Tensor:
+    """Grow a beard.
+
+    Args:
+        faces: (N, 3, S, S) -1..1.
+        zone: (N, 1, S, S) 0..1, where it can grow, less what lies before the skin.
+        cut: its kind.
+        colour: (N, 3, 1, 1) L*a*b* of the person's hair.
+
+    Returns:
+        (N, 3, S, S) -1..1; outside the zone the same bits.
+    """
+    lab, side = to_lab(faces), faces.shape[3]
+    strand = combed(_downwards(zone), cut.length)
+    dense = ((zone - cut.within + RAGGED * strand.clamp(-2, 2)) / SOFT).clamp(0, 1)
+    dense = dense * dense * (3 - 2 * dense)
+    cover = cut.cover * dense * (0.72 + 0.28 * torch.tanh(strand))
+    skin = lab + dense * torch.cat([torch.full_like(zone, cut.shade), -PALE * lab[:, 1:]], dim=1)
+    # the face's own light and shade fall on the beard, too
+    smooth = blur(lab[:, :1], 0.03 * side)
+    mean = (smooth * zone).sum(dim=(2, 3), keepdim=True) / zone.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    light = colour[:, :1] + 0.3 * (smooth - mean) + CONTRAST * strand * (colour[:, :1] / 40).clamp(0.4, 1.2)
+    hairs = torch.cat([light.clamp(3, 95), colour[:, 1:].expand(-1, -1, side, side)], dim=1)
+    return torch.where(zone > 0, from_lab(torch.lerp(skin, hairs, cover)), faces)
+
+
+def shaved(faces: Tensor, zone: Tensor, beard: Tensor, skin: Tensor, unit: float) -> Tensor:
+    """Take a beard off: where it is darker than the skin around, it takes that colour; stubble becomes lighter.
+
+    Args:
+        faces: (N, 3, S, S) -1..1.
+        zone, beard: (N, 1, S, S) 0..1, where it can grow, and where it is seen.
+        skin: (N, 1, S, S) 0..1, the skin that it is to look like.
+        unit: px for a 256th of the tight face.
+
+    Returns:
+        (N, 3, S, S) -1..1.
+    """
+    lab = to_lab(faces)
+    near = skin * blur(zone, 20.0 * unit)
+    middle = (lab[:, :1] * near).sum(dim=(2, 3), keepdim=True) / (near.sum(dim=(2, 3), keepdim=True) + 1e-3)
+    near = near * (lab[:, :1] > middle)  # cheeks in the light, not the shade below the jaw
+    around = (lab * near).sum(dim=(2, 3), keepdim=True) / (near.sum(dim=(2, 3), keepdim=True) + 1e-3)
+    smooth = torch.cat([blur(plane, 5.0 * unit) for plane in torch.split(lab, 1, dim=1)], dim=1)
+    darker = (around[:, :1] - SHADE / 2 - smooth[:, :1]).clamp(min=0)
+    inside = (2 * zone).clamp(max=1)
+    seen = inside * (2 * blur(beard, 4.0 * unit)).clamp(max=1) * (darker / 6).clamp(0, 1)
+    bare = around - lab.new_tensor((SHADE / 2, 0, 0))[:, None, None] + FINE * (lab - smooth)
+    return from_lab(torch.lerp(lab + inside * zone * beard_removal(lab, around, unit), bare, seen))
+
+
+def beard_removal(lab: Tensor, cheek: Tensor, unit: float) -> Tensor:
+    """Compute the change that takes hair off skin: lighter, the chroma of ``cheek``, less detail. (N, 3, S, S).
+
+    Args:
+        cheek: (N, 3, 1, 1) L*a*b*.
+        unit: px for a 256th of the tight face.
+    """
+    smooth = torch.cat([blur(plane, 5.0 * unit) for plane in torch.split(lab, 1, dim=1)], dim=1)
+    lift = (cheek[:, :1] - SHADE - smooth[:, :1]).clamp(0, LIFT)
+    share = (lift / 6).clamp(0, 1)
+    light = lift - 0.75 * share * (lab[:, :1] - smooth[:, :1])
+    return torch.cat([light, share * 0.7 * (cheek - smooth)[:, 1:]], dim=1)
+
+
+def tone(lab: Tensor, hair: Tensor) -> Tensor:
+    """Tell the colour of a person's beard by the hair: (N, 3, H, W), (N, 1, H, W) 0..1 -> L*a*b* (N, 3, 1, 1)."""
+    weight = hair**8
+    total = weight.sum(dim=(2, 3), keepdim=True)
+    mean = (lab * weight).sum(dim=(2, 3), keepdim=True) / total.clamp(min=1)
+    known = (total / (2e-3 * weight[0].numel())).clamp(0, 1)
+    like = torch.cat([DARKER * mean[:, :1], mean[:, 1:]], dim=1)
+    return torch.lerp(lab.new_tensor(DEFAULT)[:, None, None].expand_as(like), like, known)
+
+
+def _downwards(zone: Tensor) -> Tensor:
+    """Comb a beard: down, and outwards at its sides; directions (N, 1, H, W) in 0..pi."""
+    side = zone.shape[3]
+    place = torch.arange(side, device=zone.device, dtype=zone.dtype)
+    middle = (zone * place).sum(dim=(2, 3), keepdim=True) / zone.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    across = ((place - middle) / (0.25 * side)).clamp(-1, 1)
+    return (pi / 2 - 0.5 * across).expand(-1, 1, side, side)

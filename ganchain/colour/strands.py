@@ -1,0 +1,93 @@
+"""Strands: a texture along the flow of hair, for hair so dark that the photo shows none."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import pi
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ganchain.colour.filters import blur
+
+SIDE = 512  # px of the window that strands are drawn at: a strand is about as wide as a pixel
+DIRECTIONS = 12  # of the drawn textures; those between are mixed of two
+LENGTH, WIDTH = 30.0, 0.7  # px of SIDE: standard deviations along and across a strand of hair
+FINE, COARSE = 1.5, 14.0  # px of SIDE: scales at which the gradient and the flow are measured
+SPARE = 4  # px of SIDE for one of the smooth flow
+FALL = 2e-3  # how much hair falls where nothing else is seen; a share of the strongest gradient
+
+
+def strands(light: Tensor, matte: Tensor, start: tuple[float, float], unit: float) -> Tensor:
+    """Draw strands along the flow of hair.
+
+    Args:
+        light: (N, 1, H, W) lightness, a part of a window.
+        matte: (N, 1, H, W) 0..1, where it shows hair.
+        start: column and row of the part's corner in the window, px.
+        unit: px of the part for a px of ``SIDE``.
+
+    Returns:
+        (N, 1, H, W), mean 0 and standard deviation about 1; the same for the same place of a face.
+    """
+    size = [max(8, round(side / unit)) for side in light.shape[2:]]
+    small, cover = (F.interpolate(plane, size=size, mode="area") for plane in (light, matte))
+    drawn = _along(flow(small, cover), LENGTH, (round(start[0] / unit), round(start[1] / unit)))
+    return F.interpolate(drawn, size=light.shape[2:], mode="bicubic", align_corners=False)
+
+
+def combed(angle: Tensor, length: float) -> Tensor:
+    """Draw strands in given directions.
+
+    Args:
+        angle: (N, 1, S, S) directions in 0..pi, of a whole window.
+        length: of the strands, as a share of those of hair.
+
+    Returns:
+        (N, 1, S, S) as ``strands``.
+    """
+    side = angle.shape[3]
+    small = F.interpolate(angle, size=(min(side, SIDE),) * 2, mode="bilinear", align_corners=False)
+    drawn = _along(small, length * LENGTH, (0, 0))
+    return F.interpolate(drawn, size=(side, side), mode="bicubic", align_corners=False)
+
+
+def _along(angle: Tensor, length: float, start: tuple[int, int]) -> Tensor:
+    """Mix the textures of the two nearest directions: (N, 1, H, W) in 0..pi -> (N, 1, H, W)."""
+    angle = angle / pi * DIRECTIONS  # of textures
+    first = angle.floor()
+    rows, columns = ((torch.arange(n) + corner) % SIDE for n, corner in zip(angle.shape[2:], start[::-1], strict=True))
+    drawn = _textures(length).to(angle)[:, rows][:, :, columns]
+    index, share = first.long()[:, 0] % DIRECTIONS, (angle - first)[:, 0]
+    picked = [drawn.gather(0, (index + k) % DIRECTIONS) for k in (0, 1)]
+    mixed = (1 - share) * picked[0] + share * picked[1]
+    return (mixed * torch.rsqrt(share**2 + (1 - share) ** 2))[:, None]  # two independent ones: the same deviation
+
+
+def flow(light: Tensor, matte: Tensor) -> Tensor:
+    """Measure the direction of strands by the structure tensor (Bigün & Granlund 1987): (N, 1, H, W) in 0..pi."""
+    smooth = blur(light, FINE)
+    dy, dx = F.pad(smooth.diff(dim=2), (0, 0, 0, 1)), F.pad(smooth.diff(dim=3), (0, 1))
+    weight = matte**4
+    doubled = torch.cat([dx * dx - dy * dy, 2 * dx * dy], dim=1) * weight
+    falling = FALL * doubled.abs().sum(dim=1, keepdim=True).amax(dim=(2, 3), keepdim=True) + 1e-9
+    few = F.avg_pool2d(doubled, SPARE, ceil_mode=True)
+    few = torch.cat([blur(plane, COARSE / SPARE) for plane in torch.split(few, 1, dim=1)], dim=1)
+    across = F.interpolate(few, size=light.shape[2:], mode="bilinear", align_corners=False)
+    # the direction along the strands is a quarter turn from the gradient: half a turn of the doubled angle
+    return (torch.atan2(-across[:, 1:], -across[:, :1] - falling) / 2) % pi
+
+
+@lru_cache(maxsize=8)
+def _textures(length: float) -> Tensor:
+    """Draw strands in all directions, by filtering one noise each: (DIRECTIONS, SIDE, SIDE), which can be tiled."""
+    noise = torch.randn(DIRECTIONS, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    line = torch.fft.fftfreq(SIDE)
+    v, u = torch.meshgrid(line, line, indexing="ij")
+    turn = torch.arange(DIRECTIONS)[:, None, None] * (pi / DIRECTIONS)
+    along, across = u * turn.cos() + v * turn.sin(), v * turn.cos() - u * turn.sin()
+    gain = torch.exp(-2 * pi**2 * ((length * along) ** 2 + (WIDTH * across) ** 2))
+    gain = gain * (1 - torch.exp(-2 * pi**2 * (6 * across) ** 2))  # no broad bands
+    drawn = torch.fft.ifft2(torch.fft.fft2(noise) * gain).real
+    return drawn / drawn.std(dim=(1, 2), keepdim=True)

@@ -1,0 +1,112 @@
+"""The whole drawing of a face: what is read of it, in; layers of shapes, out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from ganchain.drawing import eyes, face, ground, hair, looks, skin
+from ganchain.drawing.paths import Drawing, Knots, Line, Planes
+from ganchain.drawing.study import SIDE, Study
+from ganchain.faces import mesh
+
+SHORT = 0.1  # of the eyes' distance: shorter strokes are specks
+
+
+@dataclass(frozen=True)
+class Style:
+    """Settings of a drawing.
+
+    Attributes:
+        look: webtoon in colour, ink in black and white with hatching, line in lines alone.
+        eyes: 0 natural to 1 large.
+        line: width of lines; 1 is the usual one, 0 none.
+        tones: of skin and hair, 2 or 3.
+        blush: 0..1.
+        background: "keep" (the photo's own), "simple" (flattened, a little lighter) or a colour by its name in CSS.
+        likeness: 0: the proportions of the style and few large shadows, 1: the person's own.
+    """
+
+    look: Literal["webtoon", "ink", "line"] = "webtoon"
+    eyes: float = 0.6
+    line: float = 1.0
+    tones: int = 3
+    blush: float = 0.3
+    background: str = "simple"
+    likeness: float = 0.8
+
+
+def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: Style | None = None) -> Drawing:
+    """Draw a face.
+
+    Args:
+        picture: (S, S, 3) float32 0..1 RGB, a window of the framing ``HEAD``.
+        points: (478, 2) in units.
+        mattes: (S, S) float32 0..1 by part.
+    """
+    style = style or Style()
+    study = Study(picture, points, mattes)
+    around = ground.around(study)
+    drawing = Drawing()
+    if style.background == "keep" and style.look == "webtoon":
+        drawing.ground = study.picture
+    elif style.background in ("keep", "simple"):
+        drawing.ground = around.flattened(
+            0.35 * _middle(study.picture.shape[0]) if style.background == "simple" else 0.35
+        )
+    else:
+        drawing.ground = around.painted(style.background, [(study.points[152], study.width)])
+    if style.background == "simple":
+        below = np.arange(SIDE, dtype=np.float32)[:, None] > study.points[152, 1] - 0.3 * study.width
+        clothes = study.matte("rest") * (1 - study.matte("cover")) * below
+        around.draw_lines(drawing, np.asarray(clothes, np.float32), study.width, style.line)
+    draw_head(study, style, drawing)
+    return looks.LOOKS[style.look](drawing, study)
+
+
+def _middle(side: int) -> Planes:
+    """Compute how far each place is from the rim of a window, where a photo goes on: 0 at the rim, 1 inside."""
+    axis = np.abs(np.linspace(-1, 1, side, dtype=np.float32))
+    return np.asarray(((1 - (axis[:, None] ** 4 + axis**4) ** 0.25) / 0.3).clip(0, 1), np.float32)
+
+
+def draw_head(study: Study, style: Style, drawing: Drawing | None = None) -> Drawing:
+    """Draw a head, without what is around it, in front of what is in ``drawing``."""
+    drawing = drawing or Drawing()
+    placed = _proportions(study.points, style)
+    skin.draw_skin(study, drawing, style.tones, style.blush, style.line, style.likeness)
+    skin.draw_jaw(study, drawing, style.line)
+    hair.draw_beard(study, drawing, style.line)
+    face.draw_nose(study, placed, drawing, style.line)
+    face.draw_age(study, placed, drawing, style.line)
+    face.draw_mouth(study, placed, drawing, style.line)
+    hair.draw_hair(study, drawing, style.tones, style.line)
+    eyes.draw_brows(study, placed, drawing)
+    eyes.draw_eyes(study, placed, drawing, style.line)
+    face.draw_glasses(study, drawing, style.line)
+    face.draw_cover(study, drawing, style.line)
+    return _without_short(drawing, SHORT * study.width)
+
+
+def _without_short(drawing: Drawing, least: float) -> Drawing:
+    """Take out strokes shorter than ``least`` units, but for those of eyes and mouth."""
+    for name, shapes in drawing.layers.items():
+        for index, shape in enumerate(shapes):
+            if isinstance(shape, Line) and name not in ("eyes", "mouth", "nose", "brows"):
+                long = [ring for ring in shape.rings if ring.reach >= least]
+                shapes[index] = replace(shape, rings=long) if len(long) < len(shape.rings) else shape
+    return drawing
+
+
+def _proportions(points: Knots, style: Style) -> Knots:
+    """Move the points to the style's proportions: larger eyes, a smaller nose."""
+    moved = eyes.enlarged(points, style.eyes)
+    small = 0.12 * (1 - style.likeness)
+    half = {*face.WING, *face.NOSTRIL, *face.UNDER}
+    nose = sorted({*half, *face.mirrored(tuple(half))})
+    centre = points[[mesh.MIRROR[242], 242]].mean(axis=0)
+    moved[nose] += small * (centre - moved[nose])
+    return np.asarray(moved, np.float64)

@@ -1,0 +1,150 @@
+"""Nose and mouth, the lines of age, glasses, and what lies before the face."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ganchain.drawing.paths import Drawing, Knots, Line, Planes, Ring, Shape, curve, stroke, taper
+from ganchain.drawing.skin import outline_runs
+from ganchain.drawing.study import FINE, Study, blurred, filled, grown, rgb
+from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
+from ganchain.faces import mesh
+
+WING = (115, 219, 235, 240, 60)  # of the nose's right wing, from above
+NOSTRIL = (75, 239, 238, 242)
+UNDER = (242, 141, 94, 370, 462)  # the nose
+FOLD = (129, 203, 206, 216, 212)  # from the nose to beside the mouth
+BAG = (110, 24, 23, 22, 26, 112)  # below the eye
+
+
+def mirrored(order: tuple[int, ...]) -> list[int]:
+    """Return the same points of the other half of the face."""
+    return [mesh.MIRROR[point] for point in order]
+
+
+def draw_nose(study: Study, points: Knots, drawing: Drawing, line: float) -> None:
+    """Draw the wings and the nostrils: layer "nose"."""
+    for order in (list(WING), mirrored(WING)):
+        way = curve(points[order], 16)[2:13]
+        widths = taper(len(way), 0.016 * study.width * line, 0.5, 0.4, 0.1)
+        drawing.put("nose", Line([stroke(way, widths)], study.line, 0.7))
+    for order in (list(NOSTRIL), mirrored(NOSTRIL)):
+        way = curve(points[order], 14)
+        widths = taper(len(way), 0.030 * study.width * line, 0.4, 0.5, 0.1)
+        drawing.put("nose", Line([stroke(way, widths)], study.line, 0.85))
+    under = curve(points[list(UNDER)], 12)
+    drawing.put("nose", Line([stroke(under, taper(12, 0.011 * study.width * line, 0.4, 0.4, 0.1))], study.line, 0.6))
+
+
+def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None:
+    """Draw folds beside the nose and below the eyes, as strongly as the photo shows them: layer "nose"."""
+    light = blurred(study.calm[..., 0], 0.8)
+    for base, reach, most in ((FOLD, 0.055, 0.020), (BAG, 0.045, 0.013)):
+        for order in (list(base), mirrored(base)):
+            place, way = curve(study.points[order], 20), curve(points[order], 20)
+            along = np.gradient(place, axis=0)
+            across = np.stack([-along[:, 1], along[:, 0]], axis=1)
+            across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
+            offsets = np.linspace(-1.2, 1.2, 13) * reach * study.width
+            profile = np.stack([sample(light, place + offset * across) for offset in offsets])
+            dark = profile[3:10].min(axis=0)
+            depth = np.minimum(profile[:3].mean(axis=0), profile[10:].mean(axis=0)) - dark
+            depth = np.convolve(np.pad(depth, 3, mode="edge"), np.ones(7) / 7, mode="valid")
+            seen = ((depth - 2.0) / 7).clip(0, 1)
+            if seen.max() < 0.25:
+                continue
+            best = offsets[3:10][profile[3:10].argmin(axis=0)]
+            best = np.convolve(np.pad(best, 4, mode="edge"), np.ones(9) / 9, mode="valid")
+            line_way = way + best[:, None] * across
+            widths = most * study.width * line * seen * taper(20, 1.0, 0.3, 0.4, 0.05)
+            free = sample(study.matte("skin"), place) > 0.5
+            edges = np.flatnonzero(np.diff(np.concatenate([[0], (free & (seen > 0.15)).astype(np.int8), [0]])))
+            for a, b in edges.reshape(-1, 2).tolist():
+                if b - a > 5:
+                    drawing.put("nose", Line([stroke(line_way[a:b], widths[a:b])], study.line, 0.6))
+
+
+def draw_mouth(study: Study, points: Knots, drawing: Drawing, line: float) -> None:
+    """Draw lips, teeth and the line between the lips: layer "mouth"."""
+    width = study.width
+    upper, lower = curve(points[list(mesh.UPPER_LIP)], 30), curve(points[list(mesh.LOWER_LIP)], 30)
+    above, below = curve(points[list(mesh.INNER_UPPER_LIP)], 30), curve(points[list(mesh.INNER_LOWER_LIP)], 30)
+    p = study.points
+    inner = filled([p[[*mesh.INNER_UPPER_LIP, *mesh.INNER_LOWER_LIP[-2:0:-1]]]])
+    lips = filled([p[[*mesh.UPPER_LIP, *mesh.LOWER_LIP[-2:0:-1]]]]) * (1 - inner)
+    seen = lips * (1 - study.matte("beard")) > 0.8
+    measured = np.median(study.calm[seen], axis=0) if seen.sum() > 12 else study.paper - [12, -8, 0]
+    lift = float(study.paper[0] - study.skin[0])
+    light = float(min(measured[0] + 0.7 * lift, study.paper[0] - 5))
+    red, yellow = float(max(measured[1], study.paper[1] + 5)), float(measured[2])
+    drawing.put("mouth", Shape([Ring((lower, below[::-1]))], rgb((light, red + 1, yellow)), 0.85))
+    drawing.put("mouth", Shape([Ring((upper, above[::-1]))], rgb((light - 6, red + 1, yellow)), 0.9))
+    gap = float(np.linalg.norm(p[13] - p[14]))
+    if gap > 0.05 * width:
+        _open_mouth(study, drawing, (above, below), inner, line)
+    else:
+        middle = (above + below) / 2
+        middle = np.concatenate([(0.5 * points[61] + 0.5 * middle[0])[None], middle[1:-1], points[[291]]])
+        t = np.linspace(0, 1, len(middle))
+        widths = 0.021 * width * line * np.interp(t, (0, 0.12, 0.3, 0.5, 0.7, 0.88, 1), (0.3, 1, 0.6, 0.9, 0.6, 1, 0.3))
+        drawing.put("mouth", Line([stroke(middle, widths)], study.line))
+    under = lower[10:20] + np.array([0.0, 0.03 * width])
+    drawing.put("mouth", Line([stroke(under, taper(10, 0.011 * width * line, 0.5, 0.5, 0.1))], study.line, 0.55))
+
+
+def _open_mouth(study: Study, drawing: Drawing, rims: tuple[Knots, Knots], inner: Planes, line: float) -> None:
+    """Draw the inside of an open mouth: teeth as one white shape as far down as they are seen, dark below."""
+    above, below = rims
+    opening = [Ring((above, below[::-1]))]
+    inside = inner > 0.6
+    light = study.calm[..., 0][inside]
+    drawing.put("mouth", Shape(opening, rgb((20.0, 16.0, 8.0))))
+    white = float((light > 0.62 * study.skin[0] + 8).mean()) if len(light) else 0.0
+    if white > 0.15:
+        share = float(np.clip(1.25 * white, 0.35, 1))
+        edge = above + share * (below - above)
+        drawing.put("mouth", Shape([Ring((above, edge[::-1]))], rgb((94.0, 0.0, 3.0)), within=opening))
+        shadow = above + 0.16 * (below - above)
+        drawing.put("mouth", Shape([Ring((above, shadow[::-1]))], rgb((60.0, 6.0, 4.0)), 0.5, within=opening))
+    elif study.calm[..., 1][inside].size and float(np.median(study.calm[..., 1][inside])) > 14:
+        tongue = above + 0.55 * (below - above)
+        drawing.put("mouth", Shape([Ring((tongue, below[::-1]))], rgb((48.0, 30.0, 14.0)), within=opening))
+    width = study.width * line
+    drawing.put("mouth", Line([stroke(above, taper(len(above), 0.022 * width, 0.25, 0.25, 0.4))], study.line))
+    drawing.put("mouth", Line([stroke(below, taper(len(below), 0.012 * width, 0.35, 0.35, 0.2))], study.line, 0.85))
+
+
+def draw_glasses(study: Study, drawing: Drawing, line: float) -> None:
+    """Draw glasses from their matte, in their own colour: layer "glasses"; thin frames as strokes along them."""
+    matte = study.matte("glasses")
+    chosen = matte > 0.5
+    if chosen.sum() < 0.02 * study.width**2:
+        return
+    light, red, yellow = (float(v) for v in np.median(study.lab[chosen], axis=0))
+    light = 0.8 * min(light, float(study.skin[0]) - 14)
+    colour = rgb((light, 0.7 * red, 0.7 * yellow))
+    soft = blurred(matte, 1.0)
+    along = flow(soft, 2.0)
+    ridges = -valleys(soft, along, 1.0, 3.5) * 20
+    want = Lines(least=0.6, short=0.12 * study.width, apart=2.5, most=24, steps=40)
+    for way in lines(ridges, along, np.ones_like(soft), want):
+        knots = np.concatenate([way[:-1:2], way[-1:]])
+        widths = taper(len(knots), 0.026 * study.width * line, 0.1, 0.1, 0.5)
+        drawing.put("glasses", Line([stroke(knots, widths)], colour))
+    if chosen.sum() > 0.07 * study.width**2:
+        thick = blurred(study.matte("glasses", FINE), 1.6)
+        found = contours(thick, 0.55, smooth=1.6, spacing=2.4, least=0.012 * study.width**2)
+        drawing.put("glasses", Shape([Ring((k,)) for k in found], colour, holes=True))
+
+
+def draw_cover(study: Study, drawing: Drawing, line: float) -> None:
+    """Draw what is before the face: the flattened picture with an outline, layer "cover"."""
+    matte = study.matte("cover")
+    found = contours(blurred(matte, 1.0), 0.5, smooth=1.0, least=0.02 * study.width**2)
+    if not found:
+        return
+    drawing.put("cover", Shape([Ring((k,)) for k in found], None, holes=True))
+    near = blurred(grown(study.oval, 4), 2.0)
+    for knots in found:
+        width = 0.018 * study.width * line * sample(near, knots).clip(0, 1)
+        drawing.put("cover", *(Line([run], study.line) for run in outline_runs(knots, width, 0.2 * line, 8)))

@@ -1,0 +1,196 @@
+"""Ground: everything that is neither skin nor hair, flattened at a bounded size and brought to the wanted one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from PIL import ImageColor
+
+from ganchain.drawing.paths import UNITS, Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
+from ganchain.drawing.study import Study, blurred, calmed, grown, reduced, rgb, to_lab
+from ganchain.drawing.trace import Lines, contours, flow, grouped, lines, valleys
+
+EDGE = 90.0  # variance of L*, a* and b* above which a difference is an edge
+COLOURS = 16  # of surroundings
+CUT = 96  # px: side of the picture in which people are told from what is behind them
+BLACK, HATCHED = 27.0, 48.0  # L* below which ink is black, and hatched
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """Surroundings of heads: a small square picture of them, and the large one.
+
+    Attributes:
+        small: (S, S, 3) float32 0..1 RGB; the large picture without what makes it a square lies at its upper left.
+        large: (H, W, 3) float32 0..1.
+        head: (S, S) 0..1, where heads are that will be drawn.
+        size: width and height of the large picture in px of the small one.
+    """
+
+    small: Planes
+    large: Planes
+    head: Planes
+    size: tuple[int, int]
+
+    @cached_property
+    def lab(self) -> Planes:
+        """The small picture in Lab."""
+        return to_lab(self.small)
+
+    @cached_property
+    def calm(self) -> Planes:
+        """The same without grain."""
+        return calmed(self.lab)
+
+    @cached_property
+    def flow(self) -> tuple[Planes, Planes]:
+        """The direction along which it changes least."""
+        return flow(self.calm[..., 0], 2.5)
+
+    def flattened(self, lighter: Planes | float = 0.35) -> Planes:
+        """Flatten the large picture: (H, W, 3) float32 0..1, clean areas, edges as sharp as the photo's.
+
+        Each place of the large picture is a linear function of its colour (a guided filter, He & Sun 2015), so its
+        edges are those of the photo. Behind heads the ground goes on without them.
+        """
+        flat = np.asarray(cv2.bilateralFilter(self.calm, 7, 24, 5), np.float32)
+        guide = self.lab
+        mean, target = cv2.blur(guide, (9, 9)), cv2.blur(flat, (9, 9))
+        covariance, variance = cv2.blur(guide * flat, (9, 9)) - mean * target, cv2.blur(guide * guide, (9, 9)) - mean**2
+        slope = covariance / (variance + EDGE)
+        offset = cv2.blur(target - slope * mean, (9, 9))
+        lab = self._large(cv2.blur(slope, (9, 9))) * to_lab(self.large) + self._large(offset)
+        share = self._large((2 * blurred(grown(self.head, 1), 1.0)).clip(0, 1))[..., None]
+        lab += share * (self._large(self.without_heads) - lab)
+        lab[..., 0] += lighter * (0.22 * (96 - lab[..., 0]).clip(0, None) + 1)
+        lab[..., 1:] *= 1.05
+        return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.float32).clip(0, 1)
+
+    def draw_tones(self, drawing: Drawing, width: float, lighter: float = 0.35) -> None:
+        """Draw the surroundings in a few flat colours with clean borders; heads are left out of them: layer "ground".
+
+        Args:
+            width: distance of the eyes in units.
+        """
+        flat = self.without_heads
+        for _ in range(2):
+            flat = np.asarray(cv2.bilateralFilter(flat, 7, 16, 6), np.float32)
+        colours = flat[: self.size[1] : 2, : self.size[0] : 2].reshape(-1, 3)
+        means, _ = grouped(colours, COLOURS)
+        label = np.argmin([((flat - mean) ** 2).sum(axis=2) for mean in means], axis=0)
+        px = self.small.shape[0] / UNITS
+        for sigma in (0.03, 0.02):
+            near = [blurred((label == k).astype(np.float32), max(0.8, sigma * width * px)) for k in range(len(means))]
+            label = np.argmax(near, axis=0)
+        order = np.argsort([-plane.sum() for plane in near])
+        whole = [Ring((np.array([(-9.0, -9.0), (265, -9)]), np.array([(265.0, 265.0), (-9, 265)])))]
+        for number, k in enumerate(order):
+            light, red, yellow = (float(v) for v in means[k])
+            colour = rgb((light + lighter * (0.22 * max(96 - light, 0) + 1), 1.05 * red, 1.05 * yellow))
+            own = np.asarray(near[k] - np.max([near[j] for j in range(len(means)) if j != k], axis=0), np.float32)
+            found = contours(own, -0.06, smooth=0.02 * width, spacing=0.06 * width, least=0.02 * width**2)
+            rings = [Ring((knots,)) for knots in found] if number else whole
+            drawing.put("ground", Shape(rings, colour, holes=True))
+
+    @cached_property
+    def without_heads(self) -> Planes:
+        """The small picture in Lab without grain; behind heads the ground goes on: (S, S, 3)."""
+        free = np.asarray(cv2.erode(1 - self.head, np.ones((7, 7), np.uint8)), np.float32) ** 2 + 1e-4
+        mass = (blurred(free, 3) + blurred(free, 12))[..., None]
+        behind = sum(blurred(self.calm * free[..., None], sigma) for sigma in (3, 12)) / mass
+        share = (2 * blurred(grown(self.head, 1), 1.0)).clip(0, 1)[..., None]
+        return np.asarray(self.calm + share * (behind - self.calm), np.float32)
+
+    def painted(self, background: str, chins: Sequence[tuple[Knots, float]]) -> Planes:
+        """Paint what is around heads.
+
+        Args:
+            background: "keep", "simple" or a colour in CSS's words for what is behind people.
+            chins: places of chins, and distances of eyes, in units.
+        """
+        if background == "keep":
+            return self.large
+        if background == "simple":
+            return self.flattened()
+        flat = self.flattened(0.0)
+        behind = self._large(self.behind(chins))[..., None]
+        return np.asarray(flat + behind * (filled_with(flat, background) - flat), np.float32)
+
+    def _large(self, plane: Planes) -> Planes:
+        """Enlarge a small plane to the large picture."""
+        height, width = self.large.shape[:2]
+        return np.asarray(cv2.resize(plane[: self.size[1], : self.size[0]], (width, height)), np.float32)
+
+    def behind(self, chins: Sequence[tuple[Knots, float]]) -> Planes:
+        """Estimate what is neither head nor clothes: (S, S) 0..1.
+
+        Clothes lie below a chin and differ from what is beside the head; their border is found by a graph cut (Rother,
+        Kolmogorov & Blake 2004) on a smaller picture.
+        """
+        picture = (cv2.cvtColor(reduced(self.calm, CUT, clip=False), cv2.COLOR_LAB2RGB) * 255).clip(0, 255)
+        head = reduced(self.head, CUT)
+        marks = np.full((CUT, CUT), cv2.GC_PR_BGD, np.uint8)
+        below = np.zeros((CUT, CUT), bool)
+        for place, width in chins:
+            x, y, w = (float(value) * CUT / UNITS for value in (*place, width))
+            u, v = np.arange(CUT)[None] - x, np.arange(CUT)[:, None] - y
+            marks[(v > 0) & (np.abs(u) < 0.75 * w + 1.2 * v) & (np.abs(u) < 3 * w)] = cv2.GC_PR_FGD
+            marks[(v > 0.5 * w) & (np.abs(u) < np.minimum(1.5 * w, 0.3 * w + 1.1 * (v - 0.5 * w)))] = cv2.GC_FGD
+            below |= (v > -0.15 * w) & (np.abs(u) < 4 * w)
+        marks[~below & (head < 0.05)] = cv2.GC_BGD
+        marks[head > 0.5] = cv2.GC_FGD
+        cv2.setRNGSeed(7)
+        if (marks == cv2.GC_BGD).any() and (marks == cv2.GC_FGD).any():
+            models = np.zeros((1, 65)), np.zeros((1, 65))
+            cv2.grabCut(picture.astype(np.uint8), marks, (0, 0, 1, 1), *models, 2, cv2.GC_INIT_WITH_MASK)
+        behind = np.isin(marks, (cv2.GC_BGD, cv2.GC_PR_BGD)).astype(np.float32)
+        large = reduced(behind, self.small.shape[0])
+        return np.asarray(((blurred(large, 1.5) - 0.35) / 0.3).clip(0, 1), np.float32)
+
+    def draw_plain(self, drawing: Drawing, colour: str, chins: Sequence[tuple[Knots, float]]) -> None:
+        """Draw what is behind people in one colour: layer "ground"."""
+        width = chins[-1][1]
+        found = contours(self.behind(chins), 0.5, smooth=0.02 * width, spacing=0.06 * width, least=0.3 * width**2)
+        red, green, blue = (value / 255 for value in ImageColor.getrgb(colour)[:3])
+        drawing.put("ground", Shape([Ring((knots,)) for knots in found], (red, green, blue), holes=True))
+
+    def draw_lines(self, drawing: Drawing, inside: Planes, width: float, line: float) -> None:
+        """Draw long lines of what lies ``inside``: layer "background".
+
+        Args:
+            inside: (S, S) 0..1.
+            width: distance of the eyes in units.
+        """
+        dark = valleys(self.calm[..., 0], self.flow, 1.3, 2.8)
+        px = self.small.shape[0] / UNITS
+        want = Lines(least=2.2, short=0.6 * width * px, apart=4.0, most=24, steps=60)
+        ink = rgb((12.0, 3.0, 3.0))
+        for way in lines(dark, self.flow, inside, want):
+            knots = np.concatenate([way[:-1:2], way[-1:]])
+            thick = taper(len(knots), 0.017 * width * line, 0.3, 0.3, 0.1)
+            drawing.put("background", Line([stroke(knots, thick)], ink, 0.8))
+
+    def draw_screens(self, drawing: Drawing, inside: Planes, width: float) -> None:
+        """Draw what is dark ``inside`` in black and hatched, for ink: layer "screen"."""
+        light = blurred(self.calm[..., 0], 1.0) * inside + 100 * (1 - inside)
+        for level, hatch in ((HATCHED, 0.045 * width), (BLACK, 0.0)):
+            found = contours(-light, -level, smooth=0.02 * width, spacing=2.0, least=0.05 * width**2)
+            rings = [Ring((knots,)) for knots in found]
+            drawing.put("screen", Shape(rings, rgb((6.0, 0.0, 0.0)), holes=True, hatch=hatch))
+
+
+def filled_with(picture: Planes, colour: str) -> Planes:
+    """Fill a picture of this size with a colour."""
+    return np.asarray(np.zeros_like(picture) + np.array(ImageColor.getrgb(colour)[:3], np.float32) / 255, np.float32)
+
+
+def around(study: Study) -> Surroundings:
+    """Return what is around the head of a study, in its window."""
+    head = 1 - (study.matte("rest") + study.matte("cover")).clip(0, 1)
+    side = study.lab.shape[0]
+    small = reduced(study.picture, side)
+    return Surroundings(small, study.picture, np.asarray(head, np.float32), (side, side))

@@ -1,0 +1,168 @@
+"""Page: a whole photo as one drawing. What surrounds the heads is drawn first, then each head, the nearest last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ganchain.drawing import ground, looks
+from ganchain.drawing.body import draw_body
+from ganchain.drawing.draw import Style, draw_head
+from ganchain.drawing.paths import UNITS, Drawing, Knots, Matrix, Page, Planes
+from ganchain.drawing.study import Study
+
+HEAD_SIDE, SMALL_SIDE = 200, 640  # px: of the largest head's window in the small copy, and of the copy at most
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """One head of a photo.
+
+    Attributes:
+        study: what is measured of it.
+        matrix: (2, 3), units of the head's window -> px of the photo, 0 at its left and upper edge.
+    """
+
+    study: Study
+    matrix: Matrix
+
+    @classmethod
+    def of(cls, picture: Planes, points: Knots, mattes: Mapping[str, Planes], placed: Matrix) -> Head:
+        """Make a head of its window.
+
+        Args:
+            placed: (2, 3), px of ``picture`` -> px of the photo, centres of pixels at whole numbers.
+        """
+        step = picture.shape[0] / UNITS
+        shift = placed[:, 2] - placed[:, :2] @ np.full(2, 0.5) + 0.5
+        return cls(Study(picture, points, mattes), np.column_stack([placed[:, :2] * step, shift]))
+
+    @property
+    def size(self) -> float:
+        """Px of the photo along the side of the window."""
+        return float(np.hypot(*self.matrix[:, 0])) * UNITS
+
+
+@dataclass(frozen=True, eq=False)
+class Copy:
+    """Small square copy of a photo, in which what surrounds the heads is measured.
+
+    Attributes:
+        photo: (H, W, 3) uint8.
+        heads: the heads in it.
+    """
+
+    photo: NDArray[np.uint8]
+    heads: Sequence[Head]
+
+    @cached_property
+    def scale(self) -> float:
+        """Px of the copy / px of the photo."""
+        longest = max(self.photo.shape)
+        wanted = min(HEAD_SIDE / max((head.size for head in self.heads), default=HEAD_SIDE), SMALL_SIDE / longest)
+        return min(1.0, wanted) if longest > 32 else 1.0
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the copy in px, without what makes it a square."""
+        height, width = self.photo.shape[:2]
+        return max(8, round(width * self.scale)), max(8, round(height * self.scale))
+
+    @cached_property
+    def picture(self) -> Planes:
+        """RGB 0..1, square: the longer side of the copy; mirrored where the photo ends."""
+        small = cv2.resize(self.photo, self.size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        side = max(self.size)
+        right, below = side - self.size[0], side - self.size[1]
+        return np.asarray(cv2.copyMakeBorder(small, 0, below, 0, right, cv2.BORDER_REPLICATE), np.float32)
+
+    @cached_property
+    def matrix(self) -> Matrix:
+        """(2, 3), units of the copy -> px of the photo."""
+        height, width = self.photo.shape[:2]
+        unit = max(self.size) / UNITS
+        return np.array([[unit * width / self.size[0], 0, 0], [0, unit * height / self.size[1], 0]])
+
+    def placed(self, head: Head, plane: Planes, outside: float) -> Planes:
+        """Bring a matte of a head into the copy."""
+        side = max(self.size)
+        return warped(plane, self.to_copy(head), side, outside)
+
+    def chin(self, head: Head) -> tuple[Knots, float]:
+        """Place a chin in the copy, and say how far the eyes are apart there; both in units."""
+        matrix = self.to_copy(head)
+        place = matrix[:, :2] @ head.study.points[152] + matrix[:, 2]
+        return np.asarray(place), head.study.width * float(np.hypot(*matrix[:, 0]))
+
+    def below(self, chins: Sequence[tuple[Knots, float]]) -> Planes:
+        """Mark what lies below chins, where clothes are: (S, S) 0 or 1."""
+        side = max(self.size)
+        at = np.arange(side, dtype=np.float32) * UNITS / side
+        below = np.zeros((side, side), bool)
+        for (x, y), width in chins:
+            below |= (at[:, None] > y - 0.3 * width) & (np.abs(at - x) < 3.5 * width)
+        return below.astype(np.float32)
+
+    def to_copy(self, head: Head) -> Matrix:
+        """Compute the matrix (2, 3) from units of a head to units of the copy."""
+        linear, shift = self.matrix[:, :2], self.matrix[:, 2]
+        inverse = np.linalg.inv(linear)
+        return np.column_stack([inverse @ head.matrix[:, :2], inverse @ (head.matrix[:, 2] - shift)])
+
+
+def warped(plane: Planes, matrix: Matrix, side: int, outside: float) -> Planes:
+    """Bring a square plane through a matrix from its units to those of a plane of ``side`` px."""
+    into, out = plane.shape[0] / UNITS, side / UNITS
+    linear = matrix[:, :2] * (out / into)
+    shift = matrix[:, 2] * out - 0.5 + linear @ np.full(2, 0.5)
+    moved = cv2.warpAffine(
+        plane,
+        np.column_stack([linear, shift]),
+        (side, side),
+        flags=cv2.INTER_AREA if out < into else cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(outside,) * 3,
+    )
+    return np.asarray(moved, np.float32)
+
+
+def page(pixels: NDArray[np.uint8], heads: Sequence[Head], style: Style) -> Page:
+    """Draw a whole photo.
+
+    Args:
+        pixels: (H, W, 3) uint8 RGB.
+        heads: the heads in it that are drawn; at least one.
+    """
+    copy = Copy(pixels, heads)
+    heads = sorted(heads, key=lambda head: head.size)
+    rest = [copy.placed(head, head.study.matte("rest"), 1.0) for head in heads]
+    cover = [copy.placed(head, head.study.matte("cover"), 0.0) for head in heads]
+    behind = np.min([(r + c).clip(0, 1) for r, c in zip(rest, cover, strict=True)], axis=0)
+    main = heads[-1]
+    around = ground.Surroundings(copy.picture, copy.picture, np.asarray(1 - behind, np.float32), copy.size)
+    chins = [copy.chin(head) for head in heads]
+    width, person = chins[-1][1], np.asarray(behind * copy.below(chins), np.float32)
+    first, change = Drawing(), looks.LOOKS[style.look]
+    if style.background != "keep":
+        if style.look == "webtoon":
+            around.draw_tones(first, width)
+        elif style.look == "ink":
+            around.draw_screens(first, np.asarray(behind, np.float32), width)
+        if style.background != "simple":
+            around.draw_plain(first, style.background, chins)
+        around.draw_lines(first, person, width, style.line)
+    kept = pixels if style.background == "keep" else None
+    drawn = Page((pixels.shape[1], pixels.shape[0]), kept, [(change(first, main.study), copy.matrix)])
+    for head in heads:
+        outside = {"skin": 0.0, "hair": 0.0, "rest": 1.0}
+        mattes = {name: copy.placed(head, head.study.matte(name), value) for name, value in outside.items()}
+        body = draw_body(head.study, mattes, copy.to_copy(head), around, style.tones, style.line)
+        drawn.drawings.append((change(body, head.study), copy.matrix))
+    for head in heads:
+        drawn.drawings.append((change(draw_head(head.study, style), head.study), head.matrix))
+    return drawn

@@ -1,0 +1,178 @@
+"""Paths and layers of a drawing: smooth outlines filled with colours, in units that hold for every size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+HATCH = 0.3  # width of hatched lines, of the way between them
+UNITS = 256.0  # the side of a window: all places are given in 256ths of it, 0 at its left and upper edge
+
+Knots = NDArray[np.float64]  # (K, 2) x, y
+Planes = NDArray[np.float32]
+Matrix = NDArray[np.float64]  # (2, 3)
+Colour = tuple[float, float, float]  # red, green, blue, 0..1
+
+
+@dataclass(frozen=True, eq=False)
+class Ring:
+    """Closed outline.
+
+    Attributes:
+        runs: curves one after the other; each is smooth, where two meet there is a corner. A single run is smooth
+            where it closes, too.
+    """
+
+    runs: tuple[Knots, ...]
+
+    @property
+    def reach(self) -> float:
+        """Length of the diagonal of the box around it."""
+        return float(np.hypot(*np.ptp(np.concatenate(self.runs), axis=0)))
+
+    def beziers(self) -> list[Knots]:
+        """Compute the cubic Bézier curves of each run (Catmull & Rom 1974): (K, 4, 2) start, two handles, end."""
+        if len(self.runs) == 1:
+            knots = self.runs[0]
+            return [_beziers(np.concatenate([knots[-1:], knots, knots[:2]]))]
+        return [_beziers(np.concatenate([run[:1], run, run[-1:]])) for run in self.runs]
+
+
+def _beziers(knots: Knots) -> Knots:
+    before, start, end, after = knots[:-3], knots[1:-2], knots[2:-1], knots[3:]
+    return np.stack([start, start + (end - before) / 6, end - (after - start) / 6, end], axis=1)
+
+
+@dataclass(frozen=True)
+class Fade:
+    """Change of a fill from its colour to another one (or to nothing) over a straight way or around a spot.
+
+    Attributes:
+        start, end: where the colour is the fill's, and where it is ``to``.
+        to: the other colour, and how opaque it is.
+        stretch: 0: straight from start to end; otherwise around start, this many times as high as wide.
+    """
+
+    start: tuple[float, float]
+    end: tuple[float, float]
+    to: Colour
+    opacity: float = 1.0
+    stretch: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """Filled outlines; what lies inside an even number of them is a hole if ``holes``.
+
+    Attributes:
+        rings: the outlines.
+        colour: of the fill; None: the ground is seen in it.
+        opacity: 0..1.
+        fade: what the colour changes to.
+        within: outlines that the shape is cut off by.
+        holes: whether outlines inside outlines are holes.
+        hatch: units between the lines that fill it; 0: it is filled all over.
+    """
+
+    rings: Sequence[Ring]
+    colour: Colour | None
+    opacity: float = 1.0
+    fade: Fade | None = None
+    within: Sequence[Ring] = ()
+    holes: bool = False
+    hatch: float = 0.0
+
+
+class Line(Shape):
+    """Shape that is a stroke: what is left where a face is drawn in lines alone."""
+
+
+@dataclass(eq=False)
+class Drawing:
+    """Layers of shapes by name, the hindmost first.
+
+    Attributes:
+        layers: the shapes of each.
+        ground: (H, W, 3) float32 0..1, the flattened picture that the background shows.
+    """
+
+    layers: dict[str, list[Shape]] = field(default_factory=dict)
+    ground: Planes | None = None
+
+    def put(self, layer: str, *shapes: Shape) -> None:
+        """Add shapes to a layer, in front of what is in it."""
+        self.layers.setdefault(layer, []).extend(shapes)
+
+
+@dataclass(eq=False)
+class Page:
+    """Whole photo as drawings.
+
+    Attributes:
+        size: width and height in px.
+        ground: (H, W, 3) uint8, what lies behind all drawings; None for white paper.
+        paper: whether a page without a ground is white; otherwise it is transparent.
+        drawings: each with the matrix from its units to px; the hindmost first.
+    """
+
+    size: tuple[int, int]
+    ground: NDArray[np.uint8] | None
+    drawings: list[tuple[Drawing, Matrix]] = field(default_factory=list)
+    paper: bool = True
+
+
+def curve(knots: Sequence[Sequence[float]] | Knots, count: int) -> Knots:
+    """Draw a smooth curve through ``knots`` (Catmull & Rom 1974): (count, 2), ends included."""
+    p = np.asarray(knots, np.float64)
+    p = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
+    t = np.linspace(0, len(p) - 3 - 1e-9, count)
+    i = t.astype(int)
+    u = (t - i)[:, None]
+    a, b, c, d = p[i], p[i + 1], p[i + 2], p[i + 3]
+    smooth: Knots = b + 0.5 * u * (c - a + u * (2 * a - 5 * b + 4 * c - d + u * (3 * (b - c) + d - a)))
+    return smooth
+
+
+def normals(line: Knots) -> Knots:
+    """Compute unit normals of a line, to the right of its way in a picture whose y grows downwards: (K, 2)."""
+    along = np.gradient(line, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True) + 1e-9
+    return np.stack([-along[:, 1], along[:, 0]], axis=1)
+
+
+def stroke(line: Knots, widths: NDArray[np.float64] | float, bias: float = 0.0) -> Ring:
+    """Outline a stroke of varying width.
+
+    Args:
+        line: (K, 2) its way.
+        widths: at each knot.
+        bias: -1: all of the width lies to the left of the way, 0: half of it on either side, 1: to the right.
+    """
+    half = np.broadcast_to(np.asarray(widths, np.float64) / 2, len(line))[:, None]
+    across = normals(line)
+    return Ring((line + (bias + 1) * half * across, (line + (bias - 1) * half * across)[::-1]))
+
+
+def taper(count: int, width: float, start: float, end: float, least: float = 0.15) -> NDArray[np.float64]:
+    """Compute widths of a stroke that grows over its first share ``start`` and thins over its last share ``end``."""
+    t = np.linspace(0, 1, count)
+    grown = np.minimum(t / max(start, 1e-6), (1 - t) / max(end, 1e-6)).clip(0, 1)
+    return width * (least + (1 - least) * np.sin(grown * np.pi / 2))
+
+
+def circle(centre: Sequence[float], radius: float, high: float = 1.0) -> Ring:
+    """Outline a circle, or an ellipse that is ``high`` times as high as wide."""
+    turn = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    return Ring((np.stack([centre[0] + radius * np.cos(turn), centre[1] + high * radius * np.sin(turn)], axis=1),))
+
+
+def hatched(shape: Shape) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """Place the slanted lines that fill a shape: starts and ends; those of different shapes lie on each other."""
+    knots = np.concatenate([run for ring in shape.rings for run in ring.runs])
+    (left, top), (right, bottom) = (knots.min(axis=0) - 2).tolist(), (knots.max(axis=0) + 2).tolist()
+    apart = shape.hatch * float(np.sqrt(2))
+    sums = np.arange(np.ceil((left + top) / apart), (right + bottom) / apart) * apart
+    return [((total - bottom, bottom), (total - top, top)) for total in sums.tolist()]

@@ -1,0 +1,104 @@
+"""Stage that draws: what is read of each face goes into a drawing, which is painted at the size of its window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganchain.drawing.draw import Style, draw
+from ganchain.drawing.page import Head, page
+from ganchain.drawing.paint import paint, paint_page
+from ganchain.drawing.paths import UNITS, Knots, Page, Planes
+from ganchain.drawing.svg import svg
+from ganchain.faces.parts import PARTS
+from ganchain.faces.reading import Seen
+from ganchain.framing import HEAD
+from ganchain.stage import Stage, WholePhoto
+from ganchain.tensors import Pixels, to_faces
+
+
+class Drawn(Stage):
+    """Draw faces from their points and parts, at the photo's own resolution.
+
+    Args:
+        style: settings of the drawing.
+        strength: 1 is the drawing, 0 the photo.
+    """
+
+    side = None
+    framing = HEAD
+    effect = "replace"
+    any_size = True
+    reads = ("points", *PARTS)
+
+    def __init__(self, style: Style, strength: float = 1.0) -> None:
+        super().__init__()
+        self.style, self.strength = style, strength
+
+    def forward(self, faces: Tensor, *, points: Tensor, **parts: Tensor) -> Tensor:
+        """Draw ``faces`` (N, 3, S, S) -1..1 with what is read of them."""
+        drawn = []
+        for index in range(len(faces)):
+            picture, places, mattes = _read(
+                faces[index], points[index], {name: part[index] for name, part in parts.items()}
+            )
+            drawn.append(to_faces(paint(draw(picture, places, mattes, self.style), picture.shape[0])))
+        answer = torch.cat(drawn).to(faces.device)
+        return torch.lerp(faces, answer, self.strength)
+
+
+class DrawnPhoto(Stage):
+    """Draw whole photos: heads from what is read of them, and what is around them in a few flat tones.
+
+    Args:
+        style: settings of the drawing.
+        network: draws photos in which there is no face.
+        strength: 1 is the drawing, 0 the photo.
+    """
+
+    scope = "photo"
+    framing = HEAD
+    effect = "replace"
+    any_size = True
+    reads = ("points", *PARTS)
+
+    def __init__(self, style: Style, network: Stage, strength: float = 1.0) -> None:
+        super().__init__()
+        self.style, self.strength, self.network = style, strength, network
+        self.side, self.multiple, self.scale = network.side, network.multiple, network.scale
+        self.whole_photo: WholePhoto = network.whole_photo
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Draw tiles of a photo without a face by the network."""
+        answer: Tensor = self.network(faces)
+        return answer
+
+    def forward_photo(self, photo: Pixels, faces: Sequence[Seen]) -> Pixels:
+        """Draw a photo with its faces."""
+        drawn = paint_page(self.page(photo, faces))[..., :3]
+        if self.strength == 1:
+            return np.ascontiguousarray(drawn)
+        mixed = photo + np.float32(self.strength) * (drawn.astype(np.float32) - photo)
+        return np.asarray(mixed.round(), np.uint8)
+
+    def svg_of(self, photo: Pixels, faces: Sequence[Seen]) -> Callable[[str], str] | None:
+        """Return what writes the drawing as SVG."""
+        return (lambda metadata: svg(self.page(photo, faces), metadata)) if self.strength == 1 else None
+
+    def page(self, photo: Pixels, faces: Sequence[Seen]) -> Page:
+        """Make the drawing of a photo, as geometry."""
+        heads = []
+        for face in faces:
+            read = {name: value[0] for name, value in face.read.items()}
+            heads.append(Head.of(*_read(face.picture[0], read.pop("points"), read), face.matrix))
+        return page(photo, heads, self.style)
+
+
+def _read(face: Tensor, points: Tensor, parts: Mapping[str, Tensor]) -> tuple[Planes, Knots, dict[str, Planes]]:
+    """Bring a face (3, S, S) -1..1 and what is read of it into the units of a drawing."""
+    picture = ((face.float().cpu().permute(1, 2, 0).numpy() + 1) / 2).clip(0, 1).astype(np.float32)
+    places = (points.double().cpu().numpy() + 1) * (UNITS / 2)
+    return picture, places, {name: part[0].float().cpu().numpy() for name, part in parts.items()}

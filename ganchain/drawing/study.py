@@ -1,0 +1,189 @@
+"""Study of a face: what is measured of it before anything is drawn, at a bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from ganchain.drawing.paths import UNITS, Colour, Knots, Planes, curve
+from ganchain.faces import mesh
+
+SIDE, FINE = 256, 512  # px: of what is measured; of outlines in which single strands are to be seen
+HOLES = (mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[-2:0:-1], mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[-2:0:-1])
+
+
+@dataclass(eq=False)
+class Study:
+    """One face, measured.
+
+    Attributes:
+        picture: (S, S, 3) float32 0..1 RGB.
+        points: (478, 2) in units.
+        mattes: (S, S) float32 0..1 of each part.
+    """
+
+    picture: Planes
+    points: Knots
+    mattes: Mapping[str, Planes]
+    _reduced: dict[tuple[str, int], Planes] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def width(self) -> float:
+        """Distance of the outer corners of the eyes, in units, not below what a face in its window can have."""
+        return float(np.clip(np.linalg.norm(self.points[33] - self.points[263]), 24, 140))
+
+    @cached_property
+    def fine(self) -> Planes:
+        """The picture, at most FINE px wide."""
+        return reduced(self.picture, min(FINE, self.picture.shape[0]))
+
+    @cached_property
+    def lab(self) -> Planes:
+        """The picture in Lab, (SIDE, SIDE, 3)."""
+        return to_lab(reduced(self.picture, SIDE))
+
+    @cached_property
+    def calm(self) -> Planes:
+        """The same without grain: edges stay, (SIDE, SIDE, 3)."""
+        return calmed(self.lab)
+
+    def matte(self, name: str, side: int = SIDE) -> Planes:
+        """Return the matte of a part, at most ``side`` px wide."""
+        if (name, side) not in self._reduced:
+            self._reduced[name, side] = reduced(self.mattes[name], side)
+        return self._reduced[name, side]
+
+    @cached_property
+    def oval(self) -> Planes:
+        """The face's oval, (SIDE, SIDE) 0..1."""
+        return filled([self.points[list(mesh.OVAL)]])
+
+    @cached_property
+    def features(self) -> Planes:
+        """Eyes, brows and mouth with a margin, (SIDE, SIDE) 0..1."""
+        p, w = self.points, self.width
+        eyes = grown(filled([p[list(eye)] for eye in HOLES]), 0.055 * w)
+        brows = grown(filled([p[list(brow)] for brow in (mesh.RIGHT_BROW, mesh.LEFT_BROW)]), 0.045 * w)
+        mouth = grown(filled([p[[*mesh.UPPER_LIP, *mesh.LOWER_LIP[-2:0:-1]]]]), 0.035 * w)
+        return np.maximum(np.maximum(eyes, brows), mouth)
+
+    @cached_property
+    def bare(self) -> Planes:
+        """Skin that tells its tone: of the face, without features, hair, glasses and what covers it, 0..1."""
+        bare = self.matte("skin") * self.oval * (1 - self.features)
+        for over in ("glasses", "cover"):
+            bare = bare * (1 - (3 * grown(self.matte(over), 2)).clip(0, 1))
+        return np.asarray(bare, np.float32)
+
+    @cached_property
+    def skin(self) -> Planes:
+        """Lab of the lit skin, (3,)."""
+        chosen = self.calm[self.bare > 0.8]
+        if len(chosen) < 40:
+            chosen = self.calm[self.oval > 0.5]
+        if not len(chosen):
+            return np.array([65, 12, 16], np.float32)
+        lit = chosen[chosen[:, 0] >= np.percentile(chosen[:, 0], 35)]
+        return np.asarray(np.median(lit, axis=0), np.float32)
+
+    @cached_property
+    def paper(self) -> Planes:
+        """Lab that lit skin is painted in: a little lighter, never grey nor orange; dark skin stays dark."""
+        light, red, yellow = (float(v) for v in self.skin)
+        lifted = light + 3 + 0.42 * max(0.0, 86 - light) * float(np.clip((light - 50) / 14, 0, 1))
+        red = min(max(red, 7.0), 9 + 0.45 * max(red - 9, 0))
+        yellow = float(np.clip(yellow + 1, 1.05 * red, 15 + 0.6 * max(yellow - 13.5, 0)))
+        return np.array([min(lifted, 91), red, yellow], np.float32)
+
+    @cached_property
+    def hair(self) -> Planes:
+        """Lab of the hair, (3,); of the brows where there is none."""
+        chosen = self.calm[self.matte("hair") > 0.8]
+        if len(chosen) < 150:
+            brows = filled([self.points[list(brow)] for brow in (mesh.RIGHT_BROW, mesh.LEFT_BROW)]) > 0.5
+            chosen = self.calm[brows]
+            if len(chosen) < 10:
+                return np.array([25, 4, 6], np.float32)
+            return np.asarray(np.percentile(chosen, 30, axis=0), np.float32)
+        bright = chosen[chosen[:, 0] >= np.median(chosen[:, 0])]
+        light = np.percentile(chosen[:, 0], 55)
+        return np.array([light, *np.median(bright[:, 1:], axis=0)], np.float32)
+
+    @cached_property
+    def hair_tone(self) -> tuple[float, float, float]:
+        """Lab that hair is painted in: livelier, but grey hair stays grey."""
+        light, red, yellow = (float(v) for v in self.hair)
+        grey = float(np.clip((light - 36) / 10, 0, 1) * np.clip((9 - np.hypot(red, yellow)) / 5, 0, 1))
+        vivid = 1.25 - 0.5 * grey
+        return float(np.clip(light + 1, 8, 90)), red * vivid, yellow * vivid
+
+    @cached_property
+    def line(self) -> Colour:
+        """Colour of lines on skin: a dark brown of its own hue."""
+        light, red, yellow = self.paper
+        return rgb((max(6.0, 0.2 * float(light)), 0.9 * float(red) + 3, 0.7 * float(yellow)))
+
+
+def reduced(plane: Planes, side: int, clip: bool = True) -> Planes:
+    """Reduce a square picture to ``side`` px; smaller ones are enlarged. Clipped to 0..1."""
+    if plane.shape[0] == side:
+        return np.asarray(plane, np.float32)
+    kind = cv2.INTER_AREA if plane.shape[0] > side else cv2.INTER_CUBIC
+    resized = np.asarray(cv2.resize(plane, (side, side), interpolation=kind), np.float32)
+    return resized.clip(0, 1) if clip else resized
+
+
+def filled(outlines: list[Knots], side: int = SIDE) -> Planes:
+    """Fill outlines in units: (side, side) 0..1, anti-aliased."""
+    drawn = np.zeros((side, side), np.uint8)
+    scale = side / UNITS
+    for outline in outlines:
+        places = ((outline * scale - 0.5) * 16).clip(-1e6, 1e6).round().astype(np.int32)
+        cv2.fillPoly(drawn, [places], (255,), cv2.LINE_AA, 4)
+    return np.asarray(drawn / np.float32(255), np.float32)
+
+
+def grown(plane: Planes, radius: float) -> Planes:
+    """Grow what a plane shows by ``radius`` px."""
+    side = 2 * max(1, round(radius)) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return np.asarray(cv2.dilate(plane, kernel), np.float32)
+
+
+def blurred(plane: Planes, sigma: float) -> Planes:
+    """Blur by ``sigma`` px; widely, on a quarter of the side."""
+    if sigma < 8:
+        return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
+    side = plane.shape[0]
+    small = cv2.resize(plane, (side // 4, side // 4), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(small, (0, 0), sigma / 4)
+    return np.asarray(cv2.resize(soft, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def calmed(lab: Planes) -> Planes:
+    """Take the grain out of a picture in Lab: edges stay."""
+    for _ in range(2):
+        lab = np.asarray(cv2.bilateralFilter(lab, 5, 10, 4), np.float32)
+    return lab
+
+
+def to_lab(picture: Planes) -> Planes:
+    """Turn RGB 0..1 into Lab."""
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(picture, np.float32), cv2.COLOR_RGB2LAB), np.float32)
+
+
+def rgb(lab: tuple[float, float, float] | Planes) -> Colour:
+    """Turn one Lab colour into red, green and blue, 0..1."""
+    one = np.array(lab, np.float32).reshape(1, 1, 3)
+    one[..., 0] = one[..., 0].clip(2, 98)
+    red, green, blue = cv2.cvtColor(one, cv2.COLOR_LAB2RGB)[0, 0].clip(0, 1)
+    return float(red), float(green), float(blue)
+
+
+def spline(points: Knots, order: tuple[int, ...] | list[int], count: int) -> Knots:
+    """Draw a smooth curve through points of the mesh."""
+    return curve(points[list(order)], count)

@@ -1,0 +1,34 @@
+"""Order in which the stages of a chain run, and the windows that they see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ganchain.framing import HEAD, Framing
+from ganchain.stage import Stage
+
+
+def running_order(stages: Sequence[Stage]) -> list[int]:
+    """Order stages by their numbers: as written, but an enlargement runs before a stage of any size that it follows.
+
+    A drawing that is made after the enlargement is as sharp as the enlarged photo, not an enlarged drawing.
+    """
+    order: list[int] = []
+    for number, stage in enumerate(stages):
+        place = len(order)
+        while stage.effect == "enlarge" and place and _any_size(stages[order[place - 1]], stage):
+            place -= 1
+        order.insert(place, number)
+    return order
+
+
+def _any_size(drawing: Stage, enlargement: Stage) -> bool:
+    """Tell whether a drawing can be made of what was enlarged: of the whole photo, or of the faces alone."""
+    return drawing.any_size and (drawing.scope == "face" or enlargement.scope == "photo")
+
+
+def windows(stages: Iterable[Stage]) -> tuple[Framing, Framing]:
+    """Return the window that holds those of all stages, and the one that a face's picture shows."""
+    framed = [stage for stage in stages if stage.scope == "face" and stage.effect != "enlarge"]
+    seen, shown = [stage.framing for stage in framed], [stage.shown or stage.framing for stage in framed]
+    return Framing.around(seen or [HEAD]), Framing.around(shown or [HEAD])
