@@ -16,6 +16,7 @@ from PIL import Image
 
 from ganchain import Pipeline
 from ganchain.evaluate.spoilt import messenger, old_print
+from ganchain.looks.files import bundled
 from ganchain.sheets import sheet
 from ganchain.sheets.grid import Grid
 from ganchain.stage import Stage
@@ -63,9 +64,20 @@ def portrait(photo: Pixels) -> Sheet:
 
 
 def looks(photo: Pixels) -> Sheet:
-    names = ("natural", "rose", "coral", "evening", "smoky")
-    made = cells(photo, FACE, [(f"look: {name}", Makeup(look=name)) for name in names])
-    return [[("photo", cut(photo, FACE)), *made[:2]], made[2:]]
+    made = [("photo", cut(photo, FACE)), *cells(photo, FACE, [(name, Makeup(look=name)) for name in bundled()])]
+    return [made[:4], made[4:8], made[8:]]
+
+
+def transfer(photo: Pixels) -> Sheet:
+    """A reference that is drawn on the photo's mirror image, and its makeup on the photo."""
+    with tempfile.TemporaryDirectory() as folder:
+        file, rows = Path(folder) / "reference.png", []
+        for stage in (Makeup(look="berry"), Makeup(look="smoky", eyes="#1c50c0", lips="#d86058", cheeks="#e07030")):
+            reference = np.ascontiguousarray(edited(photo, stage)[:, ::-1])
+            Image.fromarray(reference).save(file)
+            mirrored = cut(reference, (1 - FACE[2], FACE[1], 1 - FACE[0], FACE[3]))
+            rows.append([("a reference", mirrored), *cells(photo, FACE, [("its makeup", Makeup(reference=file))])])
+    return [[("photo", cut(photo, FACE)), *rows[0], *rows[1]]]
 
 
 def colours(photo: Pixels) -> Sheet:
@@ -184,7 +196,8 @@ def main() -> None:
         Image.fromarray(photo).save(file)
         save("grid", Grid.read("overview").draw([file], side=240))
     for name, rows, side in (
-        ("makeup-looks", looks(photo), 320),
+        ("makeup-looks", looks(photo), 240),
+        ("makeup-transfer", transfer(photo), 240),
         ("makeup-options", colours(photo), 240),
         ("attributes", attributes(photo), 240),
         ("webtoon", webtoon(photo), 300),

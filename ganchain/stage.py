@@ -44,9 +44,9 @@ class Stage(nn.Module):
     alignment, batching, device, resizing, range checks, the way back into the photo.
 
     Attributes:
-        side: the side in px that ``forward`` is called at; None for any multiple of ``multiple``.
+        side: the side in px that ``forward`` is called at; None for any multiple of ``multiple``, up to ``largest``.
         framing: where the face sits in that window (the framing of the training data).
-        shown: the part of the framing that a face's picture shows (``write: faces``); None for all of it.
+        shown: the part of it that a face's picture shows (``write: faces``); None for all of it.
         effect: "change": what the stage changed (out - in) is added at the photo's own resolution;
             "replace": its pixels replace the window's; "enlarge": the picture grows ``scale`` times.
         scale: output side / input side. With "replace" the finer pixels show the same window (a stage that draws at
@@ -71,13 +71,13 @@ class Stage(nn.Module):
         plain: options whose values need no name in captions: "old", not "age old".
         variants: options whose values are named after the stage, for captions: "makeup: rose", not "look rose".
         reference_option: the option that takes a reference photo, which a grid shows above its column; "" for none.
-        name: what the stage is called in YAML; set by the registry.
-        where: file and line of the chain that asked for this stage, for messages.
+        name, where: what the stage is called in YAML, and file and line of the chain that asked for it, for messages.
         delegate: the stage of a published network that is run instead of this one, where its weights were asked for.
     """
 
     side: int | None = 256
     multiple: int = 1
+    largest: int = 1 << 20
     framing: Framing = TIGHT
     shown: Framing | None = None
     effect: Effect = "change"

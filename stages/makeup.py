@@ -11,17 +11,19 @@ from torch import Tensor
 
 from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
-from ganchain.colour.makeup import AMOUNTS, Look, colour, on_skin, paint, read_look, scale_amounts
+from ganchain.colour.makeup import Look, colour, on_skin, paint
 from ganchain.errors import OptionError, refuse
-from ganchain.faces.regions import regions
+from ganchain.faces.regions import PLAIN, regions
 from ganchain.framing import TIGHT
+from ganchain.looks.files import LookRef, load
+from ganchain.looks.transfer import Reference
 from ganchain.published.beautygan import MakeupTransfer, Transfer
 from ganchain.published.tensorflow_graph import TensorFlowGraph
 from ganchain.stage import References, Stage
 from ganchain.tensors import with_light_of
 
-SIDE = 256  # of the training faces
-COLOURED = {"lips": 3, "eyes": 7, "cheeks": 11}  # options that take a colour: the place of its amount in a look
+STEP, LARGEST = 256, 512  # px: faces are painted at their own resolution, rounded up to STEP, and at LARGEST at most
+COLOURED = {"lips": "lips_amount", "eyes": "lids_amount", "cheeks": "cheeks_amount"}  # options that take a colour
 
 
 def _checked(value: float | str) -> float | str:
@@ -39,78 +41,20 @@ Region = Annotated[
     float | str, AfterValidator(_checked), WithJsonSchema({"anyOf": [AMOUNT, {"type": "string", "format": "colour"}]})
 ]
 
-LOOKS = {
-    "natural": Look(
-        lips=colour("#b05c66"),
-        lips_amount=0.5,
-        lids=on_skin("#a87f68"),
-        lids_amount=0.5,
-        cheeks=on_skin("#de8f80"),
-        cheeks_amount=0.35,
-        liner=0.4,
-        brows=0.2,
-        evenness=0.4,
-    ),
-    "rose": Look(
-        lips=colour("#c03a66"),
-        lips_amount=0.75,
-        lids=on_skin("#a8687a"),
-        lids_amount=0.5,
-        cheeks=on_skin("#df858c"),
-        cheeks_amount=0.4,
-        liner=0.5,
-        brows=0.25,
-        evenness=0.5,
-    ),
-    "coral": Look(
-        lips=colour("#d8543f"),
-        lips_amount=0.75,
-        lids=on_skin("#b87c58"),
-        lids_amount=0.55,
-        cheeks=on_skin("#e48a6c"),
-        cheeks_amount=0.4,
-        liner=0.45,
-        brows=0.25,
-        evenness=0.5,
-    ),
-    "evening": Look(
-        lips=colour("#9c1030"),
-        lips_amount=0.9,
-        lids=on_skin("#744a3c"),
-        lids_amount=0.75,
-        cheeks=on_skin("#d07c6c"),
-        cheeks_amount=0.4,
-        liner=0.8,
-        brows=0.4,
-        evenness=0.55,
-    ),
-    "smoky": Look(
-        lips=colour("#a8646a"),
-        lips_amount=0.7,
-        lids=on_skin("#5a453a"),
-        lids_amount=0.85,
-        cheeks=on_skin("#cc8472"),
-        cheeks_amount=0.35,
-        liner=1.0,
-        brows=0.45,
-        evenness=0.55,
-    ),
-}
-
 
 class Makeup(Stage):
     """Paint makeup on lips, lids, lash lines, brows and cheeks, and even the skin.
 
-    They are drawn from the points of the face; the painter changes their colours in Lab, as a look says. The look of a
-    reference photo is read in the same way: its lips as they are, its lids and cheeks relative to its skin, so
-    that a look fits every skin colour (after BeautyGAN, Li et al. 2018, with moments for histograms).
+    They are drawn from the points of the face; the painter changes their colours in Lab, as a look says. Of a reference
+    photo the whole makeup is taken: the reference and the face are laid onto a common map, and what the reference wears
+    beyond bare skin is put onto the face at the same places, relative to its skin.
 
     Options:
         reference: a photo whose makeup is transferred; instead of a look.
-        look: natural (the default), rose, coral, evening or smoky.
+        look: the name of a bundled look (natural by default; `ganchain looks` draws them all), or a look's YAML file.
         lips: how much of the look's lips, 0 to 1; or a colour instead, "#a02030" (in quotes) or a name such as crimson.
         eyes: the same for lids and lash lines.
-        cheeks: the same for the cheeks.
+        cheeks: the same for the cheeks, and of a reference for all skin that is not around the eyes.
         brows: how much of the look's brows, 0 to 1.
         skin: how much the skin is evened, 0 to 1 of the look's own amount.
         weights: those of BeautyGAN, which take all makeup from the reference.
@@ -118,7 +62,9 @@ class Makeup(Stage):
         strength: 1 is the whole look, 0 none of it.
     """
 
-    side = SIDE
+    side = None
+    multiple = STEP
+    largest = LARGEST
     framing = TIGHT
     reads = ("points", "skin")
     keeps = ("cover", "glasses")
@@ -128,14 +74,14 @@ class Makeup(Stage):
     alternatives = (("reference", "look"),)
     variants = ("look",)
     reference_option = "reference"
-    look: Tensor
+    worn: Reference | None = None
 
     @validate_call
     def __init__(
         self,
         *,
         reference: Path | None = None,
-        look: Literal["natural", "rose", "coral", "evening", "smoky"] | None = None,
+        look: LookRef | None = None,
         lips: Region | None = None,
         eyes: Region | None = None,
         cheeks: Region | None = None,
@@ -147,7 +93,7 @@ class Makeup(Stage):
     ) -> None:
         super().__init__()
         if reference and look:
-            raise OptionError(f"{look!r} stands beside a reference; keep one of them", option="look")
+            raise OptionError(f"{str(look)!r} stands beside a reference; keep one of them", option="look")
         self.reference, self.strength = reference, strength
         self.lips, self.eyes, self.cheeks, self.brows, self.skin = lips, eyes, cheeks, brows, skin
         plain = {"lips": lips, "eyes": eyes, "cheeks": cheeks}
@@ -157,17 +103,17 @@ class Makeup(Stage):
             refuse("they take all makeup from the reference", look=look, **plain, brows=brows, skin=skin)
             self.delegate = MakeupTransfer(net, reference=reference, strength=strength)
             return
-        look_before_options = Look() if reference else LOOKS[look or "natural"]
-        self.register_buffer("look", self._adjusted(look_before_options).tensor()[None], persistent=False)
+        painted, self.shape = (Look(), PLAIN) if reference else load(look or "natural")
+        self.look = self._adjusted(painted)
 
     def prepare(self, references: References) -> None:
-        """Read the look of the reference photo, where there is one."""
+        """Read the makeup of the reference photo, where there is one."""
         if self.reference:
-            person = references(self.reference)
-            face = person.cut(self.framing, SIDE)
-            maps = regions(**person.within(self.framing, face, self.reads))
-            reference_look = Look.from_tensor(read_look(face, maps)[0])
-            self.look = self._adjusted(reference_look).tensor()[None].to(self.look.device)
+            self.take(Reference.read(references(self.reference)))
+
+    def take(self, worn: Reference) -> None:
+        """Wear the makeup of a reference that was read."""
+        self.worn, self.look = worn, self._adjusted(worn.look)
 
     def _adjusted(self, look: Look) -> Look:
         """Apply the options to ``look``.
@@ -187,7 +133,7 @@ class Makeup(Stage):
             evenness=look.evenness * (1.0 if self.skin is None else self.skin),
         )
         if isinstance(self.lips, str):
-            look = replace(look, lips=colour(self.lips), lips_amount=max(look.lips_amount, 0.8))
+            look = replace(look, lips=colour(self.lips), adapted=0.0, lips_amount=max(look.lips_amount, 0.8))
         if isinstance(self.eyes, str):
             look = replace(look, lids=on_skin(self.eyes), lids_amount=max(look.lids_amount, 0.6))
         if isinstance(self.cheeks, str):
@@ -195,18 +141,21 @@ class Makeup(Stage):
         return look
 
     def forward(self, faces: Tensor, *, points: Tensor, skin: Tensor) -> Tensor:
-        return paint(faces, regions(points, skin), self._looks(len(faces)))
+        maps, laid = regions(points, skin, self.shape), None
+        if self.worn:
+            eyes, rest = (
+                0.0 if isinstance(amount, str) else self.strength * (1.0 if amount is None else amount)
+                for amount in (self.eyes, self.cheeks)
+            )
+            laid = self.worn.lay(faces, points, maps, eyes, rest)
+            laid = laid._replace(lips=None) if isinstance(self.lips, str) else laid
+        return paint(faces, maps, self.look.scaled(self.strength), laid)
 
     def forward_grey(self, faces: Tensor, *, points: Tensor, skin: Tensor) -> Tensor:
         """Paint the look's light, and its colours only where they were asked for by name."""
-        maps, looks = regions(points, skin), self._looks(len(faces))
-        named = looks.clone()
-        named[:, [place for place in AMOUNTS if place not in {COLOURED[option] for option in self.colours}]] = 0
-        return with_light_of(paint(faces, maps, named), paint(faces, maps, looks))
-
-    def _looks(self, count: int) -> Tensor:
-        """Repeat the look for ``count`` faces: (count, 15), its amounts scaled by the strength."""
-        return scale_amounts(self.look, self.strength).expand(count, -1)
+        named = frozenset(COLOURED[option] for option in self.colours)
+        coloured = paint(faces, regions(points, skin, self.shape), self.look.scaled(self.strength, named))
+        return with_light_of(coloured, self(faces, points=points, skin=skin))
 
 
 def _load_transfer(weights: str | None, engine: str) -> Transfer | None:

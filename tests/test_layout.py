@@ -25,7 +25,7 @@ ORDER = [
     {"stage", "nets"},
     {"checkpoints", "drawing"},
     {"chains", "engines"},
-    {"published"},
+    {"published", "looks"},
     {"stages"},
     {"pipeline"},
     {"sheets", "batch", "train", "testing"},

@@ -12,11 +12,12 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from ganchain.colour.lab import from_lab, to_lab
-from ganchain.colour.makeup import REGIONS, Look, paint, read_look
+from ganchain.colour.makeup import FINER, REGIONS, Look, paint, read_look
 from ganchain.engines.probe import probe
 from ganchain.faces.regions import regions
+from ganchain.looks.files import load
 from ganchain.pipeline.pipeline import Pipeline
-from ganchain.stages.makeup import LOOKS, Makeup
+from ganchain.stages.makeup import Makeup
 from ganchain.tensors import Pixels
 
 
@@ -32,8 +33,8 @@ def change(face: tuple[Tensor, dict[str, Tensor]], **options: object) -> dict[st
     stage = Makeup(**options)  # type: ignore[arg-type]
     with torch.inference_mode():
         apart = (to_lab(stage(picture, **read)) - to_lab(picture)).norm(dim=1)
-        maps = regions(**read)[0]
-    return {name: float((apart * map_).sum() / map_.sum()) for name, map_ in zip(REGIONS, maps, strict=True)}
+        maps = regions(read["points"], read["skin"])[0]
+    return {name: float((apart * map_).sum() / map_.sum()) for name, map_ in zip((*REGIONS, *FINER), maps, strict=True)}
 
 
 @pytest.mark.parametrize(("option", "painted"), [("lips", {"lips"}), ("eyes", {"lids", "liner"}), ("brows", {"brows"})])
@@ -75,14 +76,14 @@ def test_amounts_scale_a_reference(astronaut: Pixels, tmp_path: Path) -> None:
 
 
 def test_brows_are_read_of_a_reference() -> None:
-    maps = torch.zeros(1, 6, 32, 32)
+    maps = torch.zeros(1, 11, 32, 32)
     maps[:, 5], maps[:, 3, 8:12, 4:28] = 1, 1
     maps[:, 5, 8:12, 4:28] = 0
 
     def read(light: float) -> float:
         lab = torch.tensor([65.0, 14.0, 18.0])[None, :, None, None].expand(1, 3, 32, 32).clone()
         lab[:, 0, 8:12, 4:28] = light
-        return Look.from_tensor(read_look(from_lab(lab), maps)[0]).brows
+        return read_look(from_lab(lab), maps).brows
 
     bare, drawn, black = (read(65 * (1 - dark)) for dark in (0.37, 0.5, 0.7))
     assert bare == 0
@@ -97,19 +98,19 @@ def test_what_is_neither_an_amount_nor_a_colour_is_refused(given: object) -> Non
 
 
 def test_a_colour_replaces_the_looks_own() -> None:
-    own, other = Makeup(look="rose").look[0], Makeup(look="rose", lips="#204080", eyes=0.5).look[0]
-    rose = LOOKS["rose"]
-    assert not torch.equal(own[:3], other[:3])
-    assert float(other[7]) == pytest.approx(rose.lids_amount / 2)
-    assert float(other[12]) == pytest.approx(rose.liner / 2)
+    own, other = Makeup(look="rose").look, Makeup(look="rose", lips="#204080", eyes=0.5).look
+    rose = load("rose").look
+    assert own == rose and own.lips != other.lips and other.adapted == 0
+    assert other.lids_amount == pytest.approx(rose.lids_amount / 2)
+    assert other.liner == pytest.approx(rose.liner / 2)
 
 
 def test_lipstick_covers_a_dark_upper_lip() -> None:
-    lips = torch.zeros(1, 6, 64, 64)
+    lips = torch.zeros(1, 11, 64, 64)
     lips[:, 0, 24:40, 16:48] = 1
     skin = torch.full((1, 3, 64, 64), -0.4)
     skin[:, :, 24:32, 16:48] = -0.9  # the upper lip, darker than the lower one
-    made = paint(skin, lips, Look(lips=(45.0, 55.0, 20.0), lips_amount=1.0).tensor()[None])
+    made = paint(skin, lips, Look(lips=(45.0, 55.0, 20.0), lips_amount=1.0))
     before, after = to_lab(skin)[0, 0], to_lab(made)[0, 0]
     gap = [float(one[34:38, 20:44].mean() - one[26:30, 20:44].mean()) for one in (before, after)]
     assert gap[1] < 0.75 * gap[0]

@@ -19,6 +19,7 @@ from ganchain.cli.evaluate import evaluate
 from ganchain.cli.faces import faces
 from ganchain.cli.grid import grid
 from ganchain.cli.group import VERBOSE, Group, echo, print_failure, print_passed
+from ganchain.cli.looks import looks
 from ganchain.cli.options import DEVICE
 from ganchain.cli.serve import serve
 from ganchain.cli.show import show
@@ -46,6 +47,7 @@ def main() -> None:
     ganchain bench my.yaml photos/           what the chain costs on this machine
     ganchain serve --open                    the same in a browser, and as an HTTP API
     ganchain grid photo.jpg -o grid.png      one photo under many settings, side by side
+    ganchain looks photo.jpg                 one photo in all makeup looks
     ganchain show character.png              what a picture says of its making; `sign` signs it
     ganchain faces photo.jpg -o boxes.png    which faces there are, numbered
     ganchain stages makeup                   what a stage does and its options
@@ -211,5 +213,5 @@ def schema() -> None:
     echo(json.dumps(chains.schema(), indent=2))
 
 
-for command in (batch, bench, faces, grid, show, sign, serve, align, train, evaluate, weights):
+for command in (batch, bench, faces, grid, looks, show, sign, serve, align, train, evaluate, weights):
     main.add_command(command)

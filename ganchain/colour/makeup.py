@@ -1,14 +1,16 @@
 """Painter of makeup: soft region maps and a look in, a painted face out.
 
-A look is fifteen numbers in CIE Lab. Colours of lips are absolute; those of lids and cheeks are relative to the face's
-own skin, so that a look fits every skin colour. Regions are matched by their moments, a soft form of BeautyGAN's
-histogram matching (Li et al. 2018): a region that already has the colour of the look stays as it is.
+Colours are in CIE Lab. Those of lids and cheeks are relative to the skin, and those of lips take on a share of how it
+differs from usual skin, so that a look fits every skin colour and light. Regions are matched by their moments, a soft
+form of BeautyGAN's histogram matching (Li et al. 2018): a region that already has the look's colour stays as it is.
 """
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,12 +22,14 @@ from ganchain.tensors import to_faces
 
 Lab = tuple[float, float, float]
 
-REGIONS = ("lips", "lids", "liner", "brows", "cheeks", "skin")  # the channels of all maps, in this order
-AMOUNTS = (3, 7, 11, 12, 13, 14)  # places of the amounts in a look's fifteen numbers
+# the channels of all maps, in this order; "inner" and "outline" are those of the lips, "surface" is all uncovered skin
+REGIONS = ("lips", "lids", "liner", "brows", "cheeks", "skin")
+FINER = ("inner", "outline", "contour", "highlight", "surface")
+AMOUNTS = ("lips_amount", "lids_amount", "cheeks_amount", "liner", "brows", "evenness", "contour", "highlight")
 SKIN: Lab = (65.0, 14.0, 18.0)  # the skin that plain colours are meant for
+CONTOUR, HIGHLIGHT = (-11.0, 1.5, 2.5), (9.0, 0.5, 2.0)  # Lab, the same on such skin
 BARE_LASHES, LINED_LASHES = 0.27, 0.55  # by how much a lash line is darker than the lid, without and with liner
 BARE_BROWS, FILLED_BROWS = 0.40, 0.60  # the same for brows against the skin; bare: the median of women
-BOLDER = 1.3  # eyeshadow fades towards its rim; its middle is this much stronger than the mean that is read
 COVER = 0.6  # share of the lips' own uneven lightness that lipstick hides
 FAINT = 0.06  # share from which a pixel counts as lips
 
@@ -36,32 +40,45 @@ class Look:
 
     Attributes:
         lips: the Lab colour the lips' mean moves to.
+        adapted: share of the difference in a and b between the face's skin and ``SKIN`` that this colour takes on.
+        gradient: how much less of it the lips' rim has than their inside.
+        outline: how much darker their outline is.
         lids, cheeks: Lab difference from the face's own skin that their mean moves to (L for skin of L = 65).
         liner, brows: how much they are darkened.
+        contour, highlight: how much the hollow of the cheeks is darkened, and cheekbones and nose are lightened.
         evenness: how much of the skin's blotches goes; pores and edges stay.
     """
 
     lips: Lab = SKIN
+    adapted: float = 0.0
     lips_amount: float = 0.0
+    gradient: float = 0.0
+    outline: float = 0.0
     lids: Lab = (0.0, 0.0, 0.0)
     lids_amount: float = 0.0
     cheeks: Lab = (0.0, 0.0, 0.0)
     cheeks_amount: float = 0.0
     liner: float = 0.0
     brows: float = 0.0
+    contour: float = 0.0
+    highlight: float = 0.0
     evenness: float = 0.0
 
-    def tensor(self) -> Tensor:
-        """Return the fields in order, colours as three numbers each: (15,) float32."""
-        parts = (field if isinstance(field, tuple) else (field,) for field in astuple(self))
-        return torch.tensor([number for part in parts for number in part])
+    def scaled(self, strength: float, only: frozenset[str] = frozenset(AMOUNTS)) -> Look:
+        """Return this look with the amounts named in ``only`` multiplied by ``strength``, and all others 0."""
+        return replace(self, **{name: getattr(self, name) * strength * (name in only) for name in AMOUNTS})
 
-    @classmethod
-    def from_tensor(cls, numbers: Tensor) -> Look:
-        """Build the look whose ``tensor()`` is ``numbers`` (15,)."""
-        n = [float(number) for number in numbers]
-        colours = ((n[0], n[1], n[2]), (n[4], n[5], n[6]), (n[8], n[9], n[10]))
-        return cls(colours[0], n[3], colours[1], n[7], colours[2], n[11], n[12], n[13], n[14])
+
+class Laid(NamedTuple):
+    """Makeup of another face, laid onto faces.
+
+    Attributes:
+        change: (N, 3, H, W) Lab, of the skin.
+        lips: (N, 3, H, W) Lab, the colours that lips move to; None for the look's.
+    """
+
+    change: Tensor
+    lips: Tensor | None
 
 
 def colour(text: str) -> Lab:
@@ -84,59 +101,59 @@ def on_skin(text: str) -> Lab:
     return lightness - SKIN[0], a - SKIN[1], b - SKIN[2]
 
 
-def scale_amounts(looks: Tensor, strength: float) -> Tensor:
-    """Multiply all amounts of looks (N, 15) by ``strength``; the colours stay."""
-    factor = looks.new_ones(15)
-    factor[list(AMOUNTS)] = strength
-    return looks * factor
+def paint(faces: Tensor, maps: Tensor, look: Look, laid: Laid | None = None) -> Tensor:
+    """Paint a look on faces.
 
-
-def paint(faces: Tensor, maps: Tensor, looks: Tensor) -> Tensor:
-    """Paint ``looks`` (N, 15) on ``faces`` (N, 3, H, W) -1..1 in the regions ``maps`` (N, 6, H, W) 0..1.
+    Args:
+        faces: (N, 3, H, W) -1..1.
+        maps: (N, 11, H, W) 0..1, the regions ``REGIONS`` and ``FINER``.
+        look: the look.
+        laid: what is painted beside it; its lips take the place of the look's.
 
     Returns:
-        Painted faces (N, 3, H, W) -1..1.
+        Painted faces (N, 3, H, W) -1..1; places that no region reaches keep their bits.
     """
     lab = to_lab(faces)
-    lips, lids, liner, brows, cheeks, skin = maps[:, :, None].unbind(dim=1)
-    numbers = looks[:, :, None, None]
-    own_skin = _mean(lab, skin)
-    lips_look, lids_look, cheeks_look = numbers[:, 0:4], numbers[:, 4:8], numbers[:, 8:12]
+    lips, lids, liner, brows, cheeks, skin, inner, outline, contour, highlight, _ = maps[:, :, None].unbind(dim=1)
+    own_skin = mean_colour(lab, skin)
+    amount = look.lips_amount * (lips - look.gradient * 0.75 * (lips - inner))
+    if laid is None or laid.lips is None:
+        target = _of(look.lips, lab) + look.adapted * (own_skin - _of(SKIN, lab)) * _of((0.0, 1.0, 1.0), lab)
+    else:
+        target = laid.lips
+    target = target + look.outline * outline * _of((-14.0, 3.0, 0.0), lab)
     change = (
-        lips * lips_look[:, 3:] * _lips_change(lab, lips, _mean(lab, lips, own_skin), lips_look[:, :3])
-        + lids * lids_look[:, 3:] * _skin_change(_mean(lab, lids, own_skin), own_skin, lids_look[:, :3])
-        + cheeks * cheeks_look[:, 3:] * _skin_change(_mean(lab, cheeks, own_skin), own_skin, cheeks_look[:, :3])
-        + skin * numbers[:, 14:15] * _evening_change(lab, skin)
-        - (0.7 * numbers[:, 12:13] * liner + 0.4 * numbers[:, 13:14] * brows) * lab
+        amount * _lips_change(lab, lips, mean_colour(lab, lips, own_skin), target)
+        + lids * look.lids_amount * _towards(lab, lids, own_skin, look.lids)
+        + cheeks * look.cheeks_amount * _towards(lab, cheeks, own_skin, look.cheeks)
+        + skin * look.evenness * _evening_change(lab, skin)
+        + contour * look.contour * _of(CONTOUR, lab) * own_skin[:, :1] / SKIN[0]
+        + highlight * look.highlight * _of(HIGHLIGHT, lab)
+        - (0.7 * look.liner * liner + 0.4 * look.brows * brows) * lab
     )
-    return (faces + (from_lab(lab + change) - from_lab(lab))).clamp(-1, 1)
+    if laid is not None:
+        change = change + laid.change
+    painted = from_lab(lab + change)
+    return torch.where((change != 0).any(dim=1, keepdim=True), painted, faces).clamp(-1, 1)
 
 
-def read_look(faces: Tensor, maps: Tensor) -> Tensor:
-    """Read the look that painted ``faces`` (N, 3, H, W) -1..1 wear, in the regions ``maps`` (N, 6, H, W) -> (N, 15).
-
-    Differences of lightness are taken as on skin of L = 65, that of the lips halfway: how dark a lip is
-    depends on the lipstick and on the exposure.
-    """
+def read_look(faces: Tensor, maps: Tensor) -> Look:
+    """Read how far lash lines and brows of a painted face are drawn: (1, 3, H, W) -1..1, in regions (1, 11, H, W)."""
     lab = to_lab(faces)
-    lips, lids, liner, brows, cheeks, skin = maps[:, :, None].unbind(dim=1)
-    own_skin = _mean(lab, skin)
-    lid = _mean(lab, lids, own_skin)
-    light = SKIN[0] / own_skin[:, :1].clamp(min=30)
-    gain = torch.cat([light, torch.ones_like(light), torch.ones_like(light)], dim=1)
-    shadow, blush = (gain * (_mean(lab, m.square(), own_skin) - own_skin) for m in (lids, cheeks))
-    mouth = _mean(lab, lips, own_skin)
-    mouth = torch.cat([light.sqrt() * mouth[:, :1], mouth[:, 1:]], dim=1)
-    dark = 1 - _mean(lab, liner, lid)[:, :1] / lid[:, :1].clamp(min=1)
-    line = ((dark - BARE_LASHES) / (LINED_LASHES - BARE_LASHES)).clamp(0, 1)
-    dark = 1 - _mean(lab, brows.square(), own_skin)[:, :1] / own_skin[:, :1].clamp(min=1)
-    filled = ((dark - BARE_BROWS) / (FILLED_BROWS - BARE_BROWS)).clamp(0, 1)
-    full = torch.ones_like(line)
-    parts = [mouth, 0.9 * full, BOLDER * shadow, full, blush, full, line, filled, 0.5 * full]
-    return torch.cat(parts, dim=1)[:, :, 0, 0]
+    own_skin = mean_colour(lab, maps[:, 5:6])
+    lid = mean_colour(lab, maps[:, 1:2], own_skin)[0, 0].clamp(min=1)
+    dark = 1 - float(mean_colour(lab, maps[:, 2:3], lid.expand(1, 3, 1, 1))[0, 0] / lid)
+    line = (dark - BARE_LASHES) / (LINED_LASHES - BARE_LASHES)
+    dark = 1 - float(mean_colour(lab, maps[:, 3:4].square(), own_skin)[0, 0] / own_skin[0, 0].clamp(min=1))
+    filled = (dark - BARE_BROWS) / (FILLED_BROWS - BARE_BROWS)
+    return Look(liner=min(max(line, 0.0), 1.0), brows=min(max(filled, 0.0), 1.0))
 
 
-def _mean(lab: Tensor, weight: Tensor, fallback: Tensor | None = None) -> Tensor:
+def _of(colour: Lab, like: Tensor) -> Tensor:
+    return like.new_tensor(colour)[None, :, None, None]
+
+
+def mean_colour(lab: Tensor, weight: Tensor, fallback: Tensor | None = None) -> Tensor:
     """Compute the weighted mean colour (N, 3, 1, 1); an (almost) empty region takes the ``fallback``."""
     total, sums = weight.sum(dim=(2, 3), keepdim=True), (lab * weight).sum(dim=(2, 3), keepdim=True)
     trust = 1e-3 * weight.shape[2] * weight.shape[3] / 4
@@ -146,11 +163,15 @@ def _mean(lab: Tensor, weight: Tensor, fallback: Tensor | None = None) -> Tensor
 def _lips_change(lab: Tensor, lips: Tensor, mean: Tensor, colour: Tensor) -> Tensor:
     """Compute the change that moves the lips' mean to ``colour``.
 
-    The lightness keeps its detail, the colour follows it, highlights stay white. Lipstick covers: a dark upper lip
-    above a pale lower one, as on dark skin, takes its colour as well.
+    ``colour`` is one for all, (1, 3, 1, 1), or that of each place, (N, 3, H, W). The lightness keeps its detail, the
+    colour follows it, highlights stay white. Lipstick covers: a dark upper lip above a pale lower one, as on dark skin,
+    takes its colour as well.
     """
-    radius = lab.shape[3] // 32
-    local_mean = _box(lab[:, :1] * lips, radius) / _box(lips, radius).clamp(min=1e-2)
+    step = max(1, lab.shape[3] // 128)
+    light, weight = (
+        _box(F.avg_pool2d(plane, step), lab.shape[3] // (32 * step)) for plane in (lab[:, :1] * lips, lips)
+    )
+    local_mean = F.interpolate(light / weight.clamp(min=1e-2), size=lab.shape[2:], mode="bilinear")
     covered = COVER * (mean[:, :1] - local_mean).clamp(-8, 16) * (lips > FAINT)
     lightness = lab[:, :1] + covered + 0.9 * (colour[:, :1] - mean[:, :1]).clamp(max=8)
     shade = (lightness / colour[:, :1].clamp(min=15)).clamp(0.4, 1.1)  # darker folds are less colourful
@@ -158,26 +179,27 @@ def _lips_change(lab: Tensor, lips: Tensor, mean: Tensor, colour: Tensor) -> Ten
     return (torch.cat([lightness, shade * colour[:, 1:].expand_as(lab[:, 1:])], dim=1) - lab) * shine
 
 
-def _skin_change(mean: Tensor, skin: Tensor, shift: Tensor) -> Tensor:
+def _towards(lab: Tensor, region: Tensor, skin: Tensor, shift: Lab) -> Tensor:
     """Compute the change that moves the mean of lids or cheeks to the face's own skin plus ``shift``.
 
     They never become much lighter than they were. The greyer the look's colour, the less of the skin's own colour is
     left in it: black must not turn blue on pale skin.
     """
-    usual = shift.new_tensor(SKIN)[None, :, None, None]
-    chroma = usual[:, 1:] + shift[:, 1:]
+    mean, usual, apart = mean_colour(lab, region, skin), _of(SKIN, lab), _of(shift, lab)
+    chroma = usual[:, 1:] + apart[:, 1:]
     skin_share = (chroma.norm(dim=1, keepdim=True) / usual[:, 1:].norm()).clamp(max=1)
-    lightness = skin[:, :1] * (1 + shift[:, :1] / SKIN[0]) - mean[:, :1]
+    lightness = skin[:, :1] * (1 + apart[:, :1] / SKIN[0]) - mean[:, :1]
     return torch.cat([lightness.clamp(max=3), chroma + skin_share * (skin - usual)[:, 1:] - mean[:, 1:]], dim=1)
 
 
 def _evening_change(lab: Tensor, skin: Tensor, radius: int = 7, edge: float = 7.0) -> Tensor:
     """Compute the low-frequency change that evens skin, by a guided filter (He et al. 2010) led by lightness.
 
-    It runs at half size (fast guided filter, He & Sun 2015), so the finer half of the spectrum is never touched.
-    Lightness differences well above ``edge`` (in L) stay.
+    It runs at half the size of a tight face of 256 px (fast guided filter, He & Sun 2015), so the finer half of its
+    spectrum is never touched. Lightness differences well above ``edge`` (in L) stay.
     """
-    small, weight = F.avg_pool2d(lab, 2), F.avg_pool2d(skin, 2) + 1e-3
+    step = max(2, round(lab.shape[3] / 128))
+    small, weight = F.avg_pool2d(lab, step), F.avg_pool2d(skin, step) + 1e-3
     total = _box(weight, radius)
     guide = small[:, :1]
     mean = _box(small * weight, radius) / total
@@ -186,11 +208,21 @@ def _evening_change(lab: Tensor, skin: Tensor, radius: int = 7, edge: float = 7.
     offset = mean - slope * mean[:, :1]
     slope, offset = (_box(part * weight, radius) / total for part in (slope, offset))
     change = _box(slope * guide + offset - small, 1)
-    return F.interpolate(change, scale_factor=2.0, mode="bilinear", align_corners=False)
+    return F.interpolate(change, size=lab.shape[2:], mode="bilinear", align_corners=False)
 
 
 def _box(x: Tensor, radius: int) -> Tensor:
-    """Average over a square window of 2 * radius + 1 px, cut off at the rim."""
+    """Average over a square window of 2 * radius + 1 px, cut off at the rim; on a CPU OpenCV does it much faster."""
     side = 2 * radius + 1
+    if x.device.type == "cpu" and not x.requires_grad:
+        planes = x.reshape(-1, *x.shape[2:]).numpy()
+        box: dict[str, Any] = {
+            "ddepth": -1,
+            "ksize": (side, side),
+            "normalize": False,
+            "borderType": cv2.BORDER_CONSTANT,
+        }
+        count = cv2.boxFilter(np.ones(x.shape[2:], np.float32), **box)
+        return torch.from_numpy(np.stack([cv2.boxFilter(plane, **box) / count for plane in planes])).reshape(x.shape)
     rows = F.avg_pool2d(x, (side, 1), 1, (radius, 0), count_include_pad=False)
     return F.avg_pool2d(rows, (1, side), 1, (0, radius), count_include_pad=False)

@@ -9,14 +9,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import default_collate
 
 from ganchain.colour.hair import DYES, moments, ramp
 from ganchain.colour.lab import to_lab
 from ganchain.colour.makeup import REGIONS
+from ganchain.evaluate import transfer
 from ganchain.evaluate.edits import EDITS
+from ganchain.evaluate.sums import FAINT, Figures, Sums, difference, grown
+from ganchain.evaluate.transfer import OPENED
 from ganchain.faces import mesh
 from ganchain.faces.align import Aligner
 from ganchain.faces.face import Face
@@ -31,25 +33,7 @@ from ganchain.train.datasets.parts import STYLES, Labelled
 from ganchain.train.landmarks import aligned
 from ganchain.train.teachers.parts import region
 
-MARGIN = 4  # px around a region that count neither as inside nor as outside
-FAINT = 1e-3  # share below which a pixel is outside
-OPENED = 60  # px that an open mouth has at least, without the rim of a pixel that blends with the lips
-OPENING = (*mesh.INNER_UPPER_LIP, *mesh.INNER_LOWER_LIP[-2:0:-1])
 LABELS = {"makeup": {"points": "faces256"}, "hair": {"points": "wide256", "mattes": "wide256"}}  # kinds, folders
-Figures = dict[str, float]
-
-
-class Sums(dict[str, list[float]]):
-    """Two running sums by name; a figure is the quotient."""
-
-    def add(self, name: str, part: Tensor | float, whole: Tensor | float) -> None:
-        """Add to both sums of ``name``."""
-        sums = self.setdefault(name, [0.0, 0.0])
-        sums[0], sums[1] = sums[0] + float(part), sums[1] + float(whole)
-
-    def quotients(self) -> Figures:
-        """Divide; what was never seen is left out."""
-        return {name: part / whole for name, (part, whole) in self.items() if whole}
 
 
 def makeup(data: Path, limit: int | None = None) -> Figures:
@@ -70,20 +54,22 @@ def makeup(data: Path, limit: int | None = None) -> Figures:
         true = torch.from_numpy((places + 0.5) * (2 / len(pixels)) - 1).float()[None]
         painted, target = stage(face, **given), stage(face, **{**given, "points": true})
         _compare(sums, (face, painted, target), regions(true, given["skin"]))
-        mouth = region(places.astype(np.float32), OPENING, len(pixels))
+        mouth = region(places.astype(np.float32), mesh.MOUTH_OPENING, len(pixels))
         opening = torch.from_numpy(cv2.erode(mouth, np.ones((3, 3))))
         if float(opening.sum()) >= OPENED:
-            sums.add("change in an open mouth, dE", (_difference(face, painted) * opening).sum(), opening.sum())
-    return {"faces": float(len(rows)), **sums.quotients()}
+            sums.add("change in an open mouth, dE", (difference(face, painted) * opening).sum(), opening.sum())
+    return {"faces": float(len(rows)), **sums.quotients(), **transfer.figures(data, limit)}
 
 
 def _compare(sums: Sums, faces: tuple[Tensor, Tensor, Tensor], maps: Tensor) -> None:
     """Compare a bare face, the painted one and the target, in the target's regions and outside them."""
     bare, painted, target = faces
-    missing, full, change = (_difference(*pair) for pair in ((painted, target), (bare, target), (bare, painted)))
-    for index, name in enumerate(REGIONS[:-1]):
+    missing, full, change = (difference(*pair) for pair in ((painted, target), (bare, target), (bare, painted)))
+    for index, name in enumerate(REGIONS):
+        if name == "skin":
+            continue
         sums.add(f"removed in {name}", ((full - missing) * maps[:, index]).sum(), (full * maps[:, index]).sum())
-    outside = (_grown(maps.amax(dim=1)) < FAINT).float()
+    outside = (grown(maps.amax(dim=1)) < FAINT).float()
     sums.add("change outside, dE", (change * outside).sum(), outside.sum())
 
 
@@ -100,10 +86,10 @@ def hair(data: Path, limit: int | None = None) -> Figures:
         pixels = head.pixels[0].permute(1, 2, 0).numpy()
         picture, face = to_faces(pixels), aligned(pixels, HEAD, reader)
         matte, known = head.plane("teacher"), head.plane("known")[:, 0] > 0.5
-        bald, beside = bool(head.style == STYLES.index("bald")), known & (_grown(head.plane("hair"))[:, 0] < 0.05)
+        bald, beside = bool(head.style == STYLES.index("bald")), known & (grown(head.plane("hair"))[:, 0] < 0.05)
         for name, stage in stages.items():
             dyed = _edited(stage, pixels, face)
-            change = _difference(picture, dyed)
+            change = difference(picture, dyed)
             if bald:
                 sums.add("change on bald heads, dE", change.mean(), 1)
                 continue
@@ -128,19 +114,10 @@ def _given(stage: Stage, pixels: Pixels, framing: Framing, reader: FaceReader) -
     return reading.within(framing, to_faces(pixels), stage.reads)
 
 
-def _grown(matte: Tensor) -> Tensor:
-    return F.max_pool2d(matte, 2 * MARGIN + 1, 1, MARGIN)
-
-
 def _distance(face: Tensor, matte: Tensor, dye: str) -> float:
     """Measure how far the mean a*b* under the matte is from the dye's."""
     target = ramp(face.new_full((1, 1, 1, 1), DYES[dye].lightness), DYES[dye])
     return float((moments(to_lab(face)[:, 1:], matte)[0] - target).norm())
-
-
-def _difference(a: Tensor, b: Tensor) -> Tensor:
-    """Compute the CIE76 colour difference of each pixel: two (N, 3, H, W) -1..1 -> (N, H, W)."""
-    return (to_lab(a) - to_lab(b)).norm(dim=1)
 
 
 FIGURES: Mapping[str, Callable[[Path, int | None], Figures]] = {"makeup": makeup, "hair": hair}

@@ -39,7 +39,16 @@ SPOILT = {f"{name}: gain over bicubic, dB": (">=", 1.0) for name in RECIPES}
 # bounds that the weights and edits shall keep: (at least or at most, the bound)
 WANTED: dict[str, dict[str, tuple[str, float]]] = {
     "makeup": {f"removed in {region}": (">=", 0.75) for region in ("lips", "lids", "cheeks")}
-    | {"change outside, dE": ("<=", 1.0), "evening: share below 0.4": (">=", 0.95)},
+    | {"change outside, dE": ("<=", 1.0), "evening: share below 0.4": (">=", 0.95)}
+    | {
+        f"{kind}: removed in {region}": (">=", bound)
+        for kind, bound in (("transfer", 0.7), ("other skin", 0.6), ("turned", 0.6))
+        for region in ("lips", "lids", "cheeks")
+    }
+    | {"transfer: error outside, dE": ("<=", 0.5)}
+    | dict.fromkeys(("change in an open mouth, dE", "transfer: change in an open mouth, dE"), ("<=", 1.5))
+    | {f"{name} at 256 px, ms": ("<=", 25.0) for name in ("a look", "a transfer")}
+    | {f"{name} at 1,350 px, ms": ("<=", 80.0) for name in ("a look", "a transfer")},
     "hair": {"chroma of the way": (">=", 0.7)}
     | {f"{hair}: share below 0.6": (">=", 0.9) for hair in ("black", "brown", "blond")},
     "attributes-portrait": BUDGET

@@ -16,15 +16,18 @@ RIGHT_UPPER_LID = (33, 246, 161, 160, 159, 158, 157, 173, 133)  # from the outer
 RIGHT_LOWER_LID = (33, 7, 163, 144, 145, 153, 154, 155, 133)
 LEFT_UPPER_LID = (263, 466, 388, 387, 386, 385, 384, 398, 362)
 LEFT_LOWER_LID = (263, 249, 390, 373, 374, 380, 381, 382, 362)
+RIGHT_CONTOUR = (*RIGHT_UPPER_LID, *RIGHT_LOWER_LID[-2:0:-1])  # the rim of the eye's opening, in order
 RIGHT_EYE = tuple(dict.fromkeys(RIGHT_UPPER_LID + RIGHT_LOWER_LID))
 LEFT_EYE = tuple(dict.fromkeys(LEFT_UPPER_LID + LEFT_LOWER_LID))
 UPPER_LIP = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)  # outer rim, from the right corner to the left one
 LOWER_LIP = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
 INNER_UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 INNER_LOWER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+MOUTH_OPENING = (*INNER_UPPER_LIP, *INNER_LOWER_LIP[-2:0:-1])  # its rim, in order
 LIPS = tuple(dict.fromkeys(UPPER_LIP + LOWER_LIP + INNER_UPPER_LIP + INNER_LOWER_LIP))
 RIGHT_BROW = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)
 LEFT_BROW = (300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
+BROW_TAIL = 70  # the outer end of the right brow
 # curves over an eye, from the outer corner to the inner one: the lashes, the lid's crease, the brow's lower edge
 RIGHT_LID_RINGS = (RIGHT_UPPER_LID, (130, 247, 30, 29, 27, 28, 56, 190, 243), (156, 46, 53, 53, 52, 52, 65, 55, 193))
 LEFT_LID_RINGS = (
@@ -32,7 +35,10 @@ LEFT_LID_RINGS = (
     (359, 467, 260, 259, 257, 258, 286, 414, 463),
     (383, 276, 283, 283, 282, 282, 295, 285, 417),
 )
-RIGHT_CHEEK, LEFT_CHEEK = (50, 116), (280, 345)  # the ends of the blush along the cheekbone
+# ends of strokes on the right cheek: blush along the cheekbone, above it and below it; its hollow; its highest line
+CHEEKBONE, CHEEK_TOP, CHEEK_LOW, HOLLOW, CHEEK_LINE = (50, 116), (117, 143), (205, 147), (207, 137), (118, 143)
+RIGHT_CHEEK, LEFT_CHEEK = CHEEKBONE, (280, 345)
+NOSE_BRIDGE = (168, 4)
 OVAL = (
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
     *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),

@@ -72,7 +72,9 @@ def _check_files(document: Document, index: int, item: object, folder: Path) -> 
             reason = f"no weights {shown(ref)}: only weights of the list are taken here"
             raise document.error(reason, "stages", index, name, option)
     for option in values.keys() & _options(cls, "path"):
-        if isinstance(file := values[option], str) and not (folder / file).is_file():
+        if (file := values[option]) in _words(cls, option) or (_words(cls, option) and not Path(str(file)).suffix):
+            continue  # a name, or refused as one when the chain is read
+        if isinstance(file, str) and not (folder / file).is_file():
             raise document.error(f"no file {file}", "stages", index, name, option)
 
 
@@ -134,6 +136,12 @@ def _options(cls: type[Any], kind: str) -> set[str]:
     """List the options of a stage whose schema has the format ``kind``: weights, path or colour."""
     properties = registry.options(cls).model_json_schema().get("properties", {})
     return {option for option, shape in properties.items() if f'"format": "{kind}"' in json.dumps(shape)}
+
+
+def _words(cls: type[Any], option: str) -> list[str]:
+    """List the words that an option takes beside files."""
+    shapes = registry.options(cls).model_json_schema()["properties"][option].get("anyOf", [])
+    return [word for shape in shapes for part in shape.get("anyOf", [shape]) for word in part.get("enum", [])]
 
 
 def files(chain: Chain) -> list[str]:

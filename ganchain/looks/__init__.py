@@ -1,0 +1,1 @@
+"""Makeup looks: those in YAML files, and those that reference photos wear."""
