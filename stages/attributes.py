@@ -55,7 +55,7 @@ def _hair(asked: str | dict[str, str]) -> str | dict[str, str]:
     return asked if asked == "keep" else _named(asked)
 
 
-DYE = {"anyOf": [{"enum": [*DYES]}, {"type": "string", "format": "colour"}]}
+DYE = {"type": "string", "description": "a name or a colour"}
 TWO = {"type": "object", "properties": {"roots": DYE, "ends": DYE}, "required": ["roots", "ends"]}
 HAIR = {
     "anyOf": [
