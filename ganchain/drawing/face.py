@@ -76,7 +76,7 @@ def draw_mouth(study: Study, points: Knots, drawing: Drawing, line: float) -> No
     measured = np.median(study.calm[seen], axis=0) if seen.sum() > 12 else study.paper - [12, -8, 0]
     lift = float(study.paper[0] - study.skin[0])
     light = float(min(measured[0] + 0.7 * lift, study.paper[0] - 5))
-    red, yellow = float(max(measured[1], study.paper[1] + 5)), float(measured[2])
+    red, yellow = float(max(measured[1], study.paper[1] + 8) + 3), float(0.5 * measured[2] + 0.5 * study.paper[2])
     drawing.put("mouth", Shape([Ring((lower, below[::-1]))], rgb((light, red + 1, yellow)), 0.85))
     drawing.put("mouth", Shape([Ring((upper, above[::-1]))], rgb((light - 6, red + 1, yellow)), 0.9))
     gap = float(np.linalg.norm(p[13] - p[14]))

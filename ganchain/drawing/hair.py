@@ -8,14 +8,17 @@ from numpy.typing import NDArray
 
 from ganchain.drawing.paths import Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
 from ganchain.drawing.skin import outline_runs
-from ganchain.drawing.study import FINE, Study, blurred, rgb
+from ganchain.drawing.study import FINE, Study, blurred, grown, rgb
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
+
+FULL = 0.5  # hairiness from which a beard is drawn as hair
+HAIR = 0.35  # matte from which hair is drawn
 
 
 def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     """Draw the hair: layers "hair" and "strands"."""
     matte = study.matte("hair", FINE)
-    outer = contours(matte, 0.5, smooth=1.1, spacing=2.4, least=0.035 * study.width**2)
+    outer = contours(matte, HAIR, smooth=1.3, spacing=2.4, least=0.035 * study.width**2)
     if not outer:
         return
     rings = [Ring((knots,)) for knots in outer]
@@ -132,12 +135,13 @@ def draw_beard(study: Study, drawing: Drawing, line: float) -> None:
     share = 0.25 + 0.75 * own
     red, yellow = (float(1.1 * share * measured[k] + (1 - share) * study.paper[k] * 0.95) for k in (1, 2))
     colour = (float(np.clip(light, 6, 85)), red, yellow)
-    soft = blurred(matte, 1.0)
-    whole = [Ring((k,)) for k in contours(soft, 0.35, smooth=1.0, least=0.01 * study.width**2)]
-    dense = [Ring((k,)) for k in contours(soft, 0.72, smooth=1.0, least=0.01 * study.width**2)]
-    drawing.put("beard", Shape(whole, rgb(colour), 0.3 + 0.25 * own, holes=True))
-    drawing.put("beard", Shape(dense, rgb(colour), 0.2 + 0.65 * own, holes=True))
-    if own < 0.4:
+    jaw = grown(study.oval, 0.02 * study.width)
+    if own < FULL:  # stubble is a tint, and ends at the jaw
+        matte = np.asarray(matte * jaw, np.float32)
+    found = contours(blurred(matte, 2.5), 0.5, smooth=3.0, least=0.06 * study.width**2)
+    opacity = 0.22 if own < FULL else 0.9
+    drawing.put("beard", Shape([Ring((k,)) for k in found], rgb(colour), opacity, holes=True))
+    if own < FULL:
         return
     along = _downwards(study)
     dark = valleys(study.lab[..., 0], along, 1.0, 2.4)

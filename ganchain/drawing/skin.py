@@ -15,7 +15,12 @@ from ganchain.drawing.trace import contours, sample
 from ganchain.faces import mesh
 
 JAW = (132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361)
+SIDES = ((127, 234, 93), (323, 454, 356))  # of the face before the ears, which continue the jaw
+EARS = ((162, 127, 234, 93, 132), (389, 356, 454, 323, 361))  # borders of the face before them, from above
+BENEATH = (240, 97, 2, 326, 460)  # the nose, from wing to wing
 BELOW = 0.20  # of the eyes' distance: how far the chin's shadow falls on the neck
+OUTER = (103, 54, 21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149)  # side of the face, from above
+SIDE_DEPTH = 0.34  # of the eyes' distance: how far the shadow of that side reaches at most
 BRIGHT = 9.0  # L* above the skin's own at which the light tone begins
 
 
@@ -24,25 +29,30 @@ class Modelling:
     """Share of the photo's own light and shade in the tones.
 
     Attributes:
-        likeness: 0: few large shadows, 1: those that the person's face has.
+        likeness: up to one half: the style's own shadows, 1: those that the person's face has.
     """
 
     likeness: float
 
     @property
     def own(self) -> float:
-        """Share of what a portrait needs and a drawing leaves out: 0 up to the likeness of one half."""
+        """Share of what a portrait needs and a drawing leaves out."""
         return max(0.0, 2 * self.likeness - 1)
+
+    @property
+    def opacity(self) -> float:
+        """Opacity of the tones that are the photo's."""
+        return min(1.0, 4 * self.own)
 
     @property
     def blur(self) -> float:
         """Blur of the light before it is cut into tones, of the eyes' distance."""
-        return 0.045 - 0.027 * self.likeness
+        return 0.0315 - 0.0135 * self.own
 
     @property
     def smooth(self) -> float:
         """Units over which the borders of tones are smoothed."""
-        return 2.6 - 1.4 * self.likeness
+        return 1.9 - 0.7 * self.own
 
     @property
     def least(self) -> float:
@@ -51,40 +61,83 @@ class Modelling:
 
     def shadows(self, tones: int) -> list[tuple[float, float]]:
         """List the shadows: L* below the skin's own at which each begins, and its place among two usual shades."""
-        first, second = 9 - 3 * self.likeness - 1.5 * self.own, 22 - 8 * self.likeness - 2 * self.own
+        first, second = 7.5 - 3 * self.own, 18 - 6 * self.own
         usual = [(first, 1 - 0.25 * self.own), (second, 2 - 0.4 * self.own)]
         return usual[: tones - 1] + [(second + 8, 2.4)] * (tones > 2 and self.own > 0.3)
 
 
 def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: float, likeness: float) -> None:
     """Draw the skin: layers "skin", "shadow", "blush"; its contour in "line"."""
-    skin, beard, hair = (study.matte(name) for name in ("skin", "beard", "hair"))
-    own = skin + beard
-    under = hair * grown(own, 0.07 * study.width)  # the fill goes on below the hair
-    outer = contours(blurred(np.asarray(own + under, np.float32), 1.0), 0.5, smooth=1.8, least=90)
+    under = study.matte("hair") * grown(study.whole, 0.07 * study.width)  # the fill goes on below the hair
+    field = blurred(np.asarray(np.maximum(study.whole, under), np.float32), 1.0)
+    outer = contours(field, 0.5, smooth=2.5, least=0.05 * study.width**2, holes=False)
     rings = [Ring((knots,)) for knots in outer]
-    light, red, yellow = (float(v) for v in study.paper)
-    drawing.put("skin", Shape(rings, rgb(study.paper), holes=True))
+    drawing.put("skin", Shape(rings, rgb(study.paper)))
     modelling = Modelling(likeness)
-    smooth, area = modelling.smooth, study.width**2
-    low, base = _light(study, modelling)
     if tones > 1:
+        if modelling.opacity < 1:
+            drawing.put("shadow", *_side(study, rings, 1 - modelling.opacity))
         drawing.put("shadow", Shape([_chin(study)], rgb(shade_of(study.paper)), within=rings))
-    for level, place in modelling.shadows(tones):
-        found = contours(base - low, level, smooth=smooth, spacing=5 - 2 * modelling.own, least=modelling.least * area)
-        shade = rgb(shade_of(study.paper, place))
-        drawing.put("shadow", Shape([Ring((k,)) for k in found], shade, within=rings, holes=True))
-    if tones > 2:
-        begin = BRIGHT - 4 * modelling.own
-        inner = filled([np.array([(9.0, 9.0), (247, 9), (247, 247), (9, 247)])])  # what is lit ends with the window
-        over, soft = blurred(inner, 3.0) * (low - base), 2.6 - 1.4 * modelling.own
-        bright = contours(over, begin, smooth=soft, spacing=5, least=modelling.least * area)
-        glow = rgb((min(light + 4 + 2 * modelling.own, 95), red * 0.75, yellow * 0.88))
-        drawing.put("shadow", Shape([Ring((k,)) for k in bright], glow, 0.8, within=rings, holes=True))
+        if modelling.opacity < 1:
+            drawing.put("shadow", Shape([_beneath(study)], rgb(shade_of(study.paper)), 1 - modelling.opacity))
+    if tones > 1 and modelling.own:
+        drawing.put("shadow", *_tones(study, rings, modelling, tones))
     if blush:
         drawing.put("blush", *(_cheek(study, spot, rings, blush) for spot in (mesh.RIGHT_CHEEK, mesh.LEFT_CHEEK)))
     for knots in outer:
         drawing.put("line", *_contour(study, knots, line))
+
+
+def _tones(study: Study, rings: list[Ring], modelling: Modelling, tones: int) -> list[Shape]:
+    """Cut the photo's light on the skin into tones."""
+    low, base = _light(study, modelling)
+    smooth, least, shapes = modelling.smooth, modelling.least * study.width**2, []
+    for level, place in modelling.shadows(tones):
+        found = contours(base - low, level, smooth=smooth, spacing=5 - 2 * modelling.own, least=least)
+        shade = rgb(shade_of(study.paper, place))
+        shapes.append(Shape([Ring((k,)) for k in found], shade, modelling.opacity, within=rings, holes=True))
+    if tones > 2:
+        inner = filled([np.array([(9.0, 9.0), (247, 9), (247, 247), (9, 247)])])  # what is lit ends with the window
+        over, soft = blurred(inner, 3.0) * (low - base), 2.6 - 1.4 * modelling.own
+        bright = contours(over, BRIGHT - 4 * modelling.own, smooth=soft, spacing=5, least=least)
+        light, red, yellow = (float(v) for v in study.paper)
+        glow = rgb((min(light + 4 + 2 * modelling.own, 95), red * 0.75, yellow * 0.88))
+        opacity = 0.8 * modelling.opacity
+        shapes.append(Shape([Ring((k,)) for k in bright], glow, opacity, within=rings, holes=True))
+    return shapes
+
+
+def _side(study: Study, rings: list[Ring], opacity: float) -> list[Shape]:
+    """Draw one soft shadow along the darker side of the face, the deeper the more that side is darker."""
+    chosen = study.bare > 0.05
+    if (share := study.bare[chosen].astype(np.float64)).sum() < 60:
+        return []
+    y, x = np.nonzero(chosen)
+    places = (np.stack([x, y], axis=1) + 0.5 - study.points[1]) / study.width
+    fit = np.column_stack([np.ones(len(share)), places]) * share[:, None]
+    slope = float(np.linalg.lstsq(fit, study.calm[..., 0][chosen] * share, rcond=None)[0][1])
+    depth = SIDE_DEPTH * study.width * float(np.clip((abs(slope) - 1) / 7, 0, 1))
+    if depth < 0.5:
+        return []
+    order = [*(mesh.MIRROR[point] for point in OUTER)] if slope < 0 else list(OUTER)
+    edge = curve(study.points[order], 30)
+    inward = study.points[order[3]] - study.points[mesh.MIRROR[order[3]]]
+    inward /= -float(np.linalg.norm(inward)) + 1e-9
+    t = np.linspace(0, 1, len(edge))[:, None]
+    inner = edge + depth * (np.sin(np.pi * t) ** 0.8 + 0.25 * np.sin(3 * np.pi * t).clip(0) * (t > 0.5)) * inward
+    outer = edge - 0.5 * study.width * inward
+    shade = rgb(shade_of(study.paper))
+    middle = edge[len(edge) // 2]
+    start, end = middle + 0.1 * depth * inward, middle + 1.05 * depth * inward
+    fade = Fade((float(start[0]), float(start[1])), (float(end[0]), float(end[1])), shade, 0.3 * opacity)
+    return [Shape([Ring((outer, inner[::-1]))], shade, opacity, fade, within=rings)]
+
+
+def _beneath(study: Study) -> Ring:
+    """Outline the shadow beneath the nose."""
+    edge = curve(study.points[list(BENEATH)], 20)[2:-2]
+    t = np.linspace(0, 1, len(edge))[:, None]
+    return Ring((edge, (edge + 0.055 * study.width * np.sin(np.pi * t) * np.array([0.0, 1.0]))[::-1]))
 
 
 def shade_of(paper: Planes, place: float = 1.0) -> tuple[float, float, float]:
@@ -165,28 +218,51 @@ def outline_runs(knots: Knots, widths: NDArray[Any], least: float, short: int) -
 
 def _contour(study: Study, knots: Knots, line: float) -> list[Shape]:
     """Draw the contour of skin where it ends before the background or clothes: ears, cheeks, neck, a bald head."""
-    beside = blurred(study.matte("rest"), 2.0)
-    hair = blurred(study.matte("hair"), 2.0)
-    weight = sample(beside, knots) * 2 - 2.5 * sample(hair, knots)
+    beside = blurred((1 - study.whole - study.matte("hair")).clip(0, 1), 2.0)
     inside = ((knots > 1.5) & (knots < 254.5)).all(axis=1)
-    width = 0.019 * study.width * line * weight.clip(0, 1) * inside
+    width = 0.019 * study.width * line * (2.4 * sample(beside, knots) - 0.2).clip(0, 1) * inside
     soft = np.convolve(np.pad(width, 3, mode="wrap"), np.ones(7) / 7, mode="valid")
     runs = outline_runs(knots, soft, 0.004 * study.width * line, 8)
     return [Line([run], study.line) for run in runs]
 
 
 def draw_jaw(study: Study, drawing: Drawing, line: float) -> None:
-    """Draw the jaw before neck and ears as one tapering stroke, hidden where hair or a beard covers it."""
-    jaw = curve(study.points[list(JAW)], 60)
+    """Draw jaw and sides of the face before neck and ears as one tapering stroke, and a curve in each ear."""
+    order = [*SIDES[0], *JAW, *SIDES[1]]
+    jaw = curve(study.points[order], 90)
     out = jaw - study.points[1]
     out /= np.linalg.norm(out, axis=1, keepdims=True) + 1e-9
-    beyond = sample(study.matte("skin"), jaw + 0.05 * study.width * out)
-    covered = sample(np.asarray(study.matte("hair") + study.matte("cover"), np.float32), jaw)
-    bearded = sample(study.matte("beard"), jaw)
-    weight = (1.6 * beyond - 0.2).clip(0, 1) * (1 - 1.6 * covered).clip(0, 1) * (1 - 1.2 * bearded).clip(0, 1)
-    weight = np.convolve(np.pad(weight, 3, mode="edge"), np.ones(7) / 7, mode="valid")
+    beyond = sample(study.whole, jaw + 0.09 * study.width * out)
+    covered = sample(study.matte("cover"), jaw)
+    weight = (1.6 * beyond - 0.2).clip(0, 1) * (1 - 1.6 * covered).clip(0, 1)
+    weight = np.convolve(np.pad(weight, 5, mode="edge"), np.ones(11) / 11, mode="valid")
     width = 0.021 * study.width * line * weight * taper(len(jaw), 1.0, 0.3, 0.3)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (width > 0.1).astype(np.int8), [0]]))).reshape(-1, 2)
     for a, b in edges.tolist():
         if b - a > 5:
             drawing.put("line", Line([stroke(jaw[a:b], width[a:b])], study.line))
+    for ear in EARS:
+        drawing.put("line", *_ear(study, curve(study.points[list(ear)], 24), line))
+
+
+def _ear(study: Study, edge: Knots, line: float) -> list[Shape]:
+    """Draw a curve in an ear, as far as the ear is seen.
+
+    Args:
+        edge: (K, 2) border of the face before the ear, from above.
+    """
+    out = edge[len(edge) // 2] - study.points[1]
+    out /= float(np.linalg.norm(out)) + 1e-9
+    out[1] = 0.0
+    steps = np.arange(1, 16) * 0.025 * study.width
+    seen = np.stack([sample(study.whole, edge + step * out) for step in steps]) > 0.5
+    wide = 0.025 * study.width * np.logical_and.accumulate(seen, axis=0).sum(axis=0)
+    wide = np.convolve(np.pad(wide, 2, mode="edge"), np.ones(5) / 5, mode="valid")
+    ear = wide > 0.08 * study.width
+    if ear.sum() < 8 or wide.max() > 0.34 * study.width:
+        return []
+    first, last = np.flatnonzero(ear)[[0, -1]]
+    t = np.linspace(0, 1, last - first + 1)
+    way = edge[first : last + 1] + (wide[first : last + 1] * (0.62 - 0.2 * t))[:, None] * out
+    part = curve(way[np.linspace(0, len(way) - 1, 5).round().astype(int)], 16)[2:12]
+    return [Line([stroke(part, taper(len(part), 0.014 * study.width * line, 0.4, 0.5, 0.1))], study.line, 0.7)]

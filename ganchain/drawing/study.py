@@ -8,6 +8,7 @@ from functools import cached_property
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ganchain.drawing.paths import UNITS, Colour, Knots, Planes, curve
 from ganchain.faces import mesh
@@ -61,6 +62,18 @@ class Study:
     def oval(self) -> Planes:
         """The face's oval, (SIDE, SIDE) 0..1."""
         return filled([self.points[list(mesh.OVAL)]])
+
+    @cached_property
+    def whole(self) -> Planes:
+        """Skin as one clean area: a face without holes, ears and neck without scraps, (SIDE, SIDE) 0..1."""
+        own = np.asarray(self.matte("skin") + self.matte("beard"), np.float32)
+        other = ((blurred(self.matte("rest"), 0.05 * self.width) - 0.6) / 0.2).clip(0, 1)  # a scarf, a hat
+        face = self.oval * (1 - other)
+        beside = own * (1 - self.oval)
+        core = cv2.erode(beside, _disc(0.045 * self.width))
+        kept = np.minimum(beside, cv2.dilate(core, _disc(0.12 * self.width)))
+        whole = np.maximum(np.maximum(face, own * self.oval), kept)
+        return np.asarray(cv2.morphologyEx(blurred(whole, 1.5), cv2.MORPH_CLOSE, _disc(0.035 * self.width)), np.float32)
 
     @cached_property
     def features(self) -> Planes:
@@ -149,9 +162,12 @@ def filled(outlines: list[Knots], side: int = SIDE) -> Planes:
 
 def grown(plane: Planes, radius: float) -> Planes:
     """Grow what a plane shows by ``radius`` px."""
+    return np.asarray(cv2.dilate(plane, _disc(radius)), np.float32)
+
+
+def _disc(radius: float) -> NDArray[np.uint8]:
     side = 2 * max(1, round(radius)) + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    return np.asarray(cv2.dilate(plane, kernel), np.float32)
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
 
 
 def blurred(plane: Planes, sigma: float) -> Planes:

@@ -14,7 +14,7 @@ MARGIN = 4  # px by which a field is continued beyond the window's edge
 
 
 def contours(
-    field: Planes, level: float, *, smooth: float = 1.0, spacing: float = 2.5, least: float = 12.0
+    field: Planes, level: float, *, smooth: float = 1.0, spacing: float = 2.5, least: float = 12.0, holes: bool = True
 ) -> list[Knots]:
     """Trace the borders of where a field lies above ``level``, as smooth closed curves.
 
@@ -25,6 +25,7 @@ def contours(
         spacing: units between the knots.
         least: smaller areas, square units, are left out, as islands and as holes. Up to twice that they are drawn
             smaller than they are, so that none appears at once.
+        holes: whether the borders of holes are traced, too.
 
     Returns:
         The knots of each curve, in units.
@@ -33,7 +34,7 @@ def contours(
     soft = cv2.copyMakeBorder(field, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REPLICATE).astype(np.float32)
     above = (soft > level).astype(np.uint8)
     above[0], above[-1], above[:, 0], above[:, -1] = 0, 0, 0, 0
-    found, _ = cv2.findContours(above, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    found, _ = cv2.findContours(above, cv2.RETR_CCOMP if holes else cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     unit = UNITS / side
     curves = []
     for outline in found:
