@@ -190,8 +190,8 @@ def filled_with(picture: Planes, colour: str) -> Planes:
 
 def around(study: Study) -> Surroundings:
     """Return what is around the head of a study, in its window."""
-    head = 1 - (study.matte("rest") + study.matte("cover")).clip(0, 1)
-    head = np.maximum(head, grown((4 * study.matte("hair")).clip(0, 1), 2))  # no wisp of hair stays
     side = study.lab.shape[0]
+    head = 1 - (study.matte("rest") + study.matte("cover")).clip(0, 1)
+    head = np.maximum(head, grown((4 * np.maximum(reduced(study.locks, side), study.matte("hair"))).clip(0, 1), 2))  # no wisp of hair stays
     small = reduced(study.picture, side)
     return Surroundings(small, study.picture, np.asarray(head, np.float32), (side, side))

@@ -6,23 +6,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganchain.drawing.paths import Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
+from ganchain.drawing.paths import UNITS, Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
 from ganchain.drawing.skin import outline_runs
-from ganchain.drawing.study import FINE, Study, blurred, grown, rgb
+from ganchain.drawing.study import HAIR, SIDE, Study, blurred, grown, reduced, rgb
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
 
 FULL = 0.5  # hairiness from which a beard is drawn as hair
-HAIR = 0.35  # matte from which hair is drawn
+CROPPED = 0.45  # area of hair, of the square of the eyes' distance, below which it is cropped
 
 
 def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
-    """Draw the hair: layers "hair" and "strands"."""
-    matte = study.matte("hair", FINE)
-    outer = contours(matte, HAIR, smooth=1.3, spacing=2.4, least=0.035 * study.width**2)
+    """Draw the hair: layers "hair" and "strands"; hair that is cropped as a tint of the skull."""
+    matte = study.locks
+    if float((matte > HAIR).mean()) * UNITS**2 < CROPPED * study.width**2:
+        _cropped(study, drawing)
+        return
+    outer = contours(matte, HAIR, smooth=1.3, spacing=2.4, least=0.012 * study.width**2)
     if not outer:
         return
     rings = [Ring((knots,)) for knots in outer]
-    inside = study.matte("hair")
+    inside = reduced(matte, SIDE)
     colour = study.hair_tone
     drawing.put("hair", Shape(rings, rgb(colour), holes=True))
     along = flow(study.lab[..., 0], 3.5)
@@ -39,6 +42,22 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
         widths = 0.017 * study.width * line * sample(slope, knots) * within
         widths = np.convolve(np.pad(widths, 4, mode="wrap"), np.ones(9) / 9, mode="valid")
         drawing.put("strands", *(Line([run], ink) for run in outline_runs(knots, widths, 0.2 * line, 8)))
+
+
+def _cropped(study: Study, drawing: Drawing) -> None:
+    """Draw an even tint of the skull above the face where it is darker than skin."""
+    skull = np.maximum(study.whole, reduced(study.locks, SIDE)) * (1 - study.oval)
+    skull[int(np.clip(study.points[[70, 300], 1].mean(), 0, SIDE)) :] = 0
+    chosen = skull > 0.8
+    if float(chosen.sum()) < 0.08 * study.width**2:
+        return
+    light, red, yellow = (float(v) for v in np.median(study.calm[chosen], axis=0))
+    darker = float(study.skin[0]) - light
+    opacity = 0.9 * float(np.clip((darker - 3) / 10, 0, 1))
+    if not opacity:
+        return
+    rings = [Ring((k,)) for k in contours(blurred(skull, 2.0), 0.5, smooth=3.0, least=0.08 * study.width**2, holes=False)]
+    drawing.put("hair", Shape(rings, rgb((max(6.0, float(study.paper[0]) - darker), red, yellow)), opacity))
 
 
 def _slope(matte: Planes) -> Planes:
@@ -139,7 +158,7 @@ def draw_beard(study: Study, drawing: Drawing, line: float) -> None:
     if own < FULL:  # stubble is a tint, and ends at the jaw
         matte = np.asarray(matte * jaw, np.float32)
     found = contours(blurred(matte, 2.5), 0.5, smooth=3.0, least=0.06 * study.width**2)
-    opacity = 0.22 if own < FULL else 0.9
+    opacity = 0.2 + 0.4 * own if own < FULL else 0.9
     drawing.put("beard", Shape([Ring((k,)) for k in found], rgb(colour), opacity, holes=True))
     if own < FULL:
         return

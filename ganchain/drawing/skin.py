@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganchain.drawing.paths import Drawing, Fade, Knots, Line, Planes, Ring, Shape, circle, curve, stroke, taper
-from ganchain.drawing.study import Study, blurred, filled, grown, rgb
+from ganchain.drawing.study import SIDE, Study, blurred, filled, grown, reduced, rgb
 from ganchain.drawing.trace import contours, sample
 from ganchain.faces import mesh
 
@@ -19,7 +19,7 @@ SIDES = ((127, 234, 93), (323, 454, 356))  # of the face before the ears, which 
 EARS = ((162, 127, 234, 93, 132), (389, 356, 454, 323, 361))  # borders of the face before them, from above
 BENEATH = (240, 97, 2, 326, 460)  # the nose, from wing to wing
 BELOW = 0.20  # of the eyes' distance: how far the chin's shadow falls on the neck
-OUTER = (103, 54, 21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149)  # side of the face, from above
+OUTER = (10, 109, 67, 103, 54, 21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149)  # side of the face, from above
 SIDE_DEPTH = 0.34  # of the eyes' distance: how far the shadow of that side reaches at most
 BRIGHT = 9.0  # L* above the skin's own at which the light tone begins
 
@@ -121,12 +121,14 @@ def _side(study: Study, rings: list[Ring], opacity: float) -> list[Shape]:
         return []
     order = [*(mesh.MIRROR[point] for point in OUTER)] if slope < 0 else list(OUTER)
     edge = curve(study.points[order], 30)
-    inward = study.points[order[3]] - study.points[mesh.MIRROR[order[3]]]
+    inward = study.points[order[6]] - study.points[mesh.MIRROR[order[6]]]
     inward /= -float(np.linalg.norm(inward)) + 1e-9
     t = np.linspace(0, 1, len(edge))[:, None]
-    inner = edge + depth * (np.sin(np.pi * t) ** 0.8 + 0.25 * np.sin(3 * np.pi * t).clip(0) * (t > 0.5)) * inward
-    outer = edge - 0.5 * study.width * inward
+    inner = edge + depth * np.interp(t, (0, 0.25, 0.5, 0.62, 0.8, 1), (0, 0.8, 0.6, 1.1, 0.9, 0)) * inward
+    aside = np.interp(t, (0, 0.2, 0.6, 0.75, 1), (0.5, 0.5, 0.5, 0.03, 0.03))
+    outer = edge - study.width * (aside * inward + 0.6 * (1 - 4 * t).clip(0) * np.array([0.0, 1.0]))
     shade = rgb(shade_of(study.paper))
+    inner = curve(inner[::5], len(edge))
     middle = edge[len(edge) // 2]
     start, end = middle + 0.1 * depth * inward, middle + 1.05 * depth * inward
     fade = Fade((float(start[0]), float(start[1])), (float(end[0]), float(end[1])), shade, 0.3 * opacity)
@@ -194,7 +196,7 @@ def _cheek(study: Study, spot: tuple[int, ...], rings: list[Ring], blush: float)
     cheek, edge = study.points[spot[0]], study.points[spot[1]]
     centre = 0.75 * cheek + 0.25 * edge
     light, red, yellow = (float(v) for v in study.paper)
-    colour = rgb((light - 4, red + 16, yellow + 4))
+    colour = rgb((light - 3, red + 20, yellow + 5))
     radius = 0.2 * study.width
     end = (float(centre[0] + radius), float(centre[1]))
     fade = Fade((float(centre[0]), float(centre[1])), end, colour, 0.0, stretch=0.6)
@@ -218,7 +220,7 @@ def outline_runs(knots: Knots, widths: NDArray[Any], least: float, short: int) -
 
 def _contour(study: Study, knots: Knots, line: float) -> list[Shape]:
     """Draw the contour of skin where it ends before the background or clothes: ears, cheeks, neck, a bald head."""
-    beside = blurred((1 - study.whole - study.matte("hair")).clip(0, 1), 2.0)
+    beside = blurred((1 - study.whole - reduced(study.locks, SIDE)).clip(0, 1), 2.0)
     inside = ((knots > 1.5) & (knots < 254.5)).all(axis=1)
     width = 0.019 * study.width * line * (2.4 * sample(beside, knots) - 0.2).clip(0, 1) * inside
     soft = np.convolve(np.pad(width, 3, mode="wrap"), np.ones(7) / 7, mode="valid")

@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganchain.drawing.paths import UNITS, Colour, Knots, Planes, curve
+from ganchain.drawing.trace import likely
 from ganchain.faces import mesh
 
 SIDE, FINE = 256, 512  # px: of what is measured; of outlines in which single strands are to be seen
+HAIR = 0.35  # matte from which hair is drawn
+SURE = 0.9  # matte of what tells the colours of hair
 HOLES = (mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[-2:0:-1], mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[-2:0:-1])
 
 
@@ -74,6 +77,35 @@ class Study:
         kept = np.minimum(beside, cv2.dilate(core, _disc(0.12 * self.width)))
         whole = np.maximum(np.maximum(face, own * self.oval), kept)
         return np.asarray(cv2.morphologyEx(blurred(whole, 1.5), cv2.MORPH_CLOSE, _disc(0.035 * self.width)), np.float32)
+
+    @cached_property
+    def locks(self) -> Planes:
+        """Hair with the locks and tails that its matte has only faintly, without specks, at most FINE px wide: 0..1.
+
+        They have the colours of hair rather than those of what is beside it, and lie near hair or skin.
+        """
+        side = self.fine.shape[0]
+        hair, rest = self.matte("hair", side), self.matte("rest", side)
+        px = side / UNITS
+        face = reduced(cv2.erode(self.oval, _disc(0.2 * self.width)), side)  # in which there is no hair
+        face[: int(np.clip(self.points[[33, 263], 1].mean() * px, 0, side))] = 0
+        hair = np.asarray(hair * (1 - face), np.float32)
+        sure, other = hair > SURE, (rest > 0.97) & (hair < 0.02)
+        if min(sure.sum(), other.sum()) < 200:
+            return hair
+        near = grown(np.maximum(hair, self.matte("skin", side)), 0.5 * self.width * px) > 0.5
+        region = near & (rest + hair > 0.6) & (hair < SURE)
+        colours = cv2.bilateralFilter(to_lab(self.fine), 5, 10, 4)
+        score = np.zeros((side, side), np.float32)
+        mine, others = (likely(colours[region], colours[chosen], 4) for chosen in (sure, other))
+        score[region] = (mine - others).clip(-6, 6)
+        odds = np.log(hair.clip(0.012, 0.99) / (1 - hair.clip(0.012, 0.99))) + score
+        seen = np.asarray(blurred((rest + hair) / (1 + np.exp(-odds)), 0.7) * region, np.float32)
+        whole = np.maximum(hair, seen)
+        _, numbers, stats, _ = cv2.connectedComponentsWithStats((whole > HAIR).astype(np.uint8))
+        alike = np.bincount(numbers.ravel(), np.where(sure, 6, score).ravel()) / stats[:, cv2.CC_STAT_AREA]
+        alike[0] = 1
+        return np.asarray(whole * (alike > 0.5)[numbers], np.float32)
 
     @cached_property
     def features(self) -> Planes:
