@@ -50,7 +50,7 @@ def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None
             dark = profile[3:10].min(axis=0)
             depth = np.minimum(profile[:3].mean(axis=0), profile[10:].mean(axis=0)) - dark
             depth = np.convolve(np.pad(depth, 3, mode="edge"), np.ones(7) / 7, mode="valid")
-            seen = ((depth - 2.0) / 7).clip(0, 1)
+            seen = ((depth - 3.0) / 8).clip(0, 1)
             if seen.max() < 0.25:
                 continue
             best = offsets[3:10][profile[3:10].argmin(axis=0)]

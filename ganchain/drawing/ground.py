@@ -192,6 +192,7 @@ def around(study: Study) -> Surroundings:
     """Return what is around the head of a study, in its window."""
     side = study.lab.shape[0]
     head = 1 - (study.matte("rest") + study.matte("cover")).clip(0, 1)
-    head = np.maximum(head, grown((4 * np.maximum(reduced(study.locks, side), study.matte("hair"))).clip(0, 1), 2))  # no wisp of hair stays
+    wisps = np.maximum(5 * study.matte("hair") - 0.4, 5 * reduced(study.locks, side) - 1)
+    head = np.maximum(head, grown(wisps.clip(0, 1), 2))
     small = reduced(study.picture, side)
     return Surroundings(small, study.picture, np.asarray(head, np.float32), (side, side))

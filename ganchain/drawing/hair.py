@@ -6,22 +6,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganchain.drawing.paths import UNITS, Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
-from ganchain.drawing.skin import outline_runs
-from ganchain.drawing.study import HAIR, SIDE, Study, blurred, grown, reduced, rgb
+from ganchain.drawing.paths import Colour, Drawing, Fade, Knots, Line, Planes, Ring, Shape, curve, stroke, taper
+from ganchain.drawing.skin import JAW, outline_runs
+from ganchain.drawing.study import HAIR, SIDE, Study, blurred, filled, reduced, rgb
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
 
 FULL = 0.5  # hairiness from which a beard is drawn as hair
-CROPPED = 0.45  # area of hair, of the square of the eyes' distance, below which it is cropped
+STUBBLE = (132, 216, 206, 165, 164, 391, 426, 436, 361)  # where it begins, from one side to the other
 
 
 def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     """Draw the hair: layers "hair" and "strands"; hair that is cropped as a tint of the skull."""
     matte = study.locks
-    if float((matte > HAIR).mean()) * UNITS**2 < CROPPED * study.width**2:
+    if study.cropped:
         _cropped(study, drawing)
         return
-    outer = contours(matte, HAIR, smooth=1.3, spacing=2.4, least=0.012 * study.width**2)
+    outer = contours(matte, HAIR, smooth=1.8, spacing=2.4, least=0.012 * study.width**2)
     if not outer:
         return
     rings = [Ring((knots,)) for knots in outer]
@@ -51,9 +51,11 @@ def _cropped(study: Study, drawing: Drawing) -> None:
     chosen = skull > 0.8
     if float(chosen.sum()) < 0.08 * study.width**2:
         return
-    light, red, yellow = (float(v) for v in np.median(study.calm[chosen], axis=0))
+    colours = study.calm[chosen]
+    light, red, yellow = (float(v) for v in np.median(colours[colours[:, 0] <= np.median(colours[:, 0])], axis=0))
     darker = float(study.skin[0]) - light
-    opacity = 0.9 * float(np.clip((darker - 3) / 10, 0, 1))
+    apart = float(np.linalg.norm(np.median(colours, axis=0) - study.skin))
+    opacity = 0.8 * float(np.clip((apart - 2) / 4, 0, 1))
     if not opacity:
         return
     rings = [Ring((k,)) for k in contours(blurred(skull, 2.0), 0.5, smooth=3.0, least=0.08 * study.width**2, holes=False)]
@@ -154,14 +156,11 @@ def draw_beard(study: Study, drawing: Drawing, line: float) -> None:
     share = 0.25 + 0.75 * own
     red, yellow = (float(1.1 * share * measured[k] + (1 - share) * study.paper[k] * 0.95) for k in (1, 2))
     colour = (float(np.clip(light, 6, 85)), red, yellow)
-    jaw = grown(study.oval, 0.02 * study.width)
-    if own < FULL:  # stubble is a tint, and ends at the jaw
-        matte = np.asarray(matte * jaw, np.float32)
-    found = contours(blurred(matte, 2.5), 0.5, smooth=3.0, least=0.06 * study.width**2)
-    opacity = 0.2 + 0.4 * own if own < FULL else 0.9
-    drawing.put("beard", Shape([Ring((k,)) for k in found], rgb(colour), opacity, holes=True))
     if own < FULL:
+        _stubble(study, drawing, rgb(colour), own)
         return
+    found = contours(blurred(matte, 2.5), 0.5, smooth=3.0, least=0.06 * study.width**2)
+    drawing.put("beard", Shape([Ring((k,)) for k in found], rgb(colour), 0.9, holes=True))
     along = _downwards(study)
     dark = valleys(study.lab[..., 0], along, 1.0, 2.4)
     shades = (rgb((max(3.0, colour[0] * 0.6), red, yellow)), rgb((min(95.0, colour[0] * 1.25 + 7), red, yellow)))
@@ -170,6 +169,18 @@ def draw_beard(study: Study, drawing: Drawing, line: float) -> None:
         ways = [_calm(way) for way in lines(strength, along, matte, want)]
         strands = [stroke(way, taper(len(way), 0.014 * study.width * line, 0.3, 0.6, 0.05)) for way in ways]
         drawing.put("beard", Line(strands, ink, 0.75 * own))
+
+
+def _stubble(study: Study, drawing: Drawing, colour: Colour, own: float) -> None:
+    """Draw stubble as an even tint from the cheeks down to the jaw, where most of that has it."""
+    upper = curve(study.points[list(STUBBLE)], 50)
+    zone = Ring((curve(study.points[list(JAW)], 50), upper[::-1]))
+    place = filled([np.concatenate(zone.runs)])
+    share = float((study.matte("beard") * place).sum() / (place.sum() + 1e-6))
+    opacity = (0.2 + 0.5 * own) * float(np.clip((share - 0.25) / 0.3, 0, 1))
+    if opacity:
+        start, end = (tuple(study.points[k].tolist()) for k in (17, 2))  # it thins out upwards
+        drawing.put("beard", Shape([zone], colour, opacity, Fade(start, end, colour, 0.25 * opacity)))
 
 
 def _hairiness(study: Study, chosen: NDArray[np.bool_], gap: float) -> float:

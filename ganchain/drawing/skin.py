@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganchain.drawing.paths import Drawing, Fade, Knots, Line, Planes, Ring, Shape, circle, curve, stroke, taper
-from ganchain.drawing.study import SIDE, Study, blurred, filled, grown, reduced, rgb
+from ganchain.drawing.study import SIDE, Study, blurred, closed, filled, grown, reduced, rgb
 from ganchain.drawing.trace import contours, sample
 from ganchain.faces import mesh
 
@@ -68,7 +68,8 @@ class Modelling:
 
 def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: float, likeness: float) -> None:
     """Draw the skin: layers "skin", "shadow", "blush"; its contour in "line"."""
-    under = study.matte("hair") * grown(study.whole, 0.07 * study.width)  # the fill goes on below the hair
+    both = np.maximum(study.whole, reduced(study.locks, SIDE))
+    under = closed(both, 0.07 * study.width) * grown(study.whole, 0.1 * study.width)  # it goes on below the hair
     field = blurred(np.asarray(np.maximum(study.whole, under), np.float32), 1.0)
     outer = contours(field, 0.5, smooth=2.5, least=0.05 * study.width**2, holes=False)
     rings = [Ring((knots,)) for knots in outer]
@@ -124,9 +125,9 @@ def _side(study: Study, rings: list[Ring], opacity: float) -> list[Shape]:
     inward = study.points[order[6]] - study.points[mesh.MIRROR[order[6]]]
     inward /= -float(np.linalg.norm(inward)) + 1e-9
     t = np.linspace(0, 1, len(edge))[:, None]
-    inner = edge + depth * np.interp(t, (0, 0.25, 0.5, 0.62, 0.8, 1), (0, 0.8, 0.6, 1.1, 0.9, 0)) * inward
-    aside = np.interp(t, (0, 0.2, 0.6, 0.75, 1), (0.5, 0.5, 0.5, 0.03, 0.03))
-    outer = edge - study.width * (aside * inward + 0.6 * (1 - 4 * t).clip(0) * np.array([0.0, 1.0]))
+    inner = edge + depth * np.interp(t, (0, 0.2, 0.35, 0.5, 0.65, 0.85, 1), (0, 0, 0.35, 0.6, 1.1, 0.8, 0)) * inward
+    aside = np.interp(t, (0, 0.2, 0.35, 0.6, 0.75, 1), (0, 0, 0.5, 0.5, 0.03, 0.03))
+    outer = edge - study.width * aside * inward
     shade = rgb(shade_of(study.paper))
     inner = curve(inner[::5], len(edge))
     middle = edge[len(edge) // 2]

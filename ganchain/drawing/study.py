@@ -15,7 +15,9 @@ from ganchain.drawing.trace import likely
 from ganchain.faces import mesh
 
 SIDE, FINE = 256, 512  # px: of what is measured; of outlines in which single strands are to be seen
+CROPPED = 0.45  # area of hair, of the square of the eyes' distance, below which it is cropped
 HAIR = 0.35  # matte from which hair is drawn
+LOOSE = 0.04  # smallest area of loose hair, of the square of the eyes' distance
 SURE = 0.9  # matte of what tells the colours of hair
 HOLES = (mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[-2:0:-1], mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[-2:0:-1])
 
@@ -76,7 +78,20 @@ class Study:
         core = cv2.erode(beside, _disc(0.045 * self.width))
         kept = np.minimum(beside, cv2.dilate(core, _disc(0.12 * self.width)))
         whole = np.maximum(np.maximum(face, own * self.oval), kept)
-        return np.asarray(cv2.morphologyEx(blurred(whole, 1.5), cv2.MORPH_CLOSE, _disc(0.035 * self.width)), np.float32)
+        whole = closed(blurred(whole, 1.5), 0.035 * self.width)
+        if self.cropped:  # a skull is convex
+            hair = reduced(self.locks, SIDE)
+            above = int(np.clip(self.points[[70, 300], 1].mean(), 1, SIDE))
+            y, x = np.nonzero((np.maximum(whole, hair) > 0.5)[:above])
+            if len(x) > 8:
+                hull = cv2.convexHull(np.stack([x, y], axis=1).astype(np.int32))[:, 0] + 0.5
+                whole = np.maximum(whole, blurred(filled([hull.astype(np.float64)]), 1.5))
+        return np.asarray(whole, np.float32)
+
+    @cached_property
+    def cropped(self) -> bool:
+        """Whether there is so little hair that it is cropped, or none."""
+        return float((self.locks > HAIR).mean()) * UNITS**2 < CROPPED * self.width**2
 
     @cached_property
     def locks(self) -> Planes:
@@ -89,6 +104,10 @@ class Study:
         px = side / UNITS
         face = reduced(cv2.erode(self.oval, _disc(0.2 * self.width)), side)  # in which there is no hair
         face[: int(np.clip(self.points[[33, 263], 1].mean() * px, 0, side))] = 0
+        x, y = self.points[152]
+        reach = 0.45 * self.width
+        left, right, below = (int(np.clip(v * px, 0, side)) for v in (x - reach, x + reach, y + 0.1 * self.width))
+        face[below:, left:right] = 1  # a collar, a tie
         hair = np.asarray(hair * (1 - face), np.float32)
         sure, other = hair > SURE, (rest > 0.97) & (hair < 0.02)
         if min(sure.sum(), other.sum()) < 200:
@@ -101,11 +120,12 @@ class Study:
         score[region] = (mine - others).clip(-6, 6)
         odds = np.log(hair.clip(0.012, 0.99) / (1 - hair.clip(0.012, 0.99))) + score
         seen = np.asarray(blurred((rest + hair) / (1 + np.exp(-odds)), 0.7) * region, np.float32)
-        whole = np.maximum(hair, seen)
+        whole = np.maximum(hair, closed(seen, 0.03 * self.width * px) * (rest + hair > 0.6) * (1 - face))
         _, numbers, stats, _ = cv2.connectedComponentsWithStats((whole > HAIR).astype(np.uint8))
         alike = np.bincount(numbers.ravel(), np.where(sure, 6, score).ravel()) / stats[:, cv2.CC_STAT_AREA]
-        alike[0] = 1
-        return np.asarray(whole * (alike > 0.5)[numbers], np.float32)
+        kept = (alike > 0.5) & (stats[:, cv2.CC_STAT_AREA] > LOOSE * (self.width * px) ** 2)
+        kept[0] = True
+        return np.asarray(whole * kept[numbers], np.float32)
 
     @cached_property
     def features(self) -> Planes:
@@ -195,6 +215,11 @@ def filled(outlines: list[Knots], side: int = SIDE) -> Planes:
 def grown(plane: Planes, radius: float) -> Planes:
     """Grow what a plane shows by ``radius`` px."""
     return np.asarray(cv2.dilate(plane, _disc(radius)), np.float32)
+
+
+def closed(plane: Planes, radius: float) -> Planes:
+    """Close gaps in a plane that are narrower than twice ``radius`` px."""
+    return np.asarray(cv2.morphologyEx(plane, cv2.MORPH_CLOSE, _disc(radius)), np.float32)
 
 
 def _disc(radius: float) -> NDArray[np.uint8]:
