@@ -34,7 +34,7 @@ class Style:
     eyes: float = 0.8
     line: float = 1.0
     tones: int = 3
-    blush: float = 0.3
+    blush: float = 0.4
     background: str = "simple"
     likeness: float = 0.4
 

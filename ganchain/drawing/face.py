@@ -50,7 +50,7 @@ def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None
             dark = profile[3:10].min(axis=0)
             depth = np.minimum(profile[:3].mean(axis=0), profile[10:].mean(axis=0)) - dark
             depth = np.convolve(np.pad(depth, 3, mode="edge"), np.ones(7) / 7, mode="valid")
-            seen = ((depth - 3.0) / 8).clip(0, 1)
+            seen = ((depth - 2.5) / 8).clip(0, 1)
             if seen.max() < 0.25:
                 continue
             best = offsets[3:10][profile[3:10].argmin(axis=0)]
@@ -76,7 +76,7 @@ def draw_mouth(study: Study, points: Knots, drawing: Drawing, line: float) -> No
     measured = np.median(study.calm[seen], axis=0) if seen.sum() > 12 else study.paper - [12, -8, 0]
     lift = float(study.paper[0] - study.skin[0])
     light = float(min(measured[0] + 0.7 * lift, study.paper[0] - 5))
-    red, yellow = float(max(measured[1], study.paper[1] + 8) + 3), float(0.5 * measured[2] + 0.5 * study.paper[2])
+    red, yellow = float(max(measured[1], study.paper[1] + 8) + 6), float(0.4 * measured[2] + 0.6 * study.paper[2])
     drawing.put("mouth", Shape([Ring((lower, below[::-1]))], rgb((light, red + 1, yellow)), 0.85))
     drawing.put("mouth", Shape([Ring((upper, above[::-1]))], rgb((light - 6, red + 1, yellow)), 0.9))
     gap = float(np.linalg.norm(p[13] - p[14]))

@@ -14,7 +14,7 @@ from ganchain.drawing.paths import UNITS, Drawing, Knots, Line, Planes, Ring, Sh
 from ganchain.drawing.study import Study, blurred, calmed, grown, reduced, rgb, to_lab
 from ganchain.drawing.trace import Lines, contours, flow, grouped, lines, valleys
 
-EDGE = 90.0  # variance of L*, a* and b* above which a difference is an edge
+EDGE = 30.0  # variance of L*, a* and b* above which a difference is an edge
 COLOURS = 16  # of surroundings
 CUT = 96  # px: side of the picture in which people are told from what is behind them
 BLACK, HATCHED = 27.0, 48.0  # L* below which ink is black, and hatched
@@ -192,7 +192,6 @@ def around(study: Study) -> Surroundings:
     """Return what is around the head of a study, in its window."""
     side = study.lab.shape[0]
     head = 1 - (study.matte("rest") + study.matte("cover")).clip(0, 1)
-    wisps = np.maximum(5 * study.matte("hair") - 0.4, 5 * reduced(study.locks, side) - 1)
-    head = np.maximum(head, grown(wisps.clip(0, 1), 2))
+    head = np.maximum(head, grown((5 * study.wisps - 0.6).clip(0, 1), 2))
     small = reduced(study.picture, side)
     return Surroundings(small, study.picture, np.asarray(head, np.float32), (side, side))

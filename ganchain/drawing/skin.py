@@ -19,7 +19,7 @@ SIDES = ((127, 234, 93), (323, 454, 356))  # of the face before the ears, which 
 EARS = ((162, 127, 234, 93, 132), (389, 356, 454, 323, 361))  # borders of the face before them, from above
 BENEATH = (240, 97, 2, 326, 460)  # the nose, from wing to wing
 BELOW = 0.20  # of the eyes' distance: how far the chin's shadow falls on the neck
-OUTER = (10, 109, 67, 103, 54, 21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149)  # side of the face, from above
+OUTER = (54, 21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149)  # side of the face, from above
 SIDE_DEPTH = 0.34  # of the eyes' distance: how far the shadow of that side reaches at most
 BRIGHT = 9.0  # L* above the skin's own at which the light tone begins
 
@@ -122,14 +122,14 @@ def _side(study: Study, rings: list[Ring], opacity: float) -> list[Shape]:
         return []
     order = [*(mesh.MIRROR[point] for point in OUTER)] if slope < 0 else list(OUTER)
     edge = curve(study.points[order], 30)
-    inward = study.points[order[6]] - study.points[mesh.MIRROR[order[6]]]
+    inward = study.points[order[4]] - study.points[mesh.MIRROR[order[4]]]
     inward /= -float(np.linalg.norm(inward)) + 1e-9
     t = np.linspace(0, 1, len(edge))[:, None]
-    inner = edge + depth * np.interp(t, (0, 0.2, 0.35, 0.5, 0.65, 0.85, 1), (0, 0, 0.35, 0.6, 1.1, 0.8, 0)) * inward
-    aside = np.interp(t, (0, 0.2, 0.35, 0.6, 0.75, 1), (0, 0, 0.5, 0.5, 0.03, 0.03))
+    inner = edge + depth * np.interp(t, (0, 0.15, 0.3, 0.6, 0.8, 1), (0, 0.35, 0.6, 1.1, 0.8, 0)) * inward
+    aside = np.interp(t, (0, 0.25, 0.5, 0.65, 1), (0, 0.5, 0.5, 0.03, 0))
     outer = edge - study.width * aside * inward
     shade = rgb(shade_of(study.paper))
-    inner = curve(inner[::5], len(edge))
+    inner = curve(inner[[0, 6, 12, 18, 24, 29]], len(edge))
     middle = edge[len(edge) // 2]
     start, end = middle + 0.1 * depth * inward, middle + 1.05 * depth * inward
     fade = Fade((float(start[0]), float(start[1])), (float(end[0]), float(end[1])), shade, 0.3 * opacity)

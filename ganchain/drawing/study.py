@@ -17,7 +17,7 @@ from ganchain.faces import mesh
 SIDE, FINE = 256, 512  # px: of what is measured; of outlines in which single strands are to be seen
 CROPPED = 0.45  # area of hair, of the square of the eyes' distance, below which it is cropped
 HAIR = 0.35  # matte from which hair is drawn
-LOOSE = 0.04  # smallest area of loose hair, of the square of the eyes' distance
+LOOSE = 0.02  # smallest area of loose hair, of the square of the eyes' distance
 SURE = 0.9  # matte of what tells the colours of hair
 HOLES = (mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[-2:0:-1], mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[-2:0:-1])
 
@@ -93,11 +93,22 @@ class Study:
         """Whether there is so little hair that it is cropped, or none."""
         return float((self.locks > HAIR).mean()) * UNITS**2 < CROPPED * self.width**2
 
-    @cached_property
+    @property
     def locks(self) -> Planes:
-        """Hair with the locks and tails that its matte has only faintly, without specks, at most FINE px wide: 0..1.
+        """Hair with the locks and tails that its matte has only faintly, without specks, at most FINE px wide: 0..1."""
+        return self._locks[0]
 
-        They have the colours of hair rather than those of what is beside it, and lie near hair or skin.
+    @cached_property
+    def wisps(self) -> Planes:
+        """Whatever may be hair, (SIDE, SIDE) 0..1."""
+        return np.maximum(reduced(self._locks[1], SIDE), self.matte("hair"))
+
+    @cached_property
+    def _locks(self) -> tuple[Planes, Planes]:
+        """Find hair by its matte and its colours: without specks, and with them.
+
+        Locks and tails that the matte has only faintly have the colours of hair rather than those of what is beside
+        it, and lie near hair or skin.
         """
         side = self.fine.shape[0]
         hair, rest = self.matte("hair", side), self.matte("rest", side)
@@ -111,7 +122,7 @@ class Study:
         hair = np.asarray(hair * (1 - face), np.float32)
         sure, other = hair > SURE, (rest > 0.97) & (hair < 0.02)
         if min(sure.sum(), other.sum()) < 200:
-            return hair
+            return hair, hair
         near = grown(np.maximum(hair, self.matte("skin", side)), 0.5 * self.width * px) > 0.5
         region = near & (rest + hair > 0.6) & (hair < SURE)
         colours = cv2.bilateralFilter(to_lab(self.fine), 5, 10, 4)
@@ -120,12 +131,13 @@ class Study:
         score[region] = (mine - others).clip(-6, 6)
         odds = np.log(hair.clip(0.012, 0.99) / (1 - hair.clip(0.012, 0.99))) + score
         seen = np.asarray(blurred((rest + hair) / (1 + np.exp(-odds)), 0.7) * region, np.float32)
+        seen = np.asarray(cv2.morphologyEx(seen, cv2.MORPH_OPEN, _disc(0.016 * self.width * px)), np.float32)  # no edges
         whole = np.maximum(hair, closed(seen, 0.03 * self.width * px) * (rest + hair > 0.6) * (1 - face))
         _, numbers, stats, _ = cv2.connectedComponentsWithStats((whole > HAIR).astype(np.uint8))
         alike = np.bincount(numbers.ravel(), np.where(sure, 6, score).ravel()) / stats[:, cv2.CC_STAT_AREA]
-        kept = (alike > 0.5) & (stats[:, cv2.CC_STAT_AREA] > LOOSE * (self.width * px) ** 2)
+        kept = (alike > 1.5) & (stats[:, cv2.CC_STAT_AREA] > LOOSE * (self.width * px) ** 2)
         kept[0] = True
-        return np.asarray(whole * kept[numbers], np.float32)
+        return np.asarray(whole * kept[numbers], np.float32), np.asarray(whole, np.float32)
 
     @cached_property
     def features(self) -> Planes:
