@@ -60,7 +60,7 @@ def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None
             free = sample(study.matte("skin"), place) > 0.5
             edges = np.flatnonzero(np.diff(np.concatenate([[0], (free & (seen > 0.15)).astype(np.int8), [0]])))
             for a, b in edges.reshape(-1, 2).tolist():
-                if b - a > 5:
+                if b - a > 8:
                     drawing.put("nose", Line([stroke(line_way[a:b], widths[a:b])], study.line, 0.6))
 
 

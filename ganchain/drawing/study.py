@@ -119,7 +119,8 @@ class Study:
         reach = 0.45 * self.width
         left, right, below = (int(np.clip(v * px, 0, side)) for v in (x - reach, x + reach, y + 0.1 * self.width))
         face[below:, left:right] = 1  # a collar, a tie
-        hair = np.asarray(hair * (1 - face), np.float32)
+        eyes = grown(filled([self.points[list(eye)] for eye in HOLES], side), 0.08 * self.width * px)
+        hair = np.asarray(hair * (1 - np.maximum(face, eyes)), np.float32)
         sure, other = hair > SURE, (rest > 0.97) & (hair < 0.02)
         if min(sure.sum(), other.sum()) < 200:
             return hair, hair
@@ -131,7 +132,8 @@ class Study:
         score[region] = (mine - others).clip(-6, 6)
         odds = np.log(hair.clip(0.012, 0.99) / (1 - hair.clip(0.012, 0.99))) + score
         seen = np.asarray(blurred((rest + hair) / (1 + np.exp(-odds)), 0.7) * region, np.float32)
-        seen = np.asarray(cv2.morphologyEx(seen, cv2.MORPH_OPEN, _disc(0.016 * self.width * px)), np.float32)  # no edges
+        thick = cv2.morphologyEx(seen, cv2.MORPH_OPEN, _disc(0.016 * self.width * px))
+        seen = np.where(blurred(hair, 2.0) > 0.03, seen, thick)  # thin ones are edges of clothes
         whole = np.maximum(hair, closed(seen, 0.03 * self.width * px) * (rest + hair > 0.6) * (1 - face))
         _, numbers, stats, _ = cv2.connectedComponentsWithStats((whole > HAIR).astype(np.uint8))
         alike = np.bincount(numbers.ravel(), np.where(sure, 6, score).ravel()) / stats[:, cv2.CC_STAT_AREA]
@@ -174,7 +176,8 @@ class Study:
         lifted = light + 3 + 0.42 * max(0.0, 86 - light) * float(np.clip((light - 50) / 14, 0, 1))
         red = min(max(red, 7.0), 9 + 0.45 * max(red - 9, 0))
         yellow = float(np.clip(yellow + 1, 1.05 * red, 15 + 0.6 * max(yellow - 13.5, 0)))
-        return np.array([min(lifted, 91), red, yellow], np.float32)
+        vivid = 1 + 0.2 * float(np.clip((58 - light) / 15, 0, 1))  # dark skin is not grey
+        return np.array([min(lifted, 91), vivid * red, vivid * yellow], np.float32)
 
     @cached_property
     def hair(self) -> Planes:
