@@ -54,8 +54,7 @@ def _cropped(study: Study, drawing: Drawing) -> None:
     colours = study.calm[chosen]
     light, red, yellow = (float(v) for v in np.median(colours[colours[:, 0] <= np.median(colours[:, 0])], axis=0))
     darker = float(study.skin[0]) - light
-    apart = float(np.linalg.norm(np.median(colours, axis=0) - study.skin))
-    opacity = 0.8 * float(np.clip((apart - 2) / 4, 0, 1))
+    opacity = 0.8 * float(np.clip((float(study.skin[1] - np.median(colours[:, 1])) - 2) / 3, 0, 1))  # hair is less red
     if not opacity:
         return
     rings = [Ring((k,)) for k in contours(blurred(skull, 2.0), 0.5, smooth=3.0, least=0.08 * study.width**2, holes=False)]
@@ -177,10 +176,10 @@ def _stubble(study: Study, drawing: Drawing, colour: Colour, own: float) -> None
     zone = Ring((curve(study.points[list(JAW)], 50), upper[::-1]))
     place = filled([np.concatenate(zone.runs)])
     share = float((study.matte("beard") * place).sum() / (place.sum() + 1e-6))
-    opacity = (0.2 + 0.5 * own) * float(np.clip((share - 0.25) / 0.3, 0, 1))
+    opacity = (0.25 + 0.6 * own) * float(np.clip((share - 0.3) / 0.4, 0, 1))
     if opacity:
         start, end = (tuple(study.points[k].tolist()) for k in (17, 2))  # it thins out upwards
-        drawing.put("beard", Shape([zone], colour, opacity, Fade(start, end, colour, 0.25 * opacity)))
+        drawing.put("beard", Shape([zone], colour, opacity, Fade(start, end, colour, 0.4 * opacity)))
 
 
 def _hairiness(study: Study, chosen: NDArray[np.bool_], gap: float) -> float:

@@ -17,7 +17,7 @@ from ganchain.faces import mesh
 SIDE, FINE = 256, 512  # px: of what is measured; of outlines in which single strands are to be seen
 CROPPED = 0.45  # area of hair, of the square of the eyes' distance, below which it is cropped
 HAIR = 0.35  # matte from which hair is drawn
-LOOSE = 0.02  # smallest area of loose hair, of the square of the eyes' distance
+LOOSE = 0.045  # smallest area of loose hair, of the square of the eyes' distance
 SURE = 0.9  # matte of what tells the colours of hair
 HOLES = (mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[-2:0:-1], mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[-2:0:-1])
 
@@ -72,6 +72,8 @@ class Study:
     def whole(self) -> Planes:
         """Skin as one clean area: a face without holes, ears and neck without scraps, (SIDE, SIDE) 0..1."""
         own = np.asarray(self.matte("skin") + self.matte("beard"), np.float32)
+        doubtful = own + (self.matte("hair") - reduced(self.locks, SIDE)).clip(0, 1)  # dark, but not hair
+        own = np.minimum(doubtful, closed(own, 0.12 * self.width))
         other = ((blurred(self.matte("rest"), 0.05 * self.width) - 0.6) / 0.2).clip(0, 1)  # a scarf, a hat
         face = self.oval * (1 - other)
         beside = own * (1 - self.oval)
@@ -139,7 +141,8 @@ class Study:
         alike = np.bincount(numbers.ravel(), np.where(sure, 6, score).ravel()) / stats[:, cv2.CC_STAT_AREA]
         kept = (alike > 1.5) & (stats[:, cv2.CC_STAT_AREA] > LOOSE * (self.width * px) ** 2)
         kept[0] = True
-        return np.asarray(whole * kept[numbers], np.float32), np.asarray(whole, np.float32)
+        locks = closed(np.asarray(whole * kept[numbers], np.float32), 0.015 * self.width * px)
+        return locks, np.asarray(whole, np.float32)
 
     @cached_property
     def features(self) -> Planes:
@@ -173,7 +176,7 @@ class Study:
     def paper(self) -> Planes:
         """Lab that lit skin is painted in: a little lighter, never grey nor orange; dark skin stays dark."""
         light, red, yellow = (float(v) for v in self.skin)
-        lifted = light + 3 + 0.42 * max(0.0, 86 - light) * float(np.clip((light - 50) / 14, 0, 1))
+        lifted = light + 3 + 0.42 * max(0.0, 86 - light) * float(np.clip((light - 53) / 14, 0, 1))
         red = min(max(red, 7.0), 9 + 0.45 * max(red - 9, 0))
         yellow = float(np.clip(yellow + 1, 1.05 * red, 15 + 0.6 * max(yellow - 13.5, 0)))
         vivid = 1 + 0.2 * float(np.clip((58 - light) / 15, 0, 1))  # dark skin is not grey
