@@ -119,7 +119,7 @@ def _iris(study: Study, eye: Eye, points: Knots, opening: list[Ring]) -> list[Sh
     shapes = [
         Shape([circle(centre, radius)], rim, within=opening),
         Shape([circle(centre, 0.88 * radius)], top, fade=fade, within=opening),
-        Shape([circle((x, y + 0.02 * radius), 0.44 * radius)], rgb((4.0, 1.0, 0.0)), within=opening),
+        Shape([circle((x, y + 0.02 * radius), 0.39 * radius)], rgb((4.0, 1.0, 0.0)), within=opening),
         Shape([circle((x - 0.32 * radius, y - 0.36 * radius), 0.26 * radius)], (1.0, 1.0, 1.0), within=opening),
         Shape([circle((x + 0.36 * radius, y + 0.40 * radius), 0.12 * radius)], (1.0, 1.0, 1.0), 0.8, within=opening),
     ]

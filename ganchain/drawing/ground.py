@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ImageColor
 
 from ganchain.drawing.paths import UNITS, Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
@@ -63,7 +65,9 @@ class Surroundings:
         covariance, variance = cv2.blur(guide * flat, (9, 9)) - mean * target, cv2.blur(guide * guide, (9, 9)) - mean**2
         slope = covariance / (variance + EDGE)
         offset = cv2.blur(target - slope * mean, (9, 9))
-        lab = self._large(cv2.blur(slope, (9, 9))) * to_lab(self.large) + self._large(offset)
+        lab = self._large(np.asarray(cv2.blur(slope, (9, 9)), np.float32)) * to_lab(self.large) + self._large(
+            np.asarray(offset, np.float32)
+        )
         share = self._large((2 * blurred(grown(self.head, 1), 1.0)).clip(0, 1))[..., None]
         lab += share * (self._large(self.without_heads) - lab)
         lab[..., 0] += lighter * (0.22 * (96 - lab[..., 0]).clip(0, None) + 1)
@@ -101,7 +105,7 @@ class Surroundings:
         """The small picture in Lab without grain; behind heads the ground goes on: (S, S, 3)."""
         free = np.asarray(cv2.erode(1 - self.head, np.ones((7, 7), np.uint8)), np.float32) ** 2 + 1e-4
         mass = (blurred(free, 3) + blurred(free, 12))[..., None]
-        behind = sum(blurred(self.calm * free[..., None], sigma) for sigma in (3, 12)) / mass
+        behind = (blurred(self.calm * free[..., None], 3) + blurred(self.calm * free[..., None], 12)) / mass
         share = (2 * blurred(grown(self.head, 1), 1.0)).clip(0, 1)[..., None]
         return np.asarray(self.calm + share * (behind - self.calm), np.float32)
 
@@ -120,7 +124,7 @@ class Surroundings:
         behind = self._large(self.behind(chins))[..., None]
         return np.asarray(flat + behind * (filled_with(flat, background) - flat), np.float32)
 
-    def _large(self, plane: Planes) -> Planes:
+    def _large(self, plane: NDArray[np.floating[Any]]) -> Planes:
         """Enlarge a small plane to the large picture."""
         height, width = self.large.shape[:2]
         return np.asarray(cv2.resize(plane[: self.size[1], : self.size[0]], (width, height)), np.float32)

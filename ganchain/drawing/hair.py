@@ -57,7 +57,9 @@ def _cropped(study: Study, drawing: Drawing) -> None:
     opacity = 0.8 * float(np.clip((float(study.skin[1] - np.median(colours[:, 1])) - 2) / 3, 0, 1))  # hair is less red
     if not opacity:
         return
-    rings = [Ring((k,)) for k in contours(blurred(skull, 2.0), 0.5, smooth=3.0, least=0.08 * study.width**2, holes=False)]
+    rings = [
+        Ring((k,)) for k in contours(blurred(skull, 2.0), 0.5, smooth=3.0, least=0.08 * study.width**2, holes=False)
+    ]
     drawing.put("hair", Shape(rings, rgb((max(6.0, float(study.paper[0]) - darker), red, yellow)), opacity))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -72,9 +73,12 @@ class Study:
     def whole(self) -> Planes:
         """Skin as one clean area: a face without holes, ears and neck without scraps, (SIDE, SIDE) 0..1."""
         own = np.asarray(self.matte("skin") + self.matte("beard"), np.float32)
+        if float((own * self.oval).sum()) < 0.05 * float(self.oval.sum()):
+            return own
         doubtful = own + (self.matte("hair") - reduced(self.locks, SIDE)).clip(0, 1)  # dark, but not hair
         own = np.minimum(doubtful, closed(own, 0.12 * self.width))
-        other = ((blurred(self.matte("rest"), 0.05 * self.width) - 0.6) / 0.2).clip(0, 1)  # a scarf, a hat
+        none = np.asarray((1 - own - self.matte("hair")).clip(0, 1), np.float32)
+        other = ((blurred(none, 0.05 * self.width) - 0.6) / 0.2).clip(0, 1)  # a scarf, a hat
         face = self.oval * (1 - other)
         beside = own * (1 - self.oval)
         core = cv2.erode(beside, _disc(0.045 * self.width))
@@ -115,7 +119,9 @@ class Study:
         side = self.fine.shape[0]
         hair, rest = self.matte("hair", side), self.matte("rest", side)
         px = side / UNITS
-        face = reduced(cv2.erode(self.oval, _disc(0.2 * self.width)), side)  # in which there is no hair
+        face = reduced(
+            np.asarray(cv2.erode(self.oval, _disc(0.2 * self.width)), np.float32), side
+        )  # in which there is no hair
         face[: int(np.clip(self.points[[33, 263], 1].mean() * px, 0, side))] = 0
         x, y = self.points[152]
         reach = 0.45 * self.width
@@ -128,7 +134,7 @@ class Study:
             return hair, hair
         near = grown(np.maximum(hair, self.matte("skin", side)), 0.5 * self.width * px) > 0.5
         region = near & (rest + hair > 0.6) & (hair < SURE)
-        colours = cv2.bilateralFilter(to_lab(self.fine), 5, 10, 4)
+        colours = np.asarray(cv2.bilateralFilter(to_lab(self.fine), 5, 10, 4), np.float32)
         score = np.zeros((side, side), np.float32)
         mine, others = (likely(colours[region], colours[chosen], 4) for chosen in (sure, other))
         score[region] = (mine - others).clip(-6, 6)
@@ -245,7 +251,7 @@ def _disc(radius: float) -> NDArray[np.uint8]:
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
 
 
-def blurred(plane: Planes, sigma: float) -> Planes:
+def blurred(plane: NDArray[np.floating[Any]], sigma: float) -> Planes:
     """Blur by ``sigma`` px; widely, on a quarter of the side."""
     if sigma < 8:
         return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)

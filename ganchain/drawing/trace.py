@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,13 @@ MARGIN = 4  # px by which a field is continued beyond the window's edge
 
 
 def contours(
-    field: Planes, level: float, *, smooth: float = 1.0, spacing: float = 2.5, least: float = 12.0, holes: bool = True
+    field: NDArray[np.floating[Any]],
+    level: float,
+    *,
+    smooth: float = 1.0,
+    spacing: float = 2.5,
+    least: float = 12.0,
+    holes: bool = True,
 ) -> list[Knots]:
     """Trace the borders of where a field lies above ``level``, as smooth closed curves.
 
@@ -202,7 +209,7 @@ def _walk(
     going, count = np.ones(len(starts), bool), np.zeros(len(starts), np.int64)
     weak = np.zeros(len(starts), np.int64)
     for k in range(want.steps):
-        at = at + want.step * way
+        at = np.asarray(at + want.step * way, np.float32)
         rows = _index(at, side)
         turn = np.stack([along[0][rows], along[1][rows]], axis=1)
         cosine = (turn * way).sum(axis=1)
