@@ -195,7 +195,5 @@ def filled_with(picture: Planes, colour: str) -> Planes:
 def around(study: Study) -> Surroundings:
     """Return what is around the head of a study, in its window."""
     side = study.lab.shape[0]
-    head = 1 - (study.matte("rest") + study.matte("cover")).clip(0, 1)
-    head = np.maximum(head, grown((5 * study.wisps - 0.6).clip(0, 1), 2))
     small = reduced(study.picture, side)
-    return Surroundings(small, study.picture, np.asarray(head, np.float32), (side, side))
+    return Surroundings(small, study.picture, study.head, (side, side))

@@ -107,7 +107,13 @@ class Study:
     @cached_property
     def wisps(self) -> Planes:
         """Whatever may be hair, (SIDE, SIDE) 0..1."""
-        return np.maximum(reduced(self._locks[1], SIDE), self.matte("hair"))
+        return np.maximum(reduced(self._locks[1], SIDE), np.float32(0.6) * self.matte("hair"))
+
+    @cached_property
+    def head(self) -> Planes:
+        """Where the head is, with all of its hair, (SIDE, SIDE) 0..1."""
+        seen = 1 - (self.matte("rest") + self.matte("cover")).clip(0, 1)
+        return np.maximum(seen, grown((5 * self.wisps - 0.6).clip(0, 1), 2))
 
     @cached_property
     def _locks(self) -> tuple[Planes, Planes]:
