@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 
 from ganchain.drawing.ground import Surroundings
+from ganchain.drawing.light import shade_of
 from ganchain.drawing.paths import UNITS, Colour, Drawing, Line, Matrix, Planes, Ring, Shape, stroke, taper
-from ganchain.drawing.skin import outline_runs, shade_of
-from ganchain.drawing.study import Study, blurred, rgb
+from ganchain.drawing.planes import blurred, rgb
+from ganchain.drawing.skin import outline_runs
+from ganchain.drawing.study import Study
 from ganchain.drawing.trace import Lines, contours, likely, lines, sample, valleys
 
 SURE = 0.85

@@ -10,7 +10,8 @@ import numpy as np
 
 from ganchain.drawing import eyes, face, ground, hair, looks, skin
 from ganchain.drawing.paths import Drawing, Knots, Line, Planes
-from ganchain.drawing.study import SIDE, Study
+from ganchain.drawing.planes import SIDE
+from ganchain.drawing.study import Study
 from ganchain.faces import mesh
 
 SHORT = 0.1  # of the eyes' distance: shorter strokes are specks

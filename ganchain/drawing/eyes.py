@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ganchain.drawing.paths import Drawing, Fade, Knots, Line, Ring, Shape, circle, curve, stroke, taper
-from ganchain.drawing.study import Study, filled, rgb, to_lab
+from ganchain.drawing.planes import filled, rgb, to_lab
+from ganchain.drawing.study import Study
 from ganchain.faces import mesh
 
 CLOSED = 0.15  # height / width of the opening below which an eye is a stroke

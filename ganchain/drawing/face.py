@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ganchain.drawing.paths import Drawing, Knots, Line, Planes, Ring, Shape, curve, stroke, taper
+from ganchain.drawing.planes import FINE, blurred, filled, grown, rgb
 from ganchain.drawing.skin import outline_runs
-from ganchain.drawing.study import FINE, Study, blurred, filled, grown, rgb
+from ganchain.drawing.study import Study
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
 from ganchain.faces import mesh
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import ImageColor
 
 from ganchain.drawing.paths import UNITS, Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
-from ganchain.drawing.study import Study, blurred, calmed, grown, reduced, rgb, to_lab
+from ganchain.drawing.planes import blurred, calmed, grown, reduced, rgb, to_lab
+from ganchain.drawing.study import Study
 from ganchain.drawing.trace import Lines, contours, flow, grouped, lines, valleys
 
 EDGE = 30.0  # variance of L*, a* and b* above which a difference is an edge

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganchain.drawing.paths import Colour, Drawing, Fade, Knots, Line, Planes, Ring, Shape, curve, stroke, taper
+from ganchain.drawing.planes import SIDE, blurred, filled, reduced, rgb
 from ganchain.drawing.skin import JAW, outline_runs
-from ganchain.drawing.study import HAIR, SIDE, Study, blurred, filled, reduced, rgb
+from ganchain.drawing.study import HAIR, Study
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
 
 FULL = 0.5  # hairiness from which a beard is drawn as hair

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from ganchain.drawing.paths import UNITS, Colour, Knots, Planes, curve
+from ganchain.drawing.paths import UNITS, Colour, Knots, Planes
+from ganchain.drawing.planes import FINE, SIDE, blurred, calmed, closed, disc, filled, grown, reduced, rgb, to_lab
 from ganchain.drawing.trace import likely
 from ganchain.faces import mesh
 
-SIDE, FINE = 256, 512  # px: of what is measured; of outlines in which single strands are to be seen
 CROPPED = 0.45  # area of hair, of the square of the eyes' distance, below which it is cropped
 HAIR = 0.35  # matte from which hair is drawn
 LOOSE = 0.045  # smallest area of loose hair, of the square of the eyes' distance
@@ -81,8 +79,8 @@ class Study:
         other = ((blurred(none, 0.05 * self.width) - 0.6) / 0.2).clip(0, 1)  # a scarf, a hat
         face = self.oval * (1 - other)
         beside = own * (1 - self.oval)
-        core = cv2.erode(beside, _disc(0.045 * self.width))
-        kept = np.minimum(beside, cv2.dilate(core, _disc(0.12 * self.width)))
+        core = cv2.erode(beside, disc(0.045 * self.width))
+        kept = np.minimum(beside, cv2.dilate(core, disc(0.12 * self.width)))
         whole = np.maximum(np.maximum(face, own * self.oval), kept)
         whole = closed(blurred(whole, 1.5), 0.035 * self.width)
         if self.cropped:  # a skull is convex
@@ -96,7 +94,7 @@ class Study:
 
     @cached_property
     def cropped(self) -> bool:
-        """Whether there is so little hair that it is cropped, or none."""
+        """True if there is so little hair that it is cropped, or none."""
         return float((self.locks > HAIR).mean()) * UNITS**2 < CROPPED * self.width**2
 
     @property
@@ -106,12 +104,12 @@ class Study:
 
     @cached_property
     def wisps(self) -> Planes:
-        """Whatever may be hair, (SIDE, SIDE) 0..1."""
+        """Hair and all that may be hair, (SIDE, SIDE) 0..1."""
         return np.maximum(reduced(self._locks[1], SIDE), np.float32(0.6) * self.matte("hair"))
 
     @cached_property
     def head(self) -> Planes:
-        """Where the head is, with all of its hair, (SIDE, SIDE) 0..1."""
+        """Area of the head with all of its hair, (SIDE, SIDE) 0..1."""
         seen = 1 - (self.matte("rest") + self.matte("cover")).clip(0, 1)
         return np.maximum(seen, grown((5 * self.wisps - 0.6).clip(0, 1), 2))
 
@@ -126,7 +124,7 @@ class Study:
         hair, rest = self.matte("hair", side), self.matte("rest", side)
         px = side / UNITS
         face = reduced(
-            np.asarray(cv2.erode(self.oval, _disc(0.2 * self.width)), np.float32), side
+            np.asarray(cv2.erode(self.oval, disc(0.2 * self.width)), np.float32), side
         )  # in which there is no hair
         face[: int(np.clip(self.points[[33, 263], 1].mean() * px, 0, side))] = 0
         x, y = self.points[152]
@@ -146,7 +144,7 @@ class Study:
         score[region] = (mine - others).clip(-6, 6)
         odds = np.log(hair.clip(0.012, 0.99) / (1 - hair.clip(0.012, 0.99))) + score
         seen = np.asarray(blurred((rest + hair) / (1 + np.exp(-odds)), 0.7) * region, np.float32)
-        thick = cv2.morphologyEx(seen, cv2.MORPH_OPEN, _disc(0.016 * self.width * px))
+        thick = cv2.morphologyEx(seen, cv2.MORPH_OPEN, disc(0.016 * self.width * px))
         seen = np.where(blurred(hair, 2.0) > 0.03, seen, thick)  # thin ones are edges of clothes
         whole = np.maximum(hair, closed(seen, 0.03 * self.width * px) * (rest + hair > 0.6) * (1 - face))
         _, numbers, stats, _ = cv2.connectedComponentsWithStats((whole > HAIR).astype(np.uint8))
@@ -221,72 +219,3 @@ class Study:
         """Colour of lines on skin: a dark brown of its own hue."""
         light, red, yellow = self.paper
         return rgb((max(6.0, 0.2 * float(light)), 0.9 * float(red) + 3, 0.7 * float(yellow)))
-
-
-def reduced(plane: Planes, side: int, clip: bool = True) -> Planes:
-    """Reduce a square picture to ``side`` px; smaller ones are enlarged. Clipped to 0..1."""
-    if plane.shape[0] == side:
-        return np.asarray(plane, np.float32)
-    kind = cv2.INTER_AREA if plane.shape[0] > side else cv2.INTER_CUBIC
-    resized = np.asarray(cv2.resize(plane, (side, side), interpolation=kind), np.float32)
-    return resized.clip(0, 1) if clip else resized
-
-
-def filled(outlines: list[Knots], side: int = SIDE) -> Planes:
-    """Fill outlines in units: (side, side) 0..1, anti-aliased."""
-    drawn = np.zeros((side, side), np.uint8)
-    scale = side / UNITS
-    for outline in outlines:
-        places = ((outline * scale - 0.5) * 16).clip(-1e6, 1e6).round().astype(np.int32)
-        cv2.fillPoly(drawn, [places], (255,), cv2.LINE_AA, 4)
-    return np.asarray(drawn / np.float32(255), np.float32)
-
-
-def grown(plane: Planes, radius: float) -> Planes:
-    """Grow what a plane shows by ``radius`` px."""
-    return np.asarray(cv2.dilate(plane, _disc(radius)), np.float32)
-
-
-def closed(plane: Planes, radius: float) -> Planes:
-    """Close gaps in a plane that are narrower than twice ``radius`` px."""
-    return np.asarray(cv2.morphologyEx(plane, cv2.MORPH_CLOSE, _disc(radius)), np.float32)
-
-
-def _disc(radius: float) -> NDArray[np.uint8]:
-    side = 2 * max(1, round(radius)) + 1
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
-
-
-def blurred(plane: NDArray[np.floating[Any]], sigma: float) -> Planes:
-    """Blur by ``sigma`` px; widely, on a quarter of the side."""
-    if sigma < 8:
-        return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
-    side = plane.shape[0]
-    small = cv2.resize(plane, (side // 4, side // 4), interpolation=cv2.INTER_AREA)
-    soft = cv2.GaussianBlur(small, (0, 0), sigma / 4)
-    return np.asarray(cv2.resize(soft, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def calmed(lab: Planes) -> Planes:
-    """Take the grain out of a picture in Lab: edges stay."""
-    for _ in range(2):
-        lab = np.asarray(cv2.bilateralFilter(lab, 5, 10, 4), np.float32)
-    return lab
-
-
-def to_lab(picture: Planes) -> Planes:
-    """Turn RGB 0..1 into Lab."""
-    return np.asarray(cv2.cvtColor(np.ascontiguousarray(picture, np.float32), cv2.COLOR_RGB2LAB), np.float32)
-
-
-def rgb(lab: tuple[float, float, float] | Planes) -> Colour:
-    """Turn one Lab colour into red, green and blue, 0..1."""
-    one = np.array(lab, np.float32).reshape(1, 1, 3)
-    one[..., 0] = one[..., 0].clip(2, 98)
-    red, green, blue = cv2.cvtColor(one, cv2.COLOR_LAB2RGB)[0, 0].clip(0, 1)
-    return float(red), float(green), float(blue)
-
-
-def spline(points: Knots, order: tuple[int, ...] | list[int], count: int) -> Knots:
-    """Draw a smooth curve through points of the mesh."""
-    return curve(points[list(order)], count)
