@@ -23,7 +23,7 @@ GAP = 0.035  # sides of the window: narrower gaps, where light is reflected, are
 def draw_body(
     study: Study, mattes: Mapping[str, Planes], matrix: Matrix, around: Surroundings, tones: int, line: float
 ) -> Drawing:
-    """Draw skin and hair beyond the window of a head: layers "skin", "shadow", "hair", "strands".
+    """Draw skin and hair beyond the window of a head: layers "skin", "hair", "strands".
 
     Args:
         mattes: "skin", "hair" and "rest" of the head in the small picture of ``around``, (S, S) 0..1.
@@ -44,12 +44,10 @@ def draw_body(
         rings = [Ring((knots,)) for knots in outer]
         colour, shade, ink = _colours(study, name)
         drawing.put(name, Shape(rings, colour, holes=True))
-        if tones > 1:
-            measured, blur, level = (study.skin[0], 0.06, 9.0) if name == "skin" else (study.hair[0], 0.02, 5.0)
-            dark = float(measured) - blurred(around.calm[..., 0], blur * width)
-            found = contours(dark, level, smooth=0.03 * width, spacing=0.06 * width, least=0.08 * width**2)
-            layer = "shadow" if name == "skin" else "hair"
-            drawing.put(layer, Shape([Ring((k,)) for k in found], shade, within=rings, holes=True))
+        if tones > 1 and name == "hair":
+            dark = float(study.hair[0]) - blurred(around.calm[..., 0], 0.02 * width)
+            found = contours(dark, 5.0, smooth=0.03 * width, spacing=0.06 * width, least=0.08 * width**2)
+            drawing.put("hair", Shape([Ring((k,)) for k in found], shade, within=rings, holes=True))
         if name == "hair":
             _strands(drawing, around, more, rings, ink, width, line)
         beside = blurred(1 - np.maximum(whole, mattes["skin"] + mattes["hair"]).clip(0, 1), 1.5)
