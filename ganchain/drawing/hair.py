@@ -179,7 +179,7 @@ def _stubble(study: Study, drawing: Drawing, colour: Colour, own: float) -> None
     zone = Ring((curve(study.points[list(JAW)], 50), upper[::-1]))
     place = filled([np.concatenate(zone.runs)])
     share = float((study.matte("beard") * place).sum() / (place.sum() + 1e-6))
-    opacity = (0.25 + 0.6 * own) * float(np.clip((share - 0.3) / 0.4, 0, 1))
+    opacity = (0.35 + 0.6 * own) * float(np.clip((share - 0.3) / 0.4, 0, 1))
     if opacity:
         start, end = (tuple(study.points[k].tolist()) for k in (17, 2))  # it thins out upwards
         drawing.put("beard", Shape([zone], colour, opacity, Fade(start, end, colour, 0.4 * opacity)))

@@ -70,7 +70,7 @@ def _side(study: Study, rings: list[Ring], opacity: float) -> list[Shape]:
     inner = curve(inner[[0, 6, 12, 18, 24, 29]], len(edge))
     middle = edge[len(edge) // 2]
     start, end = middle + 0.1 * depth * inward, middle + 1.05 * depth * inward
-    fade = Fade((float(start[0]), float(start[1])), (float(end[0]), float(end[1])), shade, 0.3 * opacity)
+    fade = Fade((float(start[0]), float(start[1])), (float(end[0]), float(end[1])), shade, 0.5 * opacity)
     return [Shape([Ring((outer, inner[::-1]))], shade, opacity, fade, within=rings)]
 
 

@@ -130,7 +130,7 @@ class Study:
         x, y = self.points[152]
         reach = 0.45 * self.width
         left, right, below = (int(np.clip(v * px, 0, side)) for v in (x - reach, x + reach, y + 0.1 * self.width))
-        face[below:, left:right] = 1  # a collar, a tie
+        face[below:, left:right] = hair[below:, left:right] < SURE  # a collar, a tie
         eyes = grown(filled([self.points[list(eye)] for eye in HOLES], side), 0.08 * self.width * px)
         hair = np.asarray(hair * (1 - np.maximum(face, eyes)), np.float32)
         sure, other = hair > SURE, (rest > 0.97) & (hair < 0.02)
