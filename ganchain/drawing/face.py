@@ -102,7 +102,7 @@ def _open_mouth(study: Study, drawing: Drawing, rims: tuple[Knots, Knots], inner
     drawing.put("mouth", Shape(opening, rgb((20.0, 16.0, 8.0))))
     white = float((light > 0.62 * study.skin[0] + 8).mean()) if len(light) else 0.0
     if white > 0.15:
-        share = float(np.clip(1.25 * white, 0.35, 1))
+        share = float(np.clip(1.7 * white, 0.5, 1))
         edge = above + share * (below - above)
         drawing.put("mouth", Shape([Ring((above, edge[::-1]))], rgb((94.0, 0.0, 3.0)), within=opening))
         shadow = above + 0.16 * (below - above)
