@@ -136,7 +136,8 @@ class Study:
         sure, other = hair > SURE, (rest > 0.97) & (hair < 0.02)
         if min(sure.sum(), other.sum()) < 200:
             return hair, hair
-        near = grown(np.maximum(hair, self.matte("skin", side)), 0.5 * self.width * px) > 0.5
+        far = (np.maximum(hair, self.matte("skin", side)) <= 0.5).astype(np.uint8)
+        near = cv2.distanceTransform(far, cv2.DIST_L2, 3) < 0.5 * self.width * px
         region = near & (rest + hair > 0.6) & (hair < SURE)
         colours = np.asarray(cv2.bilateralFilter(to_lab(self.fine), 5, 10, 4), np.float32)
         score = np.zeros((side, side), np.float32)

@@ -247,7 +247,7 @@ def likely(colours: NDArray[np.float32], examples: NDArray[np.float32], groups: 
         group = examples[labels == index]
         spread = SPREAD + (np.cov(group.T) if len(group) > 6 else 0)
         away = colours - means[index]
-        distance = np.einsum("ni,ij,nj->n", away, np.linalg.inv(spread), away)
+        distance = ((away @ np.linalg.cholesky(np.linalg.inv(spread)).astype(np.float32)) ** 2).sum(axis=1)
         answers.append(
             -0.5 * distance - 0.5 * np.log(np.linalg.det(spread)) + np.log(max(len(group), 1) / len(examples))
         )
