@@ -137,7 +137,8 @@ class Surroundings:
         Kolmogorov & Blake 2004) on a smaller picture.
         """
         picture = (cv2.cvtColor(reduced(self.calm, CUT, clip=False), cv2.COLOR_LAB2RGB) * 255).clip(0, 255)
-        head = reduced(self.head, CUT)
+        narrow = np.asarray(cv2.erode(self.head, np.ones((5, 5), np.uint8)), np.float32)  # it has a margin
+        head = reduced(narrow, CUT)
         marks = np.full((CUT, CUT), cv2.GC_PR_BGD, np.uint8)
         below = np.zeros((CUT, CUT), bool)
         for place, width in chins:
