@@ -146,7 +146,7 @@ class Study:
         odds = np.log(hair.clip(0.012, 0.99) / (1 - hair.clip(0.012, 0.99))) + score
         seen = np.asarray(blurred((rest + hair) / (1 + np.exp(-odds)), 0.7) * region, np.float32)
         thick = cv2.morphologyEx(seen, cv2.MORPH_OPEN, disc(0.016 * self.width * px))
-        seen = np.where(blurred(hair, 2.0) > 0.03, seen, thick)  # thin ones are edges of clothes
+        seen = np.where(hair > 0.03, seen, thick)  # thin ones are edges of clothes
         whole = np.maximum(hair, closed(seen, 0.03 * self.width * px) * (rest + hair > 0.6) * (1 - face))
         _, numbers, stats, _ = cv2.connectedComponentsWithStats((whole > HAIR).astype(np.uint8))
         alike = np.bincount(numbers.ravel(), np.where(sure, 6, score).ravel()) / stats[:, cv2.CC_STAT_AREA]
