@@ -237,7 +237,7 @@ def edge_width(column: NDArray[np.float64]) -> float:
 @pytest.mark.slow
 def test_a_drawing_that_is_enlarged_is_as_sharp_as_one_of_that_size(small_head: Pixels) -> None:
     twice = np.asarray(Pipeline([Webtoon(look="line"), Upscale(factor=2)])(small_head).image).astype(float)[..., 1]
-    large = cv2.resize(small_head, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    large = np.asarray(cv2.resize(small_head, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)
     native = np.asarray(Pipeline([Webtoon(look="line")])(large).image).astype(float)[..., 1]
     middle = slice(twice.shape[1] // 3, 2 * twice.shape[1] // 3, 3)
     widths = [np.median([edge_width(column) for column in picture[:, middle].T]) for picture in (twice, native)]

@@ -6,24 +6,24 @@ from collections.abc import Mapping
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from ganchain.drawing.ground import Surroundings
+from ganchain.drawing.light import shade_of
 from ganchain.drawing.paths import UNITS, Colour, Drawing, Line, Matrix, Planes, Ring, Shape, stroke, taper
-from ganchain.drawing.skin import outline_runs, shade_of
-from ganchain.drawing.study import Study, blurred, rgb
-from ganchain.drawing.trace import Lines, contours, grouped, lines, sample, valleys
+from ganchain.drawing.planes import blurred, rgb
+from ganchain.drawing.skin import outline_runs
+from ganchain.drawing.study import Study
+from ganchain.drawing.trace import Lines, contours, likely, lines, sample, valleys
 
 SURE = 0.85
 FAR = 1.1  # sides of the window: how far beyond it skin and hair are looked for
 GAP = 0.035  # sides of the window: narrower gaps, where light is reflected, are closed
-SPREAD = np.diag([16.0, 5.0, 5.0])  # covariance in Lab that every colour is given at least
 
 
 def draw_body(
     study: Study, mattes: Mapping[str, Planes], matrix: Matrix, around: Surroundings, tones: int, line: float
 ) -> Drawing:
-    """Draw skin and hair beyond the window of a head: layers "skin", "shadow", "hair", "strands".
+    """Draw skin and hair beyond the window of a head: layers "skin", "hair", "strands".
 
     Args:
         mattes: "skin", "hair" and "rest" of the head in the small picture of ``around``, (S, S) 0..1.
@@ -44,12 +44,10 @@ def draw_body(
         rings = [Ring((knots,)) for knots in outer]
         colour, shade, ink = _colours(study, name)
         drawing.put(name, Shape(rings, colour, holes=True))
-        if tones > 1:
-            measured, blur, level = (study.skin[0], 0.06, 9.0) if name == "skin" else (study.hair[0], 0.02, 5.0)
-            dark = float(measured) - blurred(around.calm[..., 0], blur * width)
-            found = contours(dark, level, smooth=0.03 * width, spacing=0.06 * width, least=0.08 * width**2)
-            layer = "shadow" if name == "skin" else "hair"
-            drawing.put(layer, Shape([Ring((k,)) for k in found], shade, within=rings, holes=True))
+        if tones > 1 and name == "hair":
+            dark = float(study.hair[0]) - blurred(around.calm[..., 0], 0.02 * width)
+            found = contours(dark, 5.0, smooth=0.03 * width, spacing=0.06 * width, least=0.08 * width**2)
+            drawing.put("hair", Shape([Ring((k,)) for k in found], shade, within=rings, holes=True))
         if name == "hair":
             _strands(drawing, around, more, rings, ink, width, line)
         beside = blurred(1 - np.maximum(whole, mattes["skin"] + mattes["hair"]).clip(0, 1), 1.5)
@@ -102,7 +100,7 @@ def _continued(
         lower = inside.copy()
         lower[: int(_middle(known))] = False
         chosen = lower if part == "skin" and lower.sum() > 40 else inside  # of the neck
-        score[part] = _likely(around.calm[region], around.calm[chosen], 5 if part == "rest" else 2)
+        score[part] = likely(around.calm[region], around.calm[chosen], 5 if part == "rest" else 2)
     best = score[name] - np.maximum.reduce([score[part] for part in score if part != name])
     like = mattes[name] * known
     like[region] = 1 / (1 + np.exp(-best.clip(-30, 30))) * (score[name] > -19)
@@ -121,25 +119,6 @@ def _continued(
 def _middle(known: Planes) -> float:
     rows = np.flatnonzero(known.max(axis=1) > 0.5)
     return float(rows[len(rows) // 2]) if len(rows) else 0.0
-
-
-def _likely(colours: NDArray[np.float32], examples: NDArray[np.float32], groups: int) -> NDArray[np.float64]:
-    """Compute the log likelihood of colours (N, 3) by the nearest of a few Gaussians of examples (K, 3)."""
-    if len(examples) < 8 or not len(colours):
-        return np.full(len(colours), -60.0)
-    if len(examples) > 2000:
-        examples = examples[:: len(examples) // 2000]
-    means, labels = grouped(examples, min(groups, len(examples) // 4))
-    answers = []
-    for index in range(len(means)):
-        group = examples[labels == index]
-        spread = SPREAD + (np.cov(group.T) if len(group) > 6 else 0)
-        away = colours - means[index]
-        distance = np.einsum("ni,ij,nj->n", away, np.linalg.inv(spread), away)
-        answers.append(
-            -0.5 * distance - 0.5 * np.log(np.linalg.det(spread)) + np.log(max(len(group), 1) / len(examples))
-        )
-    return np.max(answers, axis=0)
 
 
 def _strands(

@@ -10,7 +10,8 @@ import numpy as np
 
 from ganchain.drawing import eyes, face, ground, hair, looks, skin
 from ganchain.drawing.paths import Drawing, Knots, Line, Planes
-from ganchain.drawing.study import SIDE, Study
+from ganchain.drawing.planes import SIDE
+from ganchain.drawing.study import Study
 from ganchain.faces import mesh
 
 SHORT = 0.1  # of the eyes' distance: shorter strokes are specks
@@ -27,16 +28,16 @@ class Style:
         tones: of skin and hair, 2 or 3.
         blush: 0..1.
         background: "keep" (the photo's own), "simple" (flattened, a little lighter) or a colour by its name in CSS.
-        likeness: 0: the proportions of the style and few large shadows, 1: the person's own.
+        likeness: 0: the proportions and shadows of the style, 1: the person's own.
     """
 
     look: Literal["webtoon", "ink", "line"] = "webtoon"
-    eyes: float = 0.6
+    eyes: float = 0.8
     line: float = 1.0
     tones: int = 3
-    blush: float = 0.3
+    blush: float = 0.4
     background: str = "simple"
-    likeness: float = 0.8
+    likeness: float = 0.4
 
 
 def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: Style | None = None) -> Drawing:
@@ -78,8 +79,8 @@ def draw_head(study: Study, style: Style, drawing: Drawing | None = None) -> Dra
     drawing = drawing or Drawing()
     placed = _proportions(study.points, style)
     skin.draw_skin(study, drawing, style.tones, style.blush, style.line, style.likeness)
-    skin.draw_jaw(study, drawing, style.line)
     hair.draw_beard(study, drawing, style.line)
+    skin.draw_jaw(study, drawing, style.line)
     face.draw_nose(study, placed, drawing, style.line)
     face.draw_age(study, placed, drawing, style.line)
     face.draw_mouth(study, placed, drawing, style.line)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ganchain.drawing.paths import Drawing, Fade, Knots, Line, Ring, Shape, circle, curve, stroke, taper
-from ganchain.drawing.study import Study, filled, rgb, to_lab
+from ganchain.drawing.planes import filled, rgb, to_lab
+from ganchain.drawing.study import Study
 from ganchain.faces import mesh
 
 CLOSED = 0.15  # height / width of the opening below which an eye is a stroke
@@ -119,7 +120,7 @@ def _iris(study: Study, eye: Eye, points: Knots, opening: list[Ring]) -> list[Sh
     shapes = [
         Shape([circle(centre, radius)], rim, within=opening),
         Shape([circle(centre, 0.88 * radius)], top, fade=fade, within=opening),
-        Shape([circle((x, y + 0.02 * radius), 0.44 * radius)], rgb((4.0, 1.0, 0.0)), within=opening),
+        Shape([circle((x, y + 0.02 * radius), 0.39 * radius)], rgb((4.0, 1.0, 0.0)), within=opening),
         Shape([circle((x - 0.32 * radius, y - 0.36 * radius), 0.26 * radius)], (1.0, 1.0, 1.0), within=opening),
         Shape([circle((x + 0.36 * radius, y + 0.40 * radius), 0.12 * radius)], (1.0, 1.0, 1.0), 0.8, within=opening),
     ]
@@ -142,7 +143,7 @@ def _lashes(
     if closed:
         way = curve(np.concatenate([wing[None], ((upper + lower) / 2)[[0, 4, 8, 12, 16, 20, 23]]]), 30)
     t = np.linspace(0, 1, len(way))
-    thick = 0.10 * width * line * np.interp(t, (0, 0.2, 0.45, 0.8, 1), (0.08, 1.0, 0.85, 0.5, 0.22))
+    thick = 0.12 * width * line * np.interp(t, (0, 0.2, 0.45, 0.8, 1), (0.08, 1.0, 0.9, 0.6, 0.3))
     drawing.put("eyes", Line([stroke(way, thick, 0.15)], dark))
     if closed:
         return
@@ -161,15 +162,18 @@ def _unit(way: Knots) -> Knots:
 
 def draw_brows(study: Study, points: Knots, drawing: Drawing) -> None:
     """Draw each brow as one tapering shape in its own colour: layer "brows"."""
+    colours, weights, shapes = [], [], []
     for brow in BROWS:
         own = filled([study.points[list(brow)]]) > 0.5
-        measured = np.percentile(study.calm[own], 25, axis=0) if own.sum() > 5 else study.hair
-        light = float(min(measured[0], study.paper[0] - 9))
-        red, yellow = (float(0.5 * measured[k] + 0.5 * study.hair[k]) for k in (1, 2))
+        colours.append(np.percentile(study.calm[own], 25, axis=0) if own.sum() > 5 else study.hair)
+        weights.append(own.sum() + 1.0)
         upper, lower = points[list(brow[:5])], points[list(brow[:4:-1])]
-        middle = curve((upper + lower) / 2, 24)
-        t = np.linspace(0, 1, len(middle))
-        thick = float(np.linalg.norm(upper - lower, axis=1).mean())
-        widths = thick * np.interp(t, (0, 0.3, 0.75, 0.94, 1), (0.12, 0.62, 1.0, 0.95, 0.6))
-        contrast = float(np.clip((study.skin[0] - measured[0]) / 18, 0.45, 1))
-        drawing.put("brows", Line([stroke(middle, widths)], rgb((0.85 * light, red, yellow)), 0.95 * contrast))
+        shapes.append((curve((upper + lower) / 2, 24), float(np.linalg.norm(upper - lower, axis=1).mean())))
+    measured = np.average(colours, axis=0, weights=weights)  # both in one colour and width
+    light = 0.8 * float(np.clip(measured[0], 8, study.paper[0] - 14))
+    red, yellow = (float(0.5 * measured[k] + 0.5 * study.hair[k]) for k in (1, 2))
+    contrast = float(np.clip((study.skin[0] - measured[0]) / 14, 0.7, 1))
+    for middle, thick in shapes:
+        thick = 0.5 * thick + 0.25 * (shapes[0][1] + shapes[1][1])
+        widths = 1.15 * thick * np.interp(np.linspace(0, 1, 24), (0, 0.3, 0.75, 0.94, 1), (0.12, 0.62, 1.0, 0.95, 0.6))
+        drawing.put("brows", Line([stroke(middle, widths)], rgb((light, red, yellow)), 0.95 * contrast))

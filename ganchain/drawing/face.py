@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ganchain.drawing.paths import Drawing, Knots, Line, Planes, Ring, Shape, curve, stroke, taper
+from ganchain.drawing.planes import FINE, blurred, filled, grown, rgb
 from ganchain.drawing.skin import outline_runs
-from ganchain.drawing.study import FINE, Study, blurred, filled, grown, rgb
+from ganchain.drawing.study import Study
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
 from ganchain.faces import mesh
 
@@ -50,7 +51,7 @@ def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None
             dark = profile[3:10].min(axis=0)
             depth = np.minimum(profile[:3].mean(axis=0), profile[10:].mean(axis=0)) - dark
             depth = np.convolve(np.pad(depth, 3, mode="edge"), np.ones(7) / 7, mode="valid")
-            seen = ((depth - 2.0) / 7).clip(0, 1)
+            seen = ((depth - 2.5) / 8).clip(0, 1)
             if seen.max() < 0.25:
                 continue
             best = offsets[3:10][profile[3:10].argmin(axis=0)]
@@ -60,7 +61,7 @@ def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None
             free = sample(study.matte("skin"), place) > 0.5
             edges = np.flatnonzero(np.diff(np.concatenate([[0], (free & (seen > 0.15)).astype(np.int8), [0]])))
             for a, b in edges.reshape(-1, 2).tolist():
-                if b - a > 5:
+                if b - a > 8:
                     drawing.put("nose", Line([stroke(line_way[a:b], widths[a:b])], study.line, 0.6))
 
 
@@ -76,7 +77,7 @@ def draw_mouth(study: Study, points: Knots, drawing: Drawing, line: float) -> No
     measured = np.median(study.calm[seen], axis=0) if seen.sum() > 12 else study.paper - [12, -8, 0]
     lift = float(study.paper[0] - study.skin[0])
     light = float(min(measured[0] + 0.7 * lift, study.paper[0] - 5))
-    red, yellow = float(max(measured[1], study.paper[1] + 5)), float(measured[2])
+    red, yellow = float(max(measured[1], study.paper[1] + 8) + 6), float(0.4 * measured[2] + 0.6 * study.paper[2])
     drawing.put("mouth", Shape([Ring((lower, below[::-1]))], rgb((light, red + 1, yellow)), 0.85))
     drawing.put("mouth", Shape([Ring((upper, above[::-1]))], rgb((light - 6, red + 1, yellow)), 0.9))
     gap = float(np.linalg.norm(p[13] - p[14]))
@@ -101,7 +102,7 @@ def _open_mouth(study: Study, drawing: Drawing, rims: tuple[Knots, Knots], inner
     drawing.put("mouth", Shape(opening, rgb((20.0, 16.0, 8.0))))
     white = float((light > 0.62 * study.skin[0] + 8).mean()) if len(light) else 0.0
     if white > 0.15:
-        share = float(np.clip(1.25 * white, 0.35, 1))
+        share = float(np.clip(1.7 * white, 0.5, 1))
         edge = above + share * (below - above)
         drawing.put("mouth", Shape([Ring((above, edge[::-1]))], rgb((94.0, 0.0, 3.0)), within=opening))
         shadow = above + 0.16 * (below - above)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ImageColor
 
 from ganchain.drawing.paths import UNITS, Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
-from ganchain.drawing.study import Study, blurred, calmed, grown, reduced, rgb, to_lab
+from ganchain.drawing.planes import blurred, calmed, grown, reduced, rgb, to_lab
+from ganchain.drawing.study import Study
 from ganchain.drawing.trace import Lines, contours, flow, grouped, lines, valleys
 
-EDGE = 90.0  # variance of L*, a* and b* above which a difference is an edge
+EDGE = 30.0  # variance of L*, a* and b* above which a difference is an edge
 COLOURS = 16  # of surroundings
 CUT = 96  # px: side of the picture in which people are told from what is behind them
 BLACK, HATCHED = 27.0, 48.0  # L* below which ink is black, and hatched
@@ -63,7 +66,9 @@ class Surroundings:
         covariance, variance = cv2.blur(guide * flat, (9, 9)) - mean * target, cv2.blur(guide * guide, (9, 9)) - mean**2
         slope = covariance / (variance + EDGE)
         offset = cv2.blur(target - slope * mean, (9, 9))
-        lab = self._large(cv2.blur(slope, (9, 9))) * to_lab(self.large) + self._large(offset)
+        lab = self._large(np.asarray(cv2.blur(slope, (9, 9)), np.float32)) * to_lab(self.large) + self._large(
+            np.asarray(offset, np.float32)
+        )
         share = self._large((2 * blurred(grown(self.head, 1), 1.0)).clip(0, 1))[..., None]
         lab += share * (self._large(self.without_heads) - lab)
         lab[..., 0] += lighter * (0.22 * (96 - lab[..., 0]).clip(0, None) + 1)
@@ -101,7 +106,7 @@ class Surroundings:
         """The small picture in Lab without grain; behind heads the ground goes on: (S, S, 3)."""
         free = np.asarray(cv2.erode(1 - self.head, np.ones((7, 7), np.uint8)), np.float32) ** 2 + 1e-4
         mass = (blurred(free, 3) + blurred(free, 12))[..., None]
-        behind = sum(blurred(self.calm * free[..., None], sigma) for sigma in (3, 12)) / mass
+        behind = (blurred(self.calm * free[..., None], 3) + blurred(self.calm * free[..., None], 12)) / mass
         share = (2 * blurred(grown(self.head, 1), 1.0)).clip(0, 1)[..., None]
         return np.asarray(self.calm + share * (behind - self.calm), np.float32)
 
@@ -120,7 +125,7 @@ class Surroundings:
         behind = self._large(self.behind(chins))[..., None]
         return np.asarray(flat + behind * (filled_with(flat, background) - flat), np.float32)
 
-    def _large(self, plane: Planes) -> Planes:
+    def _large(self, plane: NDArray[np.floating[Any]]) -> Planes:
         """Enlarge a small plane to the large picture."""
         height, width = self.large.shape[:2]
         return np.asarray(cv2.resize(plane[: self.size[1], : self.size[0]], (width, height)), np.float32)
@@ -132,7 +137,8 @@ class Surroundings:
         Kolmogorov & Blake 2004) on a smaller picture.
         """
         picture = (cv2.cvtColor(reduced(self.calm, CUT, clip=False), cv2.COLOR_LAB2RGB) * 255).clip(0, 255)
-        head = reduced(self.head, CUT)
+        narrow = np.asarray(cv2.erode(self.head, np.ones((5, 5), np.uint8)), np.float32)  # it has a margin
+        head = reduced(narrow, CUT)
         marks = np.full((CUT, CUT), cv2.GC_PR_BGD, np.uint8)
         below = np.zeros((CUT, CUT), bool)
         for place, width in chins:
@@ -190,7 +196,6 @@ def filled_with(picture: Planes, colour: str) -> Planes:
 
 def around(study: Study) -> Surroundings:
     """Return what is around the head of a study, in its window."""
-    head = 1 - (study.matte("rest") + study.matte("cover")).clip(0, 1)
     side = study.lab.shape[0]
     small = reduced(study.picture, side)
-    return Surroundings(small, study.picture, np.asarray(head, np.float32), (side, side))
+    return Surroundings(small, study.picture, study.head, (side, side))

@@ -6,20 +6,27 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganchain.drawing.paths import Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
-from ganchain.drawing.skin import outline_runs
-from ganchain.drawing.study import FINE, Study, blurred, rgb
+from ganchain.drawing.paths import Colour, Drawing, Fade, Knots, Line, Planes, Ring, Shape, curve, stroke, taper
+from ganchain.drawing.planes import SIDE, blurred, filled, reduced, rgb
+from ganchain.drawing.skin import JAW, outline_runs
+from ganchain.drawing.study import HAIR, Study
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
+
+FULL = 0.5  # hairiness from which a beard is drawn as hair
+STUBBLE = (132, 216, 206, 165, 164, 391, 426, 436, 361)  # where it begins, from one side to the other
 
 
 def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
-    """Draw the hair: layers "hair" and "strands"."""
-    matte = study.matte("hair", FINE)
-    outer = contours(matte, 0.5, smooth=1.1, spacing=2.4, least=0.035 * study.width**2)
+    """Draw the hair: layers "hair" and "strands"; hair that is cropped as a tint of the skull."""
+    matte = study.locks
+    if study.cropped:
+        _cropped(study, drawing)
+        return
+    outer = contours(matte, HAIR, smooth=1.8, spacing=2.4, least=0.012 * study.width**2)
     if not outer:
         return
     rings = [Ring((knots,)) for knots in outer]
-    inside = study.matte("hair")
+    inside = reduced(matte, SIDE)
     colour = study.hair_tone
     drawing.put("hair", Shape(rings, rgb(colour), holes=True))
     along = flow(study.lab[..., 0], 3.5)
@@ -36,6 +43,25 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
         widths = 0.017 * study.width * line * sample(slope, knots) * within
         widths = np.convolve(np.pad(widths, 4, mode="wrap"), np.ones(9) / 9, mode="valid")
         drawing.put("strands", *(Line([run], ink) for run in outline_runs(knots, widths, 0.2 * line, 8)))
+
+
+def _cropped(study: Study, drawing: Drawing) -> None:
+    """Draw an even tint of the skull above the face where it is darker than skin."""
+    skull = np.maximum(study.whole, reduced(study.locks, SIDE)) * (1 - study.oval)
+    skull[int(np.clip(study.points[[70, 300], 1].mean(), 0, SIDE)) :] = 0
+    chosen = skull > 0.8
+    if float(chosen.sum()) < 0.08 * study.width**2:
+        return
+    colours = study.calm[chosen]
+    light, red, yellow = (float(v) for v in np.median(colours[colours[:, 0] <= np.median(colours[:, 0])], axis=0))
+    darker = float(study.skin[0]) - light
+    opacity = 0.8 * float(np.clip((float(study.skin[1] - np.median(colours[:, 1])) - 2) / 3, 0, 1))  # hair is less red
+    if not opacity:
+        return
+    rings = [
+        Ring((k,)) for k in contours(blurred(skull, 2.0), 0.5, smooth=3.0, least=0.08 * study.width**2, holes=False)
+    ]
+    drawing.put("hair", Shape(rings, rgb((max(6.0, float(study.paper[0]) - darker), red, yellow)), opacity))
 
 
 def _slope(matte: Planes) -> Planes:
@@ -132,13 +158,11 @@ def draw_beard(study: Study, drawing: Drawing, line: float) -> None:
     share = 0.25 + 0.75 * own
     red, yellow = (float(1.1 * share * measured[k] + (1 - share) * study.paper[k] * 0.95) for k in (1, 2))
     colour = (float(np.clip(light, 6, 85)), red, yellow)
-    soft = blurred(matte, 1.0)
-    whole = [Ring((k,)) for k in contours(soft, 0.35, smooth=1.0, least=0.01 * study.width**2)]
-    dense = [Ring((k,)) for k in contours(soft, 0.72, smooth=1.0, least=0.01 * study.width**2)]
-    drawing.put("beard", Shape(whole, rgb(colour), 0.3 + 0.25 * own, holes=True))
-    drawing.put("beard", Shape(dense, rgb(colour), 0.2 + 0.65 * own, holes=True))
-    if own < 0.4:
+    if own < FULL:
+        _stubble(study, drawing, rgb(colour), own)
         return
+    found = contours(blurred(matte, 2.5), 0.5, smooth=3.0, least=0.06 * study.width**2)
+    drawing.put("beard", Shape([Ring((k,)) for k in found], rgb(colour), 0.9, holes=True))
     along = _downwards(study)
     dark = valleys(study.lab[..., 0], along, 1.0, 2.4)
     shades = (rgb((max(3.0, colour[0] * 0.6), red, yellow)), rgb((min(95.0, colour[0] * 1.25 + 7), red, yellow)))
@@ -147,6 +171,18 @@ def draw_beard(study: Study, drawing: Drawing, line: float) -> None:
         ways = [_calm(way) for way in lines(strength, along, matte, want)]
         strands = [stroke(way, taper(len(way), 0.014 * study.width * line, 0.3, 0.6, 0.05)) for way in ways]
         drawing.put("beard", Line(strands, ink, 0.75 * own))
+
+
+def _stubble(study: Study, drawing: Drawing, colour: Colour, own: float) -> None:
+    """Draw stubble as an even tint from the cheeks down to the jaw, where most of that has it."""
+    upper = curve(study.points[list(STUBBLE)], 50)
+    zone = Ring((curve(study.points[list(JAW)], 50), upper[::-1]))
+    place = filled([np.concatenate(zone.runs)])
+    share = float((study.matte("beard") * place).sum() / (place.sum() + 1e-6))
+    opacity = (0.35 + 0.6 * own) * float(np.clip((share - 0.3) / 0.4, 0, 1))
+    if opacity:
+        start, end = (tuple(study.points[k].tolist()) for k in (17, 2))  # it thins out upwards
+        drawing.put("beard", Shape([zone], colour, opacity, Fade(start, end, colour, 0.4 * opacity)))
 
 
 def _hairiness(study: Study, chosen: NDArray[np.bool_], gap: float) -> float:

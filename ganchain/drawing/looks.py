@@ -51,7 +51,7 @@ def inked(drawing: Drawing, study: Study) -> Drawing:
                 drawn = _in(shape, WHITE if lighter else BLACK)
                 drawn = None if name == "strands" and lighter != dark else drawn
             elif name == "beard":
-                drawn = replace(_in(shape, BLACK), hatch=SHADE / 2)
+                drawn = None if shape.fade else replace(_in(shape, BLACK), hatch=SHADE / 2)  # no stubble
             elif name == "mouth":
                 drawn = _mouth(shape)
             else:
@@ -98,6 +98,8 @@ def _nearer(colour: Colour) -> Colour:
 def _hair(shape: Shape, index: int, dark: bool, fill: float) -> Shape | None:
     """Draw the hair's fill and its locks: black with white ones, or white with hatched ones."""
     lighter = shape.colour is not None and light_of(shape.colour) > fill
+    if shape.opacity < 1:  # a cropped head
+        return replace(_in(shape, BLACK), hatch=SHADE_HAIR)
     if index == 0:
         return _in(shape, BLACK if dark else WHITE)
     if dark:

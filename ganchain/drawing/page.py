@@ -140,9 +140,7 @@ def page(pixels: NDArray[np.uint8], heads: Sequence[Head], style: Style) -> Page
     """
     copy = Copy(pixels, heads)
     heads = sorted(heads, key=lambda head: head.size)
-    rest = [copy.placed(head, head.study.matte("rest"), 1.0) for head in heads]
-    cover = [copy.placed(head, head.study.matte("cover"), 0.0) for head in heads]
-    behind = np.min([(r + c).clip(0, 1) for r, c in zip(rest, cover, strict=True)], axis=0)
+    behind = 1 - np.max([copy.placed(head, head.study.head, 0.0) for head in heads], axis=0)
     main = heads[-1]
     around = ground.Surroundings(copy.picture, copy.picture, np.asarray(1 - behind, np.float32), copy.size)
     chins = [copy.chin(head) for head in heads]

@@ -9,10 +9,15 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from ganchain.drawing.paths import UNITS, Colour, Knots, Planes, curve
+from ganchain.drawing.paths import UNITS, Colour, Knots, Planes
+from ganchain.drawing.planes import FINE, SIDE, blurred, calmed, closed, disc, filled, grown, reduced, rgb, to_lab
+from ganchain.drawing.trace import likely
 from ganchain.faces import mesh
 
-SIDE, FINE = 256, 512  # px: of what is measured; of outlines in which single strands are to be seen
+CROPPED = 0.45  # area of hair, of the square of the eyes' distance, below which it is cropped
+HAIR = 0.35  # matte from which hair is drawn
+LOOSE = 0.045  # smallest area of loose hair, of the square of the eyes' distance
+SURE = 0.9  # matte of what tells the colours of hair
 HOLES = (mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[-2:0:-1], mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[-2:0:-1])
 
 
@@ -63,6 +68,94 @@ class Study:
         return filled([self.points[list(mesh.OVAL)]])
 
     @cached_property
+    def whole(self) -> Planes:
+        """Skin as one clean area: a face without holes, ears and neck without scraps, (SIDE, SIDE) 0..1."""
+        own = np.asarray(self.matte("skin") + self.matte("beard"), np.float32)
+        if float((own * self.oval).sum()) < 0.05 * float(self.oval.sum()):
+            return own
+        doubtful = own + (self.matte("hair") - reduced(self.locks, SIDE)).clip(0, 1)  # dark, but not hair
+        own = np.minimum(doubtful, closed(own, 0.12 * self.width))
+        none = np.asarray((1 - own - self.matte("hair")).clip(0, 1), np.float32)
+        other = ((blurred(none, 0.05 * self.width) - 0.6) / 0.2).clip(0, 1)  # a scarf, a hat
+        face = self.oval * (1 - other)
+        beside = own * (1 - self.oval)
+        core = cv2.erode(beside, disc(0.045 * self.width))
+        kept = np.minimum(beside, cv2.dilate(core, disc(0.12 * self.width)))
+        whole = np.maximum(np.maximum(face, own * self.oval), kept)
+        whole = closed(blurred(whole, 1.5), 0.035 * self.width)
+        if self.cropped:  # a skull is convex
+            hair = reduced(self.locks, SIDE)
+            above = int(np.clip(self.points[[70, 300], 1].mean(), 1, SIDE))
+            y, x = np.nonzero((np.maximum(whole, hair) > 0.5)[:above])
+            if len(x) > 8:
+                hull = cv2.convexHull(np.stack([x, y], axis=1).astype(np.int32))[:, 0] + 0.5
+                whole = np.maximum(whole, blurred(filled([hull.astype(np.float64)]), 1.5))
+        return np.asarray(whole, np.float32)
+
+    @cached_property
+    def cropped(self) -> bool:
+        """True if there is so little hair that it is cropped, or none."""
+        return float((self.locks > HAIR).mean()) * UNITS**2 < CROPPED * self.width**2
+
+    @property
+    def locks(self) -> Planes:
+        """Hair with the locks and tails that its matte has only faintly, without specks, at most FINE px wide: 0..1."""
+        return self._locks[0]
+
+    @cached_property
+    def wisps(self) -> Planes:
+        """Hair and all that may be hair, (SIDE, SIDE) 0..1."""
+        return np.maximum(reduced(self._locks[1], SIDE), np.float32(0.6) * self.matte("hair"))
+
+    @cached_property
+    def head(self) -> Planes:
+        """Area of the head with all of its hair, (SIDE, SIDE) 0..1."""
+        seen = 1 - (self.matte("rest") + self.matte("cover")).clip(0, 1)
+        return np.maximum(seen, grown((5 * self.wisps - 0.6).clip(0, 1), 2))
+
+    @cached_property
+    def _locks(self) -> tuple[Planes, Planes]:
+        """Find hair by its matte and its colours: without specks, and with them.
+
+        Locks and tails that the matte has only faintly have the colours of hair rather than those of what is beside
+        it, and lie near hair or skin.
+        """
+        side = self.fine.shape[0]
+        hair, rest = self.matte("hair", side), self.matte("rest", side)
+        px = side / UNITS
+        face = reduced(
+            np.asarray(cv2.erode(self.oval, disc(0.2 * self.width)), np.float32), side
+        )  # in which there is no hair
+        face[: int(np.clip(self.points[[33, 263], 1].mean() * px, 0, side))] = 0
+        x, y = self.points[152]
+        reach = 0.45 * self.width
+        left, right, below = (int(np.clip(v * px, 0, side)) for v in (x - reach, x + reach, y + 0.1 * self.width))
+        face[below:, left:right] = hair[below:, left:right] < SURE  # a collar, a tie
+        eyes = grown(filled([self.points[list(eye)] for eye in HOLES], side), 0.08 * self.width * px)
+        hair = np.asarray(hair * (1 - np.maximum(face, eyes)), np.float32)
+        sure, other = hair > SURE, (rest > 0.97) & (hair < 0.02)
+        if min(sure.sum(), other.sum()) < 200:
+            return hair, hair
+        far = (np.maximum(hair, self.matte("skin", side)) <= 0.5).astype(np.uint8)
+        near = cv2.distanceTransform(far, cv2.DIST_L2, 3) < 0.5 * self.width * px
+        region = near & (rest + hair > 0.6) & (hair < SURE)
+        colours = np.asarray(cv2.bilateralFilter(to_lab(self.fine), 5, 10, 4), np.float32)
+        score = np.zeros((side, side), np.float32)
+        mine, others = (likely(colours[region], colours[chosen], 4) for chosen in (sure, other))
+        score[region] = (mine - others).clip(-6, 6)
+        odds = np.log(hair.clip(0.012, 0.99) / (1 - hair.clip(0.012, 0.99))) + score
+        seen = np.asarray(blurred((rest + hair) / (1 + np.exp(-odds)), 0.7) * region, np.float32)
+        thick = cv2.morphologyEx(seen, cv2.MORPH_OPEN, disc(0.016 * self.width * px))
+        seen = np.where(hair > 0.03, seen, thick)  # thin ones are edges of clothes
+        whole = np.maximum(hair, closed(seen, 0.03 * self.width * px) * (rest + hair > 0.6) * (1 - face))
+        _, numbers, stats, _ = cv2.connectedComponentsWithStats((whole > HAIR).astype(np.uint8))
+        alike = np.bincount(numbers.ravel(), np.where(sure, 6, score).ravel()) / stats[:, cv2.CC_STAT_AREA]
+        kept = (alike > 1.5) & (stats[:, cv2.CC_STAT_AREA] > LOOSE * (self.width * px) ** 2)
+        kept[0] = True
+        locks = closed(np.asarray(whole * kept[numbers], np.float32), 0.015 * self.width * px)
+        return locks, np.asarray(whole, np.float32)
+
+    @cached_property
     def features(self) -> Planes:
         """Eyes, brows and mouth with a margin, (SIDE, SIDE) 0..1."""
         p, w = self.points, self.width
@@ -94,10 +187,11 @@ class Study:
     def paper(self) -> Planes:
         """Lab that lit skin is painted in: a little lighter, never grey nor orange; dark skin stays dark."""
         light, red, yellow = (float(v) for v in self.skin)
-        lifted = light + 3 + 0.42 * max(0.0, 86 - light) * float(np.clip((light - 50) / 14, 0, 1))
+        lifted = light + 3 + 0.42 * max(0.0, 86 - light) * float(np.clip((light - 53) / 14, 0, 1))
         red = min(max(red, 7.0), 9 + 0.45 * max(red - 9, 0))
         yellow = float(np.clip(yellow + 1, 1.05 * red, 15 + 0.6 * max(yellow - 13.5, 0)))
-        return np.array([min(lifted, 91), red, yellow], np.float32)
+        vivid = 1 + 0.2 * float(np.clip((58 - light) / 15, 0, 1))  # dark skin is not grey
+        return np.array([min(lifted, 91), vivid * red, vivid * yellow], np.float32)
 
     @cached_property
     def hair(self) -> Planes:
@@ -126,64 +220,3 @@ class Study:
         """Colour of lines on skin: a dark brown of its own hue."""
         light, red, yellow = self.paper
         return rgb((max(6.0, 0.2 * float(light)), 0.9 * float(red) + 3, 0.7 * float(yellow)))
-
-
-def reduced(plane: Planes, side: int, clip: bool = True) -> Planes:
-    """Reduce a square picture to ``side`` px; smaller ones are enlarged. Clipped to 0..1."""
-    if plane.shape[0] == side:
-        return np.asarray(plane, np.float32)
-    kind = cv2.INTER_AREA if plane.shape[0] > side else cv2.INTER_CUBIC
-    resized = np.asarray(cv2.resize(plane, (side, side), interpolation=kind), np.float32)
-    return resized.clip(0, 1) if clip else resized
-
-
-def filled(outlines: list[Knots], side: int = SIDE) -> Planes:
-    """Fill outlines in units: (side, side) 0..1, anti-aliased."""
-    drawn = np.zeros((side, side), np.uint8)
-    scale = side / UNITS
-    for outline in outlines:
-        places = ((outline * scale - 0.5) * 16).clip(-1e6, 1e6).round().astype(np.int32)
-        cv2.fillPoly(drawn, [places], (255,), cv2.LINE_AA, 4)
-    return np.asarray(drawn / np.float32(255), np.float32)
-
-
-def grown(plane: Planes, radius: float) -> Planes:
-    """Grow what a plane shows by ``radius`` px."""
-    side = 2 * max(1, round(radius)) + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    return np.asarray(cv2.dilate(plane, kernel), np.float32)
-
-
-def blurred(plane: Planes, sigma: float) -> Planes:
-    """Blur by ``sigma`` px; widely, on a quarter of the side."""
-    if sigma < 8:
-        return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
-    side = plane.shape[0]
-    small = cv2.resize(plane, (side // 4, side // 4), interpolation=cv2.INTER_AREA)
-    soft = cv2.GaussianBlur(small, (0, 0), sigma / 4)
-    return np.asarray(cv2.resize(soft, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def calmed(lab: Planes) -> Planes:
-    """Take the grain out of a picture in Lab: edges stay."""
-    for _ in range(2):
-        lab = np.asarray(cv2.bilateralFilter(lab, 5, 10, 4), np.float32)
-    return lab
-
-
-def to_lab(picture: Planes) -> Planes:
-    """Turn RGB 0..1 into Lab."""
-    return np.asarray(cv2.cvtColor(np.ascontiguousarray(picture, np.float32), cv2.COLOR_RGB2LAB), np.float32)
-
-
-def rgb(lab: tuple[float, float, float] | Planes) -> Colour:
-    """Turn one Lab colour into red, green and blue, 0..1."""
-    one = np.array(lab, np.float32).reshape(1, 1, 3)
-    one[..., 0] = one[..., 0].clip(2, 98)
-    red, green, blue = cv2.cvtColor(one, cv2.COLOR_LAB2RGB)[0, 0].clip(0, 1)
-    return float(red), float(green), float(blue)
-
-
-def spline(points: Knots, order: tuple[int, ...] | list[int], count: int) -> Knots:
-    """Draw a smooth curve through points of the mesh."""
-    return curve(points[list(order)], count)

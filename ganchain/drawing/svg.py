@@ -166,4 +166,4 @@ def _transform(matrix: Matrix) -> str:
 
 def _inverse(matrix: Matrix) -> Matrix:
     linear = np.linalg.inv(matrix[:, :2])
-    return np.column_stack([linear, -linear @ matrix[:, 2]])
+    return np.asarray(np.column_stack([linear, -linear @ matrix[:, 2]]), np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,11 +11,18 @@ from numpy.typing import NDArray
 
 from ganchain.drawing.paths import UNITS, Knots, Planes
 
+SPREAD = np.diag([16.0, 5.0, 5.0])  # covariance in Lab that every colour is given at least
 MARGIN = 4  # px by which a field is continued beyond the window's edge
 
 
 def contours(
-    field: Planes, level: float, *, smooth: float = 1.0, spacing: float = 2.5, least: float = 12.0
+    field: NDArray[np.floating[Any]],
+    level: float,
+    *,
+    smooth: float = 1.0,
+    spacing: float = 2.5,
+    least: float = 12.0,
+    holes: bool = True,
 ) -> list[Knots]:
     """Trace the borders of where a field lies above ``level``, as smooth closed curves.
 
@@ -25,6 +33,7 @@ def contours(
         spacing: units between the knots.
         least: smaller areas, square units, are left out, as islands and as holes. Up to twice that they are drawn
             smaller than they are, so that none appears at once.
+        holes: whether the borders of holes are traced, too.
 
     Returns:
         The knots of each curve, in units.
@@ -33,7 +42,7 @@ def contours(
     soft = cv2.copyMakeBorder(field, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REPLICATE).astype(np.float32)
     above = (soft > level).astype(np.uint8)
     above[0], above[-1], above[:, 0], above[:, -1] = 0, 0, 0, 0
-    found, _ = cv2.findContours(above, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    found, _ = cv2.findContours(above, cv2.RETR_CCOMP if holes else cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     unit = UNITS / side
     curves = []
     for outline in found:
@@ -200,7 +209,7 @@ def _walk(
     going, count = np.ones(len(starts), bool), np.zeros(len(starts), np.int64)
     weak = np.zeros(len(starts), np.int64)
     for k in range(want.steps):
-        at = at + want.step * way
+        at = np.asarray(at + want.step * way, np.float32)
         rows = _index(at, side)
         turn = np.stack([along[0][rows], along[1][rows]], axis=1)
         cosine = (turn * way).sum(axis=1)
@@ -224,3 +233,22 @@ def grouped(colours: NDArray[np.float32], groups: int) -> tuple[NDArray[np.float
     data = np.ascontiguousarray(colours, np.float32)
     _, _, means = cv2.kmeans(data, min(groups, len(colours)), labels, stop, 1, cv2.KMEANS_PP_CENTERS)
     return np.asarray(means, np.float32), labels[:, 0]
+
+
+def likely(colours: NDArray[np.float32], examples: NDArray[np.float32], groups: int) -> NDArray[np.float64]:
+    """Compute the log likelihood of colours (N, 3) by the nearest of a few Gaussians of examples (K, 3)."""
+    if len(examples) < 8 or not len(colours):
+        return np.full(len(colours), -60.0)
+    if len(examples) > 2000:
+        examples = examples[:: len(examples) // 2000]
+    means, labels = grouped(examples, min(groups, len(examples) // 4))
+    answers = []
+    for index in range(len(means)):
+        group = examples[labels == index]
+        spread = SPREAD + (np.cov(group.T) if len(group) > 6 else 0)
+        away = colours - means[index]
+        distance = ((away @ np.linalg.cholesky(np.linalg.inv(spread)).astype(np.float32)) ** 2).sum(axis=1)
+        answers.append(
+            -0.5 * distance - 0.5 * np.log(np.linalg.det(spread)) + np.log(max(len(group), 1) / len(examples))
+        )
+    return np.max(answers, axis=0)

@@ -13,7 +13,8 @@ from ganchain.drawing import eyes
 from ganchain.drawing.draw import SHORT, Style, draw
 from ganchain.drawing.paint import paint
 from ganchain.drawing.paths import UNITS, Drawing, Knots, Line, Planes, Ring
-from ganchain.drawing.study import Study, reduced
+from ganchain.drawing.planes import reduced
+from ganchain.drawing.study import Study
 from ganchain.evaluate.edits import People
 from ganchain.faces.align import Aligner
 from ganchain.faces.parts import PARTS

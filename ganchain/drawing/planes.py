@@ -1,0 +1,78 @@
+"""Planes: what is done to the pictures that a drawing is measured in, and colours in Lab."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ganchain.drawing.paths import UNITS, Colour, Knots, Planes
+
+SIDE, FINE = 256, 512  # px: of what is measured; of outlines in which single strands are to be seen
+
+
+def reduced(plane: Planes, side: int, clip: bool = True) -> Planes:
+    """Reduce a square picture to ``side`` px; smaller ones are enlarged. Clipped to 0..1."""
+    if plane.shape[0] == side:
+        return np.asarray(plane, np.float32)
+    kind = cv2.INTER_AREA if plane.shape[0] > side else cv2.INTER_CUBIC
+    resized = np.asarray(cv2.resize(plane, (side, side), interpolation=kind), np.float32)
+    return resized.clip(0, 1) if clip else resized
+
+
+def filled(outlines: list[Knots], side: int = SIDE) -> Planes:
+    """Fill outlines in units: (side, side) 0..1, anti-aliased."""
+    drawn = np.zeros((side, side), np.uint8)
+    scale = side / UNITS
+    for outline in outlines:
+        places = ((outline * scale - 0.5) * 16).clip(-1e6, 1e6).round().astype(np.int32)
+        cv2.fillPoly(drawn, [places], (255,), cv2.LINE_AA, 4)
+    return np.asarray(drawn / np.float32(255), np.float32)
+
+
+def grown(plane: Planes, radius: float) -> Planes:
+    """Grow what a plane shows by ``radius`` px."""
+    return np.asarray(cv2.dilate(plane, disc(radius)), np.float32)
+
+
+def closed(plane: Planes, radius: float) -> Planes:
+    """Close gaps in a plane that are narrower than twice ``radius`` px."""
+    return np.asarray(cv2.morphologyEx(plane, cv2.MORPH_CLOSE, disc(radius)), np.float32)
+
+
+def disc(radius: float) -> NDArray[np.uint8]:
+    """Make a disc of ``radius`` px to grow and shrink planes with."""
+    side = 2 * max(1, round(radius)) + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
+
+
+def blurred(plane: NDArray[np.floating[Any]], sigma: float) -> Planes:
+    """Blur by ``sigma`` px; widely, on a quarter of the side."""
+    if sigma < 8:
+        return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
+    side = plane.shape[0]
+    small = cv2.resize(plane, (side // 4, side // 4), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(small, (0, 0), sigma / 4)
+    return np.asarray(cv2.resize(soft, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def calmed(lab: Planes) -> Planes:
+    """Take the grain out of a picture in Lab: edges stay."""
+    for _ in range(2):
+        lab = np.asarray(cv2.bilateralFilter(lab, 5, 10, 4), np.float32)
+    return lab
+
+
+def to_lab(picture: Planes) -> Planes:
+    """Turn RGB 0..1 into Lab."""
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(picture, np.float32), cv2.COLOR_RGB2LAB), np.float32)
+
+
+def rgb(lab: tuple[float, float, float] | Planes) -> Colour:
+    """Turn one Lab colour into red, green and blue, 0..1."""
+    one = np.array(lab, np.float32).reshape(1, 1, 3)
+    one[..., 0] = one[..., 0].clip(2, 98)
+    red, green, blue = cv2.cvtColor(one, cv2.COLOR_LAB2RGB)[0, 0].clip(0, 1)
+    return float(red), float(green), float(blue)
