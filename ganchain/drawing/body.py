@@ -35,7 +35,7 @@ def draw_body(
     known = _window(matrix, around.small.shape[0])
     if known.min() > 0.5:
         return drawing
-    for name in ("skin", "hair"):
+    for name in ("hair",):  # skin does not go on: a pale pullover has its colour, too
         more = _continued(name, mattes, known, around, step)
         if more is None:
             continue
