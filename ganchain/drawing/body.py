@@ -1,4 +1,7 @@
-"""Body: skin and hair of a person beyond the window in which the mattes of the head are read."""
+"""Body: hair of a person beyond the window in which the mattes of the head are read.
+
+Skin does not go on by its colour: a pale pullover has it, too. The neck below the window is drawn as the surroundings are.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ import cv2
 import numpy as np
 
 from ganchain.drawing.ground import Surroundings
-from ganchain.drawing.light import shade_of
 from ganchain.drawing.paths import UNITS, Colour, Drawing, Line, Matrix, Planes, Ring, Shape, stroke, taper
 from ganchain.drawing.planes import blurred, rgb
 from ganchain.drawing.skin import outline_runs
@@ -23,7 +25,7 @@ GAP = 0.035  # sides of the window: narrower gaps, where light is reflected, are
 def draw_body(
     study: Study, mattes: Mapping[str, Planes], matrix: Matrix, around: Surroundings, tones: int, line: float
 ) -> Drawing:
-    """Draw skin and hair beyond the window of a head: layers "skin", "hair", "strands".
+    """Draw hair beyond the window of a head: layers "hair", "strands".
 
     Args:
         mattes: "skin", "hair" and "rest" of the head in the small picture of ``around``, (S, S) 0..1.
@@ -35,35 +37,30 @@ def draw_body(
     known = _window(matrix, around.small.shape[0])
     if known.min() > 0.5:
         return drawing
-    for name in ("hair",):  # skin does not go on: a pale pullover has its colour, too
-        more = _continued(name, mattes, known, around, step)
-        if more is None:
-            continue
-        whole = blurred(np.maximum(more, mattes[name] * known), 0.8)
-        outer = contours(whole, 0.5, smooth=0.02 * width, spacing=0.05 * width, least=0.2 * width**2)
-        rings = [Ring((knots,)) for knots in outer]
-        colour, shade, ink = _colours(study, name)
-        drawing.put(name, Shape(rings, colour, holes=True))
-        if tones > 1 and name == "hair":
-            dark = float(study.hair[0]) - blurred(around.calm[..., 0], 0.02 * width)
-            found = contours(dark, 5.0, smooth=0.03 * width, spacing=0.06 * width, least=0.08 * width**2)
-            drawing.put("hair", Shape([Ring((k,)) for k in found], shade, within=rings, holes=True))
-        if name == "hair":
-            _strands(drawing, around, more, rings, ink, width, line)
-        beside = blurred(1 - np.maximum(whole, mattes["skin"] + mattes["hair"]).clip(0, 1), 1.5)
-        for knots in outer:
-            free = ((knots > 1.5) & (knots < UNITS - 1.5)).all(axis=1) * (sample(known, knots) < 0.5)
-            thick = 0.017 * width * line * (2 * sample(beside, knots)).clip(0, 1) * free
-            thick = np.convolve(np.pad(thick, 3, mode="wrap"), np.ones(7) / 7, mode="valid")
-            runs = outline_runs(knots, thick, 0.004 * width * line, 6)
-            drawing.put("line" if name == "skin" else "strands", *(Line([run], ink) for run in runs))
+    more = _continued(mattes, known, around, step)
+    if more is None:
+        return drawing
+    whole = blurred(np.maximum(more, mattes["hair"] * known), 0.8)
+    outer = contours(whole, 0.5, smooth=0.02 * width, spacing=0.05 * width, least=0.2 * width**2)
+    rings = [Ring((knots,)) for knots in outer]
+    colour, shade, ink = _colours(study)
+    drawing.put("hair", Shape(rings, colour, holes=True))
+    if tones > 1:
+        dark = float(study.hair[0]) - blurred(around.calm[..., 0], 0.02 * width)
+        found = contours(dark, 5.0, smooth=0.03 * width, spacing=0.06 * width, least=0.08 * width**2)
+        drawing.put("hair", Shape([Ring((k,)) for k in found], shade, within=rings, holes=True))
+    _strands(drawing, around, more, rings, ink, width, line)
+    beside = blurred(1 - np.maximum(whole, mattes["skin"] + mattes["hair"]).clip(0, 1), 1.5)
+    for knots in outer:
+        free = ((knots > 1.5) & (knots < UNITS - 1.5)).all(axis=1) * (sample(known, knots) < 0.5)
+        thick = 0.017 * width * line * (2 * sample(beside, knots)).clip(0, 1) * free
+        thick = np.convolve(np.pad(thick, 3, mode="wrap"), np.ones(7) / 7, mode="valid")
+        drawing.put("strands", *(Line([run], ink) for run in outline_runs(knots, thick, 0.004 * width * line, 6)))
     return drawing
 
 
-def _colours(study: Study, name: str) -> tuple[Colour, Colour, Colour]:
-    """Return the colours of skin or hair, of its shadow and of lines on it."""
-    if name == "skin":
-        return rgb(study.paper), rgb(shade_of(study.paper)), study.line
+def _colours(study: Study) -> tuple[Colour, Colour, Colour]:
+    """Return the colours of hair, of its shadow and of lines on it."""
     light, red, yellow = study.hair_tone
     amount = float(np.clip(7.5 + 0.15 * light, 8, 15))
     shade = (max(3.0, light - amount), red * 1.05, yellow)
@@ -78,16 +75,14 @@ def _window(matrix: Matrix, side: int) -> Planes:
     return filled.astype(np.float32)
 
 
-def _continued(
-    name: str, mattes: Mapping[str, Planes], known: Planes, around: Surroundings, step: float
-) -> Planes | None:
-    """Find where a part goes on beyond the window: what has its colours and is connected with it there.
+def _continued(mattes: Mapping[str, Planes], known: Planes, around: Surroundings, step: float) -> Planes | None:
+    """Find where hair goes on beyond the window: what has its colours and is connected with it there.
 
     Returns:
         (S, S) 0..1; None where it does not go on.
     """
     rim = (known > 0.5) & (cv2.erode(known, np.ones((9, 9), np.uint8), borderValue=1) < 0.5)
-    seeds = rim & (mattes[name] > 0.5)
+    seeds = rim & (mattes["hair"] > 0.5)
     if seeds.sum() < 4:
         return None
     px = around.small.shape[0] / UNITS
@@ -101,16 +96,16 @@ def _continued(
         lower[: int(_middle(known))] = False
         chosen = lower if part == "skin" and lower.sum() > 40 else inside  # of the neck
         score[part] = likely(around.calm[region], around.calm[chosen], 5 if part == "rest" else 2)
-    best = score[name] - np.maximum.reduce([score[part] for part in score if part != name])
-    like = mattes[name] * known
-    like[region] = 1 / (1 + np.exp(-best.clip(-30, 30))) * (score[name] > -19)
+    best = score["hair"] - np.maximum(score["skin"], score["rest"])
+    like = mattes["hair"] * known
+    like[region] = 1 / (1 + np.exp(-best.clip(-30, 30))) * (score["hair"] > -19)
     like = blurred(like, 1.0)
     field = ((like > 0.5) & (known < 0.5)) | seeds
     _, labels = cv2.connectedComponents(field.astype(np.uint8), connectivity=4)
     joined = np.isin(labels, np.unique(labels[seeds])) & field
     if (joined & (known < 0.5)).sum() <= 4:
         return None
-    whole = (joined | ((mattes[name] > 0.5) & (known > 0.5))).astype(np.uint8)
+    whole = (joined | ((mattes["hair"] > 0.5) & (known > 0.5))).astype(np.uint8)
     gap = 2 * max(1, round(GAP * UNITS * step * px)) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (gap, gap))
     return np.asarray(cv2.morphologyEx(whole, cv2.MORPH_CLOSE, kernel) * np.maximum(joined, known < 0.5), np.float32)
