@@ -1,6 +1,6 @@
 """Body: hair of a person beyond the window in which the mattes of the head are read.
 
-Skin does not go on by its colour: a pale pullover has it, too. The neck below the window is drawn as the surroundings are.
+Skin does not go on by its colour: a pale pullover has it, too. The neck below the window is drawn as the surroundings.
 """
 
 from __future__ import annotations
