@@ -13,13 +13,15 @@ import torch
 from safetensors.torch import save
 
 import ganchain
-from docs import cards
 from ganchain.checkpoints import manifest
 from ganchain.checkpoints.entries import Origin
 from ganchain.errors import WeightsError
 from ganchain.evaluate.report import WANTED
 
 PACKAGE = Path(ganchain.__file__).parent
+
+STAGES = Path(__file__).parents[1] / "docs" / "stages"
+PAGES = {"makeup": STAGES / "makeup.md", "hair": STAGES / "attributes.md"}  # of edits without weights of their own
 
 
 def written(card: str) -> dict[str, float]:
@@ -52,7 +54,10 @@ def test_the_card_and_the_manifest_give_the_same_figures(key: str) -> None:
 @pytest.mark.parametrize("key", WANTED)
 def test_what_is_wanted_is_reached_or_argued(key: str) -> None:
     """In the card of weights, or in the page of a stage that has none of its own."""
-    card = (cards.PAGES.get(key) or cards.WEIGHTS / f"{key}.md").read_text()
+    page = PAGES.get(key)
+    if page is not None and not page.exists():
+        pytest.skip("the pages are only in a checkout")
+    card = (page or resources.files("ganchain.weights") / f"{key}.md").read_text()
     figures = written(card)
     for name, (sense, bound) in WANTED[key].items():
         reached = figures[name] >= bound if sense == ">=" else figures[name] <= bound
