@@ -116,7 +116,7 @@ def webtoon(photo: Pixels) -> Sheet:
 
 
 def drawing(photo: Pixels) -> Sheet:
-    """What each option of the drawing does."""
+    """Draw each option of the drawing."""
     rows: list[list[dict[str, object]]] = [
         [{"likeness": 0}, {"likeness": 0.5}, {"likeness": 1}, {"tones": 2}],
         [{"eyes": 0}, {"eyes": 1}, {"line": 0}, {"line": 2}],

@@ -69,7 +69,7 @@ def bust(hair: Planes) -> Parts:
 
 
 def test_hair_goes_on_beyond_the_head_and_a_neighbours_does_not(split: Parts) -> None:
-    """Of 256 px of the bust, the head's window takes 163 from the 47th column and the 40th row."""
+    """The head's window takes 163 of the bust's 256 px, from the 47th column and the 40th row."""
     hair = np.zeros((256, 256), np.float32)
     hair[60:240, 60:124] = 1  # from beside the face to the shoulder
     hair[:, 230:] = 1  # somebody else's

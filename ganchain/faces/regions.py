@@ -139,13 +139,13 @@ def _soft_face(points: Places, size: int) -> tuple[Plane, Plane]:
     """Draw the face's oval, and its eyes, mouth and brows with what is close to them: twice (S, S), soft."""
     small, unit = min(size, SOFT), _unit(points) * min(size, SOFT) / size
     places = _reduced(points, size, small)
-    inside = _blur(_filled(places[list(mesh.OVAL)], small), 2 * unit)
+    inside = _blur(filled(places[list(mesh.OVAL)], small), 2 * unit)
     left = places[list(mesh.MIRROR)]
     eyes, brows = (
-        np.maximum(*(_filled(side[list(ring)], small) for side in (places, left)))
+        np.maximum(*(filled(side[list(ring)], small) for side in (places, left)))
         for ring in (mesh.RIGHT_CONTOUR, mesh.RIGHT_BROW)
     )
-    outer = _filled(places[[*mesh.UPPER_LIP, *mesh.LOWER_LIP[-2:0:-1]]], small)
+    outer = filled(places[[*mesh.UPPER_LIP, *mesh.LOWER_LIP[-2:0:-1]]], small)
     holes = np.maximum.reduce([_grown(eyes, 3 * unit), _grown(outer, 2 * unit), _grown(_blur(brows, unit), unit)])
     return _enlarged(inside, size), _enlarged(_blur(holes, unit), size)
 
@@ -226,7 +226,8 @@ def _softened(plane: Plane, drawn: NDArray[np.uint8] | Plane, sigma: float) -> P
     return soft
 
 
-def _filled(polygon: Places, size: int) -> Plane:
+def filled(polygon: Places, size: int) -> Plane:
+    """Fill a polygon (K, 2) of px, anti-aliased: (size, size) 0..1."""
     return _painted([polygon], size)
 
 

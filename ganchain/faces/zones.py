@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganchain.faces import mesh
+from ganchain.faces.regions import filled
 
 SIDE = 384  # px that zones are drawn at, at most; their edges are softer than that
-FINE = 4  # bits of a pixel's fraction that polygons are drawn with
 MOUTH = (*mesh.INNER_UPPER_LIP, *mesh.INNER_LOWER_LIP[-2:0:-1])
 LIPS = (*mesh.UPPER_LIP, *mesh.LOWER_LIP[-2:0:-1])
 # down one cheek in front of the ear, along the jaw, up the other, back under the nose
@@ -32,7 +32,7 @@ Plane = NDArray[np.float32]  # (S, S) 0..1
 
 def mouth(points: Tensor, side: int) -> Tensor:
     """Draw what is seen between the lips: (N, 478, 2) -1..1 -> (N, 1, side, side) 0..1."""
-    return _drawn(points, side, lambda face, size: _blur(_filled(face[list(MOUTH)], size), 0.008 * _width(face)))
+    return _drawn(points, side, lambda face, size: _blur(filled(face[list(MOUTH)], size), 0.008 * _width(face)))
 
 
 def beard(points: Tensor, side: int, below: float) -> Tensor:
@@ -52,8 +52,8 @@ def temples(points: Tensor, side: int) -> Tensor:
 def _beard(face: Places, size: int, below: float) -> Plane:
     width, jaw = _width(face), face[list(JAW)]
     hanging = np.concatenate([jaw, (jaw + np.array([0, below * width], np.float32))[::-1]])
-    zone = _blur(np.maximum(_filled(face[list(BEARD)], size), _filled(hanging, size)), 0.05 * width)
-    lips = cv2.dilate(_filled(face[list(LIPS)], size), np.ones((3, 3)), iterations=max(1, round(0.008 * width)))
+    zone = _blur(np.maximum(filled(face[list(BEARD)], size), filled(hanging, size)), 0.05 * width)
+    lips = cv2.dilate(filled(face[list(LIPS)], size), np.ones((3, 3)), iterations=max(1, round(0.008 * width)))
     return zone * (1 - _blur(np.asarray(lips, np.float32), 0.01 * width))
 
 
@@ -73,12 +73,6 @@ def _drawn(points: Tensor, side: int, draw: Callable[[Places, int], Plane]) -> T
 
 def _width(face: Places) -> float:
     return float(np.linalg.norm(face[SIDES[1]] - face[SIDES[0]]))
-
-
-def _filled(polygon: Places | Sequence[Places], size: int) -> Plane:
-    drawn = np.zeros((size, size), np.uint8)
-    cv2.fillPoly(drawn, [np.round(np.asarray(polygon) * 2**FINE).astype(np.int32)], (255,), cv2.LINE_AA, FINE)
-    return np.asarray(drawn / np.float32(255), np.float32)
 
 
 def _blur(plane: Plane, sigma: float) -> Plane:

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganchain.faces.mesh import OVAL
+from ganchain.faces.regions import filled
+from ganchain.faces.zones import BEARD, JAW
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -24,11 +26,6 @@ RIGHT_EYE = (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144
 LEFT_EYE = (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249)
 RIGHT_BROW = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)
 LEFT_BROW = (300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
-# the zone of beards: down one cheek in front of the ear, along the jaw, up the other, back under the nose
-BEARD = (
-    *(127, 234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454, 356),
-    *(447, 366, 401, 435, 416, 434, 432, 436, 426, 327, 2, 98, 206, 216, 212, 214, 192, 215, 177, 137, 227),
-)
 MOUSTACHE = (98, 2, 327, 426, 436, 432, 287, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185, 61, 57, 212, 216, 206)
 GOATEE = (98, 2, 327, 426, 436, 432, 430, 394, 378, 400, 377, 152, 148, 176, 149, 169, 210, 212, 216, 206)
 MASK = (
@@ -55,19 +52,16 @@ class Parts:
 
 def region(points: Floats, indices: Sequence[int], size: int) -> Floats:
     """Draw the polygon of ``indices`` of the (478, 2) ``points`` in pixels: (size, size) 0..1, anti-aliased."""
-    drawn = np.zeros((size, size), np.uint8)
-    polygon = np.round(points[list(indices)] * 16).astype(np.int32)
-    cv2.fillPoly(drawn, [polygon], 255, cv2.LINE_AA, 4)
-    return np.asarray(drawn / np.float32(255), np.float32)
+    return filled(points[list(indices)], size)
 
 
 def beard_zone(points: Floats, size: int) -> Floats:
     """Draw where a full beard grows, the strip below the jaw included and the lips left out: (size, size) 0..1."""
     width = float(np.linalg.norm(points[454] - points[234]))
     zone = region(points, BEARD, size)
-    lower = points[list(BEARD[2:21])] + np.array([0, 0.13 * width], np.float32)
-    below = np.concatenate([points[list(BEARD[2:21])], lower[::-1]])
-    zone = np.maximum(zone, _filled(below, size))
+    lower = points[list(JAW)] + np.array([0, 0.13 * width], np.float32)
+    below = np.concatenate([points[list(JAW)], lower[::-1]])
+    zone = np.maximum(zone, filled(below, size))
     return np.asarray(np.minimum(zone, 1 - region(points, LIPS, size)), np.float32)
 
 
@@ -119,12 +113,6 @@ def parts(
     return Parts(hair, facial, skin, np.asarray(known * (1 - 0.8 * np.clip(unsure, 0, 1)), np.float32))
 
 
-def _filled(polygon: Floats, size: int) -> Floats:
-    drawn = np.zeros((size, size), np.uint8)
-    cv2.fillPoly(drawn, [np.round(polygon * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    return np.asarray(drawn / np.float32(255), np.float32)
-
-
 def _soft(mask: Floats, sigma: float) -> Floats:
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma), np.float32)
 
@@ -133,7 +121,7 @@ def _wide(zone: Floats, points: Floats, width: float, size: int) -> Floats:
     """Draw the zone of beards and the place below the chin where long ones hang. (size, size) 0..1."""
     left, right, chin = points[172], points[397], points[152]
     drop = np.array([0, 0.75 * width], np.float32)
-    hang = _filled(np.stack([left, chin, right, right + drop, left + drop]).astype(np.float32), size)
+    hang = filled(np.stack([left, chin, right, right + drop, left + drop]).astype(np.float32), size)
     return np.asarray(_soft(np.maximum(zone, hang * (1 - region(points, LIPS, size))), 1.5), np.float32)
 
 
@@ -219,4 +207,4 @@ def _near(points: Floats, width: float, size: int) -> Floats:
     spread = np.array([0.35 * width, 0], np.float32)
     foot = np.array([0, 1.4 * width], np.float32)
     neck = np.stack([jaw[0], jaw[1], jaw[1] + foot + spread, jaw[0] + foot - spread]).astype(np.float32)
-    return np.maximum(drawn.astype(np.float32) / 255, _filled(neck, size))
+    return np.maximum(drawn.astype(np.float32) / 255, filled(neck, size))
