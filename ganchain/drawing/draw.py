@@ -37,7 +37,7 @@ class Style:
     tones: int = 3
     blush: float = 0.4
     background: str = "simple"
-    likeness: float = 0.4
+    likeness: float = 0.8
 
 
 def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: Style | None = None) -> Drawing:
@@ -79,7 +79,7 @@ def draw_head(study: Study, style: Style, drawing: Drawing | None = None) -> Dra
     drawing = drawing or Drawing()
     placed = _proportions(study.points, style)
     skin.draw_skin(study, drawing, style.tones, style.blush, style.line, style.likeness)
-    hair.draw_beard(study, drawing, style.line)
+    hair.draw_beard(study, drawing, style.tones)
     skin.draw_jaw(study, drawing, style.line)
     face.draw_nose(study, placed, drawing, style.line)
     face.draw_age(study, placed, drawing, style.line)

@@ -6,62 +6,90 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganchain.drawing.paths import Colour, Drawing, Fade, Knots, Line, Planes, Ring, Shape, curve, stroke, taper
-from ganchain.drawing.planes import SIDE, blurred, filled, reduced, rgb
-from ganchain.drawing.skin import JAW, outline_runs
+from ganchain.drawing.paths import UNITS, Colour, Drawing, Line, Planes, Ring, Shape, stroke, taper
+from ganchain.drawing.planes import SIDE, blurred, reduced, rgb, to_lab
+from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import HAIR, Study
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
 
+TONED = 384  # px: of the picture in which the tones of hair are found
 FULL = 0.5  # hairiness from which a beard is drawn as hair
-STUBBLE = (132, 216, 206, 165, 164, 391, 426, 436, 361)  # where it begins, from one side to the other
 
 
 def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     """Draw the hair: layers "hair" and "strands"; hair that is cropped as a tint of the skull."""
     matte = study.locks
     if study.cropped:
-        _cropped(study, drawing)
+        _cropped(study, drawing, tones)
         return
-    outer = contours(matte, HAIR, smooth=1.8, spacing=2.4, least=0.012 * study.width**2)
+    outer = contours(matte, HAIR, smooth=0.6, spacing=1.2, least=0.003 * study.width**2)
     if not outer:
         return
     rings = [Ring((knots,)) for knots in outer]
-    inside = reduced(matte, SIDE)
     colour = study.hair_tone
-    drawing.put("hair", Shape(rings, rgb(colour), holes=True))
-    along = flow(study.lab[..., 0], 3.5)
-    smooth = _smoothed(study.calm[..., 0], along)
-    chosen = inside > 0.7
-    if tones > 1 and chosen.sum() > 120:
-        _tones(study, drawing, rings, smooth, chosen, colour, tones)
     ink = rgb((max(3.0, colour[0] * 0.42), colour[1] * 1.0 + 1, colour[2] * 0.9 + 1))
-    lit = rgb((min(96.0, colour[0] + 18 + 0.06 * colour[0]), colour[1] * 1.05, colour[2] * 1.15))
-    _strands(study, drawing, rings, along, inside, (ink, lit), line)
-    slope = _slope(inside)
+    drawing.put("hair", Shape(rings, rgb(colour), holes=True))
+    if tones > 1:
+        _tones(study, drawing, rings, colour, tones)
+    _loose(study, drawing, rgb(colour), line)
+    slope = _slope(reduced(matte, SIDE))
     for knots in outer:
         within = ((knots > 1.5) & (knots < 254.5)).all(axis=1)
-        widths = 0.017 * study.width * line * sample(slope, knots) * within
+        widths = 0.014 * study.width * line * sample(slope, knots) * within
         widths = np.convolve(np.pad(widths, 4, mode="wrap"), np.ones(9) / 9, mode="valid")
         drawing.put("strands", *(Line([run], ink) for run in outline_runs(knots, widths, 0.2 * line, 8)))
 
 
-def _cropped(study: Study, drawing: Drawing) -> None:
-    """Draw an even tint of the skull above the face where it is darker than skin."""
+def _loose(study: Study, drawing: Drawing, colour: Colour, line: float) -> None:
+    """Draw loose strands beside the hair as strokes."""
+    side = study.fine.shape[0]
+    light, px = to_lab(study.fine)[..., 0], side / UNITS
+    hair = study.seen_hair
+    free = 1 - (4 * hair).clip(0, 1)
+    around = blurred(light * free, 6 * px) / (blurred(free, 6 * px) + 1e-3)
+    darker = np.clip((around - study.hair[0]) / 8, -1, 1)
+    along = flow(light, px)
+    strength = np.asarray(valleys(light, along, 0.65 * px, 2 * px) * darker, np.float32)
+    skin = study.matte("skin", side) * reduced(study.oval, side)
+    inside = ((hair > 0.03) & (study.locks < 0.6) & (skin < 0.5)).astype(np.float32)
+    want = Lines(least=1.5, short=0.16 * study.width * px, apart=2.5, most=60, steps=80)
+    for way in lines(strength, along, inside, want):
+        way = np.concatenate([way[:-1:4], way[-1:]])
+        widths = taper(len(way), 0.018 * study.width * max(line, 0.5), 0.3, 0.6, 0.1)
+        drawing.put("strands", Line([stroke(way, widths)], colour))
+
+
+def _cropped(study: Study, drawing: Drawing, tones: int) -> None:
+    """Draw the shade that cropped hair gives a skull: less red than skin, as dark as it is."""
     skull = np.maximum(study.whole, reduced(study.locks, SIDE)) * (1 - study.oval)
     skull[int(np.clip(study.points[[70, 300], 1].mean(), 0, SIDE)) :] = 0
-    chosen = skull > 0.8
-    if float(chosen.sum()) < 0.08 * study.width**2:
+    if float((skull > 0.8).sum()) < 0.08 * study.width**2:
         return
-    colours = study.calm[chosen]
-    light, red, yellow = (float(v) for v in np.median(colours[colours[:, 0] <= np.median(colours[:, 0])], axis=0))
-    darker = float(study.skin[0]) - light
-    opacity = 0.8 * float(np.clip((float(study.skin[1] - np.median(colours[:, 1])) - 2) / 3, 0, 1))  # hair is less red
-    if not opacity:
+    soft = blurred(study.calm, 0.03 * study.width)
+    paler = ((float(study.skin[1]) - blurred(study.calm[..., 1], 0.07 * study.width) - 1) / 2).clip(0, 1)
+    place = np.asarray(blurred(skull, 2.0) * paler, np.float32)
+    if (place > 0.5).sum() < 0.05 * study.width**2:
         return
-    rings = [
-        Ring((k,)) for k in contours(blurred(skull, 2.0), 0.5, smooth=3.0, least=0.08 * study.width**2, holes=False)
-    ]
-    drawing.put("hair", Shape(rings, rgb((max(6.0, float(study.paper[0]) - darker), red, yellow)), opacity))
+    _tint(study, drawing, "hair", soft[..., 0], place, np.median(study.calm[place > 0.5], axis=0), tones)
+
+
+def _tint(
+    study: Study, drawing: Drawing, layer: str, light: Planes, place: Planes, measured: Planes, tones: int
+) -> None:
+    """Draw hair through which skin is seen, in flat tones as dark as it is.
+
+    Args:
+        light: (SIDE, SIDE) L*.
+        place: (SIDE, SIDE) 0..1, where there is such hair.
+        measured: (3,) Lab of it.
+    """
+    darker = np.asarray((float(study.skin[0]) - light) * np.minimum(1, 1.4 * place), np.float32)
+    for level, depth in ((5.0, 9.0), (13.0, 19.0), (23.0, 31.0), (34.0, 42.0))[: 2 * tones - 2]:
+        share = min(1.0, depth / 60)
+        red, yellow = (float((1 - share) * study.paper[k] * 0.95 + share * measured[k]) for k in (1, 2))
+        found = contours(darker, level, smooth=1.0, spacing=2.0, least=0.016 * study.width**2)
+        colour = (float(max(study.paper[0] - depth, 6.0)), red, yellow)
+        drawing.put(layer, Shape([Ring((k,)) for k in found], rgb(colour), 0.9, holes=True))
 
 
 def _slope(matte: Planes) -> Planes:
@@ -91,98 +119,71 @@ def _smoothed(lightness: Planes, along: tuple[Planes, Planes], reach: int = 7, s
 
 
 def _tones(
-    study: Study,
-    drawing: Drawing,
-    rings: list[Ring],
-    smooth: Planes,
-    chosen: NDArray[np.bool_],
-    colour: tuple[float, float, float],
-    tones: int,
+    study: Study, drawing: Drawing, rings: list[Ring], colour: tuple[float, float, float], tones: int
 ) -> None:
-    """Draw locks that are darker and lighter than the hair."""
+    """Draw locks that are darker and lighter than the hair: its own light along its flow, in flat tones."""
+    side = TONED
+    light = to_lab(reduced(study.picture, side))[..., 0]
+    light = np.asarray(cv2.bilateralFilter(light, 5, 8, 2), np.float32)
+    smooth = _smoothed(light, flow(light, 3.0), reach=8)
+    inside = reduced(study.locks, side)
+    chosen = inside > 0.7
+    if chosen.sum() < 200:
+        return
     weight = chosen.astype(np.float32) + 1e-3
-    around = blurred(smooth * weight, 0.4 * study.width) / blurred(weight, 0.4 * study.width)
+    px = side / SIDE
+    wide = 0.5 * study.width * px
+    around = blurred(smooth * weight, wide) / blurred(weight, wide)
     middle = float(np.median(smooth[chosen]))
-    relative = np.asarray(smooth - 0.5 * around - 0.5 * middle, np.float32)
-    spread = max(float(np.std(relative[chosen])), 2.0)
-    relative *= chosen
-    amount = float(np.clip(7.5 + 0.15 * colour[0], 8, 15))
-    dark = rgb((max(3.0, colour[0] - amount), colour[1] * 1.05, colour[2]))
-    lit = rgb((min(95.0, colour[0] + amount), colour[1], colour[2] * 1.1))
-    least = 0.006 * study.width**2
-    found = contours(blurred(-relative, 0.8), 0.5 * spread, smooth=0.9, spacing=3, least=least)
-    drawing.put("hair", Shape([Ring((k,)) for k in found], dark, within=rings, holes=True))
-    if tones > 2:
-        found = contours(blurred(relative, 0.8), 0.8 * spread, smooth=0.9, spacing=3, least=least)
-        drawing.put("hair", Shape([Ring((k,)) for k in found], lit, within=rings, holes=True))
+    relative = np.asarray((smooth - 0.5 * around - 0.5 * middle) * np.minimum(1, inside * 1.3), np.float32)
+    spread = float(np.clip(np.std(relative[chosen]), 2.0, 12))
+    amount = float(np.clip(5 + 0.28 * colour[0], 7, 17))
+    least = 0.0025 * study.width**2
+    _cut(drawing, "hair", rings, relative, colour, (spread, amount, tones, least))
 
 
-def _strands(
-    study: Study,
+def _cut(
     drawing: Drawing,
+    layer: str,
     rings: list[Ring],
-    along: tuple[Planes, Planes],
-    inside: Planes,
-    inks: tuple[tuple[float, float, float], tuple[float, float, float]],
-    line: float,
+    relative: Planes,
+    colour: tuple[float, float, float],
+    cut: tuple[float, float, int, float],
 ) -> None:
-    """Draw long strands, dark ones where the hair parts and a few light ones on its ridges."""
-    dark = valleys(study.calm[..., 0], along, 1.2, 3.0)
-    short = 0.38 * study.width
-    for strength, ink, width, most, apart in ((dark, inks[0], 0.015, 70, 2.5), (-dark, inks[1], 0.011, 24, 4.0)):
-        want = Lines(least=0.35, short=short, apart=apart, most=most, steps=36)
-        ways = [_calm(way) for way in lines(strength, along, inside, want)]
-        strands = [stroke(way, taper(len(way), width * study.width * line, 0.45, 0.5, 0.05)) for way in ways]
-        drawing.put("strands", Line(strands, ink, 0.85, within=rings))
+    """Cut light, relative to a colour's own, into flat tones that are darker and lighter than it."""
+    spread, amount, tones, least = cut
+    for level, depth in ((-0.5, -1.0), (-1.5, -1.8), (0.75, 1.0), (1.8, 1.7))[: 2 if tones < 3 else 4]:
+        found = contours(np.sign(level) * relative, abs(level) * spread, smooth=0.55, spacing=1.6, least=least)
+        tone = colour[0] + depth * amount
+        shade = rgb((float(np.clip(tone, 3, 95)), colour[1] * (1 + 0.05 * abs(depth)), colour[2] * (1 + 0.08 * depth)))
+        drawing.put(layer, Shape([Ring((k,)) for k in found], shade, within=rings, holes=True))
 
 
-def _calm(way: Knots) -> Knots:
-    """Smooth a followed line, and keep every other knot."""
-    if len(way) < 5:
-        return way
-    padded = np.concatenate([2 * way[:1] - way[2:0:-1], way, 2 * way[-1:] - way[-2:-4:-1]])
-    soft = np.stack([np.convolve(padded[:, k], np.array([1, 2, 3, 2, 1]) / 9, mode="valid") for k in (0, 1)], axis=1)
-    return np.concatenate([soft[:-1:2], soft[-1:]])
-
-
-def draw_beard(study: Study, drawing: Drawing, line: float) -> None:
-    """Draw a beard as hair: layer "beard"; stubble as a tint of the skin."""
+def draw_beard(study: Study, drawing: Drawing, tones: int) -> None:
+    """Draw a beard: layer "beard". Full ones are hair in flat tones, stubble tints the skin as darkly as it is."""
     matte = study.matte("beard")
-    if float(matte.sum()) < 0.05 * study.width**2:
+    if float(matte.sum()) < 0.03 * study.width**2:
         return
     chosen = matte > 0.7
     measured = np.median(study.calm[chosen], axis=0) if chosen.sum() > 30 else study.hair
     gap = float(study.skin[0] - measured[0])
     own = _hairiness(study, chosen, gap)
-    light = float(study.paper[0]) - gap - 4 * own
-    share = 0.25 + 0.75 * own
-    red, yellow = (float(1.1 * share * measured[k] + (1 - share) * study.paper[k] * 0.95) for k in (1, 2))
-    colour = (float(np.clip(light, 6, 85)), red, yellow)
-    if own < FULL:
-        _stubble(study, drawing, rgb(colour), own)
+    lift = float(study.paper[0] - study.skin[0])
+    light = _smoothed(np.asarray(cv2.bilateralFilter(study.lab[..., 0], 5, 10, 3), np.float32), _downwards(study), 3)
+    soft = blurred(matte, 1.2)
+    least = 0.008 * study.width**2
+    grey = float(np.hypot(*(study.skin[1:] - measured[1:]))) > 7 and gap < 2
+    if own >= FULL or grey:
+        found = contours(soft, 0.45, smooth=1.2, spacing=2.0, least=0.02 * study.width**2)
+        rings = [Ring((k,)) for k in found]
+        colour = (float(np.clip(measured[0] + 0.5 * lift, 8, 90)), *(float(1.1 * v) for v in measured[1:]))
+        drawing.put("beard", Shape(rings, rgb(colour), holes=True))
+        if tones > 1 and chosen.any():
+            relative = np.asarray((light - np.median(light[chosen])) * soft, np.float32)
+            spread = float(np.clip(np.std(relative[chosen]), 2.5, 12))
+            _cut(drawing, "beard", rings, relative, colour, (spread, float(np.clip(5 + 0.2 * colour[0], 7, 15)), tones, least))
         return
-    found = contours(blurred(matte, 2.5), 0.5, smooth=3.0, least=0.06 * study.width**2)
-    drawing.put("beard", Shape([Ring((k,)) for k in found], rgb(colour), 0.9, holes=True))
-    along = _downwards(study)
-    dark = valleys(study.lab[..., 0], along, 1.0, 2.4)
-    shades = (rgb((max(3.0, colour[0] * 0.6), red, yellow)), rgb((min(95.0, colour[0] * 1.25 + 7), red, yellow)))
-    for strength, ink, most in ((dark, shades[0], 60), (-dark, shades[1], 24)):
-        want = Lines(least=0.2, short=0.13 * study.width, apart=1.8, most=most, steps=round(2 + 6 * own))
-        ways = [_calm(way) for way in lines(strength, along, matte, want)]
-        strands = [stroke(way, taper(len(way), 0.014 * study.width * line, 0.3, 0.6, 0.05)) for way in ways]
-        drawing.put("beard", Line(strands, ink, 0.75 * own))
-
-
-def _stubble(study: Study, drawing: Drawing, colour: Colour, own: float) -> None:
-    """Draw stubble as an even tint from the cheeks down to the jaw, where most of that has it."""
-    upper = curve(study.points[list(STUBBLE)], 50)
-    zone = Ring((curve(study.points[list(JAW)], 50), upper[::-1]))
-    place = filled([np.concatenate(zone.runs)])
-    share = float((study.matte("beard") * place).sum() / (place.sum() + 1e-6))
-    opacity = (0.35 + 0.6 * own) * float(np.clip((share - 0.3) / 0.4, 0, 1))
-    if opacity:
-        start, end = (tuple(study.points[k].tolist()) for k in (17, 2))  # it thins out upwards
-        drawing.put("beard", Shape([zone], colour, opacity, Fade(start, end, colour, 0.4 * opacity)))
+    _tint(study, drawing, "beard", blurred(light, 1.0), soft, measured, tones)
 
 
 def _hairiness(study: Study, chosen: NDArray[np.bool_], gap: float) -> float:

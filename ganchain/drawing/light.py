@@ -68,10 +68,10 @@ def cut_tones(study: Study, rings: list[Ring], modelling: Modelling, tones: int)
     if tones > 2:
         inner = filled([np.array([(9.0, 9.0), (247, 9), (247, 247), (9, 247)])])  # what is lit ends with the window
         over, soft = blurred(inner, 3.0) * (low - base), 2.6 - 1.4 * modelling.own
-        bright = contours(over, BRIGHT - 4 * modelling.own, smooth=soft, spacing=5, least=least)
+        bright = contours(over, BRIGHT - 2 * modelling.own, smooth=soft, spacing=5, least=least)
         light, red, yellow = (float(v) for v in study.paper)
         glow = rgb((min(light + 4 + 2 * modelling.own, 95), red * 0.75, yellow * 0.88))
-        opacity = 0.8 * modelling.opacity
+        opacity = 0.65 * modelling.opacity
         shapes.append(Shape([Ring((k,)) for k in bright], glow, opacity, within=rings, holes=True))
     return shapes
 

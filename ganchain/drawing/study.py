@@ -11,12 +11,11 @@ import numpy as np
 
 from ganchain.drawing.paths import UNITS, Colour, Knots, Planes
 from ganchain.drawing.planes import FINE, SIDE, blurred, calmed, closed, disc, filled, grown, reduced, rgb, to_lab
-from ganchain.drawing.trace import likely
 from ganchain.faces import mesh
 
 CROPPED = 0.45  # area of hair, of the square of the eyes' distance, below which it is cropped
 HAIR = 0.35  # matte from which hair is drawn
-LOOSE = 0.045  # smallest area of loose hair, of the square of the eyes' distance
+FAINT = 0.22  # matte of hair that is taken for all of it where there is no other near
 SURE = 0.9  # matte of what tells the colours of hair
 HOLES = (mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[-2:0:-1], mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[-2:0:-1])
 
@@ -89,7 +88,7 @@ class Study:
             y, x = np.nonzero((np.maximum(whole, hair) > 0.5)[:above])
             if len(x) > 8:
                 hull = cv2.convexHull(np.stack([x, y], axis=1).astype(np.int32))[:, 0] + 0.5
-                whole = np.maximum(whole, blurred(filled([hull.astype(np.float64)]), 1.5))
+                whole = np.maximum(whole, (1.6 * blurred(filled([hull.astype(np.float64)]), 4.0) - 0.3).clip(0, 1))
         return np.asarray(whole, np.float32)
 
     @cached_property
@@ -97,63 +96,40 @@ class Study:
         """True if there is so little hair that it is cropped, or none."""
         return float((self.locks > HAIR).mean()) * UNITS**2 < CROPPED * self.width**2
 
-    @property
+    @cached_property
     def locks(self) -> Planes:
-        """Hair with the locks and tails that its matte has only faintly, without specks, at most FINE px wide: 0..1."""
-        return self._locks[0]
+        """Hair with the locks and tails that its matte has only faintly, at most FINE px wide: 0..1."""
+        hair = self.seen_hair
+        px = hair.shape[0] / UNITS
+        most = np.maximum(grown(hair, 0.1 * self.width * px), FAINT)
+        skin = self.matte("skin", hair.shape[0])  # on which a faint matte is a shadow
+        return np.asarray(hair / (most + (1 - most) * (2 * skin).clip(0, 1)), np.float32)
 
     @cached_property
     def wisps(self) -> Planes:
-        """Hair and all that may be hair, (SIDE, SIDE) 0..1."""
-        return np.maximum(reduced(self._locks[1], SIDE), np.float32(0.6) * self.matte("hair"))
+        """All that may be hair, (SIDE, SIDE) 0..1."""
+        return np.asarray((reduced(self.seen_hair, SIDE) * 6 - 0.2).clip(0, 1), np.float32)
+
+    @cached_property
+    def seen_hair(self) -> Planes:
+        """The hair's matte without what it can not be, at most FINE px wide: 0..1."""
+        side = self.fine.shape[0]
+        hair, px = self.matte("hair", side), side / UNITS
+        face = reduced(np.asarray(cv2.erode(self.oval, disc(0.2 * self.width)), np.float32), side)
+        down = np.arange(side, dtype=np.float32)[:, None] / px - self.points[[33, 263], 1].mean()
+        face *= (down / (0.4 * self.width)).clip(0, 1)  # a fringe may hang down to the eyes
+        x, y = self.points[152]
+        reach = 0.45 * self.width
+        left, right, below = (int(np.clip(v * px, 0, side)) for v in (x - reach, x + reach, y + 0.1 * self.width))
+        face[below:, left:right] = hair[below:, left:right] < SURE  # a collar, a tie
+        eyes = grown(filled([self.points[list(eye)] for eye in HOLES], side), 0.08 * self.width * px)
+        return np.asarray(hair * (1 - np.maximum(face, eyes)), np.float32)
 
     @cached_property
     def head(self) -> Planes:
         """Area of the head with all of its hair, (SIDE, SIDE) 0..1."""
         seen = 1 - (self.matte("rest") + self.matte("cover")).clip(0, 1)
         return np.maximum(seen, grown((5 * self.wisps - 0.6).clip(0, 1), 2))
-
-    @cached_property
-    def _locks(self) -> tuple[Planes, Planes]:
-        """Find hair by its matte and its colours: without specks, and with them.
-
-        Locks and tails that the matte has only faintly have the colours of hair rather than those of what is beside
-        it, and lie near hair or skin.
-        """
-        side = self.fine.shape[0]
-        hair, rest = self.matte("hair", side), self.matte("rest", side)
-        px = side / UNITS
-        face = reduced(
-            np.asarray(cv2.erode(self.oval, disc(0.2 * self.width)), np.float32), side
-        )  # in which there is no hair
-        face[: int(np.clip(self.points[[33, 263], 1].mean() * px, 0, side))] = 0
-        x, y = self.points[152]
-        reach = 0.45 * self.width
-        left, right, below = (int(np.clip(v * px, 0, side)) for v in (x - reach, x + reach, y + 0.1 * self.width))
-        face[below:, left:right] = hair[below:, left:right] < SURE  # a collar, a tie
-        eyes = grown(filled([self.points[list(eye)] for eye in HOLES], side), 0.08 * self.width * px)
-        hair = np.asarray(hair * (1 - np.maximum(face, eyes)), np.float32)
-        sure, other = hair > SURE, (rest > 0.97) & (hair < 0.02)
-        if min(sure.sum(), other.sum()) < 200:
-            return hair, hair
-        far = (np.maximum(hair, self.matte("skin", side)) <= 0.5).astype(np.uint8)
-        near = cv2.distanceTransform(far, cv2.DIST_L2, 3) < 0.5 * self.width * px
-        region = near & (rest + hair > 0.6) & (hair < SURE)
-        colours = np.asarray(cv2.bilateralFilter(to_lab(self.fine), 5, 10, 4), np.float32)
-        score = np.zeros((side, side), np.float32)
-        mine, others = (likely(colours[region], colours[chosen], 4) for chosen in (sure, other))
-        score[region] = (mine - others).clip(-6, 6)
-        odds = np.log(hair.clip(0.012, 0.99) / (1 - hair.clip(0.012, 0.99))) + score
-        seen = np.asarray(blurred((rest + hair) / (1 + np.exp(-odds)), 0.7) * region, np.float32)
-        thick = cv2.morphologyEx(seen, cv2.MORPH_OPEN, disc(0.016 * self.width * px))
-        seen = np.where(hair > 0.03, seen, thick)  # thin ones are edges of clothes
-        whole = np.maximum(hair, closed(seen, 0.03 * self.width * px) * (rest + hair > 0.6) * (1 - face))
-        _, numbers, stats, _ = cv2.connectedComponentsWithStats((whole > HAIR).astype(np.uint8))
-        alike = np.bincount(numbers.ravel(), np.where(sure, 6, score).ravel()) / stats[:, cv2.CC_STAT_AREA]
-        kept = (alike > 1.5) & (stats[:, cv2.CC_STAT_AREA] > LOOSE * (self.width * px) ** 2)
-        kept[0] = True
-        locks = closed(np.asarray(whole * kept[numbers], np.float32), 0.015 * self.width * px)
-        return locks, np.asarray(whole, np.float32)
 
     @cached_property
     def features(self) -> Planes:
@@ -187,11 +163,11 @@ class Study:
     def paper(self) -> Planes:
         """Lab that lit skin is painted in: a little lighter, never grey nor orange; dark skin stays dark."""
         light, red, yellow = (float(v) for v in self.skin)
-        lifted = light + 3 + 0.42 * max(0.0, 86 - light) * float(np.clip((light - 53) / 14, 0, 1))
-        red = min(max(red, 7.0), 9 + 0.45 * max(red - 9, 0))
-        yellow = float(np.clip(yellow + 1, 1.05 * red, 15 + 0.6 * max(yellow - 13.5, 0)))
-        vivid = 1 + 0.2 * float(np.clip((58 - light) / 15, 0, 1))  # dark skin is not grey
-        return np.array([min(lifted, 91), vivid * red, vivid * yellow], np.float32)
+        lifted = light + 3 + 0.42 * max(0.0, 86 - light) * float(np.clip((light - 46) / 20, 0, 1))
+        hue = 0.45 * float(np.clip(np.arctan2(yellow, max(red, 1.0)), np.radians(40), np.radians(66))) + 0.55 * np.radians(58)
+        least = float(np.interp(lifted, (20, 50, 70, 90), (20, 28, 28, 16)))
+        chroma = 0.5 * float(np.clip(np.hypot(red, yellow), 0.6 * least, 1.5 * least)) + 0.5 * least
+        return np.array([min(lifted, 91), chroma * np.cos(hue), chroma * np.sin(hue)], np.float32)
 
     @cached_property
     def hair(self) -> Planes:
@@ -204,8 +180,11 @@ class Study:
                 return np.array([25, 4, 6], np.float32)
             return np.asarray(np.percentile(chosen, 30, axis=0), np.float32)
         bright = chosen[chosen[:, 0] >= np.median(chosen[:, 0])]
-        light = np.percentile(chosen[:, 0], 55)
-        return np.array([light, *np.median(bright[:, 1:], axis=0)], np.float32)
+        light = np.percentile(chosen[:, 0], 50)
+        red, yellow = np.median(bright[:, 1:], axis=0)
+        if np.hypot(red, yellow) < 10:  # the sky in dark hair is no dye
+            yellow = max(yellow, 0.5 + 0.5 * red)
+        return np.array([light, red, yellow], np.float32)
 
     @cached_property
     def hair_tone(self) -> tuple[float, float, float]:
