@@ -18,7 +18,7 @@ from ganchain.drawing.study import Study
 from ganchain.drawing.trace import Lines, contours, flow, grouped, lines, valleys
 
 EDGE = 30.0  # variance of L*, a* and b* above which a difference is an edge
-COLOURS = 16  # of surroundings
+COLOURS, SAME = 28, 6.0  # of surroundings, and the difference below which two are one
 CUT = 96  # px: side of the picture in which people are told from what is behind them
 BLACK, HATCHED = 27.0, 48.0  # L* below which ink is black, and hatched
 
@@ -83,21 +83,18 @@ class Surroundings:
         """
         flat = self.without_heads
         for _ in range(2):
-            flat = np.asarray(cv2.bilateralFilter(flat, 7, 16, 6), np.float32)
-        colours = flat[: self.size[1] : 2, : self.size[0] : 2].reshape(-1, 3)
-        means, _ = grouped(colours, COLOURS)
+            flat = np.asarray(cv2.bilateralFilter(flat, 7, 12, 4), np.float32)
+        means = _apart(grouped(flat[: self.size[1] : 2, : self.size[0] : 2].reshape(-1, 3), COLOURS)[0])
         label = np.argmin([((flat - mean) ** 2).sum(axis=2) for mean in means], axis=0)
-        px = self.small.shape[0] / UNITS
-        for sigma in (0.03, 0.02):
-            near = [blurred((label == k).astype(np.float32), max(0.8, sigma * width * px)) for k in range(len(means))]
-            label = np.argmax(near, axis=0)
+        near = [blurred((label == k).astype(np.float32), 1.0) for k in range(len(means))]
         order = np.argsort([-plane.sum() for plane in near])
+        unit = UNITS / self.small.shape[0]
         whole = [Ring((np.array([(-9.0, -9.0), (265, -9)]), np.array([(265.0, 265.0), (-9, 265)])))]
         for number, k in enumerate(order):
             light, red, yellow = (float(v) for v in means[k])
             colour = rgb((light + lighter * (0.22 * max(96 - light, 0) + 1), 1.05 * red, 1.05 * yellow))
             own = np.asarray(near[k] - np.max([near[j] for j in range(len(means)) if j != k], axis=0), np.float32)
-            found = contours(own, -0.06, smooth=0.02 * width, spacing=0.06 * width, least=0.02 * width**2)
+            found = contours(own, -0.06, smooth=0.8 * unit, spacing=2 * unit, least=12 * unit**2)
             rings = [Ring((knots,)) for knots in found] if number else whole
             drawing.put("ground", Shape(rings, colour, holes=True))
 
@@ -187,6 +184,15 @@ class Surroundings:
             found = contours(-light, -level, smooth=0.02 * width, spacing=2.0, least=0.05 * width**2)
             rings = [Ring((knots,)) for knots in found]
             drawing.put("screen", Shape(rings, rgb((6.0, 0.0, 0.0)), holes=True, hatch=hatch))
+
+
+def _apart(means: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Leave out colours (K, 3) that are hardly different from one before them."""
+    kept: list[NDArray[np.float32]] = []
+    for mean in means:
+        if all(float(((mean - other) ** 2).sum()) > SAME**2 for other in kept):
+            kept.append(mean)
+    return np.array(kept, np.float32)
 
 
 def filled_with(picture: Planes, colour: str) -> Planes:

@@ -50,10 +50,9 @@ def _loose(study: Study, drawing: Drawing, colour: Colour, line: float) -> None:
     darker = np.clip((around - study.hair[0]) / 8, -1, 1)
     along = flow(light, px)
     strength = np.asarray(valleys(light, along, 0.65 * px, 2 * px) * darker, np.float32)
-    skin = study.matte("skin", side) * reduced(study.oval, side)
-    inside = ((hair > 0.03) & (study.locks < 0.6) & (skin < 0.5)).astype(np.float32)
+    inside = (hair > 0.03 + 0.2 * study.matte("skin", side)) & (study.locks < 0.6)
     want = Lines(least=1.5, short=0.16 * study.width * px, apart=2.5, most=60, steps=80)
-    for way in lines(strength, along, inside, want):
+    for way in lines(strength, along, inside.astype(np.float32), want):
         way = np.concatenate([way[:-1:4], way[-1:]])
         widths = taper(len(way), 0.018 * study.width * max(line, 0.5), 0.3, 0.6, 0.1)
         drawing.put("strands", Line([stroke(way, widths)], colour))
@@ -172,7 +171,7 @@ def draw_beard(study: Study, drawing: Drawing, tones: int) -> None:
     light = _smoothed(np.asarray(cv2.bilateralFilter(study.lab[..., 0], 5, 10, 3), np.float32), _downwards(study), 3)
     soft = blurred(matte, 1.2)
     least = 0.008 * study.width**2
-    grey = float(np.hypot(*(study.skin[1:] - measured[1:]))) > 7 and gap < 2
+    grey = float(np.hypot(*(study.skin[1:] - measured[1:]))) > 7 and gap < 2 and chosen.sum() > 0.2 * study.width**2
     if own >= FULL or grey:
         found = contours(soft, 0.45, smooth=1.2, spacing=2.0, least=0.02 * study.width**2)
         rings = [Ring((k,)) for k in found]

@@ -117,7 +117,7 @@ class Study:
         hair, px = self.matte("hair", side), side / UNITS
         face = reduced(np.asarray(cv2.erode(self.oval, disc(0.2 * self.width)), np.float32), side)
         down = np.arange(side, dtype=np.float32)[:, None] / px - self.points[[33, 263], 1].mean()
-        face *= (down / (0.4 * self.width)).clip(0, 1)  # a fringe may hang down to the eyes
+        face *= (down / (0.25 * self.width) + 0.4).clip(0, 1)  # a fringe may hang down to the eyes
         x, y = self.points[152]
         reach = 0.45 * self.width
         left, right, below = (int(np.clip(v * px, 0, side)) for v in (x - reach, x + reach, y + 0.1 * self.width))
@@ -192,7 +192,12 @@ class Study:
         light, red, yellow = (float(v) for v in self.hair)
         grey = float(np.clip((light - 36) / 10, 0, 1) * np.clip((9 - np.hypot(red, yellow)) / 5, 0, 1))
         vivid = 1.25 - 0.5 * grey
-        return float(np.clip(light + 1, 8, 90)), red * vivid, yellow * vivid
+        dark = float(np.clip((48 - light) / 20, 0, 1))
+        return (
+            float(np.clip((light + 1) * (1 - 0.2 * dark), 8, 90)),
+            red * vivid + 1.5 * dark,
+            yellow * vivid + 2.5 * dark,
+        )
 
     @cached_property
     def line(self) -> Colour:
