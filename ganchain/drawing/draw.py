@@ -35,9 +35,9 @@ class Style:
     eyes: float = 0.8
     line: float = 1.0
     tones: int = 3
-    blush: float = 0.4
+    blush: float = 0.5
     background: str = "simple"
-    likeness: float = 0.8
+    likeness: float = 0.65
 
 
 def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: Style | None = None) -> Drawing:
@@ -61,7 +61,7 @@ def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: St
     else:
         drawing.ground = around.painted(style.background, [(study.points[152], study.width)])
     if style.background == "simple":
-        below = np.arange(SIDE, dtype=np.float32)[:, None] > study.points[152, 1] - 0.3 * study.width
+        below = np.arange(SIDE, dtype=np.float32)[:, None] > study.points[152, 1] - 0.4 * study.width
         clothes = study.matte("rest") * (1 - study.matte("cover")) * below
         around.draw_lines(drawing, np.asarray(clothes, np.float32), study.width, style.line)
     draw_head(study, style, drawing)

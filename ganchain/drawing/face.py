@@ -27,14 +27,14 @@ def draw_nose(study: Study, points: Knots, drawing: Drawing, line: float) -> Non
     """Draw the wings and the nostrils: layer "nose"."""
     for order in (list(WING), mirrored(WING)):
         way = curve(points[order], 16)[2:13]
-        widths = taper(len(way), 0.016 * study.width * line, 0.5, 0.4, 0.1)
+        widths = taper(len(way), 0.02 * study.width * line, 0.5, 0.4, 0.1)
         drawing.put("nose", Line([stroke(way, widths)], study.line, 0.7))
     for order in (list(NOSTRIL), mirrored(NOSTRIL)):
         way = curve(points[order], 14)
         widths = taper(len(way), 0.030 * study.width * line, 0.4, 0.5, 0.1)
         drawing.put("nose", Line([stroke(way, widths)], study.line, 0.85))
     under = curve(points[list(UNDER)], 12)
-    drawing.put("nose", Line([stroke(under, taper(12, 0.011 * study.width * line, 0.4, 0.4, 0.1))], study.line, 0.6))
+    drawing.put("nose", Line([stroke(under, taper(12, 0.016 * study.width * line, 0.4, 0.4, 0.1))], study.line, 0.6))
 
 
 def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None:
@@ -141,7 +141,7 @@ def draw_glasses(study: Study, drawing: Drawing, line: float) -> None:
 def draw_cover(study: Study, drawing: Drawing, line: float) -> None:
     """Draw what is before the face: the flattened picture with an outline, layer "cover"."""
     matte = study.matte("cover")
-    found = contours(blurred(matte, 1.0), 0.5, smooth=1.0, least=0.02 * study.width**2)
+    found = contours(blurred(matte, 1.0), 0.5, smooth=1.0, least=0.06 * study.width**2)
     if not found:
         return
     drawing.put("cover", Shape([Ring((k,)) for k in found], None, holes=True))

@@ -168,13 +168,14 @@ class Surroundings:
             inside: (S, S) 0..1.
             width: distance of the eyes in units.
         """
-        dark = valleys(self.calm[..., 0], self.flow, 1.3, 2.8)
+        light = self.calm[..., 0]
+        dark = np.asarray(valleys(light, self.flow, 1.3, 2.8) * (60 / (light + 12)), np.float32)
         px = self.small.shape[0] / UNITS
-        want = Lines(least=2.2, short=0.6 * width * px, apart=4.0, most=24, steps=60)
+        want = Lines(least=1.6, short=0.4 * width * px, apart=3.0, most=40, steps=80)
         ink = rgb((12.0, 3.0, 3.0))
         for way in lines(dark, self.flow, inside, want):
             knots = np.concatenate([way[:-1:2], way[-1:]])
-            thick = taper(len(knots), 0.017 * width * line, 0.3, 0.3, 0.1)
+            thick = taper(len(knots), 0.02 * width * line, 0.3, 0.3, 0.1)
             drawing.put("background", Line([stroke(knots, thick)], ink, 0.8))
 
     def draw_screens(self, drawing: Drawing, inside: Planes, width: float) -> None:

@@ -20,9 +20,9 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     """Draw the hair: layers "hair" and "strands"; hair that is cropped as a tint of the skull."""
     matte = study.locks
     if study.cropped:
-        _cropped(study, drawing, tones)
+        _cropped(study, drawing)
         return
-    outer = contours(matte, HAIR, smooth=0.6, spacing=1.2, least=0.003 * study.width**2)
+    outer = contours(matte, HAIR, smooth=0.7, spacing=1.2, least=0.012 * study.width**2)
     if not outer:
         return
     rings = [Ring((knots,)) for knots in outer]
@@ -35,7 +35,7 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     slope = _slope(reduced(matte, SIDE))
     for knots in outer:
         within = ((knots > 1.5) & (knots < 254.5)).all(axis=1)
-        widths = 0.014 * study.width * line * sample(slope, knots) * within
+        widths = 0.018 * study.width * line * sample(slope, knots) * within
         widths = np.convolve(np.pad(widths, 4, mode="wrap"), np.ones(9) / 9, mode="valid")
         drawing.put("strands", *(Line([run], ink) for run in outline_runs(knots, widths, 0.2 * line, 8)))
 
@@ -58,35 +58,40 @@ def _loose(study: Study, drawing: Drawing, colour: Colour, line: float) -> None:
         drawing.put("strands", Line([stroke(way, widths)], colour))
 
 
-def _cropped(study: Study, drawing: Drawing, tones: int) -> None:
-    """Draw the shade that cropped hair gives a skull: less red than skin, as dark as it is."""
+def _cropped(study: Study, drawing: Drawing) -> None:
+    """Draw an even tint of the skull above the face where cropped hair makes it darker and less red than skin."""
     skull = np.maximum(study.whole, reduced(study.locks, SIDE)) * (1 - study.oval)
     skull[int(np.clip(study.points[[70, 300], 1].mean(), 0, SIDE)) :] = 0
-    if float((skull > 0.8).sum()) < 0.08 * study.width**2:
+    chosen = skull > 0.8
+    if float(chosen.sum()) < 0.08 * study.width**2:
         return
-    soft = blurred(study.calm, 0.03 * study.width)
-    paler = ((float(study.skin[1]) - blurred(study.calm[..., 1], 0.07 * study.width) - 1) / 2).clip(0, 1)
-    place = np.asarray(blurred(skull, 2.0) * paler, np.float32)
-    if (place > 0.5).sum() < 0.05 * study.width**2:
+    colours = study.calm[chosen]
+    light, red, yellow = (float(v) for v in np.median(colours[colours[:, 0] <= np.median(colours[:, 0])], axis=0))
+    darker = float(study.skin[0]) - light
+    opacity = 0.7 * float(np.clip((float(study.skin[1] - np.median(colours[:, 1])) - 2) / 3, 0, 1))
+    if not opacity:
         return
-    _tint(study, drawing, "hair", soft[..., 0], place, np.median(study.calm[place > 0.5], axis=0), tones)
+    rings = [
+        Ring((k,)) for k in contours(blurred(skull, 2.0), 0.5, smooth=3.0, least=0.08 * study.width**2, holes=False)
+    ]
+    tint = rgb((max(6.0, float(study.paper[0]) - darker), 0.5 * (red + study.paper[1]), 0.5 * (yellow + study.paper[2])))
+    drawing.put("hair", Shape(rings, tint, opacity))
 
 
 def _tint(
-    study: Study, drawing: Drawing, layer: str, light: Planes, place: Planes, measured: Planes, tones: int
+    study: Study, drawing: Drawing, layer: str, light: Planes, place: Planes, tones: int
 ) -> None:
     """Draw hair through which skin is seen, in flat tones as dark as it is.
 
     Args:
         light: (SIDE, SIDE) L*.
         place: (SIDE, SIDE) 0..1, where there is such hair.
-        measured: (3,) Lab of it.
     """
     darker = np.asarray((float(study.skin[0]) - light) * np.minimum(1, 1.4 * place), np.float32)
-    for level, depth in ((5.0, 9.0), (13.0, 19.0), (23.0, 31.0), (34.0, 42.0))[: 2 * tones - 2]:
-        share = min(1.0, depth / 60)
-        red, yellow = (float((1 - share) * study.paper[k] * 0.95 + share * measured[k]) for k in (1, 2))
-        found = contours(darker, level, smooth=1.0, spacing=2.0, least=0.016 * study.width**2)
+    for level, depth in ((7.0, 9.0), (17.0, 21.0), (28.0, 36.0))[:tones]:
+        share = min(1.0, depth / 45)
+        red, yellow = (float((1 - 0.2 * share) * study.paper[k]) for k in (1, 2))
+        found = contours(blurred(darker, 1.5), level, smooth=2.0, spacing=2.5, least=0.08 * study.width**2)
         colour = (float(max(study.paper[0] - depth, 6.0)), red, yellow)
         drawing.put(layer, Shape([Ring((k,)) for k in found], rgb(colour), 0.9, holes=True))
 
@@ -171,18 +176,19 @@ def draw_beard(study: Study, drawing: Drawing, tones: int) -> None:
     light = _smoothed(np.asarray(cv2.bilateralFilter(study.lab[..., 0], 5, 10, 3), np.float32), _downwards(study), 3)
     soft = blurred(matte, 1.2)
     least = 0.008 * study.width**2
-    grey = float(np.hypot(*(study.skin[1:] - measured[1:]))) > 7 and gap < 2 and chosen.sum() > 0.2 * study.width**2
-    if own >= FULL or grey:
-        found = contours(soft, 0.45, smooth=1.2, spacing=2.0, least=0.02 * study.width**2)
+    grey = float(np.hypot(*(study.skin[1:] - measured[1:]))) > 7 and gap < 2
+    if (own >= FULL or grey) and chosen.sum() > 0.25 * study.width**2:
+        found = contours(soft, 0.45, smooth=2.0, spacing=2.0, least=0.05 * study.width**2)
         rings = [Ring((k,)) for k in found]
-        colour = (float(np.clip(measured[0] + 0.5 * lift, 8, 90)), *(float(1.1 * v) for v in measured[1:]))
+        red, yellow = (float(0.8 * measured[k] + 0.3 * study.paper[k]) for k in (1, 2))
+        colour = (float(np.clip(measured[0] + 0.5 * lift, 8, 90)), red, yellow)
         drawing.put("beard", Shape(rings, rgb(colour), holes=True))
         if tones > 1 and chosen.any():
             relative = np.asarray((light - np.median(light[chosen])) * soft, np.float32)
             spread = float(np.clip(np.std(relative[chosen]), 2.5, 12))
             _cut(drawing, "beard", rings, relative, colour, (spread, float(np.clip(5 + 0.2 * colour[0], 7, 15)), tones, least))
         return
-    _tint(study, drawing, "beard", blurred(light, 1.0), soft, measured, tones)
+    _tint(study, drawing, "beard", blurred(light, 1.0), soft, tones)
 
 
 def _hairiness(study: Study, chosen: NDArray[np.bool_], gap: float) -> float:

@@ -38,21 +38,21 @@ class Modelling:
     @property
     def blur(self) -> float:
         """Blur of the light before it is cut into tones, of the eyes' distance."""
-        return 0.0315 - 0.0135 * self.own
+        return 0.034 - 0.016 * self.own
 
     @property
     def smooth(self) -> float:
         """Units over which the borders of tones are smoothed."""
-        return 1.9 - 0.7 * self.own
+        return 2.4 - 1.2 * self.own
 
     @property
     def least(self) -> float:
         """Smallest area of a tone, of the square of the eyes' distance."""
-        return 0.03 - 0.024 * self.own
+        return 0.06 - 0.054 * self.own
 
     def shadows(self, tones: int) -> list[tuple[float, float]]:
         """List the shadows: L* below the skin's own at which each begins, and its place among two usual shades."""
-        first, second = 7.5 - 3 * self.own, 18 - 6 * self.own
+        first, second = 8.5 - 4 * self.own, 20 - 8 * self.own
         usual = [(first, 1 - 0.25 * self.own), (second, 2 - 0.4 * self.own)]
         return usual[: tones - 1] + [(second + 8, 2.4)] * (tones > 2 and self.own > 0.3)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ganchain.drawing.light import Modelling, cut_tones, shade_of
-from ganchain.drawing.paths import Drawing, Fade, Knots, Line, Ring, Shape, circle, curve, stroke, taper
-from ganchain.drawing.planes import SIDE, blurred, closed, grown, reduced, rgb
+from ganchain.drawing.paths import Drawing, Fade, Knots, Line, Planes, Ring, Shape, circle, curve, stroke, taper
+from ganchain.drawing.planes import SIDE, blurred, closed, disc, grown, reduced, rgb
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import contours, sample
 from ganchain.faces import mesh
@@ -27,6 +28,7 @@ def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: fl
     """Draw the skin: layers "skin", "shadow", "blush"; its contour in "line"."""
     both = np.maximum(study.whole, reduced(study.locks, SIDE))
     under = closed(both, 0.07 * study.width) * grown(study.whole, 0.1 * study.width)  # it goes on below the hair
+    under = np.maximum(under, _gaps(both) * (1 - study.matte("cover")))
     field = blurred(np.asarray(np.maximum(study.whole, under), np.float32), 1.0)
     outer = contours(field, 0.5, smooth=2.5, least=0.05 * study.width**2, holes=False)
     rings = [Ring((knots,)) for knots in outer]
@@ -44,6 +46,14 @@ def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: fl
         drawing.put("blush", *(_cheek(study, spot, rings, blush) for spot in (mesh.RIGHT_CHEEK, mesh.LEFT_CHEEK)))
     for knots in outer:
         drawing.put("line", *_contour(study, knots, line))
+
+
+def _gaps(plane: Planes) -> Planes:
+    """Fill the holes of a plane, a little smaller than it is: 0 or 1."""
+    found, _ = cv2.findContours((plane > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    solid = np.zeros(plane.shape, np.uint8)
+    cv2.drawContours(solid, found, -1, 1, -1)
+    return np.asarray(cv2.erode(solid, disc(3)), np.float32)
 
 
 def _side(study: Study, rings: list[Ring], opacity: float) -> list[Shape]:
@@ -120,7 +130,7 @@ def _contour(study: Study, knots: Knots, line: float) -> list[Shape]:
     """Draw the contour of skin where it ends before the background or clothes: ears, cheeks, neck, a bald head."""
     beside = blurred((1 - study.whole - reduced(study.locks, SIDE)).clip(0, 1), 2.0)
     inside = ((knots > 1.5) & (knots < 254.5)).all(axis=1)
-    width = 0.019 * study.width * line * (2.4 * sample(beside, knots) - 0.2).clip(0, 1) * inside
+    width = 0.022 * study.width * line * (2.4 * sample(beside, knots) - 0.2).clip(0, 1) * inside
     soft = np.convolve(np.pad(width, 3, mode="wrap"), np.ones(7) / 7, mode="valid")
     runs = outline_runs(knots, soft, 0.004 * study.width * line, 8)
     return [Line([run], study.line) for run in runs]
@@ -136,7 +146,7 @@ def draw_jaw(study: Study, drawing: Drawing, line: float) -> None:
     covered = sample(study.matte("cover"), jaw)
     weight = (1.6 * beyond - 0.2).clip(0, 1) * (1 - 1.6 * covered).clip(0, 1)
     weight = np.convolve(np.pad(weight, 5, mode="edge"), np.ones(11) / 11, mode="valid")
-    width = 0.021 * study.width * line * weight * taper(len(jaw), 1.0, 0.3, 0.3)
+    width = 0.023 * study.width * line * weight * taper(len(jaw), 1.0, 0.3, 0.3)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (width > 0.1).astype(np.int8), [0]]))).reshape(-1, 2)
     for a, b in edges.tolist():
         if b - a > 5:

@@ -69,7 +69,7 @@ class Study:
     @cached_property
     def whole(self) -> Planes:
         """Skin as one clean area: a face without holes, ears and neck without scraps, (SIDE, SIDE) 0..1."""
-        own = np.asarray(self.matte("skin") + self.matte("beard"), np.float32)
+        own = np.asarray((self.matte("skin") * self._like_skin + self.matte("beard")).clip(0, 1), np.float32)
         if float((own * self.oval).sum()) < 0.05 * float(self.oval.sum()):
             return own
         doubtful = own + (self.matte("hair") - reduced(self.locks, SIDE)).clip(0, 1)  # dark, but not hair
@@ -92,6 +92,14 @@ class Study:
         return np.asarray(whole, np.float32)
 
     @cached_property
+    def _like_skin(self) -> Planes:
+        """How like the face's skin each colour outside the face is, (SIDE, SIDE) 0..1: a shirt is not the neck."""
+        away = (self.calm - self.skin) / np.array([30, 11, 13], np.float32)
+        away[..., 0] = np.where(away[..., 0] < 0, 0.4 * away[..., 0], away[..., 0])  # a neck lies in shadow
+        like = np.exp(-0.5 * ((away**2).sum(axis=2) - 1).clip(0, None))
+        return np.maximum((2.5 * like).clip(0, 1), grown(self.oval, 0.1 * self.width))
+
+    @cached_property
     def cropped(self) -> bool:
         """True if there is so little hair that it is cropped, or none."""
         return float((self.locks > HAIR).mean()) * UNITS**2 < CROPPED * self.width**2
@@ -103,7 +111,8 @@ class Study:
         px = hair.shape[0] / UNITS
         most = np.maximum(grown(hair, 0.1 * self.width * px), FAINT)
         skin = self.matte("skin", hair.shape[0])  # on which a faint matte is a shadow
-        return np.asarray(hair / (most + (1 - most) * (2 * skin).clip(0, 1)), np.float32)
+        locks = np.asarray(hair / (most + (1 - most) * (2 * skin).clip(0, 1)), np.float32)
+        return closed(locks, 0.016 * self.width * px)
 
     @cached_property
     def wisps(self) -> Planes:
@@ -119,9 +128,10 @@ class Study:
         down = np.arange(side, dtype=np.float32)[:, None] / px - self.points[[33, 263], 1].mean()
         face *= (down / (0.25 * self.width) + 0.4).clip(0, 1)  # a fringe may hang down to the eyes
         x, y = self.points[152]
-        reach = 0.45 * self.width
-        left, right, below = (int(np.clip(v * px, 0, side)) for v in (x - reach, x + reach, y + 0.1 * self.width))
-        face[below:, left:right] = hair[below:, left:right] < SURE  # a collar, a tie
+        u = (np.arange(side, dtype=np.float32) / px - x) / self.width
+        v = (np.arange(side, dtype=np.float32)[:, None] / px - y) / self.width
+        chin = ((0.55 - np.abs(u)) / 0.1).clip(0, 1) * ((v + 0.3) / 0.1).clip(0, 1)
+        face = np.maximum(face, chin * ((SURE - hair) / 0.1 + (np.abs(u) < 0.35)).clip(0, 1))  # a collar, a tie
         eyes = grown(filled([self.points[list(eye)] for eye in HOLES], side), 0.08 * self.width * px)
         return np.asarray(hair * (1 - np.maximum(face, eyes)), np.float32)
 
@@ -163,7 +173,7 @@ class Study:
     def paper(self) -> Planes:
         """Lab that lit skin is painted in: a little lighter, never grey nor orange; dark skin stays dark."""
         light, red, yellow = (float(v) for v in self.skin)
-        lifted = light + 3 + 0.42 * max(0.0, 86 - light) * float(np.clip((light - 46) / 20, 0, 1))
+        lifted = light + 4 + 0.36 * max(0.0, 86 - light) * float(np.clip((light - 36) / 25, 0, 1))
         hue = 0.45 * float(np.clip(np.arctan2(yellow, max(red, 1.0)), np.radians(40), np.radians(66))) + 0.55 * np.radians(58)
         least = float(np.interp(lifted, (20, 50, 70, 90), (20, 28, 28, 16)))
         chroma = 0.5 * float(np.clip(np.hypot(red, yellow), 0.6 * least, 1.5 * least)) + 0.5 * least
@@ -180,7 +190,7 @@ class Study:
                 return np.array([25, 4, 6], np.float32)
             return np.asarray(np.percentile(chosen, 30, axis=0), np.float32)
         bright = chosen[chosen[:, 0] >= np.median(chosen[:, 0])]
-        light = np.percentile(chosen[:, 0], 50)
+        light = np.percentile(chosen[:, 0], 42)
         red, yellow = np.median(bright[:, 1:], axis=0)
         if np.hypot(red, yellow) < 10:  # the sky in dark hair is no dye
             yellow = max(yellow, 0.5 + 0.5 * red)
