@@ -12,7 +12,7 @@ from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import HAIR, Study
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
 
-TONED = 384  # px: of the picture in which the tones of hair are found
+TONED = 512  # px: of the picture in which the tones of hair are found
 FULL = 0.5  # hairiness from which a beard is drawn as hair
 
 

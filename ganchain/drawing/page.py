@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganchain.drawing import ground, looks
-from ganchain.drawing.body import draw_body
 from ganchain.drawing.draw import Style, draw_head
 from ganchain.drawing.paths import UNITS, Drawing, Knots, Matrix, Page, Planes
 from ganchain.drawing.study import Study
 
-HEAD_SIDE, SMALL_SIDE = 200, 640  # px: of the largest head's window in the small copy, and of the copy at most
+HEAD_SIDE, SMALL_SIDE = 320, 640  # px: of the largest head's window in the small copy, and of the copy at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,11 +155,6 @@ def page(pixels: NDArray[np.uint8], heads: Sequence[Head], style: Style) -> Page
         around.draw_lines(first, person, width, style.line)
     kept = pixels if style.background == "keep" else None
     drawn = Page((pixels.shape[1], pixels.shape[0]), kept, [(change(first, main.study), copy.matrix)])
-    for head in heads:
-        outside = {"skin": 0.0, "hair": 0.0, "rest": 1.0}
-        mattes = {name: copy.placed(head, head.study.matte(name), value) for name, value in outside.items()}
-        body = draw_body(head.study, mattes, copy.to_copy(head), around, style.tones, style.line)
-        drawn.drawings.append((change(body, head.study), copy.matrix))
     for head in heads:
         drawn.drawings.append((change(draw_head(head.study, style), head.study), head.matrix))
     return drawn

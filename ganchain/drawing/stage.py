@@ -15,7 +15,7 @@ from ganchain.drawing.paths import UNITS, Knots, Page, Planes
 from ganchain.drawing.svg import svg
 from ganchain.faces.parts import PARTS
 from ganchain.faces.reading import Seen
-from ganchain.framing import HEAD
+from ganchain.framing import BUST, HEAD
 from ganchain.stage import Stage, WholePhoto
 from ganchain.tensors import Pixels, to_faces
 
@@ -60,7 +60,7 @@ class DrawnPhoto(Stage):
     """
 
     scope = "photo"
-    framing = HEAD
+    framing = BUST
     effect = "replace"
     any_size = True
     reads = ("points", *PARTS)

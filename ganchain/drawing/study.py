@@ -84,11 +84,16 @@ class Study:
         whole = closed(blurred(whole, 1.5), 0.035 * self.width)
         if self.cropped:  # a skull is convex
             hair = reduced(self.locks, SIDE)
-            above = int(np.clip(self.points[[70, 300], 1].mean(), 1, SIDE))
-            y, x = np.nonzero((np.maximum(whole, hair) > 0.5)[:above])
-            if len(x) > 8:
-                hull = cv2.convexHull(np.stack([x, y], axis=1).astype(np.int32))[:, 0] + 0.5
+            eyes = self.points[[33, 263]].mean(axis=0)
+            y, x = np.nonzero(np.maximum(whole, hair) > 0.5)
+            u, v = (x - eyes[0]) / self.width, (eyes[1] - y) / self.width
+            near = (v > 0.2) & ((u / 1.0) ** 2 + (v / 1.4) ** 2 < 1)
+            if near.sum() > 8:
+                hull = cv2.convexHull(np.stack([x, y], axis=1)[near].astype(np.int32))[:, 0] + 0.5
                 whole = np.maximum(whole, (1.6 * blurred(filled([hull.astype(np.float64)]), 4.0) - 0.3).clip(0, 1))
+        _, numbers = cv2.connectedComponents((whole > 0.3).astype(np.uint8))
+        mine = np.unique(numbers[(whole > 0.3) & (self.oval > 0.5)])
+        whole = whole * ((numbers == 0) | np.isin(numbers, mine))
         return np.asarray(whole, np.float32)
 
     @cached_property
@@ -139,7 +144,7 @@ class Study:
     def head(self) -> Planes:
         """Area of the head with all of its hair, (SIDE, SIDE) 0..1."""
         seen = 1 - (self.matte("rest") + self.matte("cover")).clip(0, 1)
-        return np.maximum(seen, grown((5 * self.wisps - 0.6).clip(0, 1), 2))
+        return np.maximum(seen, grown((5 * self.wisps - 0.6).clip(0, 1), 4))
 
     @cached_property
     def features(self) -> Planes:
@@ -190,7 +195,7 @@ class Study:
                 return np.array([25, 4, 6], np.float32)
             return np.asarray(np.percentile(chosen, 30, axis=0), np.float32)
         bright = chosen[chosen[:, 0] >= np.median(chosen[:, 0])]
-        light = np.percentile(chosen[:, 0], 42)
+        light = np.percentile(chosen[:, 0], 50)
         red, yellow = np.median(bright[:, 1:], axis=0)
         if np.hypot(red, yellow) < 10:  # the sky in dark hair is no dye
             yellow = max(yellow, 0.5 + 0.5 * red)
@@ -202,11 +207,11 @@ class Study:
         light, red, yellow = (float(v) for v in self.hair)
         grey = float(np.clip((light - 36) / 10, 0, 1) * np.clip((9 - np.hypot(red, yellow)) / 5, 0, 1))
         vivid = 1.25 - 0.5 * grey
-        dark = float(np.clip((48 - light) / 20, 0, 1))
+        dark = float(np.clip((38 - light) / 16, 0, 1))
         return (
             float(np.clip((light + 1) * (1 - 0.2 * dark), 8, 90)),
-            red * vivid + 1.5 * dark,
-            yellow * vivid + 2.5 * dark,
+            red * vivid + 1.5 * dark + 0.08 * yellow,
+            yellow * min(vivid, 1.1) + 2.5 * dark,
         )
 
     @cached_property

@@ -47,25 +47,32 @@ class FaceReader(nn.Module):
             if kind == "points":
                 for reading, (_, answer) in zip(chunk, self._answers(kind, mesh.WINDOW, chunk), strict=True):
                     reading.known[kind] = _points(answer)
+            elif kind == "parts":
+                self._read_parts(chunk)
             else:
-                for reading, parts in zip(chunk, self._parts(chunk), strict=True):
-                    reading.known[kind] = parts
+                Reading.read_all(chunk, "parts")
+                self._read_busts([reading for reading in chunk if reading.parts.beyond is None])
+                for reading in chunk:
+                    reading.known[kind] = reading.parts
 
-    def _parts(self, readings: Sequence[Reading]) -> list[Parts]:
+    def _read_parts(self, readings: Sequence[Reading]) -> None:
         """Read the parts of heads, and of the busts of those whose hair reaches beyond the head's window."""
-        heads = [_parts(answer, picture, HEAD) for picture, answer in self._answers("parts", HEAD, readings)]
-        long = [number for number, head in enumerate(heads) if head.reaches_edge]
-        busts = self._answers("parts", BUST, [readings[number] for number in long]) if long else []
-        for number, (picture, answer) in zip(long, busts, strict=True):
-            heads[number] = heads[number].reached(_parts(answer, picture, BUST))
-        return heads
+        for reading, (picture, answer) in zip(readings, self._answers("parts", HEAD, readings), strict=True):
+            reading.known["parts"] = _parts(answer, picture, HEAD)
+        self._read_busts([reading for reading in readings if reading.parts.reaches_edge])
 
-    def _answers(self, kind: Kind, framing: Framing, readings: Sequence[Reading]) -> list[tuple[Tensor, Tensor]]:
+    def _read_busts(self, readings: Sequence[Reading]) -> None:
+        """Continue the parts of heads over their shoulders."""
+        answers = self._answers("parts", BUST, readings) if readings else []
+        for reading, (picture, answer) in zip(readings, answers, strict=True):
+            reading.known["parts"] = reading.parts.reached(_parts(answer, picture, BUST))
+
+    def _answers(self, kind: str, framing: Framing, readings: Sequence[Reading]) -> list[tuple[Tensor, Tensor]]:
         """Run a network on one window of each face: what it showed, and the answer."""
         pictures = torch.cat([reading.cut(framing, SIDE) for reading in readings])
         return list(zip(pictures, self._network(kind)(pictures.to(self.device)).float().cpu(), strict=True))
 
-    def _network(self, kind: Kind) -> nn.Module:
+    def _network(self, kind: str) -> nn.Module:
         """Load the network of a kind, once."""
         if kind not in self._modules:
             loaded = manifest.load(kind)
