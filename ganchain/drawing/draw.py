@@ -37,7 +37,7 @@ class Style:
     tones: int = 3
     blush: float = 0.5
     background: str = "simple"
-    likeness: float = 0.65
+    likeness: float = 0.4
 
 
 def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: Style | None = None) -> Drawing:
@@ -60,10 +60,6 @@ def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: St
         )
     else:
         drawing.ground = around.painted(style.background, [(study.points[152], study.width)])
-    if style.background == "simple":
-        below = np.arange(SIDE, dtype=np.float32)[:, None] > study.points[152, 1] - 0.4 * study.width
-        clothes = study.matte("rest") * (1 - study.matte("cover")) * below
-        around.draw_lines(drawing, np.asarray(clothes, np.float32), study.width, style.line)
     draw_head(study, style, drawing)
     return looks.LOOKS[style.look](drawing, study)
 
@@ -85,6 +81,7 @@ def draw_head(study: Study, style: Style, drawing: Drawing | None = None) -> Dra
     face.draw_age(study, placed, drawing, style.line)
     face.draw_mouth(study, placed, drawing, style.line)
     hair.draw_hair(study, drawing, style.tones, style.line)
+    face.draw_lines(study, drawing, style.line)
     eyes.draw_brows(study, placed, drawing)
     eyes.draw_eyes(study, placed, drawing, style.line)
     face.draw_glasses(study, drawing, style.line)

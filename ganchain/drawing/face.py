@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
-from ganchain.drawing.paths import Drawing, Knots, Line, Planes, Ring, Shape, curve, stroke, taper
-from ganchain.drawing.planes import FINE, blurred, filled, grown, rgb
+from ganchain.drawing.paths import UNITS, Drawing, Knots, Line, Planes, Ring, Shape, curve, stroke, taper
+from ganchain.drawing.planes import FINE, blurred, disc, filled, grown, reduced, rgb
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
@@ -113,6 +114,21 @@ def _open_mouth(study: Study, drawing: Drawing, rims: tuple[Knots, Knots], inner
     width = study.width * line
     drawing.put("mouth", Line([stroke(above, taper(len(above), 0.022 * width, 0.25, 0.25, 0.4))], study.line))
     drawing.put("mouth", Line([stroke(below, taper(len(below), 0.012 * width, 0.35, 0.35, 0.2))], study.line, 0.85))
+
+
+def draw_lines(study: Study, drawing: Drawing, line: float) -> None:
+    """Draw the long dark lines of the photo beside the face: of clothes, ears and hair; layer "background"."""
+    side = study.ink.shape[0]
+    px, hair = side / UNITS, study.matte("hair", side)
+    inner = reduced(cv2.erode(study.oval, disc(0.05 * study.width)), side)
+    strength = np.asarray(study.ink * (1 - 0.55 * hair) * (1 - inner), np.float32)
+    want = Lines(least=1.0, short=0.3 * study.width * px, apart=3.0, most=150, steps=120)
+    for way in lines(strength, study.flow, 1 - inner, want):
+        knots = np.concatenate([way[:-1:4], way[-1:]])
+        strong = np.clip(sample(strength, knots) / 2.5, 0.4, 1)
+        strong = np.convolve(np.pad(strong, 2, mode="edge"), np.ones(5) / 5, mode="valid")
+        widths = 0.02 * study.width * line * strong * taper(len(knots), 1.0, 0.2, 0.2, 0.15)
+        drawing.put("background", Line([stroke(knots, widths)], study.line, 0.85))
 
 
 def draw_glasses(study: Study, drawing: Drawing, line: float) -> None:

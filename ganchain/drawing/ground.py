@@ -69,8 +69,6 @@ class Surroundings:
         lab = self._large(np.asarray(cv2.blur(slope, (9, 9)), np.float32)) * to_lab(self.large) + self._large(
             np.asarray(offset, np.float32)
         )
-        share = self._large((2 * blurred(grown(self.head, 1), 1.0)).clip(0, 1))[..., None]
-        lab += share * (self._large(self.without_heads) - lab)
         lab[..., 0] += lighter * (0.22 * (96 - lab[..., 0]).clip(0, None) + 1)
         lab[..., 1:] *= 1.05
         return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.float32).clip(0, 1)

@@ -9,73 +9,33 @@ from numpy.typing import NDArray
 from ganchain.drawing.paths import UNITS, Colour, Drawing, Line, Planes, Ring, Shape, stroke, taper
 from ganchain.drawing.planes import SIDE, blurred, reduced, rgb, to_lab
 from ganchain.drawing.skin import outline_runs
-from ganchain.drawing.study import HAIR, Study
+from ganchain.drawing.study import Study
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
 
+RIM = (0.22, 0.38, 0.55)  # mattes at which hair is drawn, ever more densely
 TONED = 512  # px: of the picture in which the tones of hair are found
 FULL = 0.5  # hairiness from which a beard is drawn as hair
 
 
 def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
-    """Draw the hair: layers "hair" and "strands"; hair that is cropped as a tint of the skull."""
-    matte = study.locks
-    if study.cropped:
-        _cropped(study, drawing)
-        return
-    outer = contours(matte, HAIR, smooth=0.7, spacing=1.2, least=0.012 * study.width**2)
+    """Draw the hair: layers "hair" and "strands". It thins out at its rim."""
+    matte, least = study.locks, 0.012 * study.width**2
+    soft = [contours(matte, level, smooth=0.7, spacing=1.4, least=least) for level in RIM]
+    outer = soft[-1]
     if not outer:
         return
-    rings = [Ring((knots,)) for knots in outer]
     colour = study.hair_tone
     ink = rgb((max(3.0, colour[0] * 0.42), colour[1] * 1.0 + 1, colour[2] * 0.9 + 1))
-    drawing.put("hair", Shape(rings, rgb(colour), holes=True))
+    for found, opacity in zip(soft, (0.45, 0.6, 1.0), strict=True):
+        drawing.put("hair", Shape([Ring((knots,)) for knots in found], rgb(colour), opacity, holes=True))
     if tones > 1:
-        _tones(study, drawing, rings, colour, tones)
-    _loose(study, drawing, rgb(colour), line)
+        _tones(study, drawing, [Ring((knots,)) for knots in outer], colour, tones)
     slope = _slope(reduced(matte, SIDE))
     for knots in outer:
         within = ((knots > 1.5) & (knots < 254.5)).all(axis=1)
         widths = 0.018 * study.width * line * sample(slope, knots) * within
         widths = np.convolve(np.pad(widths, 4, mode="wrap"), np.ones(9) / 9, mode="valid")
         drawing.put("strands", *(Line([run], ink) for run in outline_runs(knots, widths, 0.2 * line, 8)))
-
-
-def _loose(study: Study, drawing: Drawing, colour: Colour, line: float) -> None:
-    """Draw loose strands beside the hair as strokes."""
-    side = study.fine.shape[0]
-    light, px = to_lab(study.fine)[..., 0], side / UNITS
-    hair = study.seen_hair
-    free = 1 - (4 * hair).clip(0, 1)
-    around = blurred(light * free, 6 * px) / (blurred(free, 6 * px) + 1e-3)
-    darker = np.clip((around - study.hair[0]) / 8, -1, 1)
-    along = flow(light, px)
-    strength = np.asarray(valleys(light, along, 0.65 * px, 2 * px) * darker, np.float32)
-    inside = (hair > 0.03 + 0.2 * study.matte("skin", side)) & (study.locks < 0.6)
-    want = Lines(least=1.5, short=0.16 * study.width * px, apart=2.5, most=60, steps=80)
-    for way in lines(strength, along, inside.astype(np.float32), want):
-        way = np.concatenate([way[:-1:4], way[-1:]])
-        widths = taper(len(way), 0.018 * study.width * max(line, 0.5), 0.3, 0.6, 0.1)
-        drawing.put("strands", Line([stroke(way, widths)], colour))
-
-
-def _cropped(study: Study, drawing: Drawing) -> None:
-    """Draw an even tint of the skull above the face where cropped hair makes it darker and less red than skin."""
-    skull = np.maximum(study.whole, reduced(study.locks, SIDE)) * (1 - study.oval)
-    skull[int(np.clip(study.points[[70, 300], 1].mean(), 0, SIDE)) :] = 0
-    chosen = skull > 0.8
-    if float(chosen.sum()) < 0.08 * study.width**2:
-        return
-    colours = study.calm[chosen]
-    light, red, yellow = (float(v) for v in np.median(colours[colours[:, 0] <= np.median(colours[:, 0])], axis=0))
-    darker = float(study.skin[0]) - light
-    opacity = 0.7 * float(np.clip((float(study.skin[1] - np.median(colours[:, 1])) - 2) / 3, 0, 1))
-    if not opacity:
-        return
-    rings = [
-        Ring((k,)) for k in contours(blurred(skull, 2.0), 0.5, smooth=3.0, least=0.08 * study.width**2, holes=False)
-    ]
-    tint = rgb((max(6.0, float(study.paper[0]) - darker), 0.5 * (red + study.paper[1]), 0.5 * (yellow + study.paper[2])))
-    drawing.put("hair", Shape(rings, tint, opacity))
 
 
 def _tint(
@@ -88,9 +48,8 @@ def _tint(
         place: (SIDE, SIDE) 0..1, where there is such hair.
     """
     darker = np.asarray((float(study.skin[0]) - light) * np.minimum(1, 1.4 * place), np.float32)
-    for level, depth in ((7.0, 9.0), (17.0, 21.0), (28.0, 36.0))[:tones]:
-        share = min(1.0, depth / 45)
-        red, yellow = (float((1 - 0.2 * share) * study.paper[k]) for k in (1, 2))
+    for level, depth in ((7.0, 10.0), (16.0, 23.0), (26.0, 38.0))[:tones]:
+        red, yellow = float(study.paper[1]), 0.8 * float(study.paper[2])
         found = contours(blurred(darker, 1.5), level, smooth=2.0, spacing=2.5, least=0.08 * study.width**2)
         colour = (float(max(study.paper[0] - depth, 6.0)), red, yellow)
         drawing.put(layer, Shape([Ring((k,)) for k in found], rgb(colour), 0.9, holes=True))
@@ -126,9 +85,8 @@ def _tones(
     study: Study, drawing: Drawing, rings: list[Ring], colour: tuple[float, float, float], tones: int
 ) -> None:
     """Draw locks that are darker and lighter than the hair: its own light along its flow, in flat tones."""
-    side = TONED
-    light = to_lab(reduced(study.picture, side))[..., 0]
-    light = np.asarray(cv2.bilateralFilter(light, 5, 8, 2), np.float32)
+    side = min(TONED, study.fine.shape[0])
+    light = reduced(np.asarray(cv2.bilateralFilter(to_lab(study.fine)[..., 0], 5, 8, 2), np.float32), side, clip=False)
     smooth = _smoothed(light, flow(light, 3.0), reach=8)
     inside = reduced(study.locks, side)
     chosen = inside > 0.7

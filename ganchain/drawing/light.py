@@ -20,41 +20,31 @@ class Modelling:
     """Share of the photo's own light and shade in the tones.
 
     Attributes:
-        likeness: up to one half: the style's own shadows, 1: those that the person's face has.
+        likeness: 0: few and even shadows, 1: all those that the person's face has.
     """
 
     likeness: float
 
     @property
-    def own(self) -> float:
-        """Share of what a portrait needs and a drawing leaves out."""
-        return max(0.0, 2 * self.likeness - 1)
-
-    @property
-    def opacity(self) -> float:
-        """Opacity of the tones that are the photo's."""
-        return min(1.0, 4 * self.own)
-
-    @property
     def blur(self) -> float:
         """Blur of the light before it is cut into tones, of the eyes' distance."""
-        return 0.034 - 0.016 * self.own
+        return 0.034 - 0.016 * self.likeness
 
     @property
     def smooth(self) -> float:
         """Units over which the borders of tones are smoothed."""
-        return 2.4 - 1.2 * self.own
+        return 2.4 - 1.2 * self.likeness
 
     @property
     def least(self) -> float:
         """Smallest area of a tone, of the square of the eyes' distance."""
-        return 0.06 - 0.054 * self.own
+        return 0.06 - 0.054 * self.likeness
 
     def shadows(self, tones: int) -> list[tuple[float, float]]:
         """List the shadows: L* below the skin's own at which each begins, and its place among two usual shades."""
-        first, second = 8.5 - 4 * self.own, 20 - 8 * self.own
-        usual = [(first, 1 - 0.25 * self.own), (second, 2 - 0.4 * self.own)]
-        return usual[: tones - 1] + [(second + 8, 2.4)] * (tones > 2 and self.own > 0.3)
+        first, second = 10 - 5 * self.likeness, 26 - 14 * self.likeness
+        usual = [(first, 1 - 0.2 * self.likeness), (second, 2 - 0.4 * self.likeness)]
+        return usual[: tones - 1] + [(second + 8, 2.4)] * (tones > 2 and self.likeness > 0.6)
 
 
 def cut_tones(study: Study, rings: list[Ring], modelling: Modelling, tones: int) -> list[Shape]:
@@ -62,17 +52,17 @@ def cut_tones(study: Study, rings: list[Ring], modelling: Modelling, tones: int)
     low, base = _light(study, modelling)
     smooth, least, shapes = modelling.smooth, modelling.least * study.width**2, []
     for level, place in modelling.shadows(tones):
-        found = contours(base - low, level, smooth=smooth, spacing=5 - 2 * modelling.own, least=least)
+        found = contours(base - low, level, smooth=smooth, spacing=5 - 2 * modelling.likeness, least=least)
         shade = rgb(shade_of(study.paper, place))
-        shapes.append(Shape([Ring((k,)) for k in found], shade, modelling.opacity, within=rings, holes=True))
+        shapes.append(Shape([Ring((k,)) for k in found], shade, 1.0, within=rings, holes=True))
     if tones > 2:
         inner = filled([np.array([(9.0, 9.0), (247, 9), (247, 247), (9, 247)])])  # what is lit ends with the window
-        over, soft = blurred(inner, 3.0) * (low - base), 2.6 - 1.4 * modelling.own
-        bright = contours(over, BRIGHT - 2 * modelling.own, smooth=soft, spacing=5, least=least)
+        over, soft = blurred(inner, 3.0) * (low - base), 2.6 - 1.4 * modelling.likeness
+        bright = contours(over, BRIGHT - 2 * modelling.likeness, smooth=soft, spacing=5, least=least)
         light, red, yellow = (float(v) for v in study.paper)
-        glow = rgb((min(light + 4 + 2 * modelling.own, 95), red * 0.75, yellow * 0.88))
-        opacity = 0.65 * modelling.opacity
-        shapes.append(Shape([Ring((k,)) for k in bright], glow, opacity, within=rings, holes=True))
+        glow = rgb((min(light + 4 + 2 * modelling.likeness, 95), red * 0.75, yellow * 0.88))
+        opacity = 0.65
+        shapes.append(Shape([Ring((k,)) for k in bright], glow, 0.65, within=rings, holes=True))
     return shapes
 
 
@@ -87,15 +77,15 @@ def shade_of(paper: Planes, place: float = 1.0) -> tuple[float, float, float]:
 
 def _light(study: Study, modelling: Modelling) -> tuple[Planes, float]:
     """Estimate the light on the skin: L* without features, beard, grain and most of its fall from side to side."""
-    weight = (study.matte("skin") * (1 - (1 - modelling.own) * study.features) * (1 - study.matte("beard"))).astype(
+    weight = (study.matte("skin") * (1 - (1 - modelling.likeness) * study.features) * (1 - study.matte("beard"))).astype(
         np.float32
     )
     for over in ("glasses", "cover", "hair"):
         weight = weight * (1 - (3 * grown(study.matte(over), 2)).clip(0, 1))
     weight = np.asarray(cv2.erode(weight, np.ones((5, 5), np.uint8)), np.float32) + 1e-4
     calm = study.calm[..., 0]
-    if modelling.own < 1:
-        calm = calm + (1 - modelling.own) * (np.asarray(cv2.bilateralFilter(calm, 7, 10, 5), np.float32) - calm)
+    if modelling.likeness < 1:
+        calm = calm + (1 - modelling.likeness) * (np.asarray(cv2.bilateralFilter(calm, 7, 10, 5), np.float32) - calm)
     sigma = modelling.blur * study.width
     far = blurred(calm * weight, 4 * sigma) / blurred(weight, 4 * sigma)
     mass = blurred(weight, sigma)
@@ -110,7 +100,7 @@ def _light(study: Study, modelling: Modelling) -> tuple[Planes, float]:
     u, v = (x - float(nose[0])) / study.width, (y - float(nose[1])) / study.width
     fit = np.stack([np.ones(len(share)), u[chosen], v[chosen]], axis=1) * share[:, None]
     slope = np.linalg.lstsq(fit, low[chosen] * share, rcond=None)[0]
-    low = low - 0.7 * (1 - modelling.own) * (u.clip(-1, 1) * slope[1] + v.clip(-1, 1) * slope[2] * 0.7)
+    low = low - min(1.0, 1.2 * (1 - modelling.likeness)) * (u.clip(-1, 1) * slope[1] + v.clip(-1, 1) * slope[2] * 0.7)
     light = low[chosen]
     order = np.argsort(light)
     ranks = np.cumsum(share[order])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ganchain.drawing.light import Modelling, cut_tones, shade_of
-from ganchain.drawing.paths import Drawing, Fade, Knots, Line, Planes, Ring, Shape, circle, curve, stroke, taper
-from ganchain.drawing.planes import SIDE, blurred, closed, disc, grown, reduced, rgb
+from ganchain.drawing.paths import Drawing, Fade, Knots, Line, Ring, Shape, circle, curve, stroke, taper
+from ganchain.drawing.planes import SIDE, blurred, closed, grown, reduced, rgb
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import contours, sample
 from ganchain.faces import mesh
@@ -18,77 +17,25 @@ from ganchain.faces import mesh
 JAW = (132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361)
 SIDES = ((127, 234, 93), (323, 454, 356))  # of the face before the ears, which continue the jaw
 EARS = ((162, 127, 234, 93, 132), (389, 356, 454, 323, 361))  # borders of the face before them, from above
-BENEATH = (240, 97, 2, 326, 460)  # the nose, from wing to wing
 BELOW = 0.20  # of the eyes' distance: how far the chin's shadow falls on the neck
-OUTER = (54, 21, 162, 127, 234, 93, 132, 58, 172, 136, 150, 149)  # side of the face, from above
-SIDE_DEPTH = 0.34  # of the eyes' distance: how far the shadow of that side reaches at most
 
 
 def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: float, likeness: float) -> None:
     """Draw the skin: layers "skin", "shadow", "blush"; its contour in "line"."""
     both = np.maximum(study.whole, reduced(study.locks, SIDE))
     under = closed(both, 0.07 * study.width) * grown(study.whole, 0.1 * study.width)  # it goes on below the hair
-    under = np.maximum(under, _gaps(both) * (1 - study.matte("cover")))
     field = blurred(np.asarray(np.maximum(study.whole, under), np.float32), 1.0)
     outer = contours(field, 0.5, smooth=2.5, least=0.05 * study.width**2, holes=False)
     rings = [Ring((knots,)) for knots in outer]
     drawing.put("skin", Shape(rings, rgb(study.paper)))
     modelling = Modelling(likeness)
     if tones > 1:
-        if modelling.opacity < 1:
-            drawing.put("shadow", *_side(study, rings, 1 - modelling.opacity))
         drawing.put("shadow", Shape([_chin(study)], rgb(shade_of(study.paper)), within=rings))
-        if modelling.opacity < 1:
-            drawing.put("shadow", Shape([_beneath(study)], rgb(shade_of(study.paper)), 1 - modelling.opacity))
-    if tones > 1 and modelling.own:
         drawing.put("shadow", *cut_tones(study, rings, modelling, tones))
     if blush:
         drawing.put("blush", *(_cheek(study, spot, rings, blush) for spot in (mesh.RIGHT_CHEEK, mesh.LEFT_CHEEK)))
     for knots in outer:
         drawing.put("line", *_contour(study, knots, line))
-
-
-def _gaps(plane: Planes) -> Planes:
-    """Fill the holes of a plane, a little smaller than it is: 0 or 1."""
-    found, _ = cv2.findContours((plane > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    solid = np.zeros(plane.shape, np.uint8)
-    cv2.drawContours(solid, found, -1, 1, -1)
-    return np.asarray(cv2.erode(solid, disc(3)), np.float32)
-
-
-def _side(study: Study, rings: list[Ring], opacity: float) -> list[Shape]:
-    """Draw one soft shadow along the darker side of the face, the deeper the more that side is darker."""
-    chosen = study.bare > 0.05
-    if (share := study.bare[chosen].astype(np.float64)).sum() < 60:
-        return []
-    y, x = np.nonzero(chosen)
-    places = (np.stack([x, y], axis=1) + 0.5 - study.points[1]) / study.width
-    fit = np.column_stack([np.ones(len(share)), places]) * share[:, None]
-    slope = float(np.linalg.lstsq(fit, study.calm[..., 0][chosen] * share, rcond=None)[0][1])
-    depth = SIDE_DEPTH * study.width * float(np.clip((abs(slope) - 1) / 7, 0, 1))
-    if depth < 0.5:
-        return []
-    order = [*(mesh.MIRROR[point] for point in OUTER)] if slope < 0 else list(OUTER)
-    edge = curve(study.points[order], 30)
-    inward = study.points[order[4]] - study.points[mesh.MIRROR[order[4]]]
-    inward /= -float(np.linalg.norm(inward)) + 1e-9
-    t = np.linspace(0, 1, len(edge))[:, None]
-    inner = edge + depth * np.interp(t, (0, 0.15, 0.3, 0.6, 0.8, 1), (0, 0.35, 0.6, 1.1, 0.8, 0)) * inward
-    aside = np.interp(t, (0, 0.25, 0.5, 0.65, 1), (0, 0.5, 0.5, 0.03, 0))
-    outer = edge - study.width * aside * inward
-    shade = rgb(shade_of(study.paper))
-    inner = curve(inner[[0, 6, 12, 18, 24, 29]], len(edge))
-    middle = edge[len(edge) // 2]
-    start, end = middle + 0.1 * depth * inward, middle + 1.05 * depth * inward
-    fade = Fade((float(start[0]), float(start[1])), (float(end[0]), float(end[1])), shade, 0.5 * opacity)
-    return [Shape([Ring((outer, inner[::-1]))], shade, opacity, fade, within=rings)]
-
-
-def _beneath(study: Study) -> Ring:
-    """Outline the shadow beneath the nose."""
-    edge = curve(study.points[list(BENEATH)], 20)[2:-2]
-    t = np.linspace(0, 1, len(edge))[:, None]
-    return Ring((edge, (edge + 0.055 * study.width * np.sin(np.pi * t) * np.array([0.0, 1.0]))[::-1]))
 
 
 def _chin(study: Study) -> Ring:
@@ -104,7 +51,7 @@ def _cheek(study: Study, spot: tuple[int, ...], rings: list[Ring], blush: float)
     cheek, edge = study.points[spot[0]], study.points[spot[1]]
     centre = 0.75 * cheek + 0.25 * edge
     light, red, yellow = (float(v) for v in study.paper)
-    colour = rgb((light - 3, red + 26, yellow + 6))
+    colour = rgb((light - 3, red + 24, yellow + 8))
     radius = 0.2 * study.width
     end = (float(centre[0] + radius), float(centre[1]))
     fade = Fade((float(centre[0]), float(centre[1])), end, colour, 0.0, stretch=0.6)

@@ -11,9 +11,9 @@ import numpy as np
 
 from ganchain.drawing.paths import UNITS, Colour, Knots, Planes
 from ganchain.drawing.planes import FINE, SIDE, blurred, calmed, closed, disc, filled, grown, reduced, rgb, to_lab
+from ganchain.drawing.trace import flow, valleys
 from ganchain.faces import mesh
 
-CROPPED = 0.45  # area of hair, of the square of the eyes' distance, below which it is cropped
 HAIR = 0.35  # matte from which hair is drawn
 FAINT = 0.22  # matte of hair that is taken for all of it where there is no other near
 SURE = 0.9  # matte of what tells the colours of hair
@@ -82,15 +82,6 @@ class Study:
         kept = np.minimum(beside, cv2.dilate(core, disc(0.12 * self.width)))
         whole = np.maximum(np.maximum(face, own * self.oval), kept)
         whole = closed(blurred(whole, 1.5), 0.035 * self.width)
-        if self.cropped:  # a skull is convex
-            hair = reduced(self.locks, SIDE)
-            eyes = self.points[[33, 263]].mean(axis=0)
-            y, x = np.nonzero(np.maximum(whole, hair) > 0.5)
-            u, v = (x - eyes[0]) / self.width, (eyes[1] - y) / self.width
-            near = (v > 0.2) & ((u / 1.0) ** 2 + (v / 1.4) ** 2 < 1)
-            if near.sum() > 8:
-                hull = cv2.convexHull(np.stack([x, y], axis=1)[near].astype(np.int32))[:, 0] + 0.5
-                whole = np.maximum(whole, (1.6 * blurred(filled([hull.astype(np.float64)]), 4.0) - 0.3).clip(0, 1))
         _, numbers = cv2.connectedComponents((whole > 0.3).astype(np.uint8))
         mine = np.unique(numbers[(whole > 0.3) & (self.oval > 0.5)])
         whole = whole * ((numbers == 0) | np.isin(numbers, mine))
@@ -105,11 +96,6 @@ class Study:
         return np.maximum((2.5 * like).clip(0, 1), grown(self.oval, 0.1 * self.width))
 
     @cached_property
-    def cropped(self) -> bool:
-        """True if there is so little hair that it is cropped, or none."""
-        return float((self.locks > HAIR).mean()) * UNITS**2 < CROPPED * self.width**2
-
-    @cached_property
     def locks(self) -> Planes:
         """Hair with the locks and tails that its matte has only faintly, at most FINE px wide: 0..1."""
         hair = self.seen_hair
@@ -118,11 +104,6 @@ class Study:
         skin = self.matte("skin", hair.shape[0])  # on which a faint matte is a shadow
         locks = np.asarray(hair / (most + (1 - most) * (2 * skin).clip(0, 1)), np.float32)
         return closed(locks, 0.016 * self.width * px)
-
-    @cached_property
-    def wisps(self) -> Planes:
-        """All that may be hair, (SIDE, SIDE) 0..1."""
-        return np.asarray((reduced(self.seen_hair, SIDE) * 6 - 0.2).clip(0, 1), np.float32)
 
     @cached_property
     def seen_hair(self) -> Planes:
@@ -142,9 +123,25 @@ class Study:
 
     @cached_property
     def head(self) -> Planes:
-        """Area of the head with all of its hair, (SIDE, SIDE) 0..1."""
-        seen = 1 - (self.matte("rest") + self.matte("cover")).clip(0, 1)
-        return np.maximum(seen, grown((5 * self.wisps - 0.6).clip(0, 1), 4))
+        """Area of the head, (SIDE, SIDE) 0..1."""
+        return np.asarray(1 - (self.matte("rest") + self.matte("cover")).clip(0, 1), np.float32)
+
+    @cached_property
+    def flow(self) -> tuple[Planes, Planes]:
+        """The direction along which the picture changes least, at most FINE px wide."""
+        return flow(self._light, 3.5 * self.fine.shape[0] / FINE)
+
+    @cached_property
+    def ink(self) -> Planes:
+        """Strength of dark lines, at most FINE px wide: 1 for faint ones (flow-based difference of Gaussians, Kang, Lee & Chui 2007)."""
+        px = self.fine.shape[0] / FINE
+        dark = valleys(self._light, self.flow, max(0.8, 1.3 * px), max(1.6, 2.8 * px))
+        return np.asarray(dark / (0.03 * (self._light + 10)), np.float32)
+
+    @cached_property
+    def _light(self) -> Planes:
+        """L* without grain, at most FINE px wide."""
+        return np.asarray(cv2.bilateralFilter(to_lab(self.fine)[..., 0], 5, 8, 2.5), np.float32)
 
     @cached_property
     def features(self) -> Planes:
@@ -178,11 +175,12 @@ class Study:
     def paper(self) -> Planes:
         """Lab that lit skin is painted in: a little lighter, never grey nor orange; dark skin stays dark."""
         light, red, yellow = (float(v) for v in self.skin)
-        lifted = light + 4 + 0.36 * max(0.0, 86 - light) * float(np.clip((light - 36) / 25, 0, 1))
-        hue = 0.45 * float(np.clip(np.arctan2(yellow, max(red, 1.0)), np.radians(40), np.radians(66))) + 0.55 * np.radians(58)
-        least = float(np.interp(lifted, (20, 50, 70, 90), (20, 28, 28, 16)))
+        bright = float(np.clip((light - 40) / 25, 0, 1))
+        lifted = min(light + 3 + bright * (2 + 0.32 * max(0.0, 86 - light)), 91)
+        hue = 0.5 * float(np.clip(np.arctan2(yellow, max(red, 1.0)), np.radians(40), np.radians(68))) + 0.5 * np.radians(60)
+        least = float(np.interp(lifted, (20, 50, 70, 90), (18, 27, 27, 16)))
         chroma = 0.5 * float(np.clip(np.hypot(red, yellow), 0.6 * least, 1.5 * least)) + 0.5 * least
-        return np.array([min(lifted, 91), chroma * np.cos(hue), chroma * np.sin(hue)], np.float32)
+        return np.array([lifted, chroma * np.cos(hue), chroma * np.sin(hue)], np.float32)
 
     @cached_property
     def hair(self) -> Planes:
