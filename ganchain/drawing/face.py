@@ -120,15 +120,20 @@ def draw_lines(study: Study, drawing: Drawing, line: float) -> None:
     """Draw the long dark lines of the photo beside the face: of clothes, ears and hair; layer "background"."""
     side = study.ink.shape[0]
     px, hair = side / UNITS, study.matte("hair", side)
-    inner = reduced(cv2.erode(study.oval, disc(0.05 * study.width)), side)
-    strength = np.asarray(study.ink * (1 - 0.55 * hair) * (1 - inner), np.float32)
-    want = Lines(least=1.0, short=0.3 * study.width * px, apart=3.0, most=150, steps=120)
-    for way in lines(strength, study.flow, 1 - inner, want):
-        knots = np.concatenate([way[:-1:4], way[-1:]])
-        strong = np.clip(sample(strength, knots) / 2.5, 0.4, 1)
-        strong = np.convolve(np.pad(strong, 2, mode="edge"), np.ones(5) / 5, mode="valid")
-        widths = 0.02 * study.width * line * strong * taper(len(knots), 1.0, 0.2, 0.2, 0.15)
-        drawing.put("background", Line([stroke(knots, widths)], study.line, 0.85))
+    face = reduced(grown(study.oval, 0.05 * study.width), side)
+    within = reduced(np.asarray(cv2.erode(study.oval, disc(0.12 * study.width)), np.float32), side)
+    bare = within * (1 - reduced(grown(study.features, 0.02 * study.width), side)) * (1 - study.matte("beard", side))
+    for strength, inside, short, width, layer in (
+        (study.ink * (1 - 0.55 * hair), 1 - face, 0.3, 0.02, "background"),
+        (0.6 * study.ink * bare, bare * study.matte("skin", side), 0.12, 0.016, "nose"),
+    ):
+        want = Lines(least=1.0, short=short * study.width * px, apart=3.0, most=150, steps=120)
+        for way in lines(np.asarray(strength, np.float32), study.flow, np.asarray(inside, np.float32), want):
+            knots = np.concatenate([way[:-1:4], way[-1:]])
+            strong = np.clip(sample(np.asarray(strength, np.float32), knots) / 2.5, 0.3, 1)
+            strong = np.convolve(np.pad(strong, 2, mode="edge"), np.ones(5) / 5, mode="valid")
+            widths = width * study.width * line * strong * taper(len(knots), 1.0, 0.2, 0.2, 0.15)
+            drawing.put(layer, Line([stroke(knots, widths)], study.line, 0.85))
 
 
 def draw_glasses(study: Study, drawing: Drawing, line: float) -> None:

@@ -79,7 +79,7 @@ class Surroundings:
         Args:
             width: distance of the eyes in units.
         """
-        flat = self.without_heads
+        flat = self.calm
         for _ in range(2):
             flat = np.asarray(cv2.bilateralFilter(flat, 7, 12, 4), np.float32)
         means = _apart(grouped(flat[: self.size[1] : 2, : self.size[0] : 2].reshape(-1, 3), COLOURS)[0])

@@ -10,7 +10,7 @@ from ganchain.drawing.paths import UNITS, Colour, Drawing, Line, Planes, Ring, S
 from ganchain.drawing.planes import SIDE, blurred, reduced, rgb, to_lab
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import Study
-from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
+from ganchain.drawing.trace import contours, flow, sample, soft_contours
 
 RIM = (0.22, 0.38, 0.55)  # mattes at which hair is drawn, ever more densely
 TONED = 512  # px: of the picture in which the tones of hair are found
@@ -48,11 +48,10 @@ def _tint(
         place: (SIDE, SIDE) 0..1, where there is such hair.
     """
     darker = np.asarray((float(study.skin[0]) - light) * np.minimum(1, 1.4 * place), np.float32)
-    for level, depth in ((7.0, 10.0), (16.0, 23.0), (26.0, 38.0))[:tones]:
-        red, yellow = float(study.paper[1]), 0.8 * float(study.paper[2])
-        found = contours(blurred(darker, 1.5), level, smooth=2.0, spacing=2.5, least=0.08 * study.width**2)
-        colour = (float(max(study.paper[0] - depth, 6.0)), red, yellow)
-        drawing.put(layer, Shape([Ring((k,)) for k in found], rgb(colour), 0.9, holes=True))
+    hair = rgb((0.45 * float(study.hair[0]) + 8, float(study.paper[1]) * 0.6, 0.55 * float(study.paper[2])))
+    for level in np.linspace(5, 32, 3 * tones):
+        found = contours(blurred(darker, 1.2), level, smooth=1.6, spacing=2.5, least=0.05 * study.width**2)
+        drawing.put(layer, Shape([Ring((k,)) for k in found], hair, 0.55 / tones, holes=True))
 
 
 def _slope(matte: Planes) -> Planes:
@@ -114,11 +113,12 @@ def _cut(
 ) -> None:
     """Cut light, relative to a colour's own, into flat tones that are darker and lighter than it."""
     spread, amount, tones, least = cut
-    for level, depth in ((-0.5, -1.0), (-1.5, -1.8), (0.75, 1.0), (1.8, 1.7))[: 2 if tones < 3 else 4]:
-        found = contours(np.sign(level) * relative, abs(level) * spread, smooth=0.55, spacing=1.6, least=least)
+    for level, depth in ((-0.6, -1.0), (0.85, 1.0))[: tones - 1]:
+        soft = soft_contours(np.sign(level) * relative, abs(level) * spread, 0.12 * spread, 0.98, smooth=0.6, spacing=1.8, least=least)
         tone = colour[0] + depth * amount
-        shade = rgb((float(np.clip(tone, 3, 95)), colour[1] * (1 + 0.05 * abs(depth)), colour[2] * (1 + 0.08 * depth)))
-        drawing.put(layer, Shape([Ring((k,)) for k in found], shade, within=rings, holes=True))
+        shade = rgb((float(np.clip(tone, 3, 95)), colour[1] * 1.05, colour[2] * (1 + 0.08 * depth)))
+        for found, share in soft:
+            drawing.put(layer, Shape([Ring((k,)) for k in found], shade, share, within=rings, holes=True))
 
 
 def draw_beard(study: Study, drawing: Drawing, tones: int) -> None:

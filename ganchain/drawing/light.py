@@ -10,8 +10,9 @@ import numpy as np
 from ganchain.drawing.paths import Planes, Ring, Shape
 from ganchain.drawing.planes import blurred, filled, grown, rgb
 from ganchain.drawing.study import Study
-from ganchain.drawing.trace import contours
+from ganchain.drawing.trace import soft_contours
 
+SOFT = 0.8  # L* over half of a tone's border
 BRIGHT = 9.0  # L* above the skin's own at which the light tone begins
 
 
@@ -52,17 +53,18 @@ def cut_tones(study: Study, rings: list[Ring], modelling: Modelling, tones: int)
     low, base = _light(study, modelling)
     smooth, least, shapes = modelling.smooth, modelling.least * study.width**2, []
     for level, place in modelling.shadows(tones):
-        found = contours(base - low, level, smooth=smooth, spacing=5 - 2 * modelling.likeness, least=least)
         shade = rgb(shade_of(study.paper, place))
-        shapes.append(Shape([Ring((k,)) for k in found], shade, 1.0, within=rings, holes=True))
+        soft = soft_contours(base - low, level, SOFT, 0.97, smooth=smooth, spacing=5 - 2 * modelling.likeness, least=least)
+        shapes += [Shape([Ring((k,)) for k in found], shade, share, within=rings, holes=True) for found, share in soft]
     if tones > 2:
         inner = filled([np.array([(9.0, 9.0), (247, 9), (247, 247), (9, 247)])])  # what is lit ends with the window
-        over, soft = blurred(inner, 3.0) * (low - base), 2.6 - 1.4 * modelling.likeness
-        bright = contours(over, BRIGHT - 2 * modelling.likeness, smooth=soft, spacing=5, least=least)
+        over, soft_over = blurred(inner, 3.0) * (low - base), 2.6 - 1.4 * modelling.likeness
         light, red, yellow = (float(v) for v in study.paper)
         glow = rgb((min(light + 4 + 2 * modelling.likeness, 95), red * 0.75, yellow * 0.88))
         opacity = 0.65
-        shapes.append(Shape([Ring((k,)) for k in bright], glow, 0.65, within=rings, holes=True))
+        level = BRIGHT - 2 * modelling.likeness
+        for found, share in soft_contours(over, level, 1.5 * SOFT, 0.6, smooth=soft_over, spacing=5, least=least):
+            shapes.append(Shape([Ring((k,)) for k in found], glow, share, within=rings, holes=True))
     return shapes
 
 

@@ -16,6 +16,7 @@ from ganchain.faces import mesh
 
 HAIR = 0.35  # matte from which hair is drawn
 FAINT = 0.22  # matte of hair that is taken for all of it where there is no other near
+WHITE = 76.0  # L* of the whites of eyes in even light
 SURE = 0.9  # matte of what tells the colours of hair
 HOLES = (mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[-2:0:-1], mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[-2:0:-1])
 
@@ -103,7 +104,17 @@ class Study:
         most = np.maximum(grown(hair, 0.1 * self.width * px), FAINT)
         skin = self.matte("skin", hair.shape[0])  # on which a faint matte is a shadow
         locks = np.asarray(hair / (most + (1 - most) * (2 * skin).clip(0, 1)), np.float32)
-        return closed(locks, 0.016 * self.width * px)
+        return closed(locks * self._like_hair(locks), 0.016 * self.width * px)
+
+    def _like_hair(self, locks: Planes) -> Planes:
+        """Mark areas whose colour is nearer to that of hair than to that of skin: a light on a bald head is none."""
+        _, numbers, stats, _ = cv2.connectedComponentsWithStats((locks > 0.2).astype(np.uint8))
+        small = reduced(self.calm, locks.shape[0], clip=False)
+        colours = np.stack([np.bincount(numbers.ravel(), small[..., k].ravel()) for k in range(3)], axis=1)
+        colours /= stats[:, cv2.CC_STAT_AREA, None]
+        alike = np.linalg.norm(colours - self.hair, axis=1) < np.linalg.norm(colours - self.skin, axis=1)
+        alike[0] = True
+        return np.asarray(alike[numbers], np.float32)
 
     @cached_property
     def seen_hair(self) -> Planes:
@@ -172,12 +183,24 @@ class Study:
         return np.asarray(np.median(lit, axis=0), np.float32)
 
     @cached_property
+    def exposure(self) -> float:
+        """How much lighter the face would be in even light, by the whites of its eyes: 1 as it is."""
+        light, side = to_lab(self.fine)[..., 0], self.fine.shape[0]
+        whites = []
+        for eye in HOLES:
+            opening = light[filled([self.points[list(eye)]], side) > 0.6]
+            if len(opening) * (UNITS / side) ** 2 > 0.008 * self.width**2:
+                whites.append(float(np.percentile(opening, 95)))
+        return float(np.clip(WHITE / max(whites), 0.92, 1.28)) ** 0.5 if whites else 1.0
+
+    @cached_property
     def paper(self) -> Planes:
         """Lab that lit skin is painted in: a little lighter, never grey nor orange; dark skin stays dark."""
         light, red, yellow = (float(v) for v in self.skin)
+        light *= self.exposure
         bright = float(np.clip((light - 40) / 25, 0, 1))
         lifted = min(light + 3 + bright * (2 + 0.32 * max(0.0, 86 - light)), 91)
-        hue = 0.5 * float(np.clip(np.arctan2(yellow, max(red, 1.0)), np.radians(40), np.radians(68))) + 0.5 * np.radians(60)
+        hue = 0.4 * float(np.clip(np.arctan2(yellow, max(red, 1.0)), np.radians(40), np.radians(68))) + 0.6 * np.radians(62)
         least = float(np.interp(lifted, (20, 50, 70, 90), (18, 27, 27, 16)))
         chroma = 0.5 * float(np.clip(np.hypot(red, yellow), 0.6 * least, 1.5 * least)) + 0.5 * least
         return np.array([lifted, chroma * np.cos(hue), chroma * np.sin(hue)], np.float32)

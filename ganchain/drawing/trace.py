@@ -60,6 +60,20 @@ def contours(
     return curves
 
 
+def soft_contours(
+    field: NDArray[np.floating[Any]], level: float, soft: float, opacity: float, **settings: Any
+) -> list[tuple[list[Knots], float]]:
+    """Trace the soft border of an area: outlines within each other, and how opaque each is drawn over the others.
+
+    Args:
+        soft: half the width of the border, in the field's values.
+        opacity: of the area inside of all borders.
+        settings: of ``contours``.
+    """
+    share = 1 - (1 - min(opacity, 0.999)) ** (1 / 3)
+    return [(contours(field, level + step * soft, **settings), share) for step in (-1, 0, 1)]
+
+
 def _onto(field: Planes, places: Knots, level: float) -> Knots:
     """Move places (K, 2) px to where the field crosses ``level``: to the border itself, between the pixels."""
     inner = places.astype(int).clip(1, field.shape[0] - 2)
