@@ -15,7 +15,7 @@ from ganchain.drawing.trace import flow, valleys
 from ganchain.faces import mesh
 
 HAIR = 0.35  # matte from which hair is drawn
-FAINT = 0.22  # matte of hair that is taken for all of it where there is no other near
+FAINT = 0.35  # matte of hair that is taken for all of it where there is no other near
 WHITE = 76.0  # L* of the whites of eyes in even light
 SURE = 0.9  # matte of what tells the colours of hair
 HOLES = (mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[-2:0:-1], mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[-2:0:-1])
@@ -128,7 +128,7 @@ class Study:
         u = (np.arange(side, dtype=np.float32) / px - x) / self.width
         v = (np.arange(side, dtype=np.float32)[:, None] / px - y) / self.width
         chin = ((0.55 - np.abs(u)) / 0.1).clip(0, 1) * ((v + 0.3) / 0.1).clip(0, 1)
-        face = np.maximum(face, chin * ((SURE - hair) / 0.1 + (np.abs(u) < 0.35)).clip(0, 1))  # a collar, a tie
+        face = np.maximum(face, chin * ((SURE - hair) / 0.1 + (np.abs(u) < 0.35) + (v < 0)).clip(0, 1))  # a collar, a tie
         eyes = grown(filled([self.points[list(eye)] for eye in HOLES], side), 0.08 * self.width * px)
         return np.asarray(hair * (1 - np.maximum(face, eyes)), np.float32)
 
@@ -191,7 +191,7 @@ class Study:
             opening = light[filled([self.points[list(eye)]], side) > 0.6]
             if len(opening) * (UNITS / side) ** 2 > 0.008 * self.width**2:
                 whites.append(float(np.percentile(opening, 95)))
-        return float(np.clip(WHITE / max(whites), 0.92, 1.28)) ** 0.5 if whites else 1.0
+        return float(np.clip(WHITE / max(whites), 0.92, 1.18)) ** 0.5 if whites else 1.0
 
     @cached_property
     def paper(self) -> Planes:
