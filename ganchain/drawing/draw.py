@@ -8,9 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from ganchain.drawing import eyes, face, ground, hair, looks, skin
+from ganchain.drawing import beard, eyes, face, ground, hair, looks, skin
 from ganchain.drawing.paths import Drawing, Knots, Line, Planes
-from ganchain.drawing.planes import SIDE
 from ganchain.drawing.study import Study
 from ganchain.faces import mesh
 
@@ -75,7 +74,7 @@ def draw_head(study: Study, style: Style, drawing: Drawing | None = None) -> Dra
     drawing = drawing or Drawing()
     placed = _proportions(study.points, style)
     skin.draw_skin(study, drawing, style.tones, style.blush, style.line, style.likeness)
-    hair.draw_beard(study, drawing, style.tones)
+    beard.draw_beard(study, drawing, style.tones)
     skin.draw_jaw(study, drawing, style.line)
     face.draw_nose(study, placed, drawing, style.line)
     face.draw_age(study, placed, drawing, style.line)

@@ -10,7 +10,7 @@ import numpy as np
 from ganchain.drawing.paths import Planes, Ring, Shape
 from ganchain.drawing.planes import blurred, filled, grown, rgb
 from ganchain.drawing.study import Study
-from ganchain.drawing.trace import soft_contours
+from ganchain.drawing.trace import soft_shapes
 
 SOFT = 0.8  # L* over half of a tone's border
 BRIGHT = 9.0  # L* above the skin's own at which the light tone begins
@@ -54,17 +54,19 @@ def cut_tones(study: Study, rings: list[Ring], modelling: Modelling, tones: int)
     smooth, least, shapes = modelling.smooth, modelling.least * study.width**2, []
     for level, place in modelling.shadows(tones):
         shade = rgb(shade_of(study.paper, place))
-        soft = soft_contours(base - low, level, SOFT, 0.97, smooth=smooth, spacing=5 - 2 * modelling.likeness, least=least)
-        shapes += [Shape([Ring((k,)) for k in found], shade, share, within=rings, holes=True) for found, share in soft]
+        spacing = 5 - 2 * modelling.likeness
+        shapes += soft_shapes(
+            base - low, level, SOFT, shade, 0.97, within=rings, smooth=smooth, spacing=spacing, least=least
+        )
     if tones > 2:
         inner = filled([np.array([(9.0, 9.0), (247, 9), (247, 247), (9, 247)])])  # what is lit ends with the window
         over, soft_over = blurred(inner, 3.0) * (low - base), 2.6 - 1.4 * modelling.likeness
         light, red, yellow = (float(v) for v in study.paper)
         glow = rgb((min(light + 4 + 2 * modelling.likeness, 95), red * 0.75, yellow * 0.88))
-        opacity = 0.65
         level = BRIGHT - 2 * modelling.likeness
-        for found, share in soft_contours(over, level, 1.5 * SOFT, 0.6, smooth=soft_over, spacing=5, least=least):
-            shapes.append(Shape([Ring((k,)) for k in found], glow, share, within=rings, holes=True))
+        shapes += soft_shapes(
+            over, level, 1.5 * SOFT, glow, 0.6, within=rings, smooth=soft_over, spacing=5, least=least
+        )
     return shapes
 
 
@@ -79,9 +81,9 @@ def shade_of(paper: Planes, place: float = 1.0) -> tuple[float, float, float]:
 
 def _light(study: Study, modelling: Modelling) -> tuple[Planes, float]:
     """Estimate the light on the skin: L* without features, beard, grain and most of its fall from side to side."""
-    weight = (study.matte("skin") * (1 - (1 - modelling.likeness) * study.features) * (1 - study.matte("beard"))).astype(
-        np.float32
-    )
+    weight = (
+        study.matte("skin") * (1 - (1 - modelling.likeness) * study.features) * (1 - study.matte("beard"))
+    ).astype(np.float32)
     for over in ("glasses", "cover", "hair"):
         weight = weight * (1 - (3 * grown(study.matte(over), 2)).clip(0, 1))
     weight = np.asarray(cv2.erode(weight, np.ones((5, 5), np.uint8)), np.float32) + 1e-4

@@ -35,7 +35,7 @@ def inked(drawing: Drawing, study: Study) -> Drawing:
     skin = _first(drawing, "skin")
     hair = _first(drawing, "hair")
     for name, shapes in drawing.layers.items():
-        for index, shape in enumerate(shapes):
+        for index, shape in enumerate(shape for shape in shapes if not shape.rim):
             if name in ("ground", "screen"):
                 drawn: Shape | None = shape
             elif shape.colour is None or name == "skin":
@@ -51,7 +51,7 @@ def inked(drawing: Drawing, study: Study) -> Drawing:
                 drawn = _in(shape, WHITE if lighter else BLACK)
                 drawn = None if name == "strands" and lighter != dark else drawn
             elif name == "beard":
-                drawn = None if shape.fade else replace(_in(shape, BLACK), hatch=SHADE / 2)  # no stubble
+                drawn = replace(_in(shape, BLACK), hatch=SHADE / 2)
             elif name == "mouth":
                 drawn = _mouth(shape)
             else:
@@ -69,6 +69,8 @@ def lined(drawing: Drawing, study: Study) -> Drawing:
     for name, shapes in drawing.layers.items():
         for shape in shapes:
             colour = shape.colour or WHITE
+            if shape.rim:
+                continue
             if name == "ground":
                 lines.put(name, shape)
             elif isinstance(shape, Line):
@@ -98,8 +100,6 @@ def _nearer(colour: Colour) -> Colour:
 def _hair(shape: Shape, index: int, dark: bool, fill: float) -> Shape | None:
     """Draw the hair's fill and its locks: black with white ones, or white with hatched ones."""
     lighter = shape.colour is not None and light_of(shape.colour) > fill
-    if shape.opacity < 1:  # a cropped head
-        return replace(_in(shape, BLACK), hatch=SHADE_HAIR)
     if index == 0:
         return _in(shape, BLACK if dark else WHITE)
     if dark:

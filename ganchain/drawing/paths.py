@@ -75,6 +75,7 @@ class Shape:
         within: outlines that the shape is cut off by.
         holes: whether outlines inside outlines are holes.
         hatch: units between the lines that fill it; 0: it is filled all over.
+        rim: whether it only makes the border of another one soft.
     """
 
     rings: Sequence[Ring]
@@ -84,6 +85,7 @@ class Shape:
     within: Sequence[Ring] = ()
     holes: bool = False
     hatch: float = 0.0
+    rim: bool = False
 
 
 class Line(Shape):

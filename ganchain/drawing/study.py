@@ -110,8 +110,8 @@ class Study:
         """Mark areas whose colour is nearer to that of hair than to that of skin: a light on a bald head is none."""
         _, numbers, stats, _ = cv2.connectedComponentsWithStats((locks > 0.2).astype(np.uint8))
         small = reduced(self.calm, locks.shape[0], clip=False)
-        colours = np.stack([np.bincount(numbers.ravel(), small[..., k].ravel()) for k in range(3)], axis=1)
-        colours /= stats[:, cv2.CC_STAT_AREA, None]
+        sums = np.stack([np.bincount(numbers.ravel(), small[..., k].ravel()) for k in range(3)], axis=1)
+        colours = sums / stats[:, cv2.CC_STAT_AREA, None].astype(np.float64)
         alike = np.linalg.norm(colours - self.hair, axis=1) < np.linalg.norm(colours - self.skin, axis=1)
         alike[0] = True
         return np.asarray(alike[numbers], np.float32)
@@ -128,7 +128,9 @@ class Study:
         u = (np.arange(side, dtype=np.float32) / px - x) / self.width
         v = (np.arange(side, dtype=np.float32)[:, None] / px - y) / self.width
         chin = ((0.55 - np.abs(u)) / 0.1).clip(0, 1) * ((v + 0.3) / 0.1).clip(0, 1)
-        face = np.maximum(face, chin * ((SURE - hair) / 0.1 + (np.abs(u) < 0.35) + (v < 0)).clip(0, 1))  # a collar, a tie
+        face = np.maximum(
+            face, chin * ((SURE - hair) / 0.1 + (np.abs(u) < 0.35) + (v < 0)).clip(0, 1)
+        )  # a collar, a tie
         eyes = grown(filled([self.points[list(eye)] for eye in HOLES], side), 0.08 * self.width * px)
         return np.asarray(hair * (1 - np.maximum(face, eyes)), np.float32)
 
@@ -140,17 +142,20 @@ class Study:
     @cached_property
     def flow(self) -> tuple[Planes, Planes]:
         """The direction along which the picture changes least, at most FINE px wide."""
-        return flow(self._light, 3.5 * self.fine.shape[0] / FINE)
+        return flow(self.light, 3.5 * self.fine.shape[0] / FINE)
 
     @cached_property
     def ink(self) -> Planes:
-        """Strength of dark lines, at most FINE px wide: 1 for faint ones (flow-based difference of Gaussians, Kang, Lee & Chui 2007)."""
+        """Strength of dark lines, at most FINE px wide: 1 for faint ones.
+
+        A difference of Gaussians across the flow (Kang, Lee & Chui 2007).
+        """
         px = self.fine.shape[0] / FINE
-        dark = valleys(self._light, self.flow, max(0.8, 1.3 * px), max(1.6, 2.8 * px))
-        return np.asarray(dark / (0.03 * (self._light + 10)), np.float32)
+        dark = valleys(self.light, self.flow, max(0.8, 1.3 * px), max(1.6, 2.8 * px))
+        return np.asarray(dark / (0.03 * (self.light + 10)), np.float32)
 
     @cached_property
-    def _light(self) -> Planes:
+    def light(self) -> Planes:
         """L* without grain, at most FINE px wide."""
         return np.asarray(cv2.bilateralFilter(to_lab(self.fine)[..., 0], 5, 8, 2.5), np.float32)
 
@@ -200,7 +205,9 @@ class Study:
         light *= self.exposure
         bright = float(np.clip((light - 40) / 25, 0, 1))
         lifted = min(light + 3 + bright * (2 + 0.32 * max(0.0, 86 - light)), 91)
-        hue = 0.4 * float(np.clip(np.arctan2(yellow, max(red, 1.0)), np.radians(40), np.radians(68))) + 0.6 * np.radians(62)
+        hue = 0.4 * float(
+            np.clip(np.arctan2(yellow, max(red, 1.0)), np.radians(40), np.radians(68))
+        ) + 0.6 * np.radians(62)
         least = float(np.interp(lifted, (20, 50, 70, 90), (18, 27, 27, 16)))
         chroma = 0.5 * float(np.clip(np.hypot(red, yellow), 0.6 * least, 1.5 * least)) + 0.5 * least
         return np.array([lifted, chroma * np.cos(hue), chroma * np.sin(hue)], np.float32)

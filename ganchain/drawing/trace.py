@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganchain.drawing.paths import UNITS, Knots, Planes
+from ganchain.drawing.paths import UNITS, Colour, Knots, Planes, Ring, Shape
 
 SPREAD = np.diag([16.0, 5.0, 5.0])  # covariance in Lab that every colour is given at least
 MARGIN = 4  # px by which a field is continued beyond the window's edge
@@ -60,18 +61,31 @@ def contours(
     return curves
 
 
-def soft_contours(
-    field: NDArray[np.floating[Any]], level: float, soft: float, opacity: float, **settings: Any
-) -> list[tuple[list[Knots], float]]:
-    """Trace the soft border of an area: outlines within each other, and how opaque each is drawn over the others.
+def soft_shapes(
+    field: NDArray[np.floating[Any]],
+    level: float,
+    soft: float,
+    colour: Colour,
+    opacity: float,
+    *,
+    within: Sequence[Ring],
+    **settings: float,
+) -> list[Shape]:
+    """Trace an area with a soft border: three shapes within each other.
 
     Args:
+        field: (S, S), above ``level`` inside.
         soft: half the width of the border, in the field's values.
-        opacity: of the area inside of all borders.
+        colour, opacity: of the area.
+        within: outlines that it is cut off by.
         settings: of ``contours``.
     """
-    share = 1 - (1 - min(opacity, 0.999)) ** (1 / 3)
-    return [(contours(field, level + step * soft, **settings), share) for step in (-1, 0, 1)]
+    share = 1 - (1 - opacity) ** (1 / 3)
+    shapes = []
+    for step in (-1, 0, 1):
+        rings = [Ring((knots,)) for knots in contours(field, level + step * soft, **settings)]  # type: ignore[arg-type]
+        shapes.append(Shape(rings, colour, share, within=within, holes=True, rim=step != 0))
+    return shapes
 
 
 def _onto(field: Planes, places: Knots, level: float) -> Knots:
