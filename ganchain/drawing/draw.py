@@ -34,7 +34,7 @@ class Style:
     eyes: float = 0.8
     line: float = 1.0
     tones: int = 3
-    blush: float = 0.5
+    blush: float = 0.6
     background: str = "simple"
     likeness: float = 0.4
 
@@ -80,7 +80,7 @@ def draw_head(study: Study, style: Style, drawing: Drawing | None = None) -> Dra
     face.draw_age(study, placed, drawing, style.line)
     face.draw_mouth(study, placed, drawing, style.line)
     hair.draw_hair(study, drawing, style.tones, style.line)
-    face.draw_lines(study, drawing, style.line)
+    face.draw_lines(study, drawing, style.line, style.likeness)
     eyes.draw_brows(study, placed, drawing)
     eyes.draw_eyes(study, placed, drawing, style.line)
     face.draw_glasses(study, drawing, style.line)
@@ -102,8 +102,7 @@ def _proportions(points: Knots, style: Style) -> Knots:
     """Move the points to the style's proportions: larger eyes, a smaller nose."""
     moved = eyes.enlarged(points, style.eyes)
     small = 0.12 * (1 - style.likeness)
-    half = {*face.WING, *face.NOSTRIL, *face.UNDER}
-    nose = sorted({*half, *face.mirrored(tuple(half))})
+    nose = list(face.UNDER)
     centre = points[[mesh.MIRROR[242], 242]].mean(axis=0)
     moved[nose] += small * (centre - moved[nose])
     return np.asarray(moved, np.float64)

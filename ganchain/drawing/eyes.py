@@ -175,5 +175,5 @@ def draw_brows(study: Study, points: Knots, drawing: Drawing) -> None:
     contrast = float(np.clip((study.skin[0] - measured[0]) / 14, 0.7, 1))
     for middle, thick in shapes:
         thick = 0.5 * thick + 0.25 * (shapes[0][1] + shapes[1][1])
-        widths = 1.15 * thick * np.interp(np.linspace(0, 1, 24), (0, 0.3, 0.75, 0.94, 1), (0.12, 0.62, 1.0, 0.95, 0.6))
+        widths = 0.95 * thick * np.interp(np.linspace(0, 1, 24), (0, 0.3, 0.75, 0.94, 1), (0.12, 0.62, 1.0, 0.95, 0.6))
         drawing.put("brows", Line([stroke(middle, widths)], rgb((light, red, yellow)), 0.95 * contrast))

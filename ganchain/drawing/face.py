@@ -12,9 +12,7 @@ from ganchain.drawing.study import Study
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
 from ganchain.faces import mesh
 
-WING = (115, 219, 235, 240, 60)  # of the nose's right wing, from above
-NOSTRIL = (75, 239, 238, 242)
-UNDER = (242, 141, 94, 370, 462)  # the nose
+UNDER = (98, 97, 2, 326, 327)  # the nose, from wing to wing
 FOLD = (129, 203, 206, 216, 212)  # from the nose to beside the mouth
 BAG = (110, 24, 23, 22, 26, 112)  # below the eye
 
@@ -25,17 +23,11 @@ def mirrored(order: tuple[int, ...]) -> list[int]:
 
 
 def draw_nose(study: Study, points: Knots, drawing: Drawing, line: float) -> None:
-    """Draw the wings and the nostrils: layer "nose"."""
-    for order in (list(WING), mirrored(WING)):
-        way = curve(points[order], 16)[2:13]
-        widths = taper(len(way), 0.02 * study.width * line, 0.5, 0.4, 0.1)
-        drawing.put("nose", Line([stroke(way, widths)], study.line, 0.7))
-    for order in (list(NOSTRIL), mirrored(NOSTRIL)):
-        way = curve(points[order], 14)
-        widths = taper(len(way), 0.030 * study.width * line, 0.4, 0.5, 0.1)
-        drawing.put("nose", Line([stroke(way, widths)], study.line, 0.85))
-    under = curve(points[list(UNDER)], 12)
-    drawing.put("nose", Line([stroke(under, taper(12, 0.016 * study.width * line, 0.4, 0.4, 0.1))], study.line, 0.6))
+    """Draw the lower edges of the nose's wings: layer "nose"."""
+    edge = curve(points[list(UNDER)], 60)
+    for way in (edge[:22], edge[-22:]):
+        widths = taper(22, 0.018 * study.width * line, 0.4, 0.4, 0.2)
+        drawing.put("nose", Line([stroke(way, widths)], study.line, 0.8))
 
 
 def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None:
@@ -116,7 +108,7 @@ def _open_mouth(study: Study, drawing: Drawing, rims: tuple[Knots, Knots], inner
     drawing.put("mouth", Line([stroke(below, taper(len(below), 0.012 * width, 0.35, 0.35, 0.2))], study.line, 0.85))
 
 
-def draw_lines(study: Study, drawing: Drawing, line: float) -> None:
+def draw_lines(study: Study, drawing: Drawing, line: float, likeness: float) -> None:
     """Draw the long dark lines of the photo beside the face: of clothes, ears and hair; layer "background"."""
     side = study.ink.shape[0]
     px, hair = side / UNITS, study.matte("hair", side)
@@ -125,7 +117,7 @@ def draw_lines(study: Study, drawing: Drawing, line: float) -> None:
     bare = within * (1 - reduced(grown(study.features, 0.02 * study.width), side)) * (1 - study.matte("beard", side))
     for strength, inside, short, width, layer in (
         (study.ink * (1 - 0.55 * hair), 1 - face, 0.3, 0.02, "background"),
-        (0.6 * study.ink * bare, bare * study.matte("skin", side), 0.12, 0.016, "nose"),
+        (0.6 * likeness * study.ink * bare, bare * study.matte("skin", side), 0.12, 0.016, "nose"),
     ):
         want = Lines(least=1.0, short=short * study.width * px, apart=3.0, most=150, steps=120)
         for way in lines(np.asarray(strength, np.float32), study.flow, np.asarray(inside, np.float32), want):

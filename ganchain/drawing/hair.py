@@ -11,7 +11,7 @@ from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import contours, sample, soft_shapes
 
-RIM = ((0.22, 0.45), (0.38, 0.6), (0.55, 1.0))  # mattes from which hair is drawn, and how opaque
+RIM = ((0.18, 0.45), (0.32, 0.6), (0.48, 1.0))  # mattes from which hair is drawn, and how opaque
 TONES = ((-0.6, -1.0), (0.85, 1.0))  # light at which a lock begins, in its spread, and what it does to the colour
 
 Lab = tuple[float, float, float]
@@ -31,7 +31,7 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     if tones > 1 and inside.sum() > 200:
         px = matte.shape[0] / SIDE
         weight, wide = inside.astype(np.float32) + 1e-3, 0.5 * study.width * px
-        smooth = smoothed(study.light, study.flow)
+        smooth = smoothed(study.light, study.flow, reach=12)
         around = blurred(smooth * weight, wide) / blurred(weight, wide)
         relative = smooth - 0.5 * around - 0.5 * float(np.median(smooth[inside]))
         relative = np.asarray(relative * np.minimum(1, matte * 1.3), np.float32)
@@ -39,7 +39,7 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
         amount = float(np.clip(5 + 0.28 * colour[0], 7, 17))
         drawing.put(
             "hair",
-            *locks(np.asarray(relative / spread, np.float32), colour, amount, rings, tones, 0.0025 * study.width**2),
+            *locks(np.asarray(relative / spread, np.float32), colour, amount, rings, tones, 0.0015 * study.width**2),
         )
     ink = rgb((max(3.0, colour[0] * 0.42), colour[1] + 1, colour[2] * 0.9 + 1))
     slope = _slope(reduced(matte, SIDE))
@@ -67,7 +67,7 @@ def locks(relative: Planes, colour: Lab, amount: float, within: list[Ring], tone
             (float(np.clip(colour[0] + depth * amount, 3, 95)), colour[1] * 1.05, colour[2] * (1 + 0.08 * depth))
         )
         field = np.asarray(np.sign(level) * relative, np.float32)
-        traced = {"smooth": 0.6, "spacing": 1.8, "least": least}
+        traced = {"smooth": 0.35, "spacing": 1.1, "least": least}
         shapes += soft_shapes(field, abs(level), 0.12, shade, 0.98, within=within, **traced)
     return shapes
 
