@@ -174,7 +174,7 @@ class Stage(nn.Module):
 
     @property
     def needs(self) -> tuple[Kind, ...]:
-        """Kinds to be read of each face for ``reads`` and ``keeps``; also the keys of the weights that read them."""
+        """Kinds to be read of each face for ``reads`` and ``keeps``."""
         points = "points" in self.reads
         parts = self.keeps or len(self.reads) > points
         return ("points",) * points + ("parts",) * bool(parts)  # type: ignore[return-value]
@@ -182,7 +182,7 @@ class Stage(nn.Module):
     @property
     def all_weights(self) -> tuple[str, ...]:
         """The weights that this stage runs on, and those that read what it asks for."""
-        return self.weights + self.needs
+        return self.weights + tuple(kind for kind in self.needs if kind != "busts")  # parts read busts, too
 
     @property
     def idle(self) -> bool:

@@ -21,6 +21,7 @@ from ganchain.drawing.svg import svg
 from ganchain.errors import GanchainError
 from ganchain.faces import mesh
 from ganchain.faces.parts import PARTS
+from ganchain.framing import BUST
 from ganchain.photos import images
 from ganchain.photos.photo import Photo
 from ganchain.pipeline.order import running_order
@@ -268,20 +269,33 @@ def test_a_page_has_the_head_at_its_place(mean_face: Knots, head: tuple[Planes, 
     assert drawn.tobytes() == paint_page(page_of(mean_face, head, style)).tobytes()
 
 
-def test_hair_goes_on_below_the_window(mean_face: Knots, head: tuple[Planes, dict[str, Planes]]) -> None:
-    picture, mattes = head[0].copy(), dict(head[1])
-    strip = np.zeros((SIDE, SIDE), np.float32)
-    strip[100:, 60:84] = 1
-    picture[strip > 0] = 0.2, 0.12, 0.08
-    mattes["hair"] = np.maximum(mattes["hair"], strip)
-    mattes["rest"] = (1 - mattes["hair"] - mattes["skin"]).clip(0, 1).astype(np.float32)
-    photo = np.full((400, SIDE, 3), 153, np.uint8)
-    photo[:SIDE] = (picture * 255).round()
-    photo[SIDE:330, 60:84] = 51, 31, 20
-    drawn = page(photo, [Head.of(picture, mean_face, mattes, np.eye(2, 3))], Style())
-    body = drawn.drawings[1][0].layers["hair"][0]
-    ends = max(float((run @ drawn.drawings[1][1][:, :2].T)[:, 1].max()) for ring in body.rings for run in ring.runs)
-    assert ends == pytest.approx(330, abs=8)
+def test_a_whole_photo_is_drawn_with_its_shoulders() -> None:
+    stage = Webtoon(scope="photo").resolved()
+    assert stage.framing == BUST and stage.needs == ("points", "parts", "busts")
+    assert "busts" not in stage.all_weights and Webtoon().resolved().needs == ("points", "parts")
+
+
+def test_a_border_is_soft_in_colour_and_one_line_in_ink(
+    mean_face: Knots, head: tuple[Planes, dict[str, Planes]]
+) -> None:
+    coloured, inked = (draw(head[0], mean_face, head[1], Style(look=look)) for look in ("webtoon", "ink"))
+    assert [shape.rim for shape in coloured.layers["hair"][:3]] == [True, True, False]
+    assert not any(shape.rim for _, shape in shapes_of(inked))
+    row = paint(coloured, 1024)[400, :, 0].astype(float)
+    assert np.abs(np.diff(row)).max() > 40  # lines stay crisp
+
+
+def test_dim_light_is_told_by_the_whites_of_the_eyes(mean_face: Knots, head: tuple[Planes, dict[str, Planes]]) -> None:
+    lightness = []
+    for light in (1.0, 0.8):
+        picture = head[0].copy()
+        for lids in ((mesh.RIGHT_UPPER_LID, mesh.RIGHT_LOWER_LID), (mesh.LEFT_UPPER_LID, mesh.LEFT_LOWER_LID)):
+            eye = mean_face[[*lids[0], *lids[1][-2:0:-1]]]
+            cv2.fillPoly(picture, [eye.round().astype(np.int32)], (0.74, 0.74, 0.74))
+        lightness.append(Study(picture * np.float32(light), mean_face, head[1]))
+    bright, dim = lightness
+    assert bright.exposure == pytest.approx(1.0, abs=0.02) and dim.exposure > 1.05
+    assert dim.paper[0] - bright.paper[0] > 0.7 * (dim.skin[0] - bright.skin[0])
 
 
 def test_a_drawing_as_svg_has_named_layers_of_closed_paths(

@@ -10,6 +10,7 @@ import numpy as np
 
 from ganchain.drawing import beard, eyes, face, ground, hair, looks, skin
 from ganchain.drawing.paths import Drawing, Knots, Line, Planes
+from ganchain.drawing.planes import SIDE
 from ganchain.drawing.study import Study
 from ganchain.faces import mesh
 
@@ -49,17 +50,15 @@ def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: St
     """
     style = style or Style()
     study = Study(picture, points, mattes)
-    around = ground.around(study)
-    drawing = Drawing()
-    if style.background == "keep" and style.look == "webtoon":
-        drawing.ground = study.picture
-    elif style.background in ("keep", "simple"):
-        drawing.ground = around.flattened(
-            0.35 * _middle(study.picture.shape[0]) if style.background == "simple" else 0.35
-        )
+    around, drawing, chin = ground.around(study), Drawing(), [(study.points[152], study.width)]
+    if style.background == "simple":
+        drawing.ground, where = around.flattened(0.35 * _middle(study.picture.shape[0])), _middle(SIDE)
+    elif style.background == "keep":
+        drawing.ground = study.picture if style.look == "webtoon" else around.flattened()
+        where = study.head
     else:
-        drawing.ground = around.painted(style.background, [(study.points[152], study.width)])
-    draw_head(study, style, drawing)
+        drawing.ground, where = around.painted(style.background, chin), 1 - around.behind(chin)
+    draw_head(study, style, drawing, where)
     return looks.LOOKS[style.look](drawing, study)
 
 
@@ -69,9 +68,12 @@ def _middle(side: int) -> Planes:
     return np.asarray(((1 - (axis[:, None] ** 4 + axis**4) ** 0.25) / 0.3).clip(0, 1), np.float32)
 
 
-def draw_head(study: Study, style: Style, drawing: Drawing | None = None) -> Drawing:
-    """Draw a head, without what is around it, in front of what is in ``drawing``."""
-    drawing = drawing or Drawing()
+def draw_head(study: Study, style: Style, drawing: Drawing, where: Planes) -> Drawing:
+    """Draw a head, and lines of what is near it, in front of what is in ``drawing``.
+
+    Args:
+        where: (SIDE, SIDE) 0..1, where lines beside the head are drawn.
+    """
     placed = _proportions(study.points, style)
     skin.draw_skin(study, drawing, style.tones, style.blush, style.line, style.likeness)
     beard.draw_beard(study, drawing, style.tones)
@@ -80,7 +82,7 @@ def draw_head(study: Study, style: Style, drawing: Drawing | None = None) -> Dra
     face.draw_age(study, placed, drawing, style.line)
     face.draw_mouth(study, placed, drawing, style.line)
     hair.draw_hair(study, drawing, style.tones, style.line)
-    face.draw_lines(study, drawing, style.line, style.likeness)
+    face.draw_lines(study, drawing, style.line, style.likeness, where)
     eyes.draw_brows(study, placed, drawing)
     eyes.draw_eyes(study, placed, drawing, style.line)
     face.draw_glasses(study, drawing, style.line)

@@ -108,15 +108,20 @@ def _open_mouth(study: Study, drawing: Drawing, rims: tuple[Knots, Knots], inner
     drawing.put("mouth", Line([stroke(below, taper(len(below), 0.012 * width, 0.35, 0.35, 0.2))], study.line, 0.85))
 
 
-def draw_lines(study: Study, drawing: Drawing, line: float, likeness: float) -> None:
-    """Draw the long dark lines of the photo beside the face: of clothes, ears and hair; layer "background"."""
+def draw_lines(study: Study, drawing: Drawing, line: float, likeness: float, where: Planes) -> None:
+    """Draw the long dark lines of the photo: of clothes, ears and hair, layer "background"; of the face, layer "nose".
+
+    Args:
+        likeness: 0..1, strength of those of the face.
+        where: (SIDE, SIDE) 0..1, where those beside the face are drawn.
+    """
     side = study.ink.shape[0]
     px, hair = side / UNITS, study.matte("hair", side)
     face = reduced(grown(study.oval, 0.05 * study.width), side)
     within = reduced(np.asarray(cv2.erode(study.oval, disc(0.12 * study.width)), np.float32), side)
     bare = within * (1 - reduced(grown(study.features, 0.02 * study.width), side)) * (1 - study.matte("beard", side))
     for strength, inside, short, width, layer in (
-        (study.ink * (1 - 0.55 * hair), 1 - face, 0.3, 0.02, "background"),
+        (study.ink * (1 - 0.55 * hair), (1 - face) * reduced(where, side), 0.3, 0.02, "background"),
         (0.6 * likeness * study.ink * bare, bare * study.matte("skin", side), 0.12, 0.016, "nose"),
     ):
         want = Lines(least=1.0, short=short * study.width * px, apart=3.0, most=150, steps=120)

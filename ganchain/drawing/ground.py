@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import ImageColor
 
 from ganchain.drawing.paths import UNITS, Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
-from ganchain.drawing.planes import blurred, calmed, grown, reduced, rgb, to_lab
+from ganchain.drawing.planes import blurred, calmed, reduced, rgb, to_lab
 from ganchain.drawing.study import Study
-from ganchain.drawing.trace import Lines, contours, flow, grouped, lines, valleys
+from ganchain.drawing.trace import Lines, contours, flow, lines, valleys
 
 EDGE = 30.0  # variance of L*, a* and b* above which a difference is an edge
 COLOURS, SAME = 28, 6.0  # of surroundings, and the difference below which two are one
@@ -73,16 +73,12 @@ class Surroundings:
         lab[..., 1:] *= 1.05
         return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.float32).clip(0, 1)
 
-    def draw_tones(self, drawing: Drawing, width: float, lighter: float = 0.35) -> None:
-        """Draw the surroundings in a few flat colours with clean borders; heads are left out of them: layer "ground".
-
-        Args:
-            width: distance of the eyes in units.
-        """
+    def draw_tones(self, drawing: Drawing, lighter: float = 0.35) -> None:
+        """Draw the picture in flat colours with clean borders: layer "ground"."""
         flat = self.calm
         for _ in range(2):
             flat = np.asarray(cv2.bilateralFilter(flat, 7, 12, 4), np.float32)
-        means = _apart(grouped(flat[: self.size[1] : 2, : self.size[0] : 2].reshape(-1, 3), COLOURS)[0])
+        means = main_colours(flat[: self.size[1] : 2, : self.size[0] : 2].reshape(-1, 3), COLOURS)
         label = np.argmin([((flat - mean) ** 2).sum(axis=2) for mean in means], axis=0)
         near = [blurred((label == k).astype(np.float32), 1.0) for k in range(len(means))]
         order = np.argsort([-plane.sum() for plane in near])
@@ -95,15 +91,6 @@ class Surroundings:
             found = contours(own, -0.06, smooth=0.8 * unit, spacing=2 * unit, least=12 * unit**2)
             rings = [Ring((knots,)) for knots in found] if number else whole
             drawing.put("ground", Shape(rings, colour, holes=True))
-
-    @cached_property
-    def without_heads(self) -> Planes:
-        """The small picture in Lab without grain; behind heads the ground goes on: (S, S, 3)."""
-        free = np.asarray(cv2.erode(1 - self.head, np.ones((7, 7), np.uint8)), np.float32) ** 2 + 1e-4
-        mass = (blurred(free, 3) + blurred(free, 12))[..., None]
-        behind = (blurred(self.calm * free[..., None], 3) + blurred(self.calm * free[..., None], 12)) / mass
-        share = (2 * blurred(grown(self.head, 1), 1.0)).clip(0, 1)[..., None]
-        return np.asarray(self.calm + share * (behind - self.calm), np.float32)
 
     def painted(self, background: str, chins: Sequence[tuple[Knots, float]]) -> Planes:
         """Paint what is around heads.
@@ -185,13 +172,23 @@ class Surroundings:
             drawing.put("screen", Shape(rings, rgb((6.0, 0.0, 0.0)), holes=True, hatch=hatch))
 
 
-def _apart(means: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Leave out colours (K, 3) that are hardly different from one before them."""
+def main_colours(colours: NDArray[np.float32], count: int) -> list[NDArray[np.float32]]:
+    """Find the colours that a picture is best drawn in, by k-means; those hardly different from another are left out.
+
+    Args:
+        colours: (N, 3) Lab.
+        count: how many at most.
+    """
+    cv2.setRNGSeed(7)
+    labels = np.zeros((len(colours), 1), np.int32)
+    stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 10, 0.3)
+    data = np.ascontiguousarray(colours, np.float32)
+    _, _, means = cv2.kmeans(data, min(count, len(colours)), labels, stop, 1, cv2.KMEANS_PP_CENTERS)
     kept: list[NDArray[np.float32]] = []
-    for mean in means:
+    for mean in np.asarray(means, np.float32):
         if all(float(((mean - other) ** 2).sum()) > SAME**2 for other in kept):
             kept.append(mean)
-    return np.array(kept, np.float32)
+    return kept
 
 
 def filled_with(picture: Planes, colour: str) -> Planes:

@@ -20,13 +20,12 @@ Lab = tuple[float, float, float]
 def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     """Draw the hair: layers "hair" and "strands"."""
     matte, colour, least = study.locks, study.hair_tone, 0.012 * study.width**2
-    outer = []
-    for level, opacity in RIM:
-        outer = contours(matte, level, smooth=0.7, spacing=1.4, least=least)
-        rings = [Ring((knots,)) for knots in outer]
-        drawing.put("hair", Shape(rings, rgb(colour), opacity, holes=True, rim=opacity < 1))
-    if not outer:
+    areas = [contours(matte, level, smooth=0.7, spacing=1.4, least=least) for level, _ in RIM]
+    if not (outer := areas[-1]):
         return
+    for area, (_, opacity) in zip(areas, RIM, strict=True):
+        rings = [Ring((knots,)) for knots in area]
+        drawing.put("hair", Shape(rings, rgb(colour), opacity, holes=True, rim=opacity < 1))
     inside = matte > 0.7
     if tones > 1 and inside.sum() > 200:
         px = matte.shape[0] / SIDE

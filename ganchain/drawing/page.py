@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ganchain.drawing import ground, looks
 from ganchain.drawing.draw import Style, draw_head
 from ganchain.drawing.paths import UNITS, Drawing, Knots, Matrix, Page, Planes
+from ganchain.drawing.planes import SIDE
 from ganchain.drawing.study import Study
 
 HEAD_SIDE, SMALL_SIDE = 320, 640  # px: of the largest head's window in the small copy, and of the copy at most
@@ -92,6 +93,11 @@ class Copy:
         side = max(self.size)
         return warped(plane, self.to_copy(head), side, outside)
 
+    def seen_from(self, head: Head, plane: Planes) -> Planes:
+        """Bring a plane of the copy into the window of a head."""
+        inverse = cv2.invertAffineTransform(self.to_copy(head))
+        return warped(plane, np.asarray(inverse, np.float64), SIDE, 1.0)
+
     def chin(self, head: Head) -> tuple[Knots, float]:
         """Place a chin in the copy, and say how far the eyes are apart there; both in units."""
         matrix = self.to_copy(head)
@@ -144,17 +150,21 @@ def page(pixels: NDArray[np.uint8], heads: Sequence[Head], style: Style) -> Page
     around = ground.Surroundings(copy.picture, copy.picture, np.asarray(1 - behind, np.float32), copy.size)
     chins = [copy.chin(head) for head in heads]
     width, person = chins[-1][1], np.asarray(behind * copy.below(chins), np.float32)
+    windows = np.max([copy.placed(head, np.ones((SIDE, SIDE), np.float32), 0.0) for head in heads], axis=0)
+    plain = style.background not in ("keep", "simple")
     first, change = Drawing(), looks.LOOKS[style.look]
     if style.background != "keep":
         if style.look == "webtoon":
-            around.draw_tones(first, width)
+            around.draw_tones(first)
         elif style.look == "ink":
             around.draw_screens(first, np.asarray(behind, np.float32), width)
-        if style.background != "simple":
+        if plain:
             around.draw_plain(first, style.background, chins)
-        around.draw_lines(first, person, width, style.line)
+        around.draw_lines(first, np.asarray(person * (1 - windows), np.float32), width, style.line)
     kept = pixels if style.background == "keep" else None
     drawn = Page((pixels.shape[1], pixels.shape[0]), kept, [(change(first, main.study), copy.matrix)])
+    front = 1 - around.behind(chins) if plain else np.ones_like(person)
     for head in heads:
-        drawn.drawings.append((change(draw_head(head.study, style), head.study), head.matrix))
+        where = head.study.head if kept is not None else copy.seen_from(head, front)
+        drawn.drawings.append((change(draw_head(head.study, style, Drawing(), where), head.study), head.matrix))
     return drawn

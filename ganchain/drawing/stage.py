@@ -14,7 +14,7 @@ from ganchain.drawing.paint import paint, paint_page
 from ganchain.drawing.paths import UNITS, Knots, Page, Planes
 from ganchain.drawing.svg import svg
 from ganchain.faces.parts import PARTS
-from ganchain.faces.reading import Seen
+from ganchain.faces.reading import Kind, Seen
 from ganchain.framing import BUST, HEAD
 from ganchain.stage import Stage, WholePhoto
 from ganchain.tensors import Pixels, to_faces
@@ -70,6 +70,11 @@ class DrawnPhoto(Stage):
         self.style, self.strength, self.network = style, strength, network
         self.side, self.multiple, self.scale = network.side, network.multiple, network.scale
         self.whole_photo: WholePhoto = network.whole_photo
+
+    @property
+    def needs(self) -> tuple[Kind, ...]:
+        """Kinds to be read of each face: of its shoulders, too."""
+        return (*super().needs, "busts")
 
     def forward(self, faces: Tensor) -> Tensor:
         """Draw tiles of a photo without a face by the network."""

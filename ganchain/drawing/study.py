@@ -90,7 +90,7 @@ class Study:
 
     @cached_property
     def _like_skin(self) -> Planes:
-        """How like the face's skin each colour outside the face is, (SIDE, SIDE) 0..1: a shirt is not the neck."""
+        """Likeness of each colour outside the face to its skin, (SIDE, SIDE) 0..1: a shirt is not the neck."""
         away = (self.calm - self.skin) / np.array([30, 11, 13], np.float32)
         away[..., 0] = np.where(away[..., 0] < 0, 0.4 * away[..., 0], away[..., 0])  # a neck lies in shadow
         like = np.exp(-0.5 * ((away**2).sum(axis=2) - 1).clip(0, None))
@@ -189,7 +189,7 @@ class Study:
 
     @cached_property
     def exposure(self) -> float:
-        """How much lighter the face would be in even light, by the whites of its eyes: 1 as it is."""
+        """Lightness of the face in even light / in the photo, by the whites of its eyes."""
         light, side = to_lab(self.fine)[..., 0], self.fine.shape[0]
         whites = []
         for eye in HOLES:

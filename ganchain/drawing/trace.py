@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ganchain.drawing.paths import UNITS, Colour, Knots, Planes, Ring, Shape
 
-SPREAD = np.diag([16.0, 5.0, 5.0])  # covariance in Lab that every colour is given at least
 MARGIN = 4  # px by which a field is continued beyond the window's edge
 
 
@@ -248,35 +247,3 @@ def _walk(
         places[:, k] = at
         count += going
     return places, count
-
-
-def grouped(colours: NDArray[np.float32], groups: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Group colours (N, 3) by k-means: the means (groups, 3), and the number of each colour's group (N,).
-
-    Equal colours give equal groups.
-    """
-    cv2.setRNGSeed(7)
-    labels = np.zeros((len(colours), 1), np.int32)
-    stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 10, 0.3)
-    data = np.ascontiguousarray(colours, np.float32)
-    _, _, means = cv2.kmeans(data, min(groups, len(colours)), labels, stop, 1, cv2.KMEANS_PP_CENTERS)
-    return np.asarray(means, np.float32), labels[:, 0]
-
-
-def likely(colours: NDArray[np.float32], examples: NDArray[np.float32], groups: int) -> NDArray[np.float64]:
-    """Compute the log likelihood of colours (N, 3) by the nearest of a few Gaussians of examples (K, 3)."""
-    if len(examples) < 8 or not len(colours):
-        return np.full(len(colours), -60.0)
-    if len(examples) > 2000:
-        examples = examples[:: len(examples) // 2000]
-    means, labels = grouped(examples, min(groups, len(examples) // 4))
-    answers = []
-    for index in range(len(means)):
-        group = examples[labels == index]
-        spread = SPREAD + (np.cov(group.T) if len(group) > 6 else 0)
-        away = colours - means[index]
-        distance = ((away @ np.linalg.cholesky(np.linalg.inv(spread)).astype(np.float32)) ** 2).sum(axis=1)
-        answers.append(
-            -0.5 * distance - 0.5 * np.log(np.linalg.det(spread)) + np.log(max(len(group), 1) / len(examples))
-        )
-    return np.max(answers, axis=0)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganchain.faces.parts import PARTS, Parts
-from ganchain.framing import HEAD, Framing
+from ganchain.framing import Framing
 
 Kind = Literal["points", "parts", "busts"]  # busts: parts of head and shoulders
 READABLE = ("points", *PARTS)  # what a stage can ask for
@@ -88,8 +88,6 @@ class Reading:
         answer = {"points": torch.from_numpy(self.points.within(framing))[None]} if "points" in names else {}
         parts = [name for name in names if name != "points"]
         if parts:
-            if framing.side > HEAD.side:
-                self._get("busts")
             answer |= zip(parts, torch.split(self.parts.within(framing, picture, parts), 1, dim=1), strict=True)
         return answer
 
