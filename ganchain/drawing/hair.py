@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ganchain.drawing.paths import Drawing, Line, Planes, Ring, Shape
 from ganchain.drawing.planes import SIDE, blurred, reduced, rgb
@@ -28,18 +29,9 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
         drawing.put("hair", Shape(rings, rgb(colour), opacity, holes=True, rim=opacity < 1))
     inside = matte > 0.7
     if tones > 1 and inside.sum() > 200:
-        px = matte.shape[0] / SIDE
-        weight, wide = inside.astype(np.float32) + 1e-3, 0.5 * study.width * px
-        smooth = smoothed(study.light, study.flow, reach=12)
-        around = blurred(smooth * weight, wide) / blurred(weight, wide)
-        relative = smooth - 0.5 * around - 0.5 * float(np.median(smooth[inside]))
-        relative = np.asarray(relative * np.minimum(1, matte * 1.3), np.float32)
-        spread = float(np.clip(np.std(relative[inside]), 2.0, 12))
+        relative = _relative(study, matte, inside)
         amount = float(np.clip(5 + 0.28 * colour[0], 7, 17))
-        drawing.put(
-            "hair",
-            *locks(np.asarray(relative / spread, np.float32), colour, amount, rings, tones, 0.0015 * study.width**2),
-        )
+        drawing.put("hair", *locks(relative, colour, amount, rings, tones, 0.0015 * study.width**2))
     ink = rgb((max(3.0, colour[0] * 0.42), colour[1] + 1, colour[2] * 0.9 + 1))
     slope = _slope(reduced(matte, SIDE))
     for knots in outer:
@@ -47,6 +39,27 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
         widths = 0.018 * study.width * line * sample(slope, knots) * within
         widths = np.convolve(np.pad(widths, 4, mode="wrap"), np.ones(9) / 9, mode="valid")
         drawing.put("strands", *(Line([run], ink) for run in outline_runs(knots, widths, 0.2 * line, 8)))
+
+
+def _relative(study: Study, matte: Planes, inside: NDArray[np.bool_]) -> Planes:
+    """Compute how much lighter each place of the hair is than the hair around it and all of it, in the light's spread.
+
+    Args:
+        matte: (S, S) 0..1 of the hair.
+        inside: (S, S), where it is for sure.
+    """
+    px = matte.shape[0] / SIDE
+    x, y, width, height = cv2.boundingRect((matte > 0.1).astype(np.uint8))
+    edge = round(12 * px)
+    box = np.s_[max(0, y - edge) : y + height + edge, max(0, x - edge) : x + width + edge]
+    smooth = smoothed(study.light[box], (study.flow[0][box], study.flow[1][box]), reach=12)
+    sure, wide = inside[box], 0.5 * study.width * px
+    weight = sure.astype(np.float32) + 1e-3
+    around = blurred(smooth * weight, wide) / blurred(weight, wide)
+    light = (smooth - 0.5 * around - 0.5 * float(np.median(smooth[sure]))) * np.minimum(1, matte[box] * 1.3)
+    relative = np.zeros_like(matte)
+    relative[box] = light / float(np.clip(np.std(light[sure]), 2.0, 12))
+    return relative
 
 
 def locks(relative: Planes, colour: Lab, amount: float, within: list[Ring], tones: int, least: float) -> list[Shape]:
@@ -80,8 +93,8 @@ def _slope(matte: Planes) -> Planes:
 
 def smoothed(lightness: Planes, along: tuple[Planes, Planes], reach: int = 7, step: float = 2.0) -> Planes:
     """Average along the flow, so that tones become locks."""
-    side = lightness.shape[0]
-    y, x = np.mgrid[:side, :side].astype(np.float32)
+    height, width = lightness.shape
+    y, x = np.mgrid[:height, :width].astype(np.float32)
     total, weights = lightness.copy(), 1.0
     for sign in (1, -1):
         px, py = x.copy(), y.copy()

@@ -33,13 +33,23 @@ def filled(outlines: list[Knots], side: int = SIDE) -> Planes:
 
 
 def grown(plane: Planes, radius: float) -> Planes:
-    """Grow what a plane shows by ``radius`` px."""
-    return np.asarray(cv2.dilate(plane, disc(radius)), np.float32)
+    """Grow what a plane shows by ``radius`` px; widely, on half of the side."""
+    return _at_half(plane, radius, cv2.MORPH_DILATE)
 
 
 def closed(plane: Planes, radius: float) -> Planes:
-    """Close gaps in a plane that are narrower than twice ``radius`` px."""
-    return np.asarray(cv2.morphologyEx(plane, cv2.MORPH_CLOSE, disc(radius)), np.float32)
+    """Close gaps in a plane that are narrower than twice ``radius`` px; wide ones on half of the side."""
+    return _at_half(plane, radius, cv2.MORPH_CLOSE)
+
+
+def _at_half(plane: Planes, radius: float, kind: int) -> Planes:
+    side = plane.shape[0]
+    if radius < 5 or side % 2:
+        return np.asarray(cv2.morphologyEx(plane, kind, disc(radius)), np.float32)
+    small = cv2.resize(plane, (side // 2, side // 2), interpolation=cv2.INTER_AREA)
+    small = cv2.morphologyEx(small, kind, disc(radius / 2))
+    large = cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.maximum(plane, large), np.float32)  # both only add
 
 
 def disc(radius: float) -> NDArray[np.uint8]:
@@ -52,10 +62,10 @@ def blurred(plane: NDArray[np.floating[Any]], sigma: float) -> Planes:
     """Blur by ``sigma`` px; widely, on a quarter of the side."""
     if sigma < 8:
         return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
-    side = plane.shape[0]
-    small = cv2.resize(plane, (side // 4, side // 4), interpolation=cv2.INTER_AREA)
+    height, width = plane.shape[:2]
+    small = cv2.resize(plane, (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA)
     soft = cv2.GaussianBlur(small, (0, 0), sigma / 4)
-    return np.asarray(cv2.resize(soft, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def calmed(lab: Planes) -> Planes:

@@ -246,4 +246,6 @@ def _walk(
         going &= (weak < 2) & (inside[rows] > 0.5) & (np.abs(cosine) > 0.5) & ~edge
         places[:, k] = at
         count += going
+        if not going.any():
+            break
     return places, count
