@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ganchain.drawing.hair import locks, smoothed
 from ganchain.drawing.paths import Drawing, Planes, Ring, Shape
-from ganchain.drawing.planes import blurred, rgb
+from ganchain.drawing.planes import blurred, grown, rgb
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import contours
 
@@ -32,6 +32,7 @@ def draw_beard(study: Study, drawing: Drawing, tones: int) -> None:
     if chosen.sum() > 0.25 * study.width**2 and (white or _hairiness(study, chosen, gap) >= FULL):
         _draw_full(study, drawing, light, soft, chosen, tones)
         return
+    soft = soft * blurred(grown(study.oval, 0.02 * study.width), 1.5)  # below the jaw it is in the chin's shadow
     darker = blurred((float(study.skin[0]) - blurred(light, 1.0)) * np.minimum(1, 1.4 * soft), 1.2)
     shade = rgb((0.45 * float(study.hair[0]) + 8, 0.6 * float(study.paper[1]), 0.55 * float(study.paper[2])))
     for level in SHADES:

@@ -160,7 +160,7 @@ def _unit(way: Knots) -> Knots:
     return np.asarray(way / (np.linalg.norm(way) + 1e-9), np.float64)
 
 
-def draw_brows(study: Study, points: Knots, drawing: Drawing) -> None:
+def draw_brows(study: Study, points: Knots, drawing: Drawing, likeness: float) -> None:
     """Draw each brow as one tapering shape in its own colour: layer "brows"."""
     colours, weights, shapes = [], [], []
     for brow in BROWS:
@@ -175,5 +175,9 @@ def draw_brows(study: Study, points: Knots, drawing: Drawing) -> None:
     contrast = float(np.clip((study.skin[0] - measured[0]) / 14, 0.7, 1))
     for middle, thick in shapes:
         thick = 0.5 * thick + 0.25 * (shapes[0][1] + shapes[1][1])
-        widths = 0.95 * thick * np.interp(np.linspace(0, 1, 24), (0, 0.3, 0.75, 0.94, 1), (0.12, 0.62, 1.0, 0.95, 0.6))
+        widths = (
+            (0.95 + 0.4 * max(0.0, likeness - 0.5))
+            * thick
+            * np.interp(np.linspace(0, 1, 24), (0, 0.3, 0.75, 0.94, 1), (0.12, 0.62, 1.0, 0.95, 0.6))
+        )
         drawing.put("brows", Line([stroke(middle, widths)], rgb((light, red, yellow)), 0.95 * contrast))

@@ -12,6 +12,8 @@ from ganchain.drawing.study import Study
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
 from ganchain.faces import mesh
 
+WING = (115, 219, 235, 240, 60)  # of the nose's right wing, from above
+NOSTRIL = (75, 239, 238, 242)
 UNDER = (98, 97, 2, 326, 327)  # the nose, from wing to wing
 FOLD = (129, 203, 206, 216, 212)  # from the nose to beside the mouth
 BAG = (110, 24, 23, 22, 26, 112)  # below the eye
@@ -22,12 +24,18 @@ def mirrored(order: tuple[int, ...]) -> list[int]:
     return [mesh.MIRROR[point] for point in order]
 
 
-def draw_nose(study: Study, points: Knots, drawing: Drawing, line: float) -> None:
-    """Draw the lower edges of the nose's wings: layer "nose"."""
+def draw_nose(study: Study, points: Knots, drawing: Drawing, line: float, likeness: float) -> None:
+    """Draw the lower edges of the nose's wings; the likelier, the more of wings and nostrils: layer "nose"."""
     edge = curve(points[list(UNDER)], 60)
     for way in (edge[:22], edge[-22:]):
         widths = taper(22, 0.018 * study.width * line, 0.4, 0.4, 0.2)
         drawing.put("nose", Line([stroke(way, widths)], study.line, 0.8))
+    if (own := 2 * likeness - 1) > 0:
+        for order, width, ends in ((WING, 0.02, (2, 13)), (NOSTRIL, 0.03, (0, 16))):
+            for side in (list(order), mirrored(order)):
+                way = curve(points[side], 16)[slice(*ends)]
+                widths = taper(len(way), width * study.width * line, 0.5, 0.4, 0.1)
+                drawing.put("nose", Line([stroke(way, widths)], study.line, 0.85 * own))
 
 
 def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None:
