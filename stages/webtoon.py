@@ -55,10 +55,10 @@ class Webtoon(Stage):
         eyes: how large, 0 natural to 1 large (0.8).
         line: width of the lines, 1 is the usual one, 0 none.
         tones: of skin and hair, 2 or 3 (3).
-        blush: on the cheeks, 0 none to 1 strong (0.4).
+        blush: on the cheeks, 0 none to 1 strong (0.6).
         background: simple (the default) flattens it and makes it a little lighter, keep leaves it as it is; or a
             colour, "#fff4e0" (in quotes) or a name such as ivory.
-        likeness: up to 0.5 the shadows of the style, 1 the person's own light and shade and proportions (0.4).
+        likeness: 0 few and even shadows and the style's proportions, 1 the person's own light, nose and brows (0.4).
         weights: other weights than the bundled ones: AnimeGAN2's, or those of a Swapping AutoEncoder.
         style: the picture whose style the Swapping AutoEncoder takes.
         seed: instead of a picture: StyleGAN2 makes one, another for each number.
