@@ -19,6 +19,7 @@ from ganchain.errors import (
     OptionError,
     PhotoError,
     StageError,
+    VideoError,
     WeightsError,
 )
 
@@ -39,6 +40,7 @@ __all__ = [
     "Result",
     "Stage",
     "StageError",
+    "VideoError",
     "WeightsError",
     "__version__",
     "run_batch",

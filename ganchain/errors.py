@@ -4,6 +4,7 @@
     ├── ChainError      a chain, a grid or a run asks for something that does not exist: file, line, key
     ├── OptionError     a constructor refuses the value of one of its options
     ├── PhotoError      a photo cannot be read or written: path
+    ├── VideoError      a video cannot be read or written: path
     ├── FaceError       a picture that must show a face (a makeup reference, say) shows none: path
     ├── WeightsError    a weight file is missing, changed, cut or of an unknown kind: key or path
     ├── StageError      a stage broke its contract, or raised an exception of its own (``__cause__``) while it ran
@@ -140,6 +141,10 @@ class _FileError(GanchainError):
 
 class PhotoError(_FileError):
     """A photo (or another file of a run) cannot be read or written."""
+
+
+class VideoError(_FileError):
+    """A video (or a folder of frames) cannot be read or written."""
 
 
 class FaceError(_FileError):

@@ -53,7 +53,7 @@ def bug() -> StageError:
 def test_the_tree_is_exported() -> None:
     tree = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, GanchainError)]
     public = [cls for cls in tree if not cls.__name__.startswith("_")]
-    assert len(public) == 8
+    assert len(public) == 9
     for cls in public:
         assert getattr(ganchain, cls.__name__) is cls and cls.__name__ in ganchain.__all__
 

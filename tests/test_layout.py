@@ -28,7 +28,7 @@ ORDER = [
     {"published", "looks"},
     {"stages"},
     {"pipeline"},
-    {"sheets", "batch", "train", "testing"},
+    {"sheets", "batch", "video", "train", "testing"},
     {"evaluate", "bench", "web"},
     {"cli"},
     {"__main__"},

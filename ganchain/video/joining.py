@@ -1,0 +1,190 @@
+"""Joining: segments become one video without being encoded again, beside the sound, subtitles and chapters of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from fractions import Fraction
+from heapq import merge
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from ganchain.errors import VideoError
+from ganchain.photos.marks import SOURCE_TYPES, Provenance
+from ganchain.video.clip import Clip
+from ganchain.video.coding import Coding
+from ganchain.video.containers import opened, packets, pyav, video_of
+
+XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # of XMP in files of the kind of MP4 (XMP, part 3)
+OWN = ("major_brand", "minor_version", "compatible_brands", "encoder", "creation_time")  # keys that a file gets anew
+SIGN = "ganchain"  # the word that a comment begins with
+
+Times = Sequence[tuple[int, int]]  # pts and duration of each frame
+
+
+def unheld(clip: Clip, coding: Coding, out: Path) -> list[str]:
+    """Name the streams of the input that the output's container cannot hold, and that are left out.
+
+    Raises:
+        VideoError: sound is among them.
+    """
+    if coding.pictures or not clip.path.is_file():
+        return []
+    left_out = []
+    with opened(clip.path) as source, pyav().open(BytesIO(), "w", format=coding.kind) as target:
+        for stream in source.streams:
+            if stream.type == "video" or _holds(target, stream):
+                continue
+            name = stream.codec_context.name if stream.codec_context else stream.type
+            if stream.type == "audio":
+                reason = f"{out.suffix} cannot hold the video's sound ({name}), which is copied as it is; write .mkv"
+                raise VideoError(reason, path=out)
+            left_out.append(f"{stream.type} ({name})")
+    return left_out
+
+
+def _holds(target: Any, stream: Any) -> bool:
+    """Say whether a container can hold a stream of sound or subtitles."""
+    if stream.type not in ("audio", "subtitle") or stream.codec_context is None:
+        return False
+    try:
+        target.add_stream_from_template(stream)
+    except (ValueError, pyav().error.FFmpegError):
+        return False
+    return True
+
+
+def join(
+    segments: Sequence[Path], times: Iterable[Times], clip: Clip, coding: Coding, part: Path, mark: Provenance | None
+) -> list[str]:
+    """Write a video from segments.
+
+    Args:
+        segments: the segments in order.
+        times: of the frames of each segment, in the clip's time base.
+        clip: the input, whose sound, subtitles, chapters and words are copied.
+        coding: how the segments are coded.
+        part: where to write.
+        mark: how the video was made; None for no mark.
+
+    Returns:
+        What of the input's other streams could not be read.
+    """
+    problems: list[str] = []
+    with ExitStack() as stack:
+        source = stack.enter_context(opened(clip.path)) if clip.path.is_file() and _is_container(clip.path) else None
+        options = {"fflags": "+bitexact"}
+        if coding.kind in ("mp4", "mov"):
+            options |= {"movflags": "+faststart", "video_track_timescale": str(_timescale(clip.time_base))}
+        target: Any = stack.enter_context(pyav().open(str(part), "w", format=coding.kind, options=options))
+        first = stack.enter_context(opened(segments[0]))
+        video = target.add_stream_from_template(first.streams.video[0])
+        video.time_base = clip.time_base
+        others = {}
+        if source is not None:
+            others = {stream.index: target.add_stream_from_template(stream) for stream in _copied(source, target)}
+            _copy_words(source, target, video, others, clip.path)
+        if mark is not None:
+            target.metadata["comment"] = comment(mark)
+        target.start_encoding()
+        own = _video_packets(segments, times, video, clip.time_base)
+        copied = _copied_packets(source, others, problems) if source is not None and others else iter(())
+        for _, _, packet in merge(own, copied, key=lambda item: item[:2]):
+            target.mux(packet)
+    if mark is not None and coding.kind in ("mp4", "mov"):
+        _append_xmp(part, mark)
+    return problems
+
+
+def _is_container(path: Path) -> bool:
+    try:
+        with opened(path) as container:
+            video_of(container, path)
+    except VideoError:
+        return False
+    return True
+
+
+def _timescale(time_base: Fraction) -> int:
+    """Return units a second in which all times of the clip are whole numbers."""
+    return time_base.denominator
+
+
+def _copied(source: Any, target: Any) -> list[Any]:
+    """List the streams that are copied."""
+    supported = target.supported_codecs
+    return [
+        stream
+        for stream in (*source.streams.audio, *source.streams.subtitles)
+        if stream.codec_context is not None and stream.codec_context.name in supported | _aliases(stream)
+    ]
+
+
+def _aliases(stream: Any) -> set[str]:
+    """Return names of the stream's codec under which a container may know it; its decoder may be called otherwise."""
+    return {stream.codec_context.name, stream.codec_context.codec.canonical_name}
+
+
+def _copy_words(source: Any, target: Any, video: Any, others: dict[int, Any], path: Path) -> None:
+    """Copy titles, languages and chapters."""
+    target.metadata.update({key: value for key, value in source.metadata.items() if key not in OWN})
+    video.metadata.update(_words(video_of(source, path)))
+    for index, stream in others.items():
+        stream.metadata.update(_words(source.streams[index]))
+        stream.disposition = source.streams[index].disposition
+    if chapters := source.chapters():
+        target.set_chapters(chapters)
+
+
+def _words(stream: Any) -> dict[str, str]:
+    return {key: value for key, value in stream.metadata.items() if key in ("language", "title", "handler_name")}
+
+
+def _video_packets(
+    segments: Sequence[Path], times: Iterable[Times], stream: Any, time_base: Fraction
+) -> Iterator[tuple[float, int, Any]]:
+    """Read the packets of the segments, with the times of the input's frames."""
+    for path, segment in zip(segments, times, strict=True):
+        with opened(path) as container:
+            read = (packet for packet in container.demux(container.streams.video[0]) if packet.size)
+            for packet, (pts, duration) in zip(read, segment, strict=True):
+                packet.stream, packet.time_base = stream, time_base
+                packet.pts = packet.dts = pts
+                packet.duration = duration
+                yield float(pts * time_base), 0, packet
+
+
+def _copied_packets(source: Any, others: dict[int, Any], problems: list[str]) -> Iterator[tuple[float, int, Any]]:
+    """Read the packets of the other streams."""
+    last = float("-inf")
+    for packet in packets(source, [source.streams[index] for index in others], problems):
+        if not packet.size or packet.dts is None:
+            continue
+        last = max(last, float(packet.dts * packet.time_base))  # ``merge`` wants them in order
+        packet.stream = others[packet.stream_index]
+        yield last, 1, packet
+
+
+def comment(mark: Provenance) -> str:
+    """Write the mark as the comment of a video, which players show."""
+    stages = ", ".join(mark.stages)
+    return f"{SIGN}: {mark.chain or '-'}: edited by {mark.software} ({stages}); {SOURCE_TYPES}{mark.source_type}"
+
+
+def made_by(path: Path, chain_name: str) -> bool:
+    """Say whether a video was made by ganchain with a chain of this name."""
+    try:
+        with opened(path) as container:
+            text = container.metadata.get("comment", container.metadata.get("COMMENT", ""))
+    except VideoError:
+        return False
+    return bool(chain_name) and text.startswith(f"{SIGN}: {chain_name}: ")
+
+
+def _append_xmp(path: Path, mark: Provenance) -> None:
+    """Append the mark as XMP in a box of its own, where editors of pictures look for it."""
+    packet = mark.xmp()
+    box = b"".join([(len(packet) + 24).to_bytes(4, "big"), b"uuid", XMP_BOX, packet])
+    with path.open("ab") as file:
+        file.write(box)
