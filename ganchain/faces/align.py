@@ -58,6 +58,11 @@ class Canvas(ByContent):
             raise FaceError("nothing was read of this face")
         return self.reading
 
+    def settled(self, stage: str, numbers: Mapping[str, float]) -> Mapping[str, float]:
+        """Bring what a stage decides for this face together with what it decided in the frames before, if there are."""
+        settle = self.reading and self.reading.settle
+        return settle(stage, numbers) if settle else numbers
+
     def shown(self, window: Window) -> Framing:
         """Return the framing of a window of this canvas."""
         unit = self.framing.side / self.side
@@ -131,15 +136,15 @@ class Aligner:
         return tensors.resize(self.canvas(pixels, face).before, (side, side)).clamp(-1, 1)
 
     @staticmethod
-    def paste(pixels: Pixels, canvas: Canvas) -> Pixels:
-        """Add the change of ``canvas`` to (H, W, 3) uint8; pixels that did not change keep their bits.
+    def paste(pixels: Pixels, canvas: Canvas, share: float = 1.0) -> Pixels:
+        """Add a ``share`` of the change of ``canvas`` to (H, W, 3) uint8; pixels that did not change keep their bits.
 
         photo + W(after - before), and where pixels were replaced also - W(cover) * (photo - W(before)), with
         W the warp from canvas to photo.
         """
         canvas = canvas.reduced()
         change = tensors.levels(canvas.after - canvas.before)
-        layers = _planes(torch.cat([change, canvas.cover, tensors.levels(canvas.before + 1)], dim=1))
+        layers = _planes(torch.cat([change * share, canvas.cover * share, tensors.levels(canvas.before + 1)], dim=1))
         left, top, right, bottom = _bounds(canvas, pixels.shape)
         if left >= right or top >= bottom:
             return pixels

@@ -39,6 +39,7 @@ class DlibDetector:
         rim: mirrored border around the copy, as a share of its shorter side, for faces that touch the edge.
         min_score: detections below it are left out; dlib's false faces lie mostly below 0.2.
         min_score_turned: the same for faces of the photo turned by a quarter or more.
+        quarters: turns of the photo, counterclockwise, in which faces are looked for where there is no sure one.
         min_size: faces with a box smaller than this many px are left out.
         hog, landmarks: the models.
     """
@@ -48,6 +49,7 @@ class DlibDetector:
     rim: float = 0.08
     min_score: float = 0.2
     min_score_turned: float = 0.5
+    quarters: tuple[int, ...] = (1, 2, 3)
     min_size: int = 32
     hog: Callable[[Pixels], list[tuple[Box, float]]] = field(default_factory=HogDetector, repr=False, compare=False)
     landmarks: Callable[[Pixels, Box], Points] = field(default_factory=FivePoints, repr=False, compare=False)
@@ -58,9 +60,9 @@ class DlibDetector:
         If there is no sure one, the photo is turned by 90, 180 and 270 degrees: somebody may have held the camera so.
         """
         faces = self._upright(pixels)
-        if any(face.score >= self.min_score_turned for face in faces):
+        if not self.quarters or any(face.score >= self.min_score_turned for face in faces):
             return faces
-        return max((self._turned(pixels, quarters) for quarters in (1, 2, 3)), key=_surest) or faces
+        return max((self._turned(pixels, quarters) for quarters in self.quarters), key=_surest) or faces
 
     def _turned(self, pixels: Pixels, quarters: int) -> list[Face]:
         """Find the sure faces of the photo turned counterclockwise; they lie where they are in the photo.

@@ -27,6 +27,7 @@ class Face(ByContent):
         landmarks: (5, 2) x, y in px: two corners of each eye and the base of the nose.
         turned: degrees by which the photo was turned, counterclockwise, for the face to be found; 0 for nearly all.
         left_out: why this detection is not edited; None for a face that is.
+        share: 0..1, how much of its edits is shown; less than 1 where a face of a video comes and goes.
         reading: what is read of the face when it is asked for; None where no pipeline found it.
     """
 
@@ -35,6 +36,7 @@ class Face(ByContent):
     landmarks: NDArray[np.float64] = field(repr=False)
     left_out: str | None = None
     turned: int = 0
+    share: float = 1.0
     reading: Reading | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -46,11 +46,14 @@ class Reading:
         cut: cuts a window out of the photo: (framing, side) -> (1, 3, side, side) float32 -1..1.
         read: reads a kind of many faces at once, and keeps it in their ``known``.
         known: what was read before.
+        settle: brings what a stage decides for this face together with what it decided before: (stage, numbers) ->
+            numbers; None for a face of a photo.
     """
 
     cut: Callable[[Framing, int], Tensor] = field(repr=False)
     read: Callable[[Kind, Sequence[Reading]], None] | None = field(default=None, repr=False)
     known: dict[Kind, Points | Parts] = field(default_factory=dict, repr=False)
+    settle: Callable[[str, Mapping[str, float]], Mapping[str, float]] | None = field(default=None, repr=False)
 
     @staticmethod
     def read_all(readings: Sequence[Reading], kind: Kind) -> None:

@@ -62,7 +62,10 @@ def to_canvases(
             inputs = torch.cat([_cut(canvases[index].after, windows[index], side) for index in chunk])
             read = [_read(stage, canvases[index], windows[index], side) for index in chunk]
             read_batch = {name: torch.cat([face[name] for face in read]).to(device) for name in stage.reads}
-            decided = [stage.examine(to_pixels(face)[0]) for face in torch.split(inputs, 1)]
+            decided = [
+                canvases[index].settled(stage.name, stage.examine(to_pixels(face)[0]))
+                for index, face in zip(chunk, torch.split(inputs, 1), strict=True)
+            ]
             read_batch |= _batched(decided, device)
             try:
                 answers = run(stage, inputs.to(device), read_batch, grey=grey).cpu()

@@ -11,6 +11,7 @@ from itertools import chain
 import numpy as np
 import torch
 
+from ganchain.errors import FaceError, PhotoError, WeightsError
 from ganchain.faces.align import Aligner, Canvas
 from ganchain.faces.detect import checked
 from ganchain.faces.face import Face
@@ -89,7 +90,7 @@ class Passage:
         pixels = self.photo.pixels
         faces = self.faces[: len(self.canvases)]
         for number in sorted(range(len(faces)), key=lambda number: (faces[number].score, -number)):
-            pixels = Aligner.paste(pixels, self.canvases[number])
+            pixels = Aligner.paste(pixels, self.canvases[number], faces[number].share)
         return replace(self.photo, pixels=pixels)
 
     def whole(self) -> Photo:
@@ -203,3 +204,12 @@ def _timed(photos: Sequence[Passage], name: str) -> Iterator[None]:
     faces = max(1, sum(len(photo.faces) for photo in photos))
     for photo in photos:
         photo.watch.add(name, watch.seconds[name] * len(photo.faces) / faces)
+
+
+@contextmanager
+def located(stage: Stage) -> Iterator[None]:
+    """Add to an error the name of the stage that it is about, and the stage's line in its chain."""
+    try:
+        yield
+    except (PhotoError, FaceError, WeightsError) as error:
+        raise error.at(stage=stage.name, where=stage.where) from error.__cause__

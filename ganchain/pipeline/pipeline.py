@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +16,7 @@ from ganchain.chains.digest import chain_hash
 from ganchain.checkpoints import manifest
 from ganchain.engines import choice
 from ganchain.engines.device import choose as choose_device
-from ganchain.errors import ChainError, FaceError, PhotoError, WeightsError
+from ganchain.errors import ChainError, FaceError
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import Detector, DlibDetector, FaceRule, best, choose, in_reading_order
 from ganchain.faces.reading import Reading
@@ -25,7 +24,7 @@ from ganchain.photos import images, metadata
 from ganchain.photos.images import Source
 from ganchain.photos.marks import Provenance
 from ganchain.pipeline import outputs
-from ganchain.pipeline.group import Group, Passage
+from ganchain.pipeline.group import Group, Passage, located
 from ganchain.pipeline.order import running_order, windows
 from ganchain.pipeline.reader import FaceReader
 from ganchain.pipeline.result import Result
@@ -77,7 +76,7 @@ class Pipeline:
         for stage in stages:
             stage.name = stage.name or registry.name_of(type(stage))
             stage.check()
-            with _located(stage):
+            with located(stage):
                 manifest.permit(stage.resolved().all_weights, license_policy)
         self.names = chains.numbered(stage.name for stage in stages)
         self.device = choose_device(device)
@@ -152,12 +151,17 @@ class Pipeline:
         side = self.output.side if self.output else None
         return Aligner(seen, side=side and round(side * seen.side / shown.side))
 
+    @property
+    def needs_face(self) -> bool:
+        """True if the chain has nothing to do in a photo without a face."""
+        return any(stage.scope == "face" and stage.needs_face for stage in self.stages)
+
     @cached_property
     def _ready(self) -> bool:
         """True, once all stages have read their reference pictures."""
         with torch.inference_mode():
             for stage in self.stages:
-                with _located(stage):
+                with located(stage):
                     stage.prepare(self._reference)
         return True
 
@@ -218,8 +222,11 @@ class Pipeline:
         photos; one that fails gives a "failed" result and costs the others nothing.
         """
         self.prepare()
+        return self.edit([self._read(photo) for photo in photos])
+
+    def edit(self, passages: Sequence[Passage]) -> list[Result]:
+        """Run photos whose faces were found before; ``prepare`` has been called."""
         torch.get_num_threads()  # sets it for this thread, too, whose first sums would else be divided otherwise
-        passages = [self._read(photo) for photo in photos]
         group = Group(passages, self._aligner, self.device, self._batch, self.mark)
         if any(stage.needs for stage in self.stages):
             group.leave_out_unsure()
@@ -235,7 +242,7 @@ class Pipeline:
     def _read(self, source: Source) -> Passage:
         """Read a photo, find its faces and choose among them; an error becomes its result."""
         name = str(source) if isinstance(source, str | Path) else type(source).__name__
-        passage = Passage(Result(name, "ok"), any(stage.scope == "face" and stage.needs_face for stage in self.stages))
+        passage = Passage(Result(name, "ok"), self.needs_face)
         with passage.catch_errors():
             with passage.watch("read"):
                 photo = images.read(source, accept_damaged=self.accept_damaged)
@@ -249,12 +256,3 @@ class Pipeline:
             passage.result.reads = [Path(photo.name), *self._references, *outputs.reads(self.described)]
             passage.take(replace(face, reading=self.reader.of(passage.seen, face)) for face in faces)
         return passage
-
-
-@contextmanager
-def _located(stage: Stage) -> Iterator[None]:
-    """Add to an error the name of the stage that it is about, and the stage's line in its chain."""
-    try:
-        yield
-    except (PhotoError, FaceError, WeightsError) as error:
-        raise error.at(stage=stage.name, where=stage.where) from error.__cause__

@@ -56,7 +56,13 @@ def _holds(target: Any, stream: Any) -> bool:
 
 
 def join(
-    segments: Sequence[Path], times: Iterable[Times], clip: Clip, coding: Coding, part: Path, mark: Provenance | None
+    segments: Sequence[Path],
+    times: Iterable[Times],
+    clip: Clip,
+    coding: Coding,
+    part: Path,
+    mark: Provenance | None,
+    without_location: bool = False,
 ) -> list[str]:
     """Write a video from segments.
 
@@ -67,6 +73,7 @@ def join(
         coding: how the segments are coded.
         part: where to write.
         mark: how the video was made; None for no mark.
+        without_location: leave out where it was taken.
 
     Returns:
         What of the input's other streams could not be read.
@@ -85,6 +92,8 @@ def join(
         if source is not None:
             others = {stream.index: target.add_stream_from_template(stream) for stream in _copied(source, target)}
             _copy_words(source, target, video, others, clip.path)
+        if without_location:
+            target.metadata = {key: text for key, text in target.metadata.items() if "location" not in key.lower()}
         if mark is not None:
             target.metadata["comment"] = comment(mark)
         target.start_encoding()

@@ -1,0 +1,224 @@
+"""Smoothing of tracks: points and places that hold still when a face does, and follow at once when it moves."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import pi
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganchain.faces.face import Matrix
+from ganchain.video import placing
+from ganchain.video.tracking import Sight
+
+FADE = 5  # frames in which the edits of a face come and go
+PROFILE = 0.62  # how far a face may be turned to a side (``placing.sideways``)
+SHORTEST = 5  # frames of a track; shorter ones are mistakes
+BEFORE, AFTER = FADE, 20  # frames around a part of a video by which it is smoothed and faded
+
+
+@dataclass
+class OneEuro:
+    """One-Euro filter of an array of points: a low-pass whose cut-off rises with the speed of each point.
+
+    Casiez, Roussel & Vogel: 1 € Filter: A Simple Speed-based Low-pass Filter for Noisy Input in Interactive Systems,
+    CHI 2012.
+
+    Attributes:
+        least: cut-off in Hz of a point at rest.
+        slope: Hz by which it rises for a speed of one unit a second.
+        of_speed: cut-off in Hz of the low-pass over the speed.
+    """
+
+    least: float
+    slope: float
+    of_speed: float = 1.5
+    value: NDArray[np.float64] | None = None
+    speed: NDArray[np.float64] | None = None
+    time: float = 0.0
+
+    def __call__(self, value: NDArray[np.float64], time: float, unit: float = 1.0) -> NDArray[np.float64]:
+        """Filter the value (N, D) at ``time`` in seconds, which may run backwards; speeds are in ``unit`` a second."""
+        if self.value is None or self.speed is None:
+            self.value, self.speed, self.time = value, np.zeros_like(value), time
+            return value
+        step = max(1e-3, abs(time - self.time))
+        speed = (value - self.value) / step / unit
+        self.speed = self.speed + _share(self.of_speed, step) * (speed - self.speed)
+        fast = np.linalg.norm(self.speed, axis=-1, keepdims=True)
+        self.value = self.value + _share(self.least + self.slope * fast, step) * (value - self.value)
+        self.time = time
+        return self.value
+
+
+def _share(cut_off: NDArray[np.float64] | float, step: float) -> NDArray[np.float64]:
+    """Compute the share of a new value in a low-pass of first order."""
+    part = 2 * pi * np.asarray(cut_off) * step
+    return part / (part + 1)
+
+
+class Smoother:
+    """Filters of one track: of the place of its face, and of the points within it.
+
+    Args:
+        steady: 0 filters nothing, 1 most.
+    """
+
+    def __init__(self, steady: float) -> None:
+        least = 0.8 / max(steady, 1e-3)
+        self.place, self.turn, self.shape = (OneEuro(least, slope) for slope in (8.0, 8.0, 10.0))
+        self.steady = steady
+
+    def __call__(self, points: NDArray[np.float64], time: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Filter points (478, 2) px: the place (5,) as ``_of_place`` has it, and the shape in the template's units."""
+        matrix = placing.placement(points)
+        shape, place = placing.unmapped(matrix, points), _of_place(matrix)
+        if not self.steady:
+            return place, shape
+        size = float(np.exp(place[2]))
+        middle = self.place(place[None, :2], time, size)[0]
+        turn = self.turn(place[None, 2:], time)[0]
+        return np.concatenate([middle, turn]), self.shape(shape, time)
+
+
+def _of_place(matrix: Matrix) -> NDArray[np.float64]:
+    """Write a similarity as the middle of the face, the logarithm of its size, and cosine and sine of its turn."""
+    middle = placing.mapped(matrix, placing.MIDDLE_OF_TEMPLATE)[0]
+    size = placing.size(matrix)
+    return np.array([*middle, np.log(size), matrix[0, 0] / size, matrix[1, 0] / size])
+
+
+def _to_matrix(place: NDArray[np.float64]) -> Matrix:
+    """Undo ``_of_place``."""
+    x, y, size, cos, sin = place
+    factor = np.exp(size) / np.hypot(cos, sin)
+    turn = np.array([[cos, -sin], [sin, cos]]) * factor
+    return np.column_stack([turn, np.array([x, y]) - turn @ placing.MIDDLE_OF_TEMPLATE[0]])
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A face of a track in one frame, smoothed.
+
+    Attributes:
+        track: its number.
+        placement: template -> px.
+        shape: (478, 2), its points in the template's units.
+        confidence: 0..1.
+        share: 0..1, how much of its edits is shown.
+    """
+
+    track: int
+    placement: Matrix
+    shape: NDArray[np.float64]
+    confidence: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen in one frame.
+
+    Attributes:
+        number: of the frame.
+        time: in seconds.
+        cut: whether a scene begins with it.
+        sights: the faces.
+    """
+
+    number: int
+    time: float
+    cut: bool
+    sights: Sequence[Sight]
+
+
+class Courses:
+    """Courses of all tracks, smoothed part by part.
+
+    Forward filters go on from part to part, backward ones begin ``AFTER`` frames behind each part; the mean of both
+    follows a face without delay.
+
+    Args:
+        steady: 0..1.
+        tracks: the numbers of those that are edited.
+    """
+
+    def __init__(self, steady: float, tracks: Iterable[int]) -> None:
+        self.steady, self.tracks = steady, frozenset(tracks)
+        self.forward: dict[int, Smoother] = {}
+
+    def __call__(self, before: Sequence[Seen], part: Sequence[Seen], after: Sequence[Seen]) -> dict[int, list[Held]]:
+        """Smooth one part of the video; parts must come in order.
+
+        Args:
+            before, after: the frames around it, as many as there are up to ``BEFORE`` and ``AFTER``.
+
+        Returns:
+            The faces of each frame, by its number.
+        """
+        wanted = [seen.number for seen in part]
+        filtered: dict[tuple[int, int], list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = defaultdict(list)
+        confidence: dict[tuple[int, int], float] = {}
+        for seen in part:
+            for sight in self._chosen(seen):
+                smoother = self.forward.setdefault(sight.track, Smoother(self.steady))
+                filtered[seen.number, sight.track].append(smoother(sight.points.astype(np.float64), seen.time))
+                confidence[seen.number, sight.track] = sight.confidence
+        backward: dict[int, Smoother] = {}
+        for seen in [*reversed(after), *reversed(part)] if self.steady else ():
+            for sight in self._chosen(seen):
+                smoother = backward.setdefault(sight.track, Smoother(self.steady))
+                answer = smoother(sight.points.astype(np.float64), seen.time)
+                if (seen.number, sight.track) in confidence:
+                    filtered[seen.number, sight.track].append(answer)
+        shares = fades([*before, *part, *after], self.tracks)
+        faces: dict[int, list[Held]] = {number: [] for number in wanted}
+        for (number, track), answers in sorted(filtered.items()):
+            place, shape = (np.mean([answer[k] for answer in answers], axis=0) for k in (0, 1))
+            share = shares.get((number, track), 0.0)
+            if share > 0:
+                faces[number].append(Held(track, _to_matrix(place), shape, confidence[number, track], share))
+        return faces
+
+    def skip(self, part: Sequence[Seen]) -> None:
+        """Go over a part that was smoothed before."""
+        for seen in part:
+            for sight in self._chosen(seen):
+                self.forward.setdefault(sight.track, Smoother(self.steady))(
+                    sight.points.astype(np.float64), seen.time
+                )
+
+    def _chosen(self, seen: Seen) -> list[Sight]:
+        return [sight for sight in seen.sights if sight.track in self.tracks]
+
+
+def fades(frames: Sequence[Seen], tracks: frozenset[int]) -> Mapping[tuple[int, int], float]:
+    """Compute how much of each face's edits is shown, by frame and track: less near frames where it cannot be edited.
+
+    At a cut, and where the video begins and ends, a face is there at once.
+    """
+    shares: dict[tuple[int, int], float] = {}
+    for track in tracks:
+        usable = [any(sight.track == track and _is_usable(sight) for sight in seen.sights) for seen in frames]
+        if not any(usable):
+            continue
+        near = np.full(len(frames), np.inf)
+        for order in (range(len(frames)), range(len(frames) - 1, -1, -1)):
+            distance, forward = np.inf, order.step > 0
+            for index in order:
+                at_cut = frames[index].cut if forward else index + 1 < len(frames) and frames[index + 1].cut
+                distance = 0 if not usable[index] else np.inf if at_cut else distance + 1
+                near[index] = min(near[index], distance)
+        for index, seen in enumerate(frames):
+            if usable[index]:
+                shares[seen.number, track] = float(min(1.0, near[index] / (FADE + 1)))
+    return shares
+
+
+def _is_usable(sight: Sight) -> bool:
+    """Say whether a face can be edited: sure, and no profile."""
+    points = sight.points.astype(np.float64)
+    return placing.sideways(placing.unmapped(placing.placement(points), points)) < PROFILE
