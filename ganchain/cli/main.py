@@ -25,6 +25,7 @@ from ganchain.cli.serve import serve
 from ganchain.cli.show import show
 from ganchain.cli.sign import sign
 from ganchain.cli.train import align, train
+from ganchain.cli.video import video
 from ganchain.cli.weights import weights
 from ganchain.errors import plain
 
@@ -44,6 +45,7 @@ def main() -> None:
     ganchain run portrait photo.jpg          the bundled chain with all four stages
     ganchain run my.yaml photos/ -o out/     your own chain over a folder
     ganchain batch my.yaml photos/ -o out/   thousands of photos: all cores, resumed after whatever happens
+    ganchain video webtoon clip.mp4 -o o.mp4 the same on video: faces tracked, edits held still
     ganchain bench my.yaml photos/           what the chain costs on this machine
     ganchain serve --open                    the same in a browser, and as an HTTP API
     ganchain grid photo.jpg -o grid.png      one photo under many settings, side by side
@@ -213,5 +215,5 @@ def schema() -> None:
     echo(json.dumps(chains.schema(), indent=2))
 
 
-for command in (batch, bench, faces, grid, looks, show, sign, serve, align, train, evaluate, weights):
+for command in (batch, video, bench, faces, grid, looks, show, sign, serve, align, train, evaluate, weights):
     main.add_command(command)

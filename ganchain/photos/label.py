@@ -39,5 +39,5 @@ def _drawn(word: str, size: int) -> tuple[NDArray[np.float32], NDArray[np.float3
     pad = max(2, size // 3)
     image = Image.new("L", (right - left + 2 * pad, bottom - top + 2 * pad))
     ImageDraw.Draw(image).text((pad - left, pad - top), word, fill=255, font=font)
-    letters = np.asarray(image, np.float32) / 255
+    letters = (np.asarray(image) / 255).astype(np.float32)
     return letters, np.ones_like(letters)

@@ -27,6 +27,11 @@ def _any_size(drawing: Stage, enlargement: Stage) -> bool:
     return drawing.any_size and (drawing.scope == "face" or enlargement.scope == "photo")
 
 
+def needs_face(stages: Iterable[Stage]) -> bool:
+    """Say whether a chain has nothing to do in a photo without a face."""
+    return any(stage.scope == "face" and stage.needs_face for stage in stages)
+
+
 def windows(stages: Iterable[Stage]) -> tuple[Framing, Framing]:
     """Return the window that holds those of all stages, and the one that a face's picture shows."""
     framed = [stage for stage in stages if stage.scope == "face" and stage.effect != "enlarge"]

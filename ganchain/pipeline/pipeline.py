@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from threading import RLock
+from typing import Any
 
 import torch
 
@@ -25,7 +27,7 @@ from ganchain.photos.images import Source
 from ganchain.photos.marks import Provenance
 from ganchain.pipeline import outputs
 from ganchain.pipeline.group import Group, Passage, located
-from ganchain.pipeline.order import running_order, windows
+from ganchain.pipeline.order import needs_face, running_order, windows
 from ganchain.pipeline.reader import FaceReader
 from ganchain.pipeline.result import Result
 from ganchain.stage import Stage, claim_process
@@ -104,9 +106,8 @@ class Pipeline:
 
         ``license_policy`` overrides the one in the file.
         """
-        described = chains.load(chain)
         return cls.from_chain(
-            described,
+            chains.load(chain),
             device=device,
             engine=engine,
             keep_steps=keep_steps,
@@ -150,11 +151,6 @@ class Pipeline:
         seen, shown = windows(self.stages)
         side = self.output.side if self.output else None
         return Aligner(seen, side=side and round(side * seen.side / shown.side))
-
-    @property
-    def needs_face(self) -> bool:
-        """True if the chain has nothing to do in a photo without a face."""
-        return any(stage.scope == "face" and stage.needs_face for stage in self.stages)
 
     @cached_property
     def _ready(self) -> bool:
@@ -215,6 +211,11 @@ class Pipeline:
         for photo in [photos] if isinstance(photos, str | Path) else photos:
             yield from self.group([photo])
 
+    def video(self, path: str | Path, out: str | Path, **options: Any) -> Any:
+        """Run a video, an animation or a folder of frames: see ``ganchain.video.run.edit`` and ``video.options``."""
+        run, chosen = (import_module(f"ganchain.video.{name}") for name in ("run", "options"))  # needs the extra video
+        return run.edit(self, Path(path), Path(out), chosen.Options(**options))
+
     def group(self, photos: Sequence[Source]) -> list[Result]:
         """Run photos side by side: the faces of all of them share each stage's network batches.
 
@@ -242,7 +243,7 @@ class Pipeline:
     def _read(self, source: Source) -> Passage:
         """Read a photo, find its faces and choose among them; an error becomes its result."""
         name = str(source) if isinstance(source, str | Path) else type(source).__name__
-        passage = Passage(Result(name, "ok"), self.needs_face)
+        passage = Passage(Result(name, "ok"), needs_face(self.stages))
         with passage.catch_errors():
             with passage.watch("read"):
                 photo = images.read(source, accept_damaged=self.accept_damaged)

@@ -15,7 +15,7 @@ from ganchain.photos.marks import Provenance
 from ganchain.photos.photo import Photo
 from ganchain.tensors import Pixels
 from ganchain.video.containers import opened
-from ganchain.video.joining import Times, comment
+from ganchain.video.joining import comment
 
 SHORTEST = 20  # ms: below, browsers show a frame of a GIF ten times as long
 QUALITY = 90  # of WebP
@@ -56,9 +56,7 @@ def write_animation(
     words = {} if mark is None else {"comment": comment(mark).encode()} if kind == "gif" else {"xmp": mark.xmp()}
     options = {"quality": QUALITY, "method": 4} if kind == "webp" else {"disposal": 2 if first.mode == "RGBA" else 1}
     rest = map(Image.fromarray, frames)
-    first.save(
-        file, kind.upper(), save_all=True, append_images=rest, duration=durations, loop=0, **words, **options
-    )
+    first.save(file, kind.upper(), save_all=True, append_images=rest, duration=durations, loop=0, **words, **options)
 
 
 def write_folder(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -60,7 +60,7 @@ class Clip:
     time_base: Fraction
     rate: Fraction
     alpha: bool = False
-    colours: Colours = Colours()
+    colours: Colours = field(default_factory=Colours)
     aspect: Fraction = Fraction(1)
     turned: int = 0
 

@@ -131,7 +131,7 @@ class Container:
             )
 
     def frames(self, first: int = 0) -> Iterator[Frame]:
-        """Read all frames from number ``first`` on; those that are damaged are left out, and the others keep their time."""
+        """Read all frames from number ``first`` on; damaged ones are left out, and the others keep their time."""
         clip, last = self.clip, None
         step = max(1, round(1 / (clip.rate * clip.time_base)))
         self.problems.clear()

@@ -33,8 +33,8 @@ class CutFinder:
 
     def __call__(self, pixels: Pixels) -> bool:
         """Say whether a new scene begins with this frame, (H, W, 3) uint8; the first frame begins none."""
-        small = cv2.resize(pixels, SMALL, interpolation=cv2.INTER_AREA)
-        small = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2HSV), np.int16)
+        reduced = cv2.resize(pixels, SMALL, interpolation=cv2.INTER_AREA)
+        small = np.asarray(cv2.cvtColor(reduced, cv2.COLOR_RGB2HSV)).astype(np.int16)
         last, self.last = self.last, small
         if last is None:
             return False

@@ -23,6 +23,7 @@ from ganchain.photos.images import alpha_enlarged
 from ganchain.photos.label import labelled
 from ganchain.photos.photo import Photo
 from ganchain.pipeline.group import Passage
+from ganchain.pipeline.order import needs_face
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
 from ganchain.tensors import Pixels
@@ -49,6 +50,7 @@ class Editor:
 
     def __init__(self, pipeline: Pipeline, clip: Clip, options: Options) -> None:
         self.pipeline, self.options = pipeline, options
+        self.needs_face = needs_face(pipeline.stages)
         active = [stage for stage in pipeline.stages if not stage.idle]
         self.factor = prod(stage.scale for stage in active if stage.scope == "photo" and stage.effect == "enlarge")
         self.size = (clip.size[0] * self.factor, clip.size[1] * self.factor)
@@ -81,9 +83,9 @@ class Editor:
 
     def _edited(self, photo: Photo, faces: Sequence[Held]) -> Photo:
         """Run the pipeline on a frame."""
-        if not faces and self.pipeline.needs_face and self.factor == 1:
+        if not faces and self.needs_face and self.factor == 1:
             return photo
-        passage = Passage(Result(photo.name, "ok", photo), self.pipeline.needs_face)
+        passage = Passage(Result(photo.name, "ok", photo), self.needs_face)
         passage.begin(photo)
         passage.grey = bool(self.grey)
         passage.take(self._face(passage.seen, held) for held in faces)

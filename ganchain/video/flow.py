@@ -17,6 +17,7 @@ Box = tuple[slice, slice]
 MARGIN = 16  # px around what was edited, in which flow is computed too
 SAME = 6.0  # levels by which a place may differ from where it came from: half of its edit is carried at 0.83 times that
 CARRIED = 0.85  # share of the edit before that is carried on, at most
+UNLIKE = 24.0  # levels by which two drawings of a place may differ: tones are carried, lines that have moved are not
 SOFT = 3  # px over which the border of what was edited is softened
 LARGEST = 640  # px: the longest side at which flow is computed
 
@@ -39,7 +40,7 @@ class Carrier:
     def __init__(self, steady: float, replaces: bool) -> None:
         self.steady, self.replaces = steady, replaces
         self.last: Carried | None = None
-        self._flow: Any = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow: Any = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)  # type: ignore[attr-defined]
 
     def __call__(self, before: Pixels, after: Pixels, cut: bool) -> Pixels:
         """Steady one frame.
@@ -69,6 +70,7 @@ class Carrier:
         former = edited - was
         own = np.abs(change).max(axis=2)
         if self.replaces:
+            weight = weight * np.exp(-((np.abs(edited - after).max(axis=2) / UNLIKE) ** 2))
             region = cv2.dilate((own > 0).astype(np.float32), np.ones((2 * SOFT + 1,) * 2, np.uint8))
             weight = weight * cv2.blur(region, (2 * SOFT + 1,) * 2) * (own > 0)
             result = after + weight[..., None] * (edited - after)
@@ -82,7 +84,9 @@ class Carrier:
         height, width = now.shape[:2]
         scale = min(1.0, LARGEST / max(height, width))
         size = (max(16, round(width * scale)), max(16, round(height * scale)))
-        grey = [cv2.resize(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA) for p in (now, last)]
+        grey = [
+            cv2.resize(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA) for p in (now, last)
+        ]
         flow = cv2.resize(self._flow.calc(*grey, None), (width, height), interpolation=cv2.INTER_LINEAR)
         flow = flow * np.array([width / size[0], height / size[1]], np.float32)
         y, x = np.indices((height, width), dtype=np.float32)
@@ -99,7 +103,7 @@ class Carrier:
 
 def _moved(pixels: Pixels, origin: Planes) -> Planes:
     """Fetch each px from where it was."""
-    moved = cv2.remap(pixels, origin, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(pixels, origin[..., 0], origin[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.float32)
 
 

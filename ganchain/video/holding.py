@@ -15,14 +15,13 @@ from ganchain.faces.reading import Kind, Reading
 from ganchain.framing import BUST, HEAD
 from ganchain.pipeline.reader import FaceReader
 
-SIDE = 256  # px of the windows that mattes are read from
-CELLS = 16  # cells of a window, a side, that are compared
-MOVED = 14.0  # levels by which a cell changes before mattes are read anew
-OLD = 4  # frames for which mattes are used at most, if nothing moves
+CELLS = 16  # cells of the head's window, a side, that are compared
+INNER = np.s_[5:14, 4:12]  # those of the face
+MOVED = 18.0  # levels by which a cell changes before mattes are read anew
+OLD = 5  # frames for which mattes are used at most, if nothing moves
 NEW = 0.4  # share of new mattes in those that are held; what covers a face comes at once
 REACHES = 6  # readings for which hair is still looked for beyond the head's window after it was seen there last
 ADAPTS = 0.1  # share of a new number in one that is held
-Windows = Mapping[str, Planes]  # (3, SIDE, SIDE) float32 0..1, by "head" and "bust"
 
 
 @dataclass(eq=False)
@@ -41,17 +40,32 @@ class HeldParts:
     """The mattes of a track.
 
     Attributes:
-        head, bust: (6, S, S) float32 0..1; the bust's are None where hair does not reach so far.
-        cells: (CELLS, CELLS) mean light of the window when they were read, in levels.
+        parts: as they are held, with the picture that they were read from.
+        cells: mean light of the face in that picture, in levels.
         age: frames since then.
         missing: readings since hair was last seen beyond the head's window.
     """
 
-    head: Planes
-    bust: Planes | None
+    parts: Parts
     cells: NDArray[np.float32]
     age: int = 0
     missing: int = 0
+
+    def arrays(self, track: int) -> dict[str, Any]:
+        """Return all this as arrays by name."""
+        arrays = {"mattes": self.parts.mattes, "picture": self.parts.picture, "cells": self.cells}
+        if self.parts.beyond is not None:
+            arrays |= {"bust": self.parts.beyond.mattes, "bust_picture": self.parts.beyond.picture}
+        arrays["ages"] = np.array([self.age, self.missing])
+        return {f"track {track} {name}": array for name, array in arrays.items()}
+
+    @classmethod
+    def of(cls, track: int, arrays: Mapping[str, Any]) -> HeldParts:
+        """Undo ``arrays``."""
+        own = {key.split()[2]: value for key, value in arrays.items() if key.startswith(f"track {track} ")}
+        beyond = Parts(own["bust"], own["bust_picture"], BUST) if "bust" in own else None
+        parts = Parts(own["mattes"], own["picture"], HEAD, beyond)
+        return cls(parts, own["cells"], *(int(value) for value in own["ages"]))
 
 
 class Holder:
@@ -77,20 +91,19 @@ class Holder:
             reading.known[kind] = self._hold(reading)
 
     def _hold(self, reading: TrackReading) -> Parts:
-        """Return the mattes of a track for the picture that it shows now."""
-        picture = _window(reading, "head")
-        cells = np.asarray(cv2.resize(picture.mean(axis=0), (CELLS, CELLS), interpolation=cv2.INTER_AREA) * 255)
+        """Return the mattes of a track for what it shows now."""
+        shown = reading.cut(HEAD, CELLS * 4)[0].mean(dim=0).numpy() * 127
+        cells = np.asarray(cv2.resize(shown, (CELLS, CELLS), interpolation=cv2.INTER_AREA)[INNER], np.float32)
         held = self.parts.get(reading.track)
-        if held is None or held.age + 1 >= OLD or np.abs(cells - held.cells).max() > MOVED:
+        if held is not None and held.age + 1 < OLD and np.abs(cells - held.cells).max() <= MOVED:
+            held = replace(held, age=held.age + 1)
+        else:
             self.reader.read("parts", [reading])
             fresh = reading.known["parts"]
             assert isinstance(fresh, Parts)
-            held = _blended(held, fresh, cells.astype(np.float32))
-        else:
-            held = replace(held, age=held.age + 1)
+            held = _blended(held, fresh, cells)
         self.parts[reading.track] = held
-        beyond = None if held.bust is None else Parts(held.bust, _window(reading, "bust"), BUST)
-        return Parts(held.head, picture, HEAD, beyond)
+        return held.parts
 
     def settle(self, track: int, stage: str, numbers: Mapping[str, float]) -> dict[str, float]:
         """Average numbers that a stage decided for a face with those that it decided before for its track."""
@@ -111,44 +124,28 @@ class Holder:
         """Return all that is held, as arrays by name."""
         arrays: dict[str, Any] = {f"number {key}": np.float64(value) for key, value in self.numbers.items()}
         for track, held in self.parts.items():
-            arrays |= {f"head {track}": held.head, f"cells {track}": held.cells}
-            arrays[f"ages {track}"] = np.array([held.age, held.missing])
-            if held.bust is not None:
-                arrays[f"bust {track}"] = held.bust
+            arrays |= held.arrays(track)
         return arrays
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
         """Go back to what ``state`` returned."""
         self.numbers = {key[7:]: float(value) for key, value in arrays.items() if key.startswith("number ")}
-        tracks = [int(key[5:]) for key in arrays if key.startswith("head ")]
-        self.parts = {
-            track: HeldParts(
-                arrays[f"head {track}"],
-                arrays.get(f"bust {track}"),
-                arrays[f"cells {track}"],
-                *(int(value) for value in arrays[f"ages {track}"]),
-            )
-            for track in tracks
-        }
-
-
-def _window(reading: Reading, name: str) -> Planes:
-    """Cut the window of the head or of the bust: (3, SIDE, SIDE) float32 0..1."""
-    shown = (reading.cut(HEAD if name == "head" else BUST, SIDE)[0] + 1) / 2
-    return np.asarray(shown.numpy(), np.float32)
+        tracks = {int(key.split()[1]) for key in arrays if key.startswith("track ")}
+        self.parts = {track: HeldParts.of(track, arrays) for track in sorted(tracks)}
 
 
 def _blended(held: HeldParts | None, fresh: Parts, cells: NDArray[np.float32]) -> HeldParts:
     """Blend mattes that were read with those that were held."""
-    bust = None if fresh.beyond is None else fresh.beyond.mattes
     if held is None:
-        return HeldParts(fresh.mattes, bust, cells)
-    missing = 0 if bust is not None else held.missing + 1
-    if bust is None:
-        bust = held.bust if missing <= REACHES else None
-    elif held.bust is not None:
-        bust = _mixed(held.bust, bust)
-    return HeldParts(_mixed(held.head, fresh.mattes), bust, cells, missing=missing)
+        return HeldParts(fresh, cells)
+    beyond, former = fresh.beyond, held.parts.beyond
+    missing = 0 if beyond is not None else held.missing + 1
+    if beyond is None:
+        beyond = former if missing <= REACHES else None
+    elif former is not None:
+        beyond = replace(beyond, mattes=_mixed(former.mattes, beyond.mattes))
+    parts = replace(fresh, mattes=_mixed(held.parts.mattes, fresh.mattes), beyond=beyond)
+    return HeldParts(parts, cells, missing=missing)
 
 
 def _mixed(held: Planes, fresh: Planes) -> Planes:

@@ -1,4 +1,4 @@
-"""Joining: segments become one video without being encoded again, beside the sound, subtitles and chapters of the input."""
+"""Joining: segments become one video, not encoded again, beside the sound, subtitles and chapters of the input."""
 
 from __future__ import annotations
 

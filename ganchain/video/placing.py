@@ -22,7 +22,7 @@ Points = NDArray[np.float64]  # (478, 2) x, y
 def mean_points() -> Points:
     """Return the points of the mean face in the template's units, (468, 2)."""
     unit = (atlas.points().astype(np.float64) + 1) / 2 * TIGHT.side
-    return unit + np.array([TIGHT.left + ASIDE, TIGHT.top])
+    return np.asarray(unit + np.array([TIGHT.left + ASIDE, TIGHT.top]), np.float64)
 
 
 def placement(points: Points) -> Matrix:
@@ -44,8 +44,7 @@ def mapped(matrix: Matrix, points: Points) -> Points:
 
 def unmapped(matrix: Matrix, points: Points) -> Points:
     """Map points by the inverse of a similarity."""
-    result: Points = np.linalg.solve(matrix[:, :2], (points - matrix[:, 2]).T).T
-    return result
+    return np.asarray(np.linalg.solve(matrix[:, :2], (points - matrix[:, 2]).T).T, np.float64)
 
 
 def size(matrix: Matrix) -> float:

@@ -19,7 +19,7 @@ from ganchain.video.work import Part, Work
 
 if TYPE_CHECKING:
     from ganchain.pipeline.pipeline import Pipeline
-    from ganchain.video.run import Summary
+    from ganchain.video.summary import Summary
 
 
 def path_of(out: Path) -> Path:
@@ -55,11 +55,7 @@ class Tallies:
         Raises:
             ChainError: ``rule`` is none of these.
         """
-        long = {
-            number: tally
-            for number, tally in self.tracks.items()
-            if tally[1] >= min(SHORTEST, self.frames)
-        }
+        long = {number: tally for number, tally in self.tracks.items() if tally[1] >= min(SHORTEST, self.frames)}
         if rule == "all":
             return sorted(long)
         if isinstance(rule, list):

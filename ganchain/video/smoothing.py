@@ -187,9 +187,7 @@ class Courses:
         """Go over a part that was smoothed before."""
         for seen in part:
             for sight in self._chosen(seen):
-                self.forward.setdefault(sight.track, Smoother(self.steady))(
-                    sight.points.astype(np.float64), seen.time
-                )
+                self.forward.setdefault(sight.track, Smoother(self.steady))(sight.points.astype(np.float64), seen.time)
 
     def _chosen(self, seen: Seen) -> list[Sight]:
         return [sight for sight in seen.sights if sight.track in self.tracks]

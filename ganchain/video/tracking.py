@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -68,11 +68,6 @@ class Track:
     look: NDArray[np.float64] = field(repr=False)
     lost: bool = False
 
-    @property
-    def middle(self) -> NDArray[np.float64]:
-        middle: NDArray[np.float64] = placing.mapped(self.placement, placing.MIDDLE_OF_TEMPLATE)[0]
-        return middle
-
     def record(self) -> dict[str, Any]:
         """Describe the track in JSON, exactly."""
         fields = vars(self)
@@ -131,7 +126,7 @@ class Tracker:
             for track in self.tracks:
                 track.lost = True
         sights = {} if cut else self._follow(number, pixels)
-        if cut or number - self.searched >= EVERY or any(track.lost for track in self.tracks) and number % 2 == 0:
+        if cut or number - self.searched >= EVERY or (number % 2 == 0 and self._waits()):
             known = bool(sights) and not cut
             self.searched = number
             self._search(number, pixels, sights, (self.scan if known else self.detect)(pixels), cut)
@@ -140,6 +135,10 @@ class Tracker:
         self.tracks = [track for track in self.tracks if number - track.seen <= self.patience]
         self._part(sights)
         return cut, [sights[number] for number in sorted(sights)]
+
+    def _waits(self) -> bool:
+        """Say whether a lost track is waited for."""
+        return any(track.lost for track in self.tracks)
 
     def _follow(self, number: int, pixels: Pixels) -> dict[int, Sight]:
         """Read the points of each track where it should be by now."""
@@ -183,25 +182,21 @@ class Tracker:
     def _update(self, track: Track, number: int, pixels: Pixels, sight: Sight) -> None:
         """Note where a track is seen."""
         placement = sight.placement
-        step = (_middle(placement) - track.middle) / max(1, number - track.seen)
+        step = (_middle(placement) - _middle(track.placement)) / max(1, number - track.seen)
         track.step = np.zeros(2) if track.lost else step
         track.placement, track.seen, track.lost = placement, number, False
         if number % EVERY == 0:
             track.look = _look(pixels, placement)
 
-    def _search(
-        self, number: int, pixels: Pixels, sights: dict[int, Sight], faces: Sequence[Face], cut: bool
-    ) -> None:
+    def _search(self, number: int, pixels: Pixels, sights: dict[int, Sight], faces: Sequence[Face], cut: bool) -> None:
         """Give detections to the tracks that they are near; those of no track begin one."""
         for face in faces:
             if face.left_out is not None:
                 continue
-            middle = face.landmarks.mean(axis=0)
-            near = [sight for sight in sights.values() if _apart(sight.placement, middle) < NEAR]
-            if near:
+            if _nearby(sights, face.landmarks.mean(axis=0)):
                 continue
             sight = self._sight(-1, pixels, face.placement, BEGIN)
-            if sight is None or any(_apart(other.placement, _middle(sight.placement)) < NEAR for other in sights.values()):
+            if sight is None or _nearby(sights, _middle(sight.placement)):
                 continue
             track = self._lost_one(pixels, sight, cut)
             if track is None:
@@ -221,9 +216,12 @@ class Tracker:
         for track in self.tracks:
             ratio = size / placing.size(track.placement)
             alike = float((track.look * look).mean())
-            if track.lost and _apart(track.placement, middle) < (NEAR if cut else FAR) and 0.6 < ratio < 1.7:
-                if not cut or (alike >= ALIKE and 0.8 < ratio < 1.25):
-                    near.append((_apart(track.placement, middle) - alike, track.number, track))
+            apart, grown = _apart(track.placement, middle), abs(np.log(ratio))
+            fits = apart < FAR and grown < 0.5
+            if cut:
+                fits = apart < NEAR and grown < 0.22 and alike >= ALIKE
+            if track.lost and fits:
+                near.append((apart - alike, track.number, track))
         return min(near)[2] if near else None
 
     def _part(self, sights: dict[int, Sight]) -> None:
@@ -248,6 +246,11 @@ def _middle(placement: Matrix) -> NDArray[np.float64]:
 def _apart(placement: Matrix, middle: NDArray[np.float64]) -> float:
     """Measure the distance of a point from a face's middle, in sizes of the face."""
     return float(np.linalg.norm(_middle(placement) - middle) / placing.size(placement))
+
+
+def _nearby(sights: Mapping[int, Sight], middle: NDArray[np.float64]) -> bool:
+    """Say whether a face is seen near a place already."""
+    return any(_apart(sight.placement, middle) < NEAR for sight in sights.values())
 
 
 def _look(pixels: Pixels, placement: Matrix) -> NDArray[np.float64]:

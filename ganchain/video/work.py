@@ -107,9 +107,7 @@ class Work:
         seen = []
         for index, (frame, time, cut) in enumerate(zip(arrays["number"], arrays["time"], arrays["cut"], strict=True)):
             own = np.flatnonzero(arrays["frame"] == index)
-            sights = [
-                Sight(int(arrays["track"][k]), arrays["points"][k], float(arrays["confidence"][k])) for k in own
-            ]
+            sights = [Sight(int(arrays["track"][k]), arrays["points"][k], float(arrays["confidence"][k])) for k in own]
             seen.append(Seen(int(frame), float(time), bool(cut), sights))
         return Part(seen, [(int(pts), int(duration)) for pts, duration in arrays["times"]])
 
@@ -151,7 +149,7 @@ class Work:
 
     def _save(self, name: str, arrays: Mapping[str, Any]) -> None:
         with files.replaced(self.folder / name) as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            np.savez(file, **arrays)
 
     def _part(self, number: int) -> Path:
         return self.folder / f"part-{number:05d}.npz"

@@ -1,0 +1,176 @@
+"""Passes over a video: over all frames for their faces, over all frames to edit them, and over the segments."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import count, islice
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from ganchain import files
+from ganchain.errors import VideoError
+from ganchain.faces.detect import DlibDetector
+from ganchain.photos.protect import Protection
+from ganchain.pipeline.pipeline import Pipeline
+from ganchain.video import albums, joining, record
+from ganchain.video.clip import Frame, Source
+from ganchain.video.coding import Coding, SegmentWriter
+from ganchain.video.editing import Editor
+from ganchain.video.options import Options
+from ganchain.video.smoothing import AFTER, BEFORE, Courses, Seen
+from ganchain.video.summary import OnProgress, Progress, Summary
+from ganchain.video.tracking import EVERY, Tracker
+from ganchain.video.work import Part, Work
+
+LEAST = 3 * EVERY  # frames of a segment, at least
+SCAN = 640  # px: the longest side of the copy on which known faces are looked for
+
+
+class Passes:
+    """Passes over one video.
+
+    Args:
+        pipeline: the chain.
+        source: the video.
+        coding: how it is written.
+        options: the options.
+        work: the folder of what is finished.
+        summary: gets what was done.
+        on_progress: is told how far it is.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        source: Source,
+        coding: Coding,
+        options: Options,
+        work: Work,
+        summary: Summary,
+        on_progress: OnProgress,
+    ) -> None:
+        self.pipeline, self.source, self.coding, self.options = pipeline, source, coding, options
+        self.work, self.summary, self.on_progress = work, summary, on_progress
+        self.length = max(LEAST, round(options.seconds * float(source.clip.rate)))
+        self.parts = 0
+
+    def track(self) -> None:
+        """Look at all frames for faces, part by part."""
+        tracker = self._tracker()
+        last = False
+        while self.work.has_part(self.parts) and not last:
+            state, last = self.work.behind_part(self.parts)
+            tracker.restore(state)
+            self.parts += 1
+        if not last:
+            frames = self._counted("track", self.source.frames(self.parts * self.length), self.parts * self.length, 0)
+            following = list(islice(frames, self.length))
+            while following or self.parts == 0:
+                if not following:
+                    raise VideoError("has no frame that can be read", path=self.source.clip.path)
+                part = self._seen(tracker, following)
+                following = list(islice(frames, self.length))
+                self.work.save_part(self.parts, part, tracker.record(), not following)
+                self.parts += 1
+            self.summary.notes += self.source.problems
+        tallies = record.Tallies()
+        for number in range(self.parts):
+            tallies.add(self.work.part(number))
+        self.chosen = tallies.chosen(self.pipeline.faces)
+        self.summary.frames, self.summary.cuts = tallies.frames, tallies.cuts
+        self.summary.tracks, self.summary.edited = len(tallies.tracks), len(self.chosen)
+
+    def _tracker(self) -> Tracker:
+        detector = self.pipeline.detector
+        scan = detector
+        if isinstance(detector, DlibDetector):  # nobody turns the camera from frame to frame
+            detector = replace(detector, quarters=())
+            scan = replace(detector, side=min(SCAN, detector.side))
+        return Tracker(detector, scan, self.pipeline.reader.of, float(self.source.clip.rate))
+
+    @torch.inference_mode()
+    def _seen(self, tracker: Tracker, frames: Sequence[Frame]) -> Part:
+        seen = []
+        for frame in frames:
+            cut, sights = tracker(frame.number, frame.flat())
+            seen.append(Seen(frame.number, self.source.clip.seconds(frame.pts), cut, sights))
+        return Part(seen, [(frame.pts, frame.duration) for frame in frames])
+
+    def edit(self) -> None:
+        """Edit all frames, segment by segment."""
+        courses = Courses(self.options.steady, self.chosen)
+        editor = Editor(self.pipeline, self.source.clip, self.options)
+        first = self.work.finished(self.parts)
+        self.summary.resumed = first
+        for number in range(first):
+            courses.skip(self.work.part(number).seen)
+        if first == self.parts:
+            return
+        if first:
+            editor.restore(self.work.state(first - 1))
+        start = first * self.length
+        frames = self._counted("edit", self.source.frames(start), start, self.summary.frames)
+        for number in range(first, self.parts):
+            self._edit_segment(number, editor, courses, frames)
+
+    def _edit_segment(self, number: int, editor: Editor, courses: Courses, frames: Iterator[Frame]) -> None:
+        """Edit one segment, and save it and the state behind it."""
+        part = self.work.part(number)
+        before = self.work.part(number - 1).seen[-BEFORE:] if number else []
+        after = self.work.part(number + 1).seen[:AFTER] if number + 1 < self.parts else []
+        faces = courses(before, part.seen, after)
+        path = self.work.segment(number)
+        unfinished = path.with_suffix(".part")
+        editor.failed = {}
+        writer = SegmentWriter(unfinished, self.source.clip, self.coding, editor.size)
+        try:
+            for seen, (pts, _) in zip(part.seen, part.times, strict=True):
+                frame = next(frames, None)
+                if frame is None or frame.pts != pts:
+                    raise VideoError("changed while it was read", path=self.source.clip.path)
+                writer.write(editor(frame, faces[seen.number], seen.cut), pts)
+        finally:
+            writer.close()
+        unfinished.replace(path)
+        self.work.save_failed(number, editor.failed)
+        self.work.save_state(number, editor.state())
+
+    def write(self, protection: Protection, key: str) -> None:
+        """Join the segments, and write the record of the tracks."""
+        out, clip = self.summary.out, self.source.clip
+        self.on_progress(Progress("write", 0, self.summary.frames, 0.0))
+        segments = [self.work.segment(number) for number in range(self.parts)]
+        mark = self.pipeline.mark
+        for number in range(self.parts):
+            self.summary.failed |= self.work.failed(number)
+        if self.coding.kind == "folder":
+            albums.write_folder(out, albums.decoded(segments, clip.alpha), mark, protection.permit)
+        else:
+            with files.replaced(out, permit=protection.permit) as file:
+                if self.coding.pictures:
+                    times = [time for number in range(self.parts) for time in self.work.times(number)]
+                    frames = albums.decoded(segments, clip.alpha)
+                    albums.write_animation(file, self.coding.kind, frames, times, clip.time_base, mark)
+                else:
+                    times_of = map(self.work.times, range(self.parts))
+                    strip = self.pipeline.output is not None and self.pipeline.output.location == "strip"
+                    problems = joining.join(segments, times_of, clip, self.coding, Path(file.name), mark, strip)
+                    self.summary.notes += [note for note in problems if note not in self.summary.notes]
+        record.write(self.summary, self.work, self.parts, self.chosen, key, self.pipeline)
+
+    def _counted(
+        self, step: Literal["track", "edit"], frames: Iterator[Frame], first: int, total: int
+    ) -> Iterator[Frame]:
+        """Pass frames on, and tell how many of them are done and how fast."""
+        start = time.perf_counter()
+        for done in count():
+            frame = next(frames, None)
+            seconds = time.perf_counter() - start
+            self.on_progress(Progress(step, first + done, total, done / seconds if seconds > 0 else 0.0))
+            if frame is None:
+                return
+            yield frame

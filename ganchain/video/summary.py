@@ -1,0 +1,60 @@
+"""What is said of a video while it is edited, and at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a video is.
+
+    Attributes:
+        step: "track", "edit" or "write".
+        done, total: frames; the total is 0 while it is not known.
+        rate: frames a second in this run.
+    """
+
+    step: Literal["track", "edit", "write"]
+    done: int
+    total: int
+    rate: float
+
+    @property
+    def left(self) -> float:
+        """Seconds left in this step."""
+        return (self.total - self.done) / self.rate if self.rate > 0 and self.total else 0.0
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass
+class Summary:
+    """What was done.
+
+    Attributes:
+        out: the video, or the folder of frames.
+        record: the file with the tracks.
+        frames, cuts, tracks: how many there are; ``edited`` is the number of tracks that were edited.
+        resumed: segments that an earlier run had finished.
+        skipped: whether the video had been finished before.
+        failed: why frames could not be edited, by number.
+        notes: what else there is to know, as damage in the input.
+        seconds: that it took.
+    """
+
+    out: Path
+    record: Path
+    frames: int = 0
+    cuts: int = 0
+    tracks: int = 0
+    edited: int = 0
+    resumed: int = 0
+    skipped: bool = False
+    failed: dict[int, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
