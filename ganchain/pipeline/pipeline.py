@@ -216,18 +216,16 @@ class Pipeline:
         run, chosen = (import_module(f"ganchain.video.{name}") for name in ("run", "options"))  # needs the extra video
         return run.edit(self, Path(path), Path(out), chosen.Options(**options))
 
-    def group(self, photos: Sequence[Source]) -> list[Result]:
+    def group(self, photos: Sequence[Source | Passage]) -> list[Result]:
         """Run photos side by side: the faces of all of them share each stage's network batches.
 
-        All pixels are held at once; for folders of any size there is ``batch``. Results come in the order of the
-        photos; one that fails gives a "failed" result and costs the others nothing.
+        All pixels are held at once; for folders of any size there is ``batch``. A ``Passage`` is a photo whose faces
+        are known before, as a frame of a video. Results come in the order of the photos; one that fails gives a
+        "failed" result and costs the others nothing.
         """
         self.prepare()
-        return self.edit([self._read(photo) for photo in photos])
-
-    def edit(self, passages: Sequence[Passage]) -> list[Result]:
-        """Run photos whose faces were found before; ``prepare`` has been called."""
         torch.get_num_threads()  # sets it for this thread, too, whose first sums would else be divided otherwise
+        passages = [photo if isinstance(photo, Passage) else self._read(photo) for photo in photos]
         group = Group(passages, self._aligner, self.device, self._batch, self.mark)
         if any(stage.needs for stage in self.stages):
             group.leave_out_unsure()

@@ -42,7 +42,7 @@ class Frame(ByContent):
 
 @dataclass(frozen=True)
 class Clip:
-    """What is known of a video before its frames are read.
+    """Facts of a video that are known before its frames are read.
 
     Attributes:
         path: the file or the folder.

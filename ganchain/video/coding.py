@@ -61,7 +61,7 @@ LOSSLESS = CODECS["ffv1"]
 
 @dataclass(frozen=True)
 class Coding:
-    """How a video is written.
+    """Codec, container and quality of a video that is written.
 
     Attributes:
         codec: the codec.

@@ -89,7 +89,7 @@ class Editor:
         passage.begin(photo)
         passage.grey = bool(self.grey)
         passage.take(self._face(passage.seen, held) for held in faces)
-        result = self.pipeline.edit([passage])[0]
+        result = self.pipeline.group([passage])[0]
         if result.error is not None:
             raise result.error
         edited = result.photo

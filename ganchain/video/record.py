@@ -121,9 +121,9 @@ def _head(path: Path) -> dict[str, Any]:
 def made_by(path: Path, chain: str) -> bool:
     """Say whether a record is that of a video which a chain of this name made, and which is there unchanged."""
     head = _head(path)
-    out = path.with_name(str(head.get("out", "")))
-    with suppress(OSError):
-        return bool(chain) and head.get("chain") == plain(chain) and files.sha256(out) == head["sha256"]
+    with suppress(OSError, KeyError, ValueError):
+        out = path.with_name(head["out"])
+        return bool(chain) and head["chain"] == plain(chain) and files.sha256(out) == head["sha256"]
     return False
 
 

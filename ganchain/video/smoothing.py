@@ -20,7 +20,7 @@ SHORTEST = 5  # frames of a track; shorter ones are mistakes
 BEFORE, AFTER = FADE, 20  # frames around a part of a video by which it is smoothed and faded
 
 
-@dataclass
+@dataclass(eq=False)
 class OneEuro:
     """One-Euro filter of an array of points: a low-pass whose cut-off rises with the speed of each point.
 
@@ -120,7 +120,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen in one frame.
+    """One frame, as the tracker saw it.
 
     Attributes:
         number: of the frame.

@@ -1,4 +1,4 @@
-"""What is said of a video while it is edited, and at the end."""
+"""Progress of a video while it is edited, and the summary at the end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a video is.
+    """Place that a run has reached.
 
     Attributes:
         step: "track", "edit" or "write".
@@ -34,7 +34,7 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass
 class Summary:
-    """What was done.
+    """Summary of a run.
 
     Attributes:
         out: the video, or the folder of frames.

@@ -126,7 +126,8 @@ class Tracker:
             for track in self.tracks:
                 track.lost = True
         sights = {} if cut else self._follow(number, pixels)
-        if cut or number - self.searched >= EVERY or (number % 2 == 0 and self._waits()):
+        waits = number % 2 == 0 and any(track.lost for track in self.tracks)
+        if cut or waits or number - self.searched >= EVERY:
             known = bool(sights) and not cut
             self.searched = number
             self._search(number, pixels, sights, (self.scan if known else self.detect)(pixels), cut)
@@ -135,10 +136,6 @@ class Tracker:
         self.tracks = [track for track in self.tracks if number - track.seen <= self.patience]
         self._part(sights)
         return cut, [sights[number] for number in sorted(sights)]
-
-    def _waits(self) -> bool:
-        """Say whether a lost track is waited for."""
-        return any(track.lost for track in self.tracks)
 
     def _follow(self, number: int, pixels: Pixels) -> dict[int, Sight]:
         """Read the points of each track where it should be by now."""

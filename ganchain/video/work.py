@@ -24,7 +24,7 @@ JOB, LOCK = "job.json", "lock"
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What was seen in one part of a video, as long as a segment.
+    """One part of a video, as long as a segment, as the tracker saw it.
 
     Attributes:
         seen: the frames.
