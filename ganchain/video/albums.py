@@ -37,7 +37,7 @@ def write_animation(
     time_base: Fraction,
     mark: Provenance | None,
 ) -> None:
-    """Write a GIF or a WebP that repeats for ever; frames are read as they are needed.
+    """Write a GIF or a WebP that repeats for ever; Pillow holds all its frames in memory.
 
     Args:
         kind: "gif" or "webp".

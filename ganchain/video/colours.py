@@ -18,7 +18,7 @@ RGB, BT709, UNKNOWN, BT601 = 0, 1, 2, 5  # AVColorSpace
 LIMITED, FULL = 1, 2  # AVColorRange
 HDR = {16: "PQ", 18: "HLG"}  # AVColorTransferCharacteristic
 HIGH = 720  # rows from which a video that does not say its matrix is in that of HD
-EXACT = 4 | 0x40000 | 0x80000  # of swscale: bicubic chroma, rounded exactly, the same bits on every machine
+EXACT = 0x4 | 0x2000 | 0x40000 | 0x80000  # of swscale: bicubic, chroma at every px, exact rounding, the same everywhere
 
 
 @dataclass(frozen=True)

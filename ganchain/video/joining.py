@@ -88,6 +88,8 @@ def join(
         first = stack.enter_context(opened(segments[0]))
         video = target.add_stream_from_template(first.streams.video[0])
         video.time_base = clip.time_base
+        if clip.alpha and coding.kind in ("webm", "matroska"):
+            video.metadata["alpha_mode"] = "1"
         others = {}
         if source is not None:
             others = {stream.index: target.add_stream_from_template(stream) for stream in _copied(source, target)}

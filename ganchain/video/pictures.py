@@ -70,6 +70,7 @@ class Animation:
 def _duration(image: Image.Image, number: int) -> int:
     """Go to a frame, and return how long it is shown, in ms."""
     image.seek(number)
+    image.load()  # WebP says it only then
     duration = round(image.info.get("duration", 0))
     return duration if duration >= SHORTEST else USUAL
 
