@@ -1,6 +1,6 @@
 """Make the pictures of the README and of docs/, all of the public-domain photo of an astronaut.
 
-python docs/pictures.py
+python -m docs.pictures
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import skimage.data
 import torch
 from PIL import Image
 
+from benchmarks import video as benchmark
 from ganchain import Pipeline
 from ganchain.evaluate.spoilt import messenger, old_print
 from ganchain.looks.files import bundled
@@ -26,6 +27,7 @@ from ganchain.stages.restore import Restore
 from ganchain.stages.upscale import Upscale
 from ganchain.stages.webtoon import Webtoon
 from ganchain.tensors import Pixels
+from ganchain.video.sources import source_of
 
 HERE = Path(__file__).parent / "images"
 Crop = tuple[float, float, float, float]
@@ -186,6 +188,23 @@ def save(name: str, made: Image.Image) -> None:
     print(f"{name}.jpg: {made.width} x {made.height}, {(HERE / f'{name}.jpg').stat().st_size // 1000} kB")
 
 
+def video() -> None:
+    """Draw a slow move of the photo, and the same as a webtoon, side by side."""
+    with tempfile.TemporaryDirectory() as folder:
+        clip, drawn, both = (Path(folder) / name for name in ("clip.mp4", "drawn.mkv", "both"))
+        benchmark.drawn(clip, 60, (240, 240))
+        Pipeline([Webtoon()]).video(clip, drawn, codec="ffv1")
+        both.mkdir()
+        for number, pair in enumerate(zip(*(source_of(path).frames() for path in (clip, drawn)), strict=True)):
+            if number % 2 == 0:
+                Image.fromarray(np.hstack([frame.pixels for frame in pair])).save(both / f"{number}.png")
+        frames = [Image.open(path) for path in sorted(both.iterdir(), key=lambda path: int(path.stem))]
+        target = (HERE / "video").with_suffix(".webp")
+        options = {"save_all": True, "append_images": [*frames[1:], *frames[-2:0:-1]], "quality": 70, "method": 6}
+        frames[0].save(target, duration=66, loop=0, **options)
+        print(f"{target.name}: {target.stat().st_size // 1000} kB")
+
+
 def main() -> None:
     torch.set_num_threads(1)  # sums in one order on machines of any size
     HERE.mkdir(exist_ok=True)
@@ -207,6 +226,7 @@ def main() -> None:
         ("restore", restore(photo), 300),
     ):
         write(name, rows, side)
+    video()
 
 
 if __name__ == "__main__":

@@ -71,11 +71,17 @@ def video_of(container: InputContainer, path: Path) -> VideoStream:
 
     if container.format.name.endswith("_pipe") or container.format.name in ("image2", "gif", "webp"):
         raise VideoError("is a picture, not a video: ganchain run edits it", path=path)
-    videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    videos = [
+        stream
+        for stream in container.streams.video
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
+    ]
     if not videos:
-        kinds = sorted({stream.type for stream in container.streams if stream.type != "video"})
-        cover = "a cover picture, " if container.streams.video else ""
-        raise VideoError(f"has no video stream, only {cover}{' and '.join(kinds) or 'nothing'}", path=path)
+        kinds: list[str] = sorted({stream.type for stream in container.streams if stream.type != "video"})
+        if any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video):
+            raise VideoError("has a video stream of an unknown codec", path=path)
+        kinds = [*kinds, *["a cover picture"] * bool(container.streams.video)]
+        raise VideoError(f"has no video stream, only {' and '.join(kinds) or 'nothing'}", path=path)
     return max(videos, key=lambda stream: stream.width * stream.height)
 
 

@@ -34,19 +34,25 @@ def unheld(clip: Clip, coding: Coding, out: Path) -> list[str]:
     left_out = []
     with opened(clip.path) as source, pyav().open(BytesIO(), "w", format=coding.kind) as target:
         for stream in source.streams:
-            if stream.type == "video" or _holds(target, stream):
+            if stream.type == "video" or (_is_known(stream) and _holds(target, stream)):
                 continue
-            name = stream.codec_context.name if stream.codec_context else stream.type
-            if stream.type == "audio":
+            name = stream.codec_context.name if stream.codec_context else "unknown"
+            if stream.type == "audio" and _is_known(stream):
                 reason = f"{out.suffix} cannot hold the video's sound ({name}), which is copied as it is; write .mkv"
                 raise VideoError(reason, path=out)
             left_out.append(f"{stream.type} ({name})")
     return left_out
 
 
+def _is_known(stream: Any) -> bool:
+    """Say whether a stream can be copied: its codec is known, and sound has a rate."""
+    context = stream.codec_context
+    return context is not None and (stream.type != "audio" or context.sample_rate > 0)
+
+
 def _holds(target: Any, stream: Any) -> bool:
     """Say whether a container can hold a stream of sound or subtitles."""
-    if stream.type not in ("audio", "subtitle") or stream.codec_context is None:
+    if stream.type not in ("audio", "subtitle"):
         return False
     try:
         target.add_stream_from_template(stream)
@@ -101,8 +107,13 @@ def join(
         target.start_encoding()
         own = _video_packets(segments, times, video, clip.time_base)
         copied = _copied_packets(source, others, problems) if source is not None and others else iter(())
-        for _, _, packet in merge(own, copied, key=lambda item: item[:2]):
-            target.mux(packet)
+        for _, is_copied, packet in merge(own, copied, key=lambda item: item[:2]):
+            try:
+                target.mux(packet)
+            except pyav().error.FFmpegError as error:
+                if not is_copied or isinstance(error, OSError):
+                    raise
+                problems.append(f"a packet of the {packet.stream.type} is damaged, and left out")
     if mark is not None and coding.kind in ("mp4", "mov"):
         _append_xmp(part, mark)
     return problems
@@ -128,7 +139,7 @@ def _copied(source: Any, target: Any) -> list[Any]:
     return [
         stream
         for stream in (*source.streams.audio, *source.streams.subtitles)
-        if stream.codec_context is not None and stream.codec_context.name in supported | _aliases(stream)
+        if _is_known(stream) and stream.codec_context.name in supported | _aliases(stream)
     ]
 
 
@@ -168,10 +179,12 @@ def _video_packets(
 
 def _copied_packets(source: Any, others: dict[int, Any], problems: list[str]) -> Iterator[tuple[float, int, Any]]:
     """Read the packets of the other streams."""
-    last = float("-inf")
+    last, times = float("-inf"), dict.fromkeys(others, float("-inf"))
     for packet in packets(source, [source.streams[index] for index in others], problems):
-        if not packet.size or packet.dts is None:
+        if not packet.size or packet.dts is None or packet.dts <= times[packet.stream_index]:
             continue
+        times[packet.stream_index] = packet.dts
+        packet.pts = packet.dts if packet.pts is None else max(packet.pts, packet.dts)
         last = max(last, float(packet.dts * packet.time_base))  # ``merge`` wants them in order
         packet.stream = others[packet.stream_index]
         yield last, 1, packet

@@ -61,7 +61,7 @@ def edit(
     key = _key(pipeline, source, options, coding)
     if not options.redo and record.is_finished(summary.record, key, out):
         return replace(summary, skipped=True)
-    with _full_disk_said(out):
+    with _in_words(out):
         work = Work(out, key)
         try:
             run = Passes(pipeline, source, coding, options, work, summary, on_progress or (lambda _: None))
@@ -93,8 +93,8 @@ def _key(pipeline: Pipeline, source: Source, options: Options, coding: Coding) -
 
 
 @contextmanager
-def _full_disk_said(out: Path) -> Iterator[None]:
-    """Say in words that the disk is full, whatever was being written."""
+def _in_words(out: Path) -> Iterator[None]:
+    """Say in words that the disk is full, whatever was being written, and what FFmpeg refuses."""
     try:
         yield
     except Exception as error:
@@ -104,4 +104,6 @@ def _full_disk_said(out: Path) -> Iterator[None]:
                 reason = "the disk is full; what is finished stays, and the same command goes on with the rest"
                 raise VideoError(reason, path=out) from error
             cause = cause.__cause__ or cause.__context__
+        if isinstance(error, pyav().error.FFmpegError):
+            raise VideoError(f"cannot be written: {error.strerror}", path=out) from error
         raise
