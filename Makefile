@@ -103,7 +103,7 @@ wheel-quick: TESTS := $(QUICK)
 wheel-quick: wheel
 
 docs-pictures: install
-	OMP_NUM_THREADS=1 $(BIN)/python docs/pictures.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m docs.pictures
 
 clean:
 	rm -rf build dist demo *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -179,7 +179,7 @@ def kills(clip: Path, number: int) -> None:
         while killed < number:
             run = start("killed")
             try:
-                run.wait(dice.uniform(2, 14))
+                run.wait(dice.uniform(9, 34))
                 (Path(folder) / "killed.mp4").unlink()  # it was finished: begin anew
             except subprocess.TimeoutExpired:
                 os.kill(run.pid, signal.SIGKILL)

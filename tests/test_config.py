@@ -39,7 +39,7 @@ def test_a_chain_with_all_defaults_filled_in(tmp_path: Path) -> None:
     upscale["restore"] = None
     assert chain.stages[3].options == upscale
     assert chain.faces == [0, 2]
-    output = {"write": "both", "format": "jpeg", "side": None, "location": "keep", "mark": True}
+    output = {"write": "both", "format": "jpeg", "side": None, "location": "keep", "mark": True, "label": ""}
     assert chain.output.model_dump() == output
 
 

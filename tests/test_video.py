@@ -15,8 +15,10 @@ from click.testing import CliRunner
 from torch import Tensor
 
 from ganchain import Pipeline
+from ganchain.chains import Output
 from ganchain.cli.main import main
 from ganchain.errors import ChainError, GanchainError, VideoError
+from ganchain.photos import images
 from ganchain.photos.label import labelled
 from ganchain.photos.marks import Provenance
 from ganchain.photos.protect import mark
@@ -196,6 +198,18 @@ def test_the_video_says_that_it_was_edited_and_shows_it_on_request(tmp_path: Pat
     ground = np.full((200, 300, 3), 90, np.uint8)
     changed = np.nonzero((labelled(ground, "AI edited") != ground).any(axis=2))
     assert changed[0].min() > 170 and changed[1].min() > 200 and labelled(ground, "") is ground
+
+
+def test_photos_are_labelled_too_where_they_were_edited(tmp_path: Path, landscape: Pixels) -> None:
+    plain, word = (
+        Pipeline([Darker()], detector=FakeDetector([]), output=Output(label=label))(landscape)
+        for label in ("", "AI edited")
+    )
+    first, second = (result.save(tmp_path / name)[0] for result, name in ((plain, "a.png"), (word, "b.png")))
+    rows, columns = np.nonzero((images.read(first).pixels != images.read(second).pixels).any(axis=2))
+    assert rows.min() > 250 and columns.min() > 300
+    with pytest.raises(ValueError, match="a label is written in px"):
+        Output(label="AI", format="svg")
 
 
 # broken

@@ -45,6 +45,7 @@ class Output(BaseModel):
     side: Annotated[int | None, Field(ge=64, le=4096, description="Of the face pictures, in px.")] = None
     location: Annotated[Literal["keep", "strip"], Field(description="strip takes GPS data out.")] = "keep"
     mark: Annotated[bool, Field(description="Say in the pictures' metadata that a network edited them.")] = True
+    label: Annotated[str, Field(max_length=40, description="A small word in a corner of edited pictures.")] = ""
 
     @model_validator(mode="after")
     def _side_is_of_faces(self) -> Self:
@@ -52,6 +53,8 @@ class Output(BaseModel):
             raise ValueError("side is that of face pictures: it needs write: faces")
         if self.format == "svg" and self.write != "photo":
             raise ValueError("svg is that of whole photos: it needs write: photo")
+        if self.format == "svg" and self.label:
+            raise ValueError("a label is written in px: it needs another format than svg")
         return self
 
 
@@ -196,8 +199,7 @@ def load(chain: str | Path) -> Chain:
         ChainError: with file, line, key, value and what is available.
     """
     path = find(chain)
-    document = Document.read(path, EXPECTED)
-    return _checked(document, path.parent)
+    return _checked(Document.read(path, EXPECTED), path.parent)
 
 
 def parse(text: str, source: str, folder: Path) -> Chain:
@@ -231,8 +233,7 @@ def _spec(document: Document, index: int, item: object, folder: Path) -> StageSp
         return document.place("stages", index, *((name, *path) if path else ()))
 
     for key, value in values.items():
-        line = document.lines[locate(key).line - 1]
-        if value is None and (hint := colour_hint(line)):
+        if value is None and (hint := colour_hint(document.lines[locate(key).line - 1])):
             raise locate(key).error(f"no value{hint}")
     return StageSpec.check(name, values, locate, folder)
 

@@ -31,7 +31,7 @@ def chain_hash(chain: Chain, weights: Iterable[str]) -> str:
     described = {
         "stages": stages,
         "faces": chain.faces,
-        "output": chain.output.model_dump(),
+        "output": chain.output.model_dump(exclude=None if chain.output.label else {"label"}),
         "weights": [_weights(ref) for ref in weights],
         "landmarks": manifest.entry(LANDMARKS).sha256,
         "version": VERSION,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from ganchain.chains import Output
 from ganchain.errors import GanchainError
 from ganchain.faces.face import Face
 from ganchain.photos import images
+from ganchain.photos.label import labelled
 from ganchain.photos.photo import Photo
 from ganchain.photos.protect import Protection
 from ganchain.pipeline.names import of_face
@@ -79,10 +80,16 @@ class Result:
         if self.output.write != "faces" or not self.pictures:
             if self.photo is None:
                 raise self.error or GanchainError(f"{self.name} has no picture")
-            yield base, self.photo
+            yield base, self._labelled(self.photo)
         if self.output.write != "photo":
             for number, pixels in enumerate(self.pictures):
-                yield of_face(base, number), Photo(pixels, xmp=self.xmp)
+                yield of_face(base, number), self._labelled(Photo(pixels, xmp=self.xmp))
+
+    def _labelled(self, photo: Photo) -> Photo:
+        """Write the label, where the chain's output wants one, into a picture that was edited."""
+        if not self.output.label or self.status != "ok":
+            return photo
+        return replace(photo, pixels=labelled(photo.pixels, self.output.label), svg=None)
 
     def save(self, path: str | Path) -> list[Path]:
         """Write what the chain's output says: the photo to ``path``, its faces beside it, or both; return the files.

@@ -56,6 +56,7 @@ class Editor:
         self.size = (clip.size[0] * self.factor, clip.size[1] * self.factor)
         self.holder = Holder(pipeline.reader, options.steady)
         self.carrier = Carrier(options.steady, any(stage.effect == "replace" for stage in active))
+        self.label = options.label or (pipeline.output.label if pipeline.output else "")
         self.grey: bool | None = None
         self.failed: dict[int, str] = {}
 
@@ -78,7 +79,7 @@ class Editor:
         except Exception as error:  # one bad frame never ends the video
             self.failed[frame.number] = text_of(error)
             pixels, alpha = before, frame.alpha if frame.alpha is None else self._alpha(frame.alpha)
-        pixels = labelled(pixels, self.options.label)
+        pixels = labelled(pixels, self.label)
         return pixels if alpha is None else np.dstack([pixels, alpha])
 
     def _edited(self, photo: Photo, faces: Sequence[Held]) -> Photo:
