@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,15 @@ def test_animations_and_folders(tmp_path: Path, small: Path) -> None:
     assert times(tmp_path / "back.mp4") == pytest.approx([0, 0.04, 0.12, 0.16, 0.2])
 
 
+@pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "prores", "ffv1"])
+def test_frames_come_in_their_order_in_any_codec(tmp_path: Path, codec: str) -> None:
+    pictures = [np.full((48, 64, 3), 40 + 8 * ((7 * n) % 20), np.uint8) for n in range(30)]
+    source = clip(tmp_path / "a.mkv", pictures, codec="ffv1", format_="bgr0")
+    edit(source, tmp_path / "out.mkv", codec=codec)
+    light = [round(float(frame.pixels.mean())) for frame in frames(tmp_path / "out.mkv")]
+    assert light == pytest.approx([picture.mean() - 20 for picture in pictures], abs=3)
+
+
 def test_an_enlarging_chain_makes_a_larger_video(tmp_path: Path, small: Path) -> None:
     edit(small, tmp_path / "out.mp4", Twice())
     assert source_of(tmp_path / "out.mp4").clip.size == (64, 48)
@@ -302,6 +312,23 @@ def test_a_full_disk_is_said(tmp_path: Path, small: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(passes.SegmentWriter, "write", full)
     with pytest.raises(VideoError, match=r"out\.mp4: the disk is full; what is finished stays"):
+        edit(small, tmp_path / "out.mp4")
+
+
+def test_a_folder_is_not_written_into_itself_nor_over_frames_of_others(tmp_path: Path, small: Path) -> None:
+    edit(small, tmp_path / "frames")
+    with pytest.raises(GanchainError, match="inputs are never overwritten"):
+        edit(tmp_path / "frames", tmp_path / "frames")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "frame-000001.png").write_bytes(b"mine")
+    with pytest.raises(GanchainError, match="is there already"):
+        edit(small, tmp_path / "other")
+    assert (tmp_path / "other" / "frame-000001.png").read_bytes() == b"mine"
+
+
+def test_without_pyav_it_is_said_what_to_install(tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(VideoError, match=r"videos need PyAV: pip install 'ganchain\[video\]'"):
         edit(small, tmp_path / "out.mp4")
 
 

@@ -18,6 +18,7 @@ from ganchain.video.containers import opened
 from ganchain.video.joining import comment
 
 SHORTEST = 20  # ms: below, browsers show a frame of a GIF ten times as long
+NAME = "frame-{:06d}.png"  # of a frame in a folder
 QUALITY = 90  # of WebP
 
 
@@ -62,10 +63,10 @@ def write_animation(
 def write_folder(
     folder: Path, frames: Iterator[Pixels], mark: Provenance | None, permit: Callable[[Path, Path], None]
 ) -> None:
-    """Write frames as ``frame-000001.png`` …, each with the mark."""
+    """Write frames as ``NAME`` says, from 1, each with the mark."""
     folder.mkdir(parents=True, exist_ok=True)
     xmp = b"" if mark is None else mark.xmp()
     for number, pixels in enumerate(frames, start=1):
         alpha = pixels[..., 3].copy() if pixels.shape[2] == 4 else None
         photo = Photo(np.ascontiguousarray(pixels[..., :3]), alpha, xmp=xmp)
-        images.write(photo, folder / f"frame-{number:06d}.png", permit=permit)
+        images.write(photo, folder / NAME.format(number), permit=permit)

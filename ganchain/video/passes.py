@@ -81,6 +81,8 @@ class Passes:
         for number in range(self.parts):
             tallies.add(self.work.part(number))
         self.chosen = tallies.chosen(self.pipeline.faces)
+        if isinstance(self.pipeline.faces, list) and (absent := set(self.pipeline.faces) - set(tallies.tracks)):
+            self.summary.notes.append(f"no track has the number {', '.join(map(str, sorted(absent)))}")
         self.summary.frames, self.summary.cuts = tallies.frames, tallies.cuts
         self.summary.tracks, self.summary.edited = len(tallies.tracks), len(self.chosen)
 

@@ -15,7 +15,7 @@ from ganchain.errors import VideoError
 from ganchain.photos.protect import Protection
 from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
-from ganchain.video import joining, record
+from ganchain.video import albums, joining, record
 from ganchain.video.clip import Source
 from ganchain.video.coding import Coding
 from ganchain.video.containers import pyav
@@ -54,8 +54,8 @@ def edit(
     inputs = [path, *(source.files if hasattr(source, "files") else []), *outputs.reads(pipeline.described)]
     own = options.overwrite or joining.made_by(out, chain) or record.made_by(summary.record, chain)
     protection = Protection(inputs, chain, overwrite=own)
-    if coding.kind != "folder":
-        protection.refuse(out)
+    protection.refuse_input(out)
+    protection.refuse(out / albums.NAME.format(1) if coding.kind == "folder" else out)
     protection.refuse_input(summary.record)
     pipeline.prepare()
     key = _key(pipeline, source, options, coding)
