@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import count, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +26,7 @@ from ganchain.video.summary import OnProgress, Progress, Summary
 from ganchain.video.tracking import EVERY, Tracker
 from ganchain.video.work import Part, Work
 
-LEAST = 3 * EVERY  # frames of a segment, at least
+LEAST, MOST = 3 * EVERY, 300  # frames of a segment
 SCAN = 640  # px: the longest side of the copy on which known faces are looked for
 
 
@@ -55,7 +55,7 @@ class Passes:
     ) -> None:
         self.pipeline, self.source, self.coding, self.options = pipeline, source, coding, options
         self.work, self.summary, self.on_progress = work, summary, on_progress
-        self.length = max(LEAST, round(options.seconds * float(source.clip.rate)))
+        self.length = min(MOST, max(LEAST, round(options.seconds * float(source.clip.rate))))
         self.parts = 0
 
     def track(self) -> None:
@@ -67,14 +67,15 @@ class Passes:
             tracker.restore(state)
             self.parts += 1
         if not last:
-            frames = self._counted("track", self.source.frames(self.parts * self.length), self.parts * self.length, 0)
-            following = list(islice(frames, self.length))
-            while following or self.parts == 0:
-                if not following:
-                    raise VideoError("has no frame that can be read", path=self.source.clip.path)
-                part = self._seen(tracker, following)
-                following = list(islice(frames, self.length))
-                self.work.save_part(self.parts, part, tracker.record(), not following)
+            start = self.parts * self.length
+            frames = self._counted("track", self.source.frames(start), start, 0)
+            following = next(frames, None)
+            if following is None and not self.parts:
+                raise VideoError("has no frame that can be read", path=self.source.clip.path)
+            while following is not None:
+                part = self._seen(tracker, islice(chain([following], frames), self.length))
+                following = next(frames, None)
+                self.work.save_part(self.parts, part, tracker.record(), following is None)
                 self.parts += 1
             self.summary.notes += self.source.problems
         tallies = record.Tallies()
@@ -95,12 +96,14 @@ class Passes:
         return Tracker(detector, scan, self.pipeline.reader.of, float(self.source.clip.rate))
 
     @torch.inference_mode()
-    def _seen(self, tracker: Tracker, frames: Sequence[Frame]) -> Part:
-        seen = []
+    def _seen(self, tracker: Tracker, frames: Iterable[Frame]) -> Part:
+        """Look at the frames of one part, one after the other."""
+        seen, times = [], []
         for frame in frames:
             cut, sights = tracker(frame.number, frame.flat())
             seen.append(Seen(frame.number, self.source.clip.seconds(frame.pts), cut, sights))
-        return Part(seen, [(frame.pts, frame.duration) for frame in frames])
+            times.append((frame.pts, frame.duration))
+        return Part(seen, times)
 
     def edit(self) -> None:
         """Edit all frames, segment by segment."""
