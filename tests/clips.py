@@ -48,8 +48,9 @@ def clip(
     container: str | None = None,
 ) -> Path:
     """Write a clip at 25 frames a second, or with ``times`` in 1/90000 s."""
-    with av.open(str(path), "w", format=container) as target:
-        video = target.add_stream(codec, rate=25, options={"crf": "10", "bf": "2"} if codec == "libx264" else {})
+    opened: Any = av.open(str(path), "w", format=container)
+    with opened as target:
+        video: Any = target.add_stream(codec, rate=25, options={"crf": "10", "bf": "2"} if codec == "libx264" else {})
         audio = target.add_stream("aac", rate=8000, layout="mono") if sound else None
         for number, pixels in enumerate(frames):
             if number == 0:

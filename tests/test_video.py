@@ -118,7 +118,7 @@ def test_sound_chapters_and_words_are_copied(tmp_path: Path) -> None:
     for path in (source, tmp_path / "out.mp4"):
         with av.open(str(path)) as container:
             packets = [packet for packet in container.demux(audio=0) if packet.size]
-            sound.append([(float(p.pts * p.time_base), bytes(p)) for p in packets])
+            sound.append([(float((p.pts or 0) * p.time_base), bytes(p)) for p in packets])
             assert [chapter["metadata"]["title"] for chapter in container.chapters()] == ["One"]
     assert sound[0] == sound[1] and len(sound[0]) >= 7
     with pytest.raises(VideoError, match=r"\.webm cannot hold the video's sound \(aac\)"):

@@ -50,14 +50,15 @@ def opened(path: Path) -> Iterator[InputContainer]:
     except FileNotFoundError:
         raise VideoError("no such file", path=path) from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"is no video, or cut off before its index ({_reason(error)})", path=path) from error
+        raise VideoError(f"is no video, or cut off before its index ({reason_of(error)})", path=path) from error
     try:
         yield container
     finally:
         container.close()
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Return what FFmpeg says of an error, without the file."""
     return getattr(error, "strerror", None) or text_of(error)
 
 
@@ -96,7 +97,7 @@ def packets(container: InputContainer, streams: Sequence[Stream], problems: list
             return
         except av.error.FFmpegError as error:
             if not failed:
-                problems.append(f"the file is damaged: {_reason(error)}")
+                problems.append(f"the file is damaged: {reason_of(error)}")
             failed += 1
 
 
@@ -122,7 +123,7 @@ class Container:
             size = (frame.width, frame.height)
             degrees = frame.rotation
             if round(degrees / 90) % 2:
-                size = size[::-1]
+                size = (frame.height, frame.width)
             rate = stream.average_rate or stream.guessed_rate or USUAL_RATE
             aspect = stream.sample_aspect_ratio or Fraction(1)
             self.clip = Clip(
@@ -175,7 +176,7 @@ class Container:
                 frames = decoder.decode(packet if packet.size else None)
             except av.error.FFmpegError as error:
                 at = "" if packet.pts is None else f" at {float(packet.pts * (packet.time_base or 0)):.2f} s"
-                problems.append(f"a packet{at} cannot be decoded: {_reason(error)}")
+                problems.append(f"a packet{at} cannot be decoded: {reason_of(error)}")
                 continue
             yield from frames
 

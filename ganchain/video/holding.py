@@ -150,6 +150,6 @@ def _blended(held: HeldParts | None, fresh: Parts, cells: NDArray[np.float32]) -
 
 def _mixed(held: Planes, fresh: Planes) -> Planes:
     """Move mattes towards new ones, glasses and covers at once."""
-    mixed = held + np.float32(NEW) * (fresh - held)
+    mixed = np.asarray(held + NEW * (fresh - held), np.float32)
     mixed[len(BASE) :] = fresh[len(BASE) :]
     return mixed

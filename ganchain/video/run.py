@@ -18,7 +18,7 @@ from ganchain.pipeline.pipeline import Pipeline
 from ganchain.video import albums, joining, record
 from ganchain.video.clip import Source
 from ganchain.video.coding import Coding
-from ganchain.video.containers import pyav
+from ganchain.video.containers import pyav, reason_of
 from ganchain.video.options import Options
 from ganchain.video.passes import Passes
 from ganchain.video.sources import digest, source_of
@@ -51,7 +51,7 @@ def edit(
         f"left out, as the output cannot hold it: {name}" for name in joining.unheld(source.clip, coding, out)
     ]
     chain = "" if pipeline.described is None else Path(pipeline.described.source).stem
-    inputs = [path, *(source.files if hasattr(source, "files") else []), *outputs.reads(pipeline.described)]
+    inputs = [path, *getattr(source, "files", []), *outputs.reads(pipeline.described)]
     own = options.overwrite or joining.made_by(out, chain) or record.made_by(summary.record, chain)
     protection = Protection(inputs, chain, overwrite=own)
     protection.refuse_input(out)
@@ -105,5 +105,5 @@ def _in_words(out: Path) -> Iterator[None]:
                 raise VideoError(reason, path=out) from error
             cause = cause.__cause__ or cause.__context__
         if isinstance(error, pyav().error.FFmpegError):
-            raise VideoError(f"cannot be written: {error.strerror}", path=out) from error
+            raise VideoError(f"cannot be written: {reason_of(error)}", path=out) from error
         raise

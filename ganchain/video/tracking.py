@@ -157,13 +157,13 @@ class Tracker:
 
     def _sight(self, track: int, pixels: Pixels, placement: Matrix, least: float = SURE) -> Sight | None:
         """Read the points of a face near ``placement``; None if there is none."""
-        points = None
+        points, sure = np.zeros((0, 2)), 0.0
         for _ in range(2):
             face = _face(placement)
             read = self.read(pixels, face).points
             if read.confidence < least:
                 return None
-            points = placing.mapped(face.placement, read.places)
+            points, sure = placing.mapped(face.placement, read.places), read.confidence
             found = placing.placement(points)
             moved = np.abs(_middle(found) - _middle(placement)).max() / placing.size(found)
             grown = abs(np.log(placing.size(found) / placing.size(placement)))
@@ -174,7 +174,7 @@ class Tracker:
         x, y = _middle(placement)
         if placing.size(placement) < self.min_size or not (0 <= x < width and 0 <= y < height):
             return None
-        return Sight(track, np.asarray(points, np.float32), round(float(read.confidence), 4))
+        return Sight(track, np.asarray(points, np.float32), round(float(sure), 4))
 
     def _update(self, track: Track, number: int, pixels: Pixels, sight: Sight) -> None:
         """Note where a track is seen."""
