@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -406,6 +407,16 @@ def test_what_is_edited_is_carried_along_the_flow(astronaut: Pixels) -> None:
     assert np.abs(np.diff(change[1:])).max() < 5
     assert (carry(shots[0], flickering[1], True) == flickering[1]).all(), "nothing is carried over a cut"
     assert Carrier(0.0, replaces=False)(shots[0], flickering[1], False) is flickering[1]
+
+
+def test_the_flow_remembers_nothing() -> None:
+    """A used carrier answers as a new one would that took its state over."""
+    used, dice = Carrier(0.8, replaces=False), np.random.default_rng(0)
+    for _ in range(45):
+        height, width = dice.integers(60, 200, 2)
+        now = np.asarray(cv2.GaussianBlur(dice.integers(0, 256, (height, width, 3), np.uint8), (0, 0), 3), np.uint8)
+        last = np.roll(now, 3, axis=1)
+        assert (used._origin(now, last) == Carrier(0.8, replaces=False)._origin(now, last)).all()
 
 
 class Reddish(Stage):

@@ -40,7 +40,6 @@ class Carrier:
     def __init__(self, steady: float, replaces: bool) -> None:
         self.steady, self.replaces = steady, replaces
         self.last: Carried | None = None
-        self._flow: Any = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)  # type: ignore[attr-defined]
 
     def __call__(self, before: Pixels, after: Pixels, cut: bool) -> Pixels:
         """Steady one frame.
@@ -87,7 +86,9 @@ class Carrier:
         grey = [
             cv2.resize(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA) for p in (now, last)
         ]
-        flow = cv2.resize(self._flow.calc(*grey, None), (width, height), interpolation=cv2.INTER_LINEAR)
+        # a new one each time: it remembers sizes, and a used one answers otherwise than a new one after a stop
+        dis: Any = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)  # type: ignore[attr-defined]
+        flow = cv2.resize(dis.calc(*grey, None), (width, height), interpolation=cv2.INTER_LINEAR)
         flow = flow * np.array([width / size[0], height / size[1]], np.float32)
         y, x = np.indices((height, width), dtype=np.float32)
         return np.asarray(flow + np.dstack([x, y]), np.float32)
