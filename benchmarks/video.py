@@ -2,7 +2,7 @@
 
     python -m benchmarks.video flicker CLIP...       mean flicker of three chains, held steady and frame by frame
     python -m benchmarks.video speed                 frames a second at 640 x 360
-    python -m benchmarks.video memory                resident memory over 5,000 small frames
+    python -m benchmarks.video memory [FRAMES]       resident memory over 5,000 small frames
     python -m benchmarks.video kills CLIP [NUMBER]   the same bytes after kill -9, NUMBER times (30)
 
 Flicker is the mean absolute difference, in levels, between a frame and the one before it, warped by the optical flow of
@@ -144,20 +144,20 @@ def speed() -> None:
             print(f"{name}: {90 / wall:.1f} frames/s, {1000 * used / 90:.0f} ms of processor a frame", flush=True)
 
 
-def memory() -> None:
-    """Print resident memory while 5,000 small frames are edited."""
+def memory(frames: int = 5000) -> None:
+    """Print resident memory while small frames are edited."""
     from ganchain.video.options import Options
     from ganchain.video.run import edit
     from ganchain.video.summary import Progress
 
     with tempfile.TemporaryDirectory() as folder:
-        clip = drawn(Path(folder) / "clip.mp4", 5000, (160, 120))
+        clip = drawn(Path(folder) / "clip.mp4", frames, (160, 120))
         chain = Path(folder) / "makeup.yaml"
         chain.write_text(f"stages:\n  - {CHAINS['makeup']}\n")
         process = psutil.Process()
 
         def show(progress: Progress) -> None:
-            if progress.done % 500 == 0:
+            if progress.done % max(1, frames // 10) == 0:
                 mib = process.memory_info().rss / 2**20
                 print(f"{progress.step} {progress.done}: {mib:.0f} MiB, {progress.rate:.1f} frames/s", flush=True)
 
@@ -198,5 +198,7 @@ if __name__ == "__main__":
         flicker([Path(text) for text in rest if text not in CHAINS], [t for t in rest if t in CHAINS] or list(CHAINS))
     elif what == "kills":
         kills(Path(rest[0]), int(rest[1]) if len(rest) > 1 else 30)
+    elif what == "memory":
+        memory(*map(int, rest))
     else:
-        {"speed": speed, "memory": memory}[what]()
+        speed()
