@@ -50,7 +50,8 @@ class FaceReader(nn.Module):
             elif kind == "parts":
                 self._read_parts(chunk)
             else:
-                Reading.read_all(chunk, "parts")
+                if unread := [reading for reading in chunk if "parts" not in reading.known]:
+                    self._read_parts(unread)
                 self._read_busts([reading for reading in chunk if reading.parts.beyond is None])
                 for reading in chunk:
                     reading.known[kind] = reading.parts

@@ -54,7 +54,7 @@ class Editor:
         active = [stage for stage in pipeline.stages if not stage.idle]
         self.factor = prod(stage.scale for stage in active if stage.scope == "photo" and stage.effect == "enlarge")
         self.size = (clip.size[0] * self.factor, clip.size[1] * self.factor)
-        self.holder = Holder(pipeline.reader, options.steady)
+        self.holder = Holder(pipeline.reader, options.steady, any("busts" in stage.needs for stage in pipeline.stages))
         self.carrier = Carrier(options.steady, any(stage.effect == "replace" for stage in active))
         self.label = options.label or (pipeline.output.label if pipeline.output else "")
         self.grey: bool | None = None

@@ -74,10 +74,12 @@ class Holder:
     Args:
         reader: reads the parts of faces.
         steady: 0 reads all anew in each frame.
+        busts: whether shoulders are read with each head.
     """
 
-    def __init__(self, reader: FaceReader, steady: float) -> None:
+    def __init__(self, reader: FaceReader, steady: float, busts: bool = False) -> None:
         self.reader, self.steady = reader, steady
+        self.kind: Kind = "busts" if busts else "parts"
         self.parts: dict[int, HeldParts] = {}
         self.numbers: dict[str, float] = {}
 
@@ -88,7 +90,7 @@ class Holder:
             return
         for reading in readings:
             assert isinstance(reading, TrackReading)
-            reading.known[kind] = self._hold(reading)
+            reading.known[kind] = reading.known["parts"] = reading.known.get("parts") or self._hold(reading)
 
     def _hold(self, reading: TrackReading) -> Parts:
         """Return the mattes of a track for what it shows now."""
@@ -98,7 +100,7 @@ class Holder:
         if held is not None and held.age + 1 < OLD and np.abs(cells - held.cells).max() <= MOVED:
             held = replace(held, age=held.age + 1)
         else:
-            self.reader.read("parts", [reading])
+            self.reader.read(self.kind, [reading])
             fresh = reading.known["parts"]
             assert isinstance(fresh, Parts)
             held = _blended(held, fresh, cells)
