@@ -31,11 +31,12 @@ from ganchain.train.datasets import labels
 from ganchain.train.datasets.parts import Heads, textures
 from ganchain.train.datasets.parts import Labelled as LabelledHeads
 from ganchain.train.datasets.points import Bend, framed, vary
-from ganchain.train.dressing import dressed, plain, with_covers
+from ganchain.train.dressing import dressed, plain, with_covers, with_headwear
 from ganchain.train.parts import overlap
 from ganchain.train.passes import errors, follows, means
 from ganchain.train.points import SIZES
-from ganchain.train.teachers import mesh
+from ganchain.train.posing import smaller
+from ganchain.train.teachers import mesh, wardrobe
 from ganchain.train.teachers.covers import COVERS, KEPT_BACK
 
 BUDGETS = {"points": 0.15, "parts": 0.35}  # GMAC
@@ -256,6 +257,49 @@ def test_covers_are_drawn_where_their_matte_is(kind: str, heads: Path, four: Hea
     cover, changed = batch.target[:, 5], (batch.pixels - before).abs().amax(dim=1)
     assert float(cover.sum()) > 0
     assert float(changed[cover > 0.9].mean()) > 3 * float(changed[cover < 0.01].mean())
+
+
+@pytest.mark.slow
+def test_headwear_is_none_of_the_parts(heads: Path, four: Heads) -> None:
+    kinds, pieces = torch.arange(len(wardrobe.ALL)), textures(heads).float() / 255
+    many = four.select(kinds % 4)
+    torch.manual_seed(2)
+    batch, faces = plain(many, pieces)
+    before, zones = batch.pixels.clone(), [many.plane(name) for name in ("person", "oval")]
+    worn = with_headwear(batch, faces, *zones, kinds, kinds)
+    inside, changed = worn[:, 0] > 0.9, (batch.pixels - before).abs().mean(dim=1)
+    assert bool((inside.float().mean(dim=(1, 2)) > 0.005).all())
+    assert (
+        float(batch.target[:, 3][inside].min()) > 0.85 and float(batch.target[:, :3].amax(dim=1)[inside].max()) < 0.15
+    )
+    assert float(changed[inside].mean()) > 3 * float(changed[worn[:, 0] < 0.01].mean())
+    above = inside & (many.plane("near")[:, 0] == 0)
+    assert float((batch.target[:, 5] * batch.known[:, 2])[above].max()) < 0.1  # a hat above a face covers nothing
+    torch.testing.assert_close(batch.target[:, :4].sum(dim=1), torch.ones_like(worn[:, 0]), atol=0.02, rtol=0)
+    assert float(faces.hair[:, 0][inside].max()) < 0.15 and float(zones[0][:, 0][inside].min()) > 0.85
+
+
+def test_headwear_that_is_kept_back_is_not_trained_on() -> None:
+    assert not set(wardrobe.HEADWEAR) & set(wardrobe.KEPT_BACK)
+    assert list(wardrobe.ALL)[: len(wardrobe.HEADWEAR)] == list(wardrobe.HEADWEAR)
+    assert all(set(own) <= set(wardrobe.MEASURES) for own in wardrobe.ALL.values())
+
+
+def test_smaller_heads_keep_points_and_planes_together(four: Heads) -> None:
+    torch.manual_seed(0)
+    small = smaller(four, torch.tensor([0, 1]))
+    assert torch.equal(small.pixels[2:], four.pixels[2:]) and torch.equal(small.points[2:], four.points[2:])
+    grid = torch.arange(256.0)
+    for row in range(2):
+        oval, outline = small.plane("oval")[row, 0], small.points[row, list(OVAL)]
+        for axis in range(2):
+            weight = oval.sum(dim=axis)
+            middle = (grid * weight).sum() / weight.sum()
+            assert float(outline[:, axis].min()) < float(middle) < float(outline[:, axis].max())
+        width, before = (p[row, 454, 0] - p[row, 234, 0] for p in (small.points, four.points))
+        assert 0.55 < float(width / before) < 0.87
+        shrunk = float(oval.sum() / four.plane("oval")[row].sum())
+        assert shrunk == pytest.approx(float(width / before) ** 2, rel=0.03)
 
 
 def test_overlap() -> None:

@@ -13,10 +13,12 @@ from torch.utils.data import default_collate
 from ganchain.faces.parts import PARTS, settled
 from ganchain.nets.parts import shares
 from ganchain.train.datasets.parts import STYLES, Heads, Labelled, textures
-from ganchain.train.dressing import plain, with_covers, with_glasses
+from ganchain.train.dressing import plain, with_covers, with_glasses, with_headwear
 from ganchain.train.parts import overlap
 from ganchain.train.teachers.covers import COVERS, KEPT_BACK
 from ganchain.train.teachers.drawn import Drawn, Faces
+from ganchain.train.teachers.wardrobe import ALL as WEAR
+from ganchain.train.teachers.wardrobe import KEPT_BACK as UNSEEN
 
 BATCH = 25
 WORN = 0.7  # per cent of the face that glasses cover at least
@@ -30,13 +32,19 @@ def figures(network: nn.Module, data: Path, limit: int | None = None) -> Figures
 
     "soft" compares the mattes themselves. Shares are of the face, in per cent.
     """
-    heads, pieces = default_collate(Labelled(data, "test", limit).heads), textures(data).float() / 255
+    heads = default_collate(Labelled(data, "test", limit).heads)
+    return measured(network, heads, textures(data).float() / 255)
+
+
+def measured(network: nn.Module, heads: Heads, pieces: Tensor) -> Figures:
+    """Measure the network on ``heads``, as ``figures`` does; ``pieces`` (T, 3, R, R) 0..1 are for what is drawn."""
     mattes = _mattes(network, plain(heads, pieces)[0].pixels)
     return (
         {"heads": float(len(heads.pixels))}
         | _hair(heads, pieces, mattes)
         | _bare(heads, mattes)
         | _covers(network, heads, pieces)
+        | _headwear(network, heads, pieces)
         | _glasses(network, heads, pieces)
     )
 
@@ -124,6 +132,29 @@ def _covered(network: nn.Module, heads: Heads, pieces: Tensor, draw: Callable[[F
     mattes, known = _mattes(network, batch.pixels), batch.known[:, 2:]
     enough = (batch.target[:, COVER] * known > 0.5).sum(dim=(1, 2, 3)) > SMALLEST[0]
     return overlap(mattes[:, COVER], batch.target[:, COVER], known)[enough]
+
+
+def _headwear(network: nn.Module, heads: Heads, pieces: Tensor) -> Figures:
+    """Measure how much of drawn headwear is called hair, by kind; those of ``UNSEEN`` were never trained on."""
+    answer, beside = {}, []
+    for number, name in enumerate(WEAR):
+        rows = torch.arange(len(heads.pixels))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            batch, faces = plain(heads, pieces)
+            person, oval = heads.plane("person"), heads.plane("oval")
+            worn = with_headwear(batch, faces, person, oval, rows, torch.full_like(rows, number))
+        mattes = _mattes(network, batch.pixels)
+        area = (worn > 0.5).sum(dim=(1, 2, 3))
+        called = ((mattes[:, HAIR] > 0.5) & (worn > 0.5)).sum(dim=(1, 2, 3))
+        answer[f"headwear: {name} called hair, %"] = float((100 * called / area.clamp(min=1))[area > 0].mean())
+        shown = (batch.target[:, HAIR] > 0.5).sum(dim=(1, 2, 3)) > SMALLEST[1]
+        beside.append(overlap(mattes[:, HAIR], batch.target[:, HAIR], batch.known[:, :1])[shown])
+    unseen = [answer[f"headwear: {name} called hair, %"] for name in UNSEEN]
+    return answer | {
+        "headwear: mean of kinds never trained on, called hair, %": sum(unseen) / len(unseen),
+        "headwear: overlap of the hair beside it": float(torch.cat(beside).mean()),
+    }
 
 
 def _glasses(network: nn.Module, heads: Heads, pieces: Tensor) -> Figures:

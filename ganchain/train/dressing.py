@@ -6,39 +6,23 @@ They are drawn, so their mattes are exact; then heads are turned, scaled, shifte
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import pi
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganchain.train.datasets.parts import Heads
+from ganchain.train.datasets.parts import STYLES, Batch, Heads
+from ganchain.train.posing import moved, smaller
 from ganchain.train.teachers.camera import photographed
 from ganchain.train.teachers.covers import COVERS
 from ganchain.train.teachers.drawn import Drawn, Faces, material, texture
-from ganchain.train.teachers.worn import facial_hair, glasses
+from ganchain.train.teachers.headwear import headwear
+from ganchain.train.teachers.wardrobe import HEADWEAR
+from ganchain.train.teachers.worn import facial_hair, glasses, locks
 
-PADDED = 0.22  # shares of the side that a head is shifted by at most, twice the standard deviation
-
-
-@dataclass(eq=False)
-class Batch:
-    """Pictures and answers that a step learns from.
-
-    Attributes:
-        pixels: (N, 3, S, S) -1..1.
-        target: (N, 6, S, S) 0..1 in the order of ``ganchain.faces.parts.PARTS``.
-        known: (N, 3, S, S) 0..1, how much the base, the glasses and the cover count.
-        frames: (N, 1, S, S) 0..1, where real glasses are somewhere (0 on faces without).
-        thin: (N,) whether those are thin.
-    """
-
-    pixels: Tensor
-    target: Tensor
-    known: Tensor
-    frames: Tensor
-    thin: Tensor
+SMALL = 0.3  # share of heads shown as small as in a window of head and shoulders
+HATTED, LOOSE = 0.27, 0.12  # shares of heads with headwear, and with a lock beside the face
 
 
 def plain(heads: Heads, textures: Tensor) -> tuple[Batch, Faces]:
@@ -51,6 +35,7 @@ def plain(heads: Heads, textures: Tensor) -> tuple[Batch, Faces]:
     real = (heads.glasses > 0).float().to(device)[:, None, None, None]
     oval, hair = heads.plane("oval"), heads.plane("hair")
     fringe = ((hair > 0.2) & (oval > 0.3)).float()  # real strands over the face: hair for sure, a cover perhaps
+    fringe = fringe * (1 - _hairline(hair, heads.points))
     covered = heads.covered.float().to(device)[:, None, None, None]
     eyes = heads.plane("eyes")
     known = torch.cat(
@@ -58,6 +43,15 @@ def plain(heads: Heads, textures: Tensor) -> tuple[Batch, Faces]:
     )
     batch = Batch(pixels, torch.cat([*base, none, none], dim=1), known, eyes * real, (heads.glasses == 1).to(device))
     return batch, Faces(pixels, heads.points, hair, heads.plane("mask"), textures)
+
+
+def _hairline(hair: Tensor, points: Tensor) -> Tensor:
+    """Draw the solid hair well above the brows, which covers nothing: (N, 1, S, S) 0 or 1."""
+    solid = F.max_pool2d(-F.max_pool2d(-hair, 11, 1, 5), 11, 1, 5) > 0.5
+    width = (points[:, 454] - points[:, 234]).norm(dim=1)
+    limit = points[:, [105, 334], 1].amin(dim=1) - 0.16 * width
+    rows = torch.arange(hair.shape[-2], device=hair.device)[:, None]
+    return (solid & (rows < limit[:, None, None, None])).float()
 
 
 def with_beards(batch: Batch, faces: Faces, zones: Tensor, rows: Tensor) -> None:
@@ -119,6 +113,51 @@ def with_covers(
     batch.frames[rows] = batch.frames[rows] * (1 - matte)
 
 
+def with_headwear(batch: Batch, faces: Faces, person: Tensor, oval: Tensor, rows: Tensor, kinds: Tensor) -> Tensor:
+    """Put headwear on some heads, in place, and return its mattes (len(rows), 1, S, S).
+
+    It is none of the head's parts. Over the face below the brows it is a cover, over the forehead perhaps, elsewhere
+    none.
+
+    Args:
+        person, oval: (N, 1, S, S) 0..1, the person, which is changed too, and the face.
+        kinds: (len(rows),) places in ``ganchain.train.teachers.wardrobe.ALL``.
+    """
+    if not len(rows):
+        return batch.pixels[rows, :1]
+    worn, pixels = headwear(faces.of(rows), kinds), batch.pixels[rows]
+    hair, device = faces.hair[rows], person.device
+    inside = worn.hole * (1 - torch.maximum(person[rows], hair)).clamp(0, 1)  # of a scarf, beside the face
+    matte = torch.maximum(worn.matte, inside)
+    colours = worn.colours * (1 - inside * (0.3 + 0.5 * torch.rand(len(rows), 1, 1, 1, device=device)))
+    gone = (hair * 1.5).clamp(0, 1) * worn.pressed * (1 - matte) * (1 - oval[rows])
+    free = (1 - torch.maximum(person[rows], hair) - 0.3).clamp(0, 1)
+    wide = F.avg_pool2d(torch.cat([pixels * free, free], dim=1), 16)
+    wide = F.avg_pool2d(wide, 5, 1, 2) + 0.02 * F.avg_pool2d(wide, 16) + 1e-6
+    behind = F.interpolate(wide[:, :3] / wide[:, 3:], scale_factor=16.0, mode="bilinear")
+    pixels = torch.lerp(pixels, behind.clamp(0, 1), gone)
+    reach = 3 + int(torch.randint(16, ()))
+    shadow = F.avg_pool2d(matte.roll(reach, 2), 2 * reach + 1, 1, reach) + 0.7 * F.avg_pool2d(matte, 5, 1, 2)
+    pixels = pixels * (1 - 0.5 * shadow.clamp(0, 1) * torch.rand(len(rows), 1, 1, 1, device=device))
+    batch.pixels[rows] = torch.lerp(pixels, colours, matte)
+    target, known = batch.target[rows], batch.known[rows]
+    over = 1 - (1 - matte) * (1 - gone)
+    target[:, :4] = target[:, :4] * (1 - over)
+    target[:, 3:4] += over
+    target[:, 4:5] *= 1 - matte
+    before = matte * (oval[rows] > 0.5) * worn.low
+    target[:, 5:6] = torch.maximum(target[:, 5:6] * (1 - matte), before)
+    sure = (over > 0.9).float()
+    known[:, :2] = torch.maximum(known[:, :2], sure)
+    doubtful = (matte > 0.05) * (F.max_pool2d(oval[rows], 9, 1, 4) > 0.05) * (before < 0.9)
+    known[:, 2:3] = torch.maximum(known[:, 2:3], (matte > 0.9).float()) * (1 - doubtful.float())
+    batch.target[rows], batch.known[rows] = target, known
+    batch.frames[rows] = batch.frames[rows] * (1 - matte)
+    person[rows] = torch.maximum(person[rows] * (1 - gone), matte)
+    faces.hair[rows] = hair * (1 - over)
+    return matte
+
+
 def _before(batch: Batch, faces: Faces, person: Tensor, rows: Tensor) -> None:
     """Put some heads before another background, in place."""
     if not len(rows):
@@ -155,29 +194,15 @@ def _dyed(batch: Batch, hair: Tensor, rows: Tensor) -> None:
     batch.pixels[rows] = torch.lerp(pixels, dyed, matte * 0.95)
 
 
-def _moved(batch: Batch, turn: float) -> Batch:
-    """Turn, scale, shift and mirror all heads; what comes in from beyond the border is mirrored."""
-    n, device = len(batch.pixels), batch.pixels.device
-    angle = (torch.rand(n, device=device) * 2 - 1) * turn
-    angle = torch.where(torch.rand(n, device=device) < 0.4, angle * 0.25, angle)
-    scale = 1 / (0.8 + 0.4 * torch.rand(n, device=device))
-    flip = (torch.rand(n, device=device) < 0.5).float() * 2 - 1
-    shift = torch.randn(n, 2, device=device).clamp(-2, 2) * PADDED / 2
-    c, s = torch.cos(angle) * scale, torch.sin(angle) * scale
-    theta = torch.stack([torch.stack([c * flip, -s, shift[:, 0]], 1), torch.stack([s * flip, c, shift[:, 1]], 1)], 1)
-    all_of = torch.cat([batch.pixels, batch.target, batch.known, batch.frames], dim=1)
-    flow = F.affine_grid(theta, list(all_of.shape), align_corners=False)
-    moved = F.grid_sample(all_of, flow, mode="bilinear", padding_mode="reflection", align_corners=False)
-    pixels, target, known, frames = torch.split(moved, [3, 6, 3, 1], dim=1)
-    return Batch(pixels, target, known, frames, batch.thin)
-
-
 @torch.no_grad()
 def dressed(heads: Heads, textures: Tensor) -> Batch:
     """Make a step's pictures and answers of upright heads, on their device; random by torch's generator."""
-    batch, faces = plain(heads, textures)
     n, device = len(heads.pixels), heads.pixels.device
-    dice = torch.rand(8, n)
+    dice = torch.rand(9, n)
+    heads = smaller(heads, (dice[8] < SMALL).nonzero()[:, 0].to(device))
+    batch, faces = plain(heads, textures)
+    hatted = dice[6] < HATTED
+    loose = (dice[7] < LOOSE) & (heads.style.cpu() != STYLES.index("bald"))
     bearded, bare = heads.bearded.cpu(), ((heads.glasses == 0) & ~heads.covered).cpu()
 
     def chosen(which: Tensor) -> Tensor:
@@ -187,15 +212,20 @@ def dressed(heads: Heads, textures: Tensor) -> Batch:
     _dyed(batch, faces.hair, chosen(dice[0] < 0.3))
     faces.pixels = batch.pixels
     with_beards(batch, faces, zones, chosen((dice[1] < 0.3) & ~bearded))
-    _before(batch, faces, heads.plane("person"), chosen(dice[2] < 0.4))
+    person, near, oval = (heads.plane(name) for name in ("person", "near", "oval"))
+    rows = chosen(loose)
+    with_covers(batch, faces, near, oval, rows, locks, True)
+    faces.hair[rows] = torch.maximum(faces.hair[rows], batch.target[rows, :1])
+    rows = chosen(hatted & ~heads.covered.cpu())
+    with_headwear(batch, faces, person, oval, rows, torch.randint(len(HEADWEAR), (len(rows),)))
+    _before(batch, faces, person, chosen(dice[2] < 0.4))
     with_glasses(batch, faces, chosen((dice[3] < 0.4) & bare))
-    near, oval = heads.plane("near"), heads.plane("oval")
     kinds = list(COVERS)
     for k in range(2):  # half of the heads are covered, some twice
         pick = (dice[4 + k] * 2 * len(kinds)).long() if k == 0 else (dice[5] * 8 * len(kinds)).long()
         for number, name in enumerate(kinds):
-            rows = chosen(pick == number)
+            rows = chosen((pick == number) & ~(hatted & (name == "strands")))
             with_covers(batch, faces, near, oval, rows, COVERS[name], name == "strands")
-    batch = _moved(batch, 25 / 180 * pi)
+    batch = moved(batch, 25 / 180 * pi)
     batch.pixels = photographed(batch.pixels) * 2 - 1
     return batch

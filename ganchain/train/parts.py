@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 
 from ganchain.faces.parts import BASE, PARTS
 from ganchain.nets.parts import PartsNet, folded, shares
-from ganchain.train.datasets.parts import Heads, Labelled, textures
-from ganchain.train.dressing import Batch, dressed, plain
+from ganchain.train.datasets.parts import Batch, Heads, Labelled, textures
+from ganchain.train.dressing import dressed, plain
 from ganchain.train.recipe import Recipe
 
 COLOURS = ((1, 0.1, 0.1), (0.1, 0.2, 1), (0.15, 0.8, 0.2), (0, 0, 0), (1, 1, 0), (1, 0, 1))  # of PARTS, to look at

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,6 +63,25 @@ class Heads(NamedTuple):
         return self.planes[:, PLANES.index(name)][:, None].float() / 255
 
 
+@dataclass(eq=False)
+class Batch:
+    """Pictures and answers that a step learns from.
+
+    Attributes:
+        pixels: (N, 3, S, S) -1..1.
+        target: (N, 6, S, S) 0..1 in the order of ``ganchain.faces.parts.PARTS``.
+        known: (N, 3, S, S) 0..1, how much the base, the glasses and the cover count.
+        frames: (N, 1, S, S) 0..1, where real glasses are somewhere (0 on faces without).
+        thin: (N,) whether those are thin.
+    """
+
+    pixels: Tensor
+    target: Tensor
+    known: Tensor
+    frames: Tensor
+    thin: Tensor
+
+
 def planes(
     pixels: Pixels,
     points: NDArray[np.float32],
@@ -102,9 +122,11 @@ class Labelled(Dataset[Heads]):
         marks = _marks(data)
         self.heads: list[Heads] = []
         for sample, columns in labelled(data, FOLDER):
-            if sample.split == split and (limit is None or len(self.heads) < limit):
+            mark = marks.get(sample.path.stem, {})
+            hat = split == "train" and mark.get("cover") == "hat"  # the segmenters take it for hair
+            if sample.split == split and not hat and (limit is None or len(self.heads) < limit):
                 points, pixels = np.asarray(columns["points"][:, :2], np.float32), read(sample.path)
-                answer, mark = mattes[sample.path], marks.get(sample.path.stem, {})
+                answer = mattes[sample.path]
                 self.heads.append(
                     Heads(
                         torch.from_numpy(pixels.transpose(2, 0, 1).copy()),

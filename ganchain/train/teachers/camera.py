@@ -1,4 +1,4 @@
-"""Effects of a camera and a file on a picture, batched on the device: light, colour, blur, noise, JPEG."""
+"""Effects of a camera and a file on a picture, batched on the device: framing, light, colour, blur, noise, JPEG."""
 
 from __future__ import annotations
 
@@ -16,6 +16,25 @@ LUMA = (0.299, 0.587, 0.114)
 
 def _some(x: Tensor, chance: float) -> Tensor:
     return (torch.rand(len(x), 1, 1, 1, device=x.device) < chance).float()
+
+
+def framed(x: Tensor, theta: Tensor, strip: Tensor, middle: Tensor | float = 0, half: float | Tensor = 1) -> Tensor:
+    """Resample (N, C, S, S) planes by affine maps; what comes in from beyond the border is mirrored.
+
+    Args:
+        theta: (N, 2, 3) as of ``affine_grid``.
+        strip: (N, 1, 1, 2 or 1), how wide a strip along the border is mirrored again and again; 2 is the whole picture.
+        middle, half: the box (-1..1) whose border that is, where it is not the picture; broadcast to (N, S, S, 2).
+
+    Returns:
+        (N, C + 1, S, S): the planes, and 1 where they are from within the border.
+    """
+    flow = (F.affine_grid(theta, list(x.shape), align_corners=False) - middle) / half
+    over = (flow.abs() - 1).clamp(min=0)
+    back = strip - ((over % (2 * strip)) - strip).abs()
+    flow = flow.sign() * (flow.abs().clamp(max=1) - back) * half + middle
+    moved = F.grid_sample(x, flow, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return torch.cat([moved, (over.amax(dim=3) == 0).to(x)[:, None]], dim=1)
 
 
 def photographed(x: Tensor) -> Tensor:

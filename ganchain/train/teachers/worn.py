@@ -17,6 +17,7 @@ from ganchain.train.teachers.drawn import (
     noise,
     turned,
     uniform,
+    width_of,
 )
 from ganchain.train.teachers.parts import LEFT_EYE, RIGHT_EYE
 
@@ -145,3 +146,38 @@ def facial_hair(faces: Faces, zones: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     gaps = (density + 0.35 * fine * (1 - density)).clamp(0, 1)
     unknown = (density < 0.6).float()
     return colours, matte * gaps, matte * (1 - unknown) - unknown * (matte > 0.1).float()
+
+
+def locks(faces: Faces, count: int = 6) -> Drawn:
+    """Draw a lock or pony tail beside face and neck, and flying strands around it, in the head's own colour of hair."""
+    n, like, size = len(faces.pixels), faces.pixels, faces.size
+    x, y = (g[:, None] for g in grid(like, size))
+    width = width_of(faces)[:, None]
+
+    def several(low: float, high: float) -> Tensor:
+        return torch.rand(n, count, 1, 1, device=like.device) * (high - low) + low
+
+    def each(low: float, high: float) -> Tensor:
+        return torch.rand(n, 1, 1, 1, device=like.device) * (high - low) + low
+
+    left = each(0, 1) < 0.5
+    ear = torch.where(left, faces.points[:, None, 234:235], faces.points[:, None, 454:455])
+    out = torch.where(left, -1.0, 1.0)
+    top = ear[..., 1:] + width * (each(-0.1, 0.6) + several(-0.15, 0.05))
+    end = top + width * (each(0.4, 1.4) * several(0.6, 1.1))
+    start = ear[..., :1] + out * width * (each(-0.05, 0.12) + several(-0.06, 0.06))
+    t = ((y - top) / (end - top)).clamp(-0.2, 1.1)
+    lean, curl = out * (each(-0.25, 0.35) + several(-0.1, 0.15)), each(-0.4, 0.4) + several(-0.15, 0.15)
+    where = start + width * (lean * t + curl * t * t + each(0, 0.04) * torch.sin(t * each(3, 12) + several(0, 2)))
+    slope = width * (lean + 2 * curl * t) / (end - top)
+    tail = torch.arange(count, device=like.device)[:, None, None] == 0
+    thick = torch.where(tail, width * each(0.03, 0.13) * (1 + 0.5 * torch.sin(t * 3)), several(0.4, 1.6))
+    signed = (x - where).abs() * torch.rsqrt(1 + slope * slope) - thick * (1.1 - t.clamp(0, 1) ** 2)
+    signed = torch.maximum(signed, torch.maximum(y - end, top - y)) + 0.3 * noise(like, n, size, 90, 8)
+    matte, which = (edge(signed, 1.0) * (several(0, 1) < 0.8)).max(dim=1, keepdim=True)
+    shade = torch.gather(several(0.7, 1.3).expand(-1, -1, size, size), 1, which)
+    across = torch.gather(((x - where) / width).expand(-1, -1, size, size), 1, which)
+    fibre = (
+        1 + 0.2 * torch.sin(across * each(90, 260) + 2 * noise(like, n, size, 8)) + 0.1 * noise(like, n, size, 160, 16)
+    )
+    return (hair_colours(faces) * shade * fibre).clamp(0, 1), matte
