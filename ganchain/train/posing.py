@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ganchain.framing import HEAD, TIGHT
-from ganchain.train.datasets.parts import Batch, Heads
+from ganchain.train.datasets.parts import PLANES, Batch, Heads
 from ganchain.train.teachers.camera import framed
 
 CROPPED = 0.08  # share of heads mirrored around a tight crop
@@ -24,7 +24,10 @@ def smaller(heads: Heads, rows: Tensor) -> Heads:
     theta = torch.stack([torch.stack([scale, zero, zero], 1), torch.stack([zero, scale, up], 1)], 1)
     both = torch.cat([heads.pixels[rows], heads.planes[rows]], dim=1).float()
     strip = 0.02 + torch.rand(n, 1, 1, 2, device=device) ** 2 * torch.tensor([0.5, 0.05], device=device)
-    both = framed(both, theta, strip)[:, :-1].round().to(torch.uint8)
+    both = framed(both, theta, strip)
+    skin, known = (3 + PLANES.index(name) for name in ("skin", "known"))
+    both[:, known] *= (both[:, -1] == 1) | (both[:, skin] < 10)  # a tie like skin, made longer
+    both = both[:, :-1].round().to(torch.uint8)
     half = heads.pixels.shape[-1] / 2
     points = heads.points[rows] + 0.5 - half
     points = (points - half * theta[:, None, :, 2]) / scale[:, None, None] + half - 0.5
