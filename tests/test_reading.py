@@ -36,8 +36,10 @@ from ganchain.train.parts import overlap
 from ganchain.train.passes import errors, follows, means
 from ganchain.train.points import SIZES
 from ganchain.train.posing import smaller
+from ganchain.train.teachers import headwear as drawn_headwear
 from ganchain.train.teachers import mesh, wardrobe
 from ganchain.train.teachers.covers import COVERS, KEPT_BACK
+from ganchain.train.teachers.drawn import Faces
 
 BUDGETS = {"points": 0.15, "parts": 0.35}  # GMAC
 
@@ -277,6 +279,17 @@ def test_headwear_is_none_of_the_parts(heads: Path, four: Heads) -> None:
     assert float((batch.target[:, 5] * batch.known[:, 2])[above].max()) < 0.1  # a hat above a face covers nothing
     torch.testing.assert_close(batch.target[:, :4].sum(dim=1), torch.ones_like(worn[:, 0]), atol=0.02, rtol=0)
     assert float(faces.hair[:, 0][inside].max()) < 0.15 and float(zones[0][:, 0][inside].min()) > 0.85
+
+
+def test_headwear_that_ends_in_a_point_is_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    cone = {"taper": (1, 1), "strip": (0.2, 0.2), "rise": (0, 0), "low": (0, 0), "turn": (0, 0)}
+    monkeypatch.setattr(drawn_headwear, "ALL", {"cone": cone})
+    points, hair = torch.full((1, 478, 2), 128.0), torch.zeros(1, 1, 256, 256)
+    points[0, [234, 454, 10, 152]] = torch.tensor([[96.0, 128], [160, 128], [128, 112], [128, 192]])
+    hair[:, :, 92:] = 1  # the top of the hair is a row of pixels, and so is the point
+    pixels = torch.rand(1, 3, 256, 256)
+    worn = drawn_headwear.headwear(Faces(pixels, points, hair, hair, pixels), torch.zeros(1, dtype=torch.long))
+    assert bool(worn.matte.isfinite().all()) and bool(worn.colours.isfinite().all())
 
 
 def test_headwear_that_is_kept_back_is_not_trained_on() -> None:

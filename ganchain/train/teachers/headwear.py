@@ -108,7 +108,7 @@ def headwear(faces: Faces, kinds: Tensor) -> Worn:
     e = (u / a).clamp(-1.2, 1.2)
     lower = torch.where(m["drape"] > 0, m["end"], -m["droop"] * e * e - m["peak"] * e.abs())
     rise = (q / high).clamp(min=0)
-    half = a * (1 - m["taper"] * rise) + m["flare"] * (-q).clamp(min=0) ** 1.2
+    half = (a * (1 - m["taper"] * rise) + m["flare"] * (-q).clamp(min=0) ** 1.2).clamp(min=0.01)
     peak = high * (1 - m["dent"] * torch.exp(-((u / 0.18) ** 2)))
     x, y = ((u - m["shear"] * rise) / half).abs() + 1e-4, (q / peak).clamp(min=0) + 1e-4
     s = (x ** m["power"] + y ** m["power"]) ** (1 / m["power"])
