@@ -28,6 +28,7 @@ import pytest
 from PIL import Image
 
 from ganchain import chains
+from ganchain.batch.pool import Pool, _WorkerHandle
 from ganchain.chains.document import Document, reason_of
 from ganchain.errors import ChainError, GanchainError, PhotoError
 from ganchain.tensors import Pixels
@@ -270,6 +271,30 @@ def test_a_worker_that_cannot_start_is_tried_again() -> None:
     worker.close()
 
 
+@pytest.mark.slow
+def test_a_worker_starts_where_the_current_folder_is_gone(
+    odd: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    assert odd.call("a", no_limit)
+
+
+def test_a_process_that_the_system_does_not_start_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last worker has died, and then there is no memory for another one."""
+
+    def refused(_: Pool) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    pool = Pool(1, OddOnALine, (), 60)
+    process = SimpleNamespace(exitcode=-9, join=lambda: None)
+    pipes = (SimpleNamespace(close=lambda: None),) * 2
+    pool._workers = [dead := _WorkerHandle(process, *pipes, ready=True)]  # type: ignore[arg-type]
+    monkeypatch.setattr(Pool, "_start_worker", refused)
+    with pytest.raises(GanchainError, match=r"no worker process could be started: .*allocate memory"):
+        pool._reap(dead)
+
+
 def test_a_photo_that_takes_too_long_or_kills_is_refused(
     warm: None, small: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -404,6 +429,75 @@ def test_a_folder_that_was_cleaned_away_is_made_anew(
     (running.service.uploads.folder.path / folder.LOCK).unlink()  # a cleaner that takes old files only
     running.service.uploads.sweep()
     Uploads(Limits()).close()  # another server, which deletes what dead ones left
+    assert ask.post("/photos", files={"photo": ("a.png", small)}).status_code == 201
+
+
+def test_a_server_whose_temporary_folder_vanishes_goes_on(
+    ask: Any, running: Running, small: bytes, head: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "tmp"
+    monkeypatch.setattr("tempfile.tempdir", str(root))
+    asked = {"data": {"chain": ROSE}, "files": {"photo": ("a.png", head)}}
+    for large in (False, True):
+        root.mkdir(exist_ok=True)
+        running.service.uploads.folder.keep()
+        done = ask.get(ask.post("/run", **asked).headers["content-location"]).json()
+        photo = ask.post("/photos", files={"photo": ("a.png", small)}).json()["id"]
+        shutil.rmtree(root)
+        shutil.rmtree(running.service.uploads.folder.path, ignore_errors=True)
+        for address in (f"/photos/{photo}/preview", done["pictures"][0], done["previews"][0]["address"]):
+            answer = ask.get(address)
+            assert answer.status_code == 404 and "no such" in answer.json()["error"], address
+        answer = ask.post("/jobs", json={"chain": ROSE, "photo": photo})
+        assert answer.status_code == 404 and "send it again" in answer.json()["error"]
+        shutil.rmtree(root, ignore_errors=True)
+        if large:  # more than is kept in memory while it arrives
+            assert ask.post("/photos", files={"photo": ("a.png", bytes(2_000_000))}).status_code == 422
+            shutil.rmtree(root)
+        assert ask.post("/run", **asked).status_code == 200
+        assert root.stat().st_mode & 0o77 == 0
+
+
+def test_what_vanishes_while_it_is_read_or_edited_is_sent_again(
+    ask: Any, running: Running, head: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"data": {"chain": ROSE}, "files": {"photo": ("a.png", head)}}
+    folder_ = running.service.uploads.folder
+
+    def vanish(service: Any, status: int) -> None:
+        call = service.call
+
+        def vanishing(*arguments: Any) -> Any:
+            shutil.rmtree(folder_.path)
+            return call(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(service, "call", vanishing)
+            answer = ask.post("/run", **asked)
+        assert answer.status_code == status and "cleaned away; send it again" in answer.json()["error"]
+        assert ask.post("/run", **asked).status_code == 200
+
+    vanish(running.service.uploads._reader, 503)
+    vanish(running.service._editor, 404)
+
+    def lost(*_: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file", str(folder_.path.parent / "spooled"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("starlette.formparsers.MultiPartParser.parse", lost)
+        assert ask.post("/run", **asked).status_code == 503
+
+
+def test_a_folder_that_cannot_be_made_is_said(
+    ask: Any, running: Running, small: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    shutil.rmtree(running.service.uploads.folder.path)
+    with monkeypatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(tmp_path / "file" / "tmp"))
+        answer = ask.post("/photos", files={"photo": ("a.png", small)})
+        assert answer.status_code == 507 and "no folder for photos" in answer.json()["error"]
+        assert ask.get("/health").status_code == 200
     assert ask.post("/photos", files={"photo": ("a.png", small)}).status_code == 201
 
 

@@ -76,7 +76,8 @@ class Guard:
         if int(length) > exchange.most:
             return 413, exchange.too_large
         try:
-            await self.check_room(int(length))
+            if int(length):
+                await self.check_room(int(length))
         except (Busy, Full) as error:
             return error.status, str(error)
         return None
