@@ -38,7 +38,9 @@ from tests.waiting import until
 httpx = pytest.importorskip("httpx", reason="the extra web is not installed")
 uvicorn = pytest.importorskip("uvicorn", reason="the extra web is not installed")
 
-from ganchain.web import answers, connection, folder, guard, reader, submitted, uploads  # noqa: E402
+from starlette.exceptions import HTTPException  # noqa: E402
+
+from ganchain.web import answers, connection, folder, guard, reader, reference, submitted, uploads  # noqa: E402
 from ganchain.web.app import app  # noqa: E402
 from ganchain.web.jobs import Job  # noqa: E402
 from ganchain.web.limits import Limits  # noqa: E402
@@ -629,10 +631,25 @@ def test_half_a_header_is_not_waited_for_and_makes_room(
 @pytest.mark.slow
 def test_who_does_not_take_the_answer_is_not_waited_for(warm: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "PATIENCE", 0.2)
-    monkeypatch.setattr("ganchain.web.submitted.bundled", lambda: [{"a": "x" * 30_000_000}])
-    with Running(Limits()) as running, lines(running, 1, b"GET /chains HTTP/1.1\r\nHost: localhost\r\n\r\n"):
-        until(lambda: running.server.server_state.connections)
+    monkeypatch.setattr(reference, "html", lambda _: "x" * 30_000_000)
+    with Running(Limits()) as running, lines(running, 1, b"GET /docs HTTP/1.1\r\nHost: localhost\r\n\r\n") as [line]:
+        assert line.recv(12) == b"HTTP/1.1 200"
         until(lambda: not running.server.server_state.connections)
+
+
+@pytest.mark.slow
+def test_who_takes_the_answer_slowly_gets_all_of_it(warm: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "PATIENCE", 0.3)
+    monkeypatch.setattr(reference, "html", lambda _: "x" * 12_000_000)  # more than the system holds
+    received = 0
+    with Running(Limits()) as running, socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 50_000)
+        line.connect(running.address)
+        line.sendall(b"GET /docs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        while part := line.recv(100_000):
+            received += len(part)
+            time.sleep(0.005)
+    assert received > 12_000_000
 
 
 def test_bodies_that_trickle_are_counted_and_ended(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -645,6 +662,55 @@ def test_bodies_that_trickle_are_counted_and_ended(running: Running, monkeypatch
             line.sendall(b"y")
         assert line.recv(12) == b"HTTP/1.1 408"
     until(lambda: running.service.receiving == 0)
+
+
+def test_who_began_fast_must_go_on(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "PAUSE", 0.4)
+    monkeypatch.setattr(guard, "LINGER", 0.1)
+    with lines(running, 1, BODY % b"Content-Length: 2900000" + bytes(1_000_000)) as [line]:  # buys 100 s at RATE
+        line.settimeout(20)
+        assert line.recv(12) == b"HTTP/1.1 408"
+        while line.recv(999):  # until it is closed
+            pass
+
+
+@pytest.mark.parametrize(
+    ("parts", "seconds"),
+    [
+        ([(1, 20_000)] * 1000, None),  # 20 MB at 20 kB a second
+        ([*[(1, 20_000)] * 100, (55, 20_000)] * 10, None),  # with pauses
+        ([(10, 1)] * 100, 40),  # a byte in 10 s
+        ([(0, 5_000_000), *[(10, 1)] * 100], 70),  # after what was sent at once
+        ([(0, 5_000_000), *[(10, 50_000)] * 100], 120),  # at half of the speed
+    ],
+)
+def test_how_slowly_a_body_may_arrive(
+    parts: list[tuple[int, int]], seconds: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, left = [1000.0], list(parts)
+    monkeypatch.setattr(guard, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    async def receive() -> Any:
+        wait, size = left.pop(0)
+        clock[0] += wait
+        return {"type": "http.request", "body": bytes(size), "more_body": bool(left)}
+
+    async def check_room() -> None: ...
+
+    async def receive_all() -> None:
+        service = SimpleNamespace(limits=Limits(), receiving=0)
+        guarded: Any = SimpleNamespace(ending=False, service=service, check_room=check_room)
+        headers = {b"content-type": "multipart/form-data", b"transfer-encoding": "chunked"}
+        exchange = guard._Exchange(guarded, headers, receive, receive)  # type: ignore[arg-type]
+        while not exchange.complete:
+            await exchange.receive()
+
+    if seconds is None:
+        asyncio.run(receive_all())
+    else:
+        with pytest.raises(HTTPException, match="408"):
+            asyncio.run(receive_all())
+        assert clock[0] - 1000 == seconds
 
 
 def test_bodies_that_arrive_lie_within_the_limit_of_the_disk(warm: None) -> None:
