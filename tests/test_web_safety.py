@@ -27,10 +27,13 @@ import psutil
 import pytest
 from PIL import Image
 
-from ganchain import chains
+from ganchain import Pipeline, chains
 from ganchain.batch.pool import Pool, _WorkerHandle
 from ganchain.chains.document import Document, reason_of
 from ganchain.errors import ChainError, GanchainError, PhotoError
+from ganchain.stages.attributes import Attributes
+from ganchain.stages.makeup import Makeup
+from ganchain.stages.upscale import Upscale
 from ganchain.tensors import Pixels
 from tests.pools import Warm
 from tests.waiting import until
@@ -40,15 +43,16 @@ uvicorn = pytest.importorskip("uvicorn", reason="the extra web is not installed"
 
 from starlette.exceptions import HTTPException  # noqa: E402
 
-from ganchain.web import answers, connection, folder, guard, reader, reference, submitted, uploads  # noqa: E402
+from ganchain.web import answers, connection, folder, guard, reader, reference, submitted, uploads, warm  # noqa: E402
 from ganchain.web.app import app  # noqa: E402
 from ganchain.web.jobs import Job  # noqa: E402
 from ganchain.web.limits import Limits  # noqa: E402
 from ganchain.web.reader import Full  # noqa: E402
+from ganchain.web.runner import Runner  # noqa: E402
 from ganchain.web.server import Server, listen  # noqa: E402
 from ganchain.web.service import Order, Service  # noqa: E402
 from ganchain.web.uploads import Busy, Upload, Uploads  # noqa: E402
-from ganchain.web.worker import Crashed, Ended, Ending, Worker  # noqa: E402
+from ganchain.web.worker import Crashed, Ended, Ending, Line, Worker  # noqa: E402
 from tests.soak.odd import OddOnALine  # noqa: E402
 
 ROSE = "stages:\n  - makeup: {look: rose}\n"
@@ -70,9 +74,10 @@ def head(small_head: Pixels) -> bytes:
 
 
 @pytest.fixture
-def warm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def in_threads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Workers are threads; the folder of the server lies in ``tmp_path``."""
     monkeypatch.setattr("ganchain.web.worker.Pool", Warm)
+    monkeypatch.setattr("ganchain.web.editor.warm_runner", Runner)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
@@ -104,7 +109,7 @@ class Running:
 
 
 @pytest.fixture
-def running(warm: None) -> Iterator[Running]:
+def running(in_threads: None) -> Iterator[Running]:
     with Running(Limits(upload=3_000_000)) as server:
         yield server
 
@@ -265,6 +270,48 @@ def test_what_kills_or_hangs_the_worker_costs_only_itself(odd: Worker, caplog: p
 
 
 @pytest.mark.slow
+def test_the_process_of_jobs_is_warmed_up_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = list[str]()
+    for cls in (Makeup, Attributes, Upscale):
+        forward = cls.forward
+        monkeypatch.setattr(
+            cls, "forward", lambda self, *a, f=forward, **k: (ran.append(self.name), f(self, *a, **k))[1]
+        )
+    line = Line()
+    assert isinstance(warm.warm_runner(line, "cpu", "openvino"), Runner)
+    assert set(ran) == {"makeup", "attributes", "upscale"}
+
+
+def test_a_job_that_waits_is_not_kept_by_warming_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    line, ran = Line(), list[str]()
+    monkeypatch.setattr(Makeup, "forward", lambda *_, **__: line.stop())
+    monkeypatch.setattr(Attributes, "forward", lambda *_, **__: ran.append("attributes"))
+    assert isinstance(warm.warm_runner(line, "cpu", "torch"), Runner)
+    monkeypatch.setattr(Pipeline, "from_chain", lambda *_, **__: ran.append("loaded"))
+    assert isinstance(warm.warm_runner(line, "cpu", "torch"), Runner)  # which was asked to stop before
+    assert ran == []
+
+    class Starting:
+        """A pool whose process becomes ready when it is asked to stop."""
+
+        room = property(lambda _: line._stop.value)
+
+        def wait(self, _: float) -> list[Any]:
+            return []
+
+    worker = Worker(Runner)
+    worker._line, worker._pool = line, Starting()  # type: ignore[assignment]
+    line.begin(0)
+    worker.prepare()
+    worker._pool = None
+
+
+def test_what_cannot_be_warmed_up_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warm, "CHAIN", "nowhere")
+    assert isinstance(warm.warm_runner(Line(), "cpu", "torch"), Runner)
+
+
+@pytest.mark.slow
 def test_a_worker_that_cannot_start_is_tried_again() -> None:
     worker = Worker(OddOnALine, ("refuses",))
     for _ in range(2):
@@ -298,7 +345,7 @@ def test_a_process_that_the_system_does_not_start_is_tried_again(monkeypatch: py
 
 
 def test_a_photo_that_takes_too_long_or_kills_is_refused(
-    warm: None, small: bytes, monkeypatch: pytest.MonkeyPatch
+    in_threads: None, small: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = Uploads(Limits())
 
@@ -339,7 +386,7 @@ def test_a_crash_is_said_to_its_visitor_only(ask: Any, head: bytes, running: Run
 
 @pytest.mark.slow
 def test_uploads_and_jobs_come_and_go_at_once(
-    warm: None, small: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    in_threads: None, small: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = Service(Limits(waiting=100, disk=20_000, photos=6), "cpu", "torch")
     answered: list[str] = []
@@ -503,7 +550,7 @@ def test_a_folder_that_cannot_be_made_is_said(
     assert ask.post("/photos", files={"photo": ("a.png", small)}).status_code == 201
 
 
-def test_only_the_folders_of_dead_servers_are_deleted(warm: None, tmp_path: Path) -> None:
+def test_only_the_folders_of_dead_servers_are_deleted(in_threads: None, tmp_path: Path) -> None:
     alive = Uploads(Limits())
     young, old, link, target = (tmp_path / f"{name}-x" for name in ("ganchain-web", "old", "link", "target"))
     young.mkdir()
@@ -614,7 +661,7 @@ def lines(running: Running, number: int, text: bytes) -> Iterator[list[socket.so
 
 @pytest.mark.slow
 def test_half_a_header_is_not_waited_for_and_makes_room(
-    warm: None, monkeypatch: pytest.MonkeyPatch, small: bytes
+    in_threads: None, monkeypatch: pytest.MonkeyPatch, small: bytes
 ) -> None:
     monkeypatch.setattr(connection, "PATIENCE", 1.0)
     monkeypatch.setattr(connection, "MOST", 10)
@@ -629,7 +676,7 @@ def test_half_a_header_is_not_waited_for_and_makes_room(
 
 
 @pytest.mark.slow
-def test_who_does_not_take_the_answer_is_not_waited_for(warm: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_does_not_take_the_answer_is_not_waited_for(in_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "PATIENCE", 0.2)
     monkeypatch.setattr(reference, "html", lambda _: "x" * 30_000_000)
     with Running(Limits()) as running, lines(running, 1, b"GET /docs HTTP/1.1\r\nHost: localhost\r\n\r\n") as [line]:
@@ -638,7 +685,7 @@ def test_who_does_not_take_the_answer_is_not_waited_for(warm: None, monkeypatch:
 
 
 @pytest.mark.slow
-def test_who_takes_the_answer_slowly_gets_all_of_it(warm: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_takes_the_answer_slowly_gets_all_of_it(in_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "PATIENCE", 0.3)
     monkeypatch.setattr(reference, "html", lambda _: "x" * 12_000_000)  # more than the system holds
     received = 0
@@ -713,7 +760,7 @@ def test_how_slowly_a_body_may_arrive(
         assert clock[0] - 1000 == seconds
 
 
-def test_bodies_that_arrive_lie_within_the_limit_of_the_disk(warm: None) -> None:
+def test_bodies_that_arrive_lie_within_the_limit_of_the_disk(in_threads: None) -> None:
     with Running(Limits(disk=4_000_000, upload=3_000_000)) as running, running.client() as ask:
         with lines(running, 1, BODY % b"Content-Length: 2900000" + bytes(2_000_000)):
             until(lambda: running.service.receiving == BEGINNING + 2_000_000)
@@ -772,7 +819,7 @@ def test_all_who_wait_are_told_that_the_server_ends(
     assert running.server.status == 128 + signal.SIGTERM
 
 
-def test_nobody_begins_when_the_server_ends(warm: None, small: bytes, tmp_path: Path) -> None:
+def test_nobody_begins_when_the_server_ends(in_threads: None, small: bytes, tmp_path: Path) -> None:
     service = Service(Limits(), "cpu", "torch")
     upload = Upload("key", "a.png", service.uploads.folder.make("key") / "a.png", (60, 40), [])
     upload.path.write_bytes(small)

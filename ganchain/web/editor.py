@@ -10,7 +10,8 @@ from ganchain import chains
 from ganchain.errors import GanchainError, PhotoError
 from ganchain.web.jobs import Job
 from ganchain.web.reader import Full
-from ganchain.web.runner import LOADING, Outcome, Runner, Task, phase
+from ganchain.web.runner import LOADING, Outcome, Task, phase
+from ganchain.web.warm import warm_runner
 from ganchain.web.worker import Crashed, Worker
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class Editor(Worker):
     """
 
     def __init__(self, device: str, engine: str, make_way: Callable[[], bool]) -> None:
-        super().__init__(Runner, (device, engine))
+        super().__init__(warm_runner, (device, engine))
         self._make_way = make_way
 
     def __call__(self, job: Job) -> None:
