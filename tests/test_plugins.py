@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import chdir
+from importlib import import_module
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from ganchain.chains import registry
+from ganchain import chains, files
+from ganchain.chains import digest, registry
+from ganchain.chains.digest import chain_key
+from ganchain.chains.document import Place
 from ganchain.cli.main import main
 from ganchain.tensors import Pixels
 
@@ -160,6 +164,57 @@ def test_it_keeps_the_contract(package: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout == "grey my-blur\n", done.stderr
     assert "senseless: effect 'change' and scale 2 do not go together" in done.stderr
+
+
+def key(chain: Path) -> str:
+    """The key of a chain, in a process that has imported nothing of the package."""
+    sys.modules.pop("colourless", None)
+    return chain_key(chains.load(chain), [], "{stem}", "torch")
+
+
+def test_its_outputs_are_done_again_when_its_code_has_changed(package: Path) -> None:
+    (package / "chain.yaml").write_text("stages: [grey]\n")
+    keys = [key(package / "chain.yaml"), key(package / "chain.yaml")]
+    assert keys[0] == keys[1]
+    (package / "colourless.py").write_text(MODULE.replace("faces + (grey", "faces - (grey"))
+    keys.append(key(package / "chain.yaml"))
+    metadata = package / "colourless-1.0.dist-info" / "METADATA"
+    metadata.write_text(metadata.read_text().replace("Version: 1.0", "Version: 1.1"))
+    keys.append(key(package / "chain.yaml"))
+    assert len(set(keys)) == 3
+
+
+def test_all_files_of_a_package_count_and_those_that_are_none_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = tmp_path / "pastel" / "deep"
+    plugin.mkdir(parents=True)
+    (plugin.parent / "__init__.py").touch()
+    (plugin / "stage.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    cls = import_module("pastel.deep.stage").Grey
+
+    def code() -> list[str]:
+        return digest._code(chains.chain.StageSpec("grey", cls, {}, Place("x"), {}))
+
+    former = code()
+    (plugin / ".#stage.py").symlink_to("nowhere")
+    assert code() == former and len(former) == 3
+    (plugin.parent / "net.py").write_text("WIDTH = 3\n")
+    assert len(code()) == 4
+    sys.modules.pop("pastel")
+    assert len(code()) == 2  # the module alone: its package has no file
+    sys.modules.pop("pastel.deep.stage")
+    assert code() == [""]
+
+
+@pytest.mark.parametrize("name", registry.built_in())
+def test_stages_of_ours_are_told_by_our_version(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = chains.chain.StageSpec(name, registry.stage(name), {}, Place("x"), {})
+    assert digest._code(spec) == []
+    monkeypatch.setattr(digest, "_OURS", ())  # a file that a user has put beside them
+    path = Path(str(sys.modules[spec.cls.__module__].__file__))
+    assert digest._code(spec) == ["", files.sha256(path)]
 
 
 def test_what_makes_no_sense_is_refused_before_any_photo_is_read(package: Path) -> None:

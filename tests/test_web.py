@@ -73,6 +73,7 @@ class Server(uvicorn.Server):  # type: ignore[misc]
 def _warm() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ganchain.web.worker.Pool", Warm)
+        patch.setattr("ganchain.web.editor.warm_runner", runner.Runner)
         yield
 
 

@@ -27,9 +27,13 @@ import psutil
 import pytest
 from PIL import Image
 
-from ganchain import chains
+from ganchain import Pipeline, chains
+from ganchain.batch.pool import Pool, _WorkerHandle
 from ganchain.chains.document import Document, reason_of
 from ganchain.errors import ChainError, GanchainError, PhotoError
+from ganchain.stages.attributes import Attributes
+from ganchain.stages.makeup import Makeup
+from ganchain.stages.upscale import Upscale
 from ganchain.tensors import Pixels
 from tests.pools import Warm
 from tests.waiting import until
@@ -37,15 +41,18 @@ from tests.waiting import until
 httpx = pytest.importorskip("httpx", reason="the extra web is not installed")
 uvicorn = pytest.importorskip("uvicorn", reason="the extra web is not installed")
 
-from ganchain.web import answers, connection, folder, guard, reader, submitted, uploads  # noqa: E402
+from starlette.exceptions import HTTPException  # noqa: E402
+
+from ganchain.web import answers, connection, folder, guard, reader, reference, submitted, uploads, warm  # noqa: E402
 from ganchain.web.app import app  # noqa: E402
 from ganchain.web.jobs import Job  # noqa: E402
 from ganchain.web.limits import Limits  # noqa: E402
 from ganchain.web.reader import Full  # noqa: E402
+from ganchain.web.runner import Runner  # noqa: E402
 from ganchain.web.server import Server, listen  # noqa: E402
 from ganchain.web.service import Order, Service  # noqa: E402
 from ganchain.web.uploads import Busy, Upload, Uploads  # noqa: E402
-from ganchain.web.worker import Crashed, Ended, Ending, Worker  # noqa: E402
+from ganchain.web.worker import Crashed, Ended, Ending, Line, Worker  # noqa: E402
 from tests.soak.odd import OddOnALine  # noqa: E402
 
 ROSE = "stages:\n  - makeup: {look: rose}\n"
@@ -67,9 +74,10 @@ def head(small_head: Pixels) -> bytes:
 
 
 @pytest.fixture
-def warm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def in_threads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Workers are threads; the folder of the server lies in ``tmp_path``."""
     monkeypatch.setattr("ganchain.web.worker.Pool", Warm)
+    monkeypatch.setattr("ganchain.web.editor.warm_runner", Runner)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
@@ -101,7 +109,7 @@ class Running:
 
 
 @pytest.fixture
-def running(warm: None) -> Iterator[Running]:
+def running(in_threads: None) -> Iterator[Running]:
     with Running(Limits(upload=3_000_000)) as server:
         yield server
 
@@ -262,6 +270,48 @@ def test_what_kills_or_hangs_the_worker_costs_only_itself(odd: Worker, caplog: p
 
 
 @pytest.mark.slow
+def test_the_process_of_jobs_is_warmed_up_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = list[str]()
+    for cls in (Makeup, Attributes, Upscale):
+        forward = cls.forward
+        monkeypatch.setattr(
+            cls, "forward", lambda self, *a, f=forward, **k: (ran.append(self.name), f(self, *a, **k))[1]
+        )
+    line = Line()
+    assert isinstance(warm.warm_runner(line, "cpu", "openvino"), Runner)
+    assert set(ran) == {"makeup", "attributes", "upscale"}
+
+
+def test_a_job_that_waits_is_not_kept_by_warming_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    line, ran = Line(), list[str]()
+    monkeypatch.setattr(Makeup, "forward", lambda *_, **__: line.stop())
+    monkeypatch.setattr(Attributes, "forward", lambda *_, **__: ran.append("attributes"))
+    assert isinstance(warm.warm_runner(line, "cpu", "torch"), Runner)
+    monkeypatch.setattr(Pipeline, "from_chain", lambda *_, **__: ran.append("loaded"))
+    assert isinstance(warm.warm_runner(line, "cpu", "torch"), Runner)  # which was asked to stop before
+    assert ran == []
+
+    class Starting:
+        """A pool whose process becomes ready when it is asked to stop."""
+
+        room = property(lambda _: line._stop.value)
+
+        def wait(self, _: float) -> list[Any]:
+            return []
+
+    worker = Worker(Runner)
+    worker._line, worker._pool = line, Starting()  # type: ignore[assignment]
+    line.begin(0)
+    worker.prepare()
+    worker._pool = None
+
+
+def test_what_cannot_be_warmed_up_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warm, "CHAIN", "nowhere")
+    assert isinstance(warm.warm_runner(Line(), "cpu", "torch"), Runner)
+
+
+@pytest.mark.slow
 def test_a_worker_that_cannot_start_is_tried_again() -> None:
     worker = Worker(OddOnALine, ("refuses",))
     for _ in range(2):
@@ -270,8 +320,32 @@ def test_a_worker_that_cannot_start_is_tried_again() -> None:
     worker.close()
 
 
+@pytest.mark.slow
+def test_a_worker_starts_where_the_current_folder_is_gone(
+    odd: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    assert odd.call("a", no_limit)
+
+
+def test_a_process_that_the_system_does_not_start_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last worker has died, and then there is no memory for another one."""
+
+    def refused(_: Pool) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    pool = Pool(1, OddOnALine, (), 60)
+    process = SimpleNamespace(exitcode=-9, join=lambda: None)
+    pipes = (SimpleNamespace(close=lambda: None),) * 2
+    pool._workers = [dead := _WorkerHandle(process, *pipes, ready=True)]  # type: ignore[arg-type]
+    monkeypatch.setattr(Pool, "_start_worker", refused)
+    with pytest.raises(GanchainError, match=r"no worker process could be started: .*allocate memory"):
+        pool._reap(dead)
+
+
 def test_a_photo_that_takes_too_long_or_kills_is_refused(
-    warm: None, small: bytes, monkeypatch: pytest.MonkeyPatch
+    in_threads: None, small: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = Uploads(Limits())
 
@@ -312,7 +386,7 @@ def test_a_crash_is_said_to_its_visitor_only(ask: Any, head: bytes, running: Run
 
 @pytest.mark.slow
 def test_uploads_and_jobs_come_and_go_at_once(
-    warm: None, small: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    in_threads: None, small: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = Service(Limits(waiting=100, disk=20_000, photos=6), "cpu", "torch")
     answered: list[str] = []
@@ -407,7 +481,76 @@ def test_a_folder_that_was_cleaned_away_is_made_anew(
     assert ask.post("/photos", files={"photo": ("a.png", small)}).status_code == 201
 
 
-def test_only_the_folders_of_dead_servers_are_deleted(warm: None, tmp_path: Path) -> None:
+def test_a_server_whose_temporary_folder_vanishes_goes_on(
+    ask: Any, running: Running, small: bytes, head: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "tmp"
+    monkeypatch.setattr("tempfile.tempdir", str(root))
+    asked = {"data": {"chain": ROSE}, "files": {"photo": ("a.png", head)}}
+    for large in (False, True):
+        root.mkdir(exist_ok=True)
+        running.service.uploads.folder.keep()
+        done = ask.get(ask.post("/run", **asked).headers["content-location"]).json()
+        photo = ask.post("/photos", files={"photo": ("a.png", small)}).json()["id"]
+        shutil.rmtree(root)
+        shutil.rmtree(running.service.uploads.folder.path, ignore_errors=True)
+        for address in (f"/photos/{photo}/preview", done["pictures"][0], done["previews"][0]["address"]):
+            answer = ask.get(address)
+            assert answer.status_code == 404 and "no such" in answer.json()["error"], address
+        answer = ask.post("/jobs", json={"chain": ROSE, "photo": photo})
+        assert answer.status_code == 404 and "send it again" in answer.json()["error"]
+        shutil.rmtree(root, ignore_errors=True)
+        if large:  # more than is kept in memory while it arrives
+            assert ask.post("/photos", files={"photo": ("a.png", bytes(2_000_000))}).status_code == 422
+            shutil.rmtree(root)
+        assert ask.post("/run", **asked).status_code == 200
+        assert root.stat().st_mode & 0o77 == 0
+
+
+def test_what_vanishes_while_it_is_read_or_edited_is_sent_again(
+    ask: Any, running: Running, head: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"data": {"chain": ROSE}, "files": {"photo": ("a.png", head)}}
+    folder_ = running.service.uploads.folder
+
+    def vanish(service: Any, status: int) -> None:
+        call = service.call
+
+        def vanishing(*arguments: Any) -> Any:
+            shutil.rmtree(folder_.path)
+            return call(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(service, "call", vanishing)
+            answer = ask.post("/run", **asked)
+        assert answer.status_code == status and "cleaned away; send it again" in answer.json()["error"]
+        assert ask.post("/run", **asked).status_code == 200
+
+    vanish(running.service.uploads._reader, 503)
+    vanish(running.service._editor, 404)
+
+    def lost(*_: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file", str(folder_.path.parent / "spooled"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("starlette.formparsers.MultiPartParser.parse", lost)
+        assert ask.post("/run", **asked).status_code == 503
+
+
+def test_a_folder_that_cannot_be_made_is_said(
+    ask: Any, running: Running, small: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    shutil.rmtree(running.service.uploads.folder.path)
+    with monkeypatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(tmp_path / "file" / "tmp"))
+        answer = ask.post("/photos", files={"photo": ("a.png", small)})
+        assert answer.status_code == 507 and "no folder for photos" in answer.json()["error"]
+        assert ask.get("/health").status_code == 200
+    assert ask.post("/photos", files={"photo": ("a.png", small)}).status_code == 201
+
+
+def test_only_the_folders_of_dead_servers_are_deleted(in_threads: None, tmp_path: Path) -> None:
     alive = Uploads(Limits())
     young, old, link, target = (tmp_path / f"{name}-x" for name in ("ganchain-web", "old", "link", "target"))
     young.mkdir()
@@ -518,7 +661,7 @@ def lines(running: Running, number: int, text: bytes) -> Iterator[list[socket.so
 
 @pytest.mark.slow
 def test_half_a_header_is_not_waited_for_and_makes_room(
-    warm: None, monkeypatch: pytest.MonkeyPatch, small: bytes
+    in_threads: None, monkeypatch: pytest.MonkeyPatch, small: bytes
 ) -> None:
     monkeypatch.setattr(connection, "PATIENCE", 1.0)
     monkeypatch.setattr(connection, "MOST", 10)
@@ -533,12 +676,27 @@ def test_half_a_header_is_not_waited_for_and_makes_room(
 
 
 @pytest.mark.slow
-def test_who_does_not_take_the_answer_is_not_waited_for(warm: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_does_not_take_the_answer_is_not_waited_for(in_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "PATIENCE", 0.2)
-    monkeypatch.setattr("ganchain.web.submitted.bundled", lambda: [{"a": "x" * 30_000_000}])
-    with Running(Limits()) as running, lines(running, 1, b"GET /chains HTTP/1.1\r\nHost: localhost\r\n\r\n"):
-        until(lambda: running.server.server_state.connections)
+    monkeypatch.setattr(reference, "html", lambda _: "x" * 30_000_000)
+    with Running(Limits()) as running, lines(running, 1, b"GET /docs HTTP/1.1\r\nHost: localhost\r\n\r\n") as [line]:
+        assert line.recv(12) == b"HTTP/1.1 200"
         until(lambda: not running.server.server_state.connections)
+
+
+@pytest.mark.slow
+def test_who_takes_the_answer_slowly_gets_all_of_it(in_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "PATIENCE", 0.3)
+    monkeypatch.setattr(reference, "html", lambda _: "x" * 12_000_000)  # more than the system holds
+    received = 0
+    with Running(Limits()) as running, socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 50_000)
+        line.connect(running.address)
+        line.sendall(b"GET /docs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        while part := line.recv(100_000):
+            received += len(part)
+            time.sleep(0.005)
+    assert received > 12_000_000
 
 
 def test_bodies_that_trickle_are_counted_and_ended(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -553,7 +711,56 @@ def test_bodies_that_trickle_are_counted_and_ended(running: Running, monkeypatch
     until(lambda: running.service.receiving == 0)
 
 
-def test_bodies_that_arrive_lie_within_the_limit_of_the_disk(warm: None) -> None:
+def test_who_began_fast_must_go_on(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "PAUSE", 0.4)
+    monkeypatch.setattr(guard, "LINGER", 0.1)
+    with lines(running, 1, BODY % b"Content-Length: 2900000" + bytes(1_000_000)) as [line]:  # buys 100 s at RATE
+        line.settimeout(20)
+        assert line.recv(12) == b"HTTP/1.1 408"
+        while line.recv(999):  # until it is closed
+            pass
+
+
+@pytest.mark.parametrize(
+    ("parts", "seconds"),
+    [
+        ([(1, 20_000)] * 1000, None),  # 20 MB at 20 kB a second
+        ([*[(1, 20_000)] * 100, (55, 20_000)] * 10, None),  # with pauses
+        ([(10, 1)] * 100, 40),  # a byte in 10 s
+        ([(0, 5_000_000), *[(10, 1)] * 100], 70),  # after what was sent at once
+        ([(0, 5_000_000), *[(10, 50_000)] * 100], 120),  # at half of the speed
+    ],
+)
+def test_how_slowly_a_body_may_arrive(
+    parts: list[tuple[int, int]], seconds: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, left = [1000.0], list(parts)
+    monkeypatch.setattr(guard, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    async def receive() -> Any:
+        wait, size = left.pop(0)
+        clock[0] += wait
+        return {"type": "http.request", "body": bytes(size), "more_body": bool(left)}
+
+    async def check_room() -> None: ...
+
+    async def receive_all() -> None:
+        service = SimpleNamespace(limits=Limits(), receiving=0)
+        guarded: Any = SimpleNamespace(ending=False, service=service, check_room=check_room)
+        headers = {b"content-type": "multipart/form-data", b"transfer-encoding": "chunked"}
+        exchange = guard._Exchange(guarded, headers, receive, receive)  # type: ignore[arg-type]
+        while not exchange.complete:
+            await exchange.receive()
+
+    if seconds is None:
+        asyncio.run(receive_all())
+    else:
+        with pytest.raises(HTTPException, match="408"):
+            asyncio.run(receive_all())
+        assert clock[0] - 1000 == seconds
+
+
+def test_bodies_that_arrive_lie_within_the_limit_of_the_disk(in_threads: None) -> None:
     with Running(Limits(disk=4_000_000, upload=3_000_000)) as running, running.client() as ask:
         with lines(running, 1, BODY % b"Content-Length: 2900000" + bytes(2_000_000)):
             until(lambda: running.service.receiving == BEGINNING + 2_000_000)
@@ -612,7 +819,7 @@ def test_all_who_wait_are_told_that_the_server_ends(
     assert running.server.status == 128 + signal.SIGTERM
 
 
-def test_nobody_begins_when_the_server_ends(warm: None, small: bytes, tmp_path: Path) -> None:
+def test_nobody_begins_when_the_server_ends(in_threads: None, small: bytes, tmp_path: Path) -> None:
     service = Service(Limits(), "cpu", "torch")
     upload = Upload("key", "a.png", service.uploads.folder.make("key") / "a.png", (60, 40), [])
     upload.path.write_bytes(small)

@@ -7,6 +7,7 @@ killed. Here every worker has pipes of its own, so that no worker can block or g
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import time
 from collections import deque
@@ -15,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection, get_context, resource_tracker
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -108,6 +110,7 @@ class Pool:
             worker.close()
 
     def _start_worker(self) -> _WorkerHandle:
+        _leave_deleted_folder()
         context = get_context("spawn")
         worker_tasks, tasks = context.Pipe(duplex=False)
         answers, worker_answers = context.Pipe(duplex=False)
@@ -207,11 +210,23 @@ class Pool:
         self._failed_starts = 0 if worker.ready else self._failed_starts + 1
         if worker.timed_out and not worker.ready:
             self._failed_starts = MAX_FAILED_STARTS  # another one would take as long
+        cause: OSError | str = f"the last one {reason}"
         if self._failed_starts < MAX_FAILED_STARTS:
-            self._workers.append(self._start_worker())
-        elif not self._workers:
-            raise GanchainError(f"no worker process could be started: the last one {reason}")
+            try:
+                self._workers.append(self._start_worker())
+            except OSError as error:
+                cause = error
+        if not self._workers:
+            raise GanchainError(f"no worker process could be started: {cause}")
         return [Answer(group, Lost(reason)) for group in worker.in_flight]
+
+
+def _leave_deleted_folder() -> None:
+    """Go to the root if the current folder was deleted: no process could be started in it."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        os.chdir(os.sep)
 
 
 @contextmanager

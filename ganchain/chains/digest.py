@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,24 @@ from pydantic import TypeAdapter
 
 from ganchain import files
 from ganchain._version import VERSION
-from ganchain.chains.chain import Chain
+from ganchain.chains import registry
+from ganchain.chains.chain import Chain, StageSpec
 from ganchain.checkpoints import manifest, tensorflow
 
 LANDMARKS = "landmarks"  # key of the weights by which every face is aligned
+_KNOWN = ("ganchain", "torch", "builtins")  # packages whose code is no plug-in's
+_OURS = ("attributes", "makeup", "restore", "upscale", "webtoon")  # files of ``ganchain.stages``; users add others
 _JSON = TypeAdapter(Any)
 
 
 def chain_hash(chain: Chain, weights: Iterable[str]) -> str:
-    """Compute the SHA-256 of a chain with all its defaults, the content of its files and weights, and our version.
+    """Compute the SHA-256 of a chain with all its defaults, its files' and weights' content, and the code's versions.
 
     Args:
         weights: the weights of all its stages, as in ``Stage.weights``.
     """
     stages = [
-        [spec.name, f"{spec.cls.__module__}.{spec.cls.__qualname__}", _by_content(spec.options)]
+        [spec.name, f"{spec.cls.__module__}.{spec.cls.__qualname__}", _by_content(spec.options), *_code(spec)]
         for spec in chain.stages
     ]
     described = {
@@ -51,6 +55,30 @@ def chain_key(chain: Chain, weights: Iterable[str], template: str, engine: str |
 def photo_key(photo: str, chain: str) -> str:
     """Compute the key of an output from the SHA-256 of its ``photo`` and the key of its ``chain``."""
     return files.sha256_of_texts(photo, chain)
+
+
+def _code(spec: StageSpec) -> list[str]:
+    """Describe the code of a stage that is not ours, by distribution and sources; of ours, VERSION says enough."""
+    foreign = sorted({base.__module__ for base in spec.cls.__mro__ if not _is_ours(base.__module__)})
+    sources = [file for module in foreign for file in _sources(module) if file.is_file()]
+    return [registry.distribution(spec.name), *map(files.sha256, sources)] if foreign else []
+
+
+def _is_ours(module: str) -> bool:
+    """Say whether a change of the module comes with a version of ganchain or of torch, or with Python's."""
+    package, _, name = module.rpartition(".")
+    return name in _OURS if package == registry.PACKAGE else module.partition(".")[0] in _KNOWN
+
+
+def _sources(module: str) -> list[Path]:
+    """List the Python files of the outermost package of ``module``, or its own file; none where it has no file."""
+    parts = module.split(".")
+    names = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+    for name in [module] if parts[0] in _KNOWN else names:
+        if file := getattr(sys.modules.get(name), "__file__", None):  # a namespace package has none
+            path = Path(file)
+            return sorted(path.parent.rglob("*.py")) if path.stem == "__init__" else [path]
+    return []
 
 
 def _by_content(value: Any) -> Any:

@@ -97,6 +97,14 @@ def name_of(cls: type[Stage]) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
 
 
+def distribution(name: str) -> str:
+    """Look up the distribution that brings the stage ``name`` by an entry point: "name version", or "" if none does."""
+    for point in _entry_points(tuple(sys.path)):
+        if point.name == name and point.dist is not None:
+            return f"{point.dist.name} {point.dist.version}"
+    return ""
+
+
 def stages() -> dict[str, type[Stage] | ChainError]:
     """Import all stages, by name; a stage that cannot be used is replaced by its error."""
     classes: dict[str, type[Stage] | ChainError] = {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganchain.cli.group import echo, print_failure, print_passed
-from ganchain.cli.options import DEVICE
+from ganchain.cli.options import DEVICE, SIDE, sheet_option
 from ganchain.errors import plain
 
 if TYPE_CHECKING:
@@ -20,14 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("photos", nargs=-1, type=click.Path(path_type=Path), metavar="[GRID] [PHOTOS]...")
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("grid.png"),
-    show_default=True,
-    help="A picture (.png, .jpg), or a page with before/after sliders (.html).",
-)
+@sheet_option("grid.png")
 @click.option("--vary", multiple=True, metavar="STAGE.OPTION=A,B", help="Columns: one a value; repeatable.")
 @click.option("--by", multiple=True, metavar="STAGE.OPTION=A,B", help="Rows: one a value; repeatable.")
 @click.option(
@@ -40,7 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--chain", help="The chain that is changed (a YAML file or a bundled one).  [default: only what is named]"
 )
-@click.option("--side", type=click.IntRange(64, 1024), help="Of a cell in px.  [default: 288; 512 in a page]")
+@SIDE
 @DEVICE
 @click.option("--overwrite", is_flag=True, help="Also replace files that were not made with this grid.")
 @click.option(

@@ -6,20 +6,13 @@ from pathlib import Path
 
 import click
 
-from ganchain.cli.options import DEVICE
+from ganchain.cli.options import DEVICE, SIDE, sheet_option
 
 
 @click.command()
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("looks.png"),
-    show_default=True,
-    help="A picture (.png, .jpg), or a page with before/after sliders (.html).",
-)
-@click.option("--side", type=click.IntRange(64, 1024), help="Of a cell in px.  [default: 288; 512 in a page]")
+@sheet_option("looks.png")
+@SIDE
 @DEVICE
 @click.option("--overwrite", is_flag=True, help="Also replace files that were not made by this command.")
 @click.pass_context

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +16,21 @@ DEVICE = click.option(
     metavar="DEVICE",
     help="auto (CUDA where there is a card), cpu, cuda, cuda:1 (the second card) or mps.",
 )
+
+
+def sheet_option(default: str) -> Callable[[Any], Any]:
+    """Make the option ``-o`` of commands that draw faces in rows; ``default`` is the name of the file."""
+    return click.option(
+        "-o",
+        "--out",
+        type=click.Path(path_type=Path),
+        default=Path(default),
+        show_default=True,
+        help="A picture (.png, .jpg), or a page with before/after sliders (.html).",
+    )
+
+
+SIDE = click.option("--side", type=click.IntRange(64, 1024), help="Of a cell in px.  [default: 288; 512 in a page]")
 
 
 class Number(click.FloatRange):

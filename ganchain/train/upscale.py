@@ -1,4 +1,4 @@
-"""Recipe of the upscaler: photos are reduced and sometimes mildly degraded, an L1 loss teaches the way back.
+"""Recipes of the upscaler's four sizes: photos are reduced, some mildly degraded, an L1 loss teaches the way back.
 
 Pairs need no teacher: the photo is the target, its bicubic reduction (sometimes with noise and JPEG, as in
 Real-ESRGAN, Wang et al. 2021) the input. L1 instead of L2 after EDSR (Lim et al. 2017); the 3 x 3 convolutions are
@@ -8,6 +8,7 @@ learned in branches and merged for use (ECBSR, Zhang et al. 2021).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from ganchain.train.recipe import Recipe
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green, blue: BT.601
 
 
+@dataclass(eq=False)
 class Upscale(Recipe):
     """Train the upscaler on ``data``/faces256 and ``data``/photos_cc0.
 
@@ -44,25 +46,21 @@ class Upscale(Recipe):
     key = "upscale"
     columns = 3
 
-    def __init__(
-        self,
-        data: Path,
-        steps: int = 80_000,
-        batch: int = 16,
-        rate: float = 1e-3,
-        crop: int = 40,
-        width: int = 16,
-        depth: int = 13,
-        spoilt: float = 0.03,
-        photos_weight: int = 20,
-        luma: float = 1.0,
-        doubled: float = 0.25,
-        squared: bool = False,
-    ) -> None:
-        self.data, self.steps, self.batch, self.rate = data, steps, batch, rate
-        self.crop, self.spoilt, self.photos_weight = crop, spoilt, photos_weight
-        self.luma, self.doubled, self.squared = luma, doubled, squared
-        self.networks: dict[str, nn.Module] = {"student": mergeable.add_branches(Upscaler(width, depth))}
+    data: Path
+    steps: int = 80_000
+    batch: int = 16
+    rate: float = 1e-3
+    crop: int = 40
+    width: int = 16
+    depth: int = 13
+    spoilt: float = 0.03
+    photos_weight: int = 20
+    luma: float = 1.0
+    doubled: float = 0.25
+    squared: bool = False
+
+    def __post_init__(self) -> None:
+        self.networks: dict[str, nn.Module] = {"student": mergeable.add_branches(Upscaler(self.width, self.depth))}
 
     def dataset(self, split: str) -> Dataset[Any]:
         """Return pairs of small and large pictures, of faces and in training also of photos."""
@@ -121,6 +119,52 @@ class Upscale(Recipe):
     def exported(self, net: nn.Module) -> Mapping[str, Tensor]:
         """Return the merged tensors."""
         return mergeable.merge_branches(net)
+
+
+@dataclass(eq=False)
+class UpscaleFast(Upscale):
+    """Train the fast upscaler, of 5 convolutions of 16 channels, on ``data``/faces256 and ``data``/photos_cc0.
+
+    Its options are those of ``Upscale``.
+    """
+
+    key = "upscale-fast"
+
+    steps: int = 12_000
+    batch: int = 32
+    rate: float = 1.5e-3
+    crop: int = 64
+    depth: int = 5
+    spoilt: float = 0.0
+    photos_weight: int = 40
+    luma: float = 2.0
+
+
+@dataclass(eq=False)
+class UpscaleStandard(UpscaleFast):
+    """Train the standard upscaler, of 5 convolutions of 32 channels, on ``data``/faces256 and ``data``/photos_cc0.
+
+    Its options are those of ``Upscale``.
+    """
+
+    key = "upscale-standard"
+
+    rate: float = 1.2e-3
+    width: int = 32
+
+
+@dataclass(eq=False)
+class UpscaleBest(UpscaleFast):
+    """Train the best upscaler, of 20 convolutions of 32 channels, on ``data``/faces256 and ``data``/photos_cc0.
+
+    Its options are those of ``Upscale``.
+    """
+
+    key = "upscale-best"
+
+    rate: float = 1e-3
+    width: int = 32
+    depth: int = 20
 
 
 def ssim(output: Tensor, target: Tensor) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import Any
 
@@ -9,6 +10,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 PATIENCE = 30.0  # seconds for the headers of a request to arrive, and for a part of an answer to be taken
 MOST = 200  # connections
+TAKEN = 30_000  # bytes of an answer that must be taken in PATIENCE, or what is left of it
+UNSENT = 100_000  # bytes of an answer in the system's buffer; with megabytes, slow visitors seem to take none for long
 
 
 class Connection(H11Protocol):
@@ -26,12 +29,15 @@ class Connection(H11Protocol):
             if waiting:
                 min(waiting, key=lambda other: other._waiting_since).abort()
         super().connection_made(transport)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         self._watch = self.loop.call_later(PATIENCE, self._check)
 
     @property
     def waits(self) -> bool:
         """True while no request is at work: the next one has not come, or only a part of its headers."""
-        return self.cycle is None or self.cycle.response_complete
+        answered = self.cycle is None or self.cycle.response_complete
+        return answered and not self.transport.get_write_buffer_size()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
@@ -55,7 +61,9 @@ class Connection(H11Protocol):
 
     def _check(self) -> None:
         unsent = self.transport.get_write_buffer_size()
-        stuck = 0 < self._unsent <= unsent and not self._taken
+        stuck = unsent > 0 and self._unsent > 0 and self._unsent - unsent < TAKEN and not self._taken
+        if unsent:  # uvicorn counts an answer as sent before it has left
+            self._waiting_since = time.monotonic()
         left = self._waiting_since + PATIENCE - time.monotonic() if self.waits else PATIENCE
         if stuck or left <= 0:
             self.abort()

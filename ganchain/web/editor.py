@@ -7,13 +7,23 @@ import time
 from collections.abc import Callable
 
 from ganchain import chains
-from ganchain.errors import PhotoError
+from ganchain.errors import GanchainError, PhotoError
 from ganchain.web.jobs import Job
 from ganchain.web.reader import Full
-from ganchain.web.runner import LOADING, Outcome, Runner, Task, phase
+from ganchain.web.runner import LOADING, Outcome, Task, phase
+from ganchain.web.warm import warm_runner
 from ganchain.web.worker import Crashed, Worker
 
 log = logging.getLogger(__name__)
+
+
+class Gone(GanchainError):
+    """An error for a job whose files somebody has deleted."""
+
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("the photo was cleaned away; send it again")
 
 
 class Editor(Worker):
@@ -25,15 +35,24 @@ class Editor(Worker):
     """
 
     def __init__(self, device: str, engine: str, make_way: Callable[[], bool]) -> None:
-        super().__init__(Runner, (device, engine))
+        super().__init__(warm_runner, (device, engine))
         self._make_way = make_way
 
     def __call__(self, job: Job) -> None:
         """Run ``job``.
 
         Raises:
+            Gone: its photo, or the folder for its pictures, is not there any more.
             GanchainError: the job failed; the message names no path on this machine.
         """
+        try:
+            self._run(job)
+        except Exception:
+            if not (job.upload.path.exists() and job.folder.exists()):
+                raise Gone from None
+            raise
+
+    def _run(self, job: Job) -> None:
         job.stage, allowed = "loading", job.deadline - time.monotonic()
         self.prepare()
         job.deadline = time.monotonic() + allowed  # a new process costs the job none of its time

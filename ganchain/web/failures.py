@@ -13,8 +13,10 @@ from starlette.exceptions import HTTPException
 
 from ganchain.errors import GanchainError, text_of
 from ganchain.web import models
+from ganchain.web.folder import cleaned_away
 from ganchain.web.reader import Full, is_full
 from ganchain.web.service import Service
+from ganchain.web.uploads import CleanedAway
 
 REASONS = {
     400: "The request is damaged.",
@@ -25,7 +27,7 @@ REASONS = {
     421: "The server was asked for under a name that it does not answer to (ganchain serve --allow-host).",
     422: "The chain, the photo or a field is wrong, or the job failed.",
     500: "A bug of ganchain or of a stage; the server's log says more.",
-    503: "Too many jobs or photos wait, or the server ends; try again later (Retry-After).",
+    503: "Too many jobs or photos wait, files were cleaned away, or the server ends; try again later (Retry-After).",
     507: "The server's disk is full.",
 }
 ALWAYS = (403, 421, 500, 503)
@@ -54,11 +56,15 @@ def handle(api: FastAPI, service: Service) -> None:
         return answer(getattr(error, "status", 422), text_of(error), models.problems_of(error))
 
     @api.exception_handler(OSError)
-    async def full(request: Request, error: OSError) -> Response:
-        if not is_full(error):
-            raise error
-        await run_in_threadpool(service.drop_oldest)  # for the next request
-        return await refused(request, Full())
+    async def not_stored(request: Request, error: OSError) -> Response:
+        if is_full(error):
+            await run_in_threadpool(service.drop_oldest)  # for the next request
+            return await refused(request, Full())
+        if problem := await run_in_threadpool(service.uploads.renewed):
+            return await refused(request, problem)
+        if cleaned_away(error):
+            return await refused(request, CleanedAway())
+        raise error
 
     @api.exception_handler(HTTPException)
     async def wrong(_: Request, error: HTTPException) -> Response:

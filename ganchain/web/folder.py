@@ -31,6 +31,7 @@ class Folder:
 
     def _make(self) -> Path:
         while True:
+            Path(tempfile.gettempdir()).mkdir(mode=0o700, parents=True, exist_ok=True)  # TMPDIR may be gone, too
             path = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()  # mode 0700
             self._lock = FileLock(path / LOCK, thread_local=False)
             with suppress(Timeout, OSError):
@@ -56,8 +57,17 @@ class Folder:
             path.mkdir(mode=0o700)
         return path
 
+    @property
+    def exists(self) -> bool:
+        """True while nobody has cleaned it away."""
+        return (self.path / LOCK).exists()
+
     def keep(self) -> None:
-        """Keep the folder from those who clean up what is old, and make it anew if it is gone."""
+        """Keep the folder from those who clean up what is old, and make it anew if it is gone.
+
+        Raises:
+            OSError: it cannot be made.
+        """
         with self._making:
             try:
                 os.utime(self.path / LOCK)
@@ -84,6 +94,17 @@ def sweep() -> None:
                 continue  # another server is just making it
             with FileLock(path / LOCK, timeout=0):
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def cleaned_away(error: BaseException | None) -> bool:
+    """Say whether ``error`` or one of its causes is that something is missing where temporary files lie."""
+    root = Path(tempfile.gettempdir()).resolve()
+    while error is not None:
+        path = Path(str(error.filename)) if isinstance(error, FileNotFoundError) else Path()
+        if path.is_absolute() and root in path.resolve().parents:
+            return True
+        error = error.__cause__
+    return False
 
 
 def size_of(folder: Path) -> int:

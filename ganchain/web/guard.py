@@ -20,6 +20,7 @@ from ganchain.web.worker import Ending
 
 PATIENCE = 30.0  # seconds for a request's body to arrive, and 1 s more for each RATE bytes of it that are there
 RATE = 10_000  # bytes; a body of 40 MB may take an hour
+PAUSE = 60.0  # seconds; not even a body that began fast may then send nothing, or next to nothing, for longer
 TICK = 0.5  # seconds between checks whether the server ends
 LINGER = 2.0  # seconds for which the rest of a refused body is read; who cannot send it does not read the answer
 SMALL = 1_000_000  # bytes of a body that is not of the kind that holds files
@@ -76,7 +77,8 @@ class Guard:
         if int(length) > exchange.most:
             return 413, exchange.too_large
         try:
-            await self.check_room(int(length))
+            if int(length):
+                await self.check_room(int(length))
         except (Busy, Full) as error:
             return error.status, str(error)
         return None
@@ -106,7 +108,7 @@ class _Exchange:
         self.most = guard.service.limits.upload if has_files else min(SMALL, guard.service.limits.upload)
         self.complete = not ({b"content-length", b"transfer-encoding"} & headers.keys())
         self._waits = b"expect" in headers  # sends its body only when it is told to
-        self.received, self._began = 0, time.monotonic()
+        self.received, self._late = 0, time.monotonic() + PATIENCE
 
     @property
     def too_large(self) -> str:
@@ -128,6 +130,7 @@ class _Exchange:
         former, more = self.received, len(message.get("body", b""))
         self.received += more
         self._guard.service.receiving += more
+        self._late = min(self._late + more / RATE, time.monotonic() + PAUSE)
         if self.received > self.most:
             raise HTTPException(413, self.too_large)
         if former // CHECKED < self.received // CHECKED:
@@ -135,18 +138,18 @@ class _Exchange:
         return message
 
     async def _next(self) -> Message:
-        late = self._began + PATIENCE + self.received / RATE
-        while (left := late - time.monotonic()) > 0:
+        while (left := self._late - time.monotonic()) > 0:
             if self._guard.ending:
                 raise HTTPException(Ending.status, str(Ending()))
             with suppress(TimeoutError):
                 return await asyncio.wait_for(self._receive(), min(left, TICK))
-        raise HTTPException(408, f"too little was received within {PATIENCE:g} s")
+        raise HTTPException(408, f"it arrives too slowly: {RATE / 1000:g} kB a second are needed")
 
     async def send(self, message: Message) -> None:
         """Send a part of the answer; its last part when the request is read, so that the connection stays sound."""
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], *HEADERS]}
+            close = [] if self.complete else [(b"connection", b"close")]  # whatever else of the request may come
+            message = {**message, "headers": [*message["headers"], *HEADERS, *close]}
         elif not message.get("more_body", False) and not self.complete and not self._waits:
             await self._send({**message, "more_body": True})
             await self._read_rest()

@@ -11,7 +11,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -27,7 +26,7 @@ from ganchain.web.editor import Editor
 from ganchain.web.jobs import Job, Queue
 from ganchain.web.limits import Limits
 from ganchain.web.reader import Full, full_disk
-from ganchain.web.uploads import Busy, Upload, Uploads, file_name
+from ganchain.web.uploads import Busy, CleanedAway, Upload, Uploads, file_name
 from ganchain.web.worker import Ending
 
 log = logging.getLogger(__name__)
@@ -150,8 +149,10 @@ class Service:
 
         Raises:
             Busy: there is none within ``Limits.disk``.
-            Full: there is none on the disk.
+            Full: there is none on the disk, or there can be no folder.
         """
+        if isinstance(vanished := self.uploads.renewed(), Full):
+            raise vanished
         while problem := self.want_of_room(extra):
             if not self.drop_oldest():
                 raise problem
@@ -160,10 +161,13 @@ class Service:
         """Say why there is no room for ``extra`` bytes more; None where there is."""
         if self.uploads.bytes + self.queue.bytes + self.receiving + extra > self.limits.disk:
             return Busy("there is no room left here; try again in some minutes")
-        with suppress(OSError):
-            if shutil.disk_usage(tempfile.gettempdir()).free < 2 * extra:  # as it is received, and as it is kept
-                return Full()
-        return None
+        try:
+            free = shutil.disk_usage(tempfile.gettempdir()).free
+        except FileNotFoundError:
+            return CleanedAway()
+        except OSError:
+            return None
+        return Full() if free < 2 * extra else None  # as it is received, and as it is kept
 
     def drop_oldest(self) -> bool:
         """Delete the oldest result, or a photo that nobody uses; False if there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import shutil
@@ -16,8 +17,10 @@ from ganchain.errors import GanchainError, PhotoError
 from ganchain.faces.face import Face
 from ganchain.web.folder import Folder, size_of
 from ganchain.web.limits import Limits
-from ganchain.web.reader import Reader, Seen, Sent, full_disk
+from ganchain.web.reader import Full, Reader, Seen, Sent, full_disk
 from ganchain.web.worker import Crashed, Ended, Worker
+
+log = logging.getLogger(__name__)
 
 FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 PATIENCE = 20.0  # seconds that a photo waits until others are read
@@ -29,6 +32,13 @@ class Busy(GanchainError):
     """An error for a request that can succeed later, when there is room."""
 
     status = 503
+
+
+class CleanedAway(Busy):
+    """An error for a request whose files somebody else has deleted meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__("the files of this server were cleaned away; send it again")
 
 
 @dataclass
@@ -97,6 +107,7 @@ class Uploads:
         Raises:
             PhotoError: the file is no photo, has too many pixels, takes too long, or kills the process that reads it.
             Busy: there are ``Limits.photos`` already and jobs need them all, or another photo is being read.
+            CleanedAway: its file vanished while it was read.
             Full: there is no room on the disk.
         """
         self._limit_number()
@@ -107,13 +118,27 @@ class Uploads:
                 self._write(content, folder / name)
                 seen = self._read(folder / name)
             except BaseException as error:
+                lost = not (folder / name).exists()
                 shutil.rmtree(folder, ignore_errors=True)
+                if lost and isinstance(error, FileNotFoundError | PhotoError):
+                    raise CleanedAway from error
                 if isinstance(error, PhotoError):
                     error.path = name
                 raise
         upload = Upload(key, name, folder / name, seen.size, seen.faces, bytes=size_of(folder))
         self._uploads[key] = upload
         return upload
+
+    def renewed(self) -> CleanedAway | Full | None:
+        """Make the folder of all files anew if somebody has cleaned it away; return how to answer then."""
+        if self.folder.exists:
+            return None
+        try:
+            self.folder.keep()
+        except OSError as error:
+            log.error("no folder can be made for photos", exc_info=error)
+            return Full("this server has no folder for photos; its log says why")
+        return CleanedAway()
 
     def _limit_number(self) -> None:
         """Drop the photos for which nobody has asked for the longest time, while there are too many."""

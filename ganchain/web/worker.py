@@ -162,6 +162,8 @@ class Worker:
         """
         pool, late = self._started(), time.monotonic() + STARTING
         pool.wait(0)  # sees that an idle process has died
+        if not pool.room:
+            self._line.stop()  # what a process does before it is ready and need not do now
         while not pool.room:
             pool.wait(INTERVAL)
             if self._closed.is_set():
