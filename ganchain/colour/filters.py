@@ -43,7 +43,8 @@ def _blurred(plane: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     size = (-(-width // step), -(-height // step))
     small = plane if step == 1 else np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
     kernel = _kernel(_radius(small.shape, sigma / step), sigma / step).numpy()
-    soft = cv2.sepFilter2D(small, -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
+    border = cv2.BORDER_REFLECT_101 if step == 1 else cv2.BORDER_REFLECT  # about the same px of the plane
+    soft = cv2.sepFilter2D(small, -1, kernel, kernel, borderType=border)
     return np.asarray(soft if step == 1 else cv2.resize(soft, (width, height)), np.float32)
 
 
