@@ -9,9 +9,8 @@ from torch import Tensor
 
 from ganchain.chains import registry
 from ganchain.checkpoints import manifest
-from ganchain.colour.beard import CUTS, grow, shaved, tone
+from ganchain.colour.beard import CUTS, grow, shaved
 from ganchain.colour.hair import DYES, GREY, Dye, dye, greyness
-from ganchain.colour.lab import to_lab
 from ganchain.colour.makeup import colour
 from ganchain.errors import OptionError, available
 from ganchain.faces import zones
@@ -185,7 +184,7 @@ class Attributes(Stage):
         if cut is None:
             unit = faces.shape[3] * TIGHT.side / self.framing.side / SIDE
             return faces + self.strength * (shaved(faces, zone, beard, skin * (1 - zone) * (1 - beard), unit) - faces)
-        grown = grow(faces, zone, cut, tone(to_lab(faces), hair))
+        grown = grow(faces, zone, cut, hair)
         return faces + self.strength * (grown - faces)
 
     def _dye_hair(
@@ -201,7 +200,7 @@ class Attributes(Stage):
             share = share * greyness(faces, matte)
         elif self.by_age and points is not None:
             share = (share * (1 + (GREYING[1] - 1) * zones.temples(points, faces.shape[3]))).clamp(max=GREYING[0])
-        return faces + share * (dye(faces, matte, self.dye, self.ends) - faces)
+        return dye(faces, matte, self.dye, self.ends, share)
 
 
 def enough(matte: Tensor) -> Tensor:

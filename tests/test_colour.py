@@ -7,9 +7,11 @@ import pytest
 import torch
 from skimage.color import rgb2lab
 
-from ganchain.colour.hair import DYES, dye
+from ganchain.colour.filters import blur
+from ganchain.colour.hair import DYES, dye, ramp
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.makeup import Look, colour, paint
+from ganchain.colour.strands import combed
 from ganchain.tensors import Pixels, to_faces, to_pixels
 
 
@@ -61,3 +63,26 @@ def test_dyed_hair_has_the_colour_and_keeps_its_strands(astronaut: Pixels, name:
     assert abs(float(lightness.mean()) - DYES[name].lightness) < 8
     before = to_lab(face)[0, 0, :, 16:]
     assert np.corrcoef(lightness.flatten(), before.flatten())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(("sigma", "apart"), [(0.7, 1e-5), (5.0, 1e-5), (24.0, 4e-3)])
+def test_a_blur_is_the_same_with_gradients_and_without(sigma: float, apart: float) -> None:
+    planes = torch.rand(2, 3, 150, 201, generator=torch.Generator().manual_seed(0))
+    slow = blur(planes.requires_grad_(), sigma).detach()
+    assert slow.shape == planes.shape and (blur(planes.detach(), sigma) - slow).abs().max() < apart
+
+
+def test_strands_of_a_part_are_those_of_the_whole() -> None:
+    angle = torch.full((1, 1, 600, 600), 1.2)
+    whole = combed(angle, 0.1, (..., slice(0, 600), slice(0, 600)))
+    part = combed(angle, 0.1, (..., slice(100, 230), slice(310, 500)))
+    assert torch.allclose(whole[..., 100:230, 310:500], part, atol=1e-4) and 0.8 < whole.std() < 1.2
+
+
+def test_a_ramp_is_straight_between_its_points_and_flat_beyond() -> None:
+    dyed = DYES["blond"]
+    points = torch.tensor(dyed.ramp)
+    at = torch.linspace(-20, 120, 281)[None, None, None]
+    for channel in (1, 2):
+        wanted = np.interp(at.flatten().numpy(), points[:, 0].numpy(), points[:, channel].numpy())
+        assert np.abs(ramp(at, dyed)[0, channel - 1, 0].numpy() - wanted).max() < 1e-3

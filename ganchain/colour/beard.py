@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import pi
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ganchain.colour.filters import blur
+from ganchain.colour.filters import Box, blur, extent
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.strands import combed
 
@@ -45,33 +47,67 @@ SOFT, RAGGED = 0.45, 0.05  # of the zone's plane: over how much a beard grows de
 SHADE = 8.0  # L by which skin may be darker than the cheeks
 LIFT = 18.0  # most L by which a beard is lightened that nobody asked to be taken off
 FINE = 0.25  # share of its fine detail that shaven skin keeps
+SMALL = 256  # px: a window is averaged to a bit more than this for what varies slowly
 CONTRAST = 6.0  # standard deviation of L among strands
 
 
-def grow(faces: Tensor, zone: Tensor, cut: Cut, colour: Tensor) -> Tensor:
+class Few(NamedTuple):
+    """A window at a small size, for what varies slowly or is one for the whole face.
+
+    Attributes:
+        lab: (N, 3, S, S) L*a*b*.
+        step: px of the window for one of its own.
+    """
+
+    lab: Tensor
+    step: int
+
+    @classmethod
+    def of(cls, faces: Tensor) -> Few:
+        """Average a window (N, 3, S, S) -1..1 to a bit more than ``SMALL`` px."""
+        step = max(1, faces.shape[3] // SMALL)
+        return cls(to_lab(F.avg_pool2d(faces, step, ceil_mode=True)), step)
+
+    def reduced(self, plane: Tensor) -> Tensor:
+        """Average a plane (N, 1, S, S) to the same size."""
+        return F.avg_pool2d(plane, self.step, ceil_mode=True)
+
+    def enlarged(self, plane: Tensor, side: int, box: Box) -> Tensor:
+        """Enlarge a plane of this size to a part of the window."""
+        return F.interpolate(plane, size=(side, side), mode="bilinear", align_corners=False)[box]
+
+
+def grow(faces: Tensor, zone: Tensor, cut: Cut, hair: Tensor) -> Tensor:
     """Grow a beard.
 
     Args:
         faces: (N, 3, S, S) -1..1.
         zone: (N, 1, S, S) 0..1, where it can grow, less what lies before the skin.
         cut: its kind.
-        colour: (N, 3, 1, 1) L*a*b* of the person's hair.
+        hair: (N, 1, S, S) 0..1, the person's hair; the beard is like it.
 
     Returns:
         (N, 3, S, S) -1..1; outside the zone the same bits.
     """
-    lab, side = to_lab(faces), faces.shape[3]
-    strand = combed(_downwards(zone), cut.length)
-    dense = ((zone - cut.within + RAGGED * strand.clamp(-2, 2)) / SOFT).clamp(0, 1)
+    if not bool((zone > 0).any()):
+        return faces
+    side, box, few = faces.shape[3], extent(zone, 1), Few.of(faces)
+    colour = tone(few.lab, few.reduced(hair))
+    strand = combed(_downwards(zone), cut.length, box)
+    lab, cover, zone_few = to_lab(faces[box]), zone[box], few.reduced(zone)
+    dense = ((cover - cut.within + RAGGED * strand.clamp(-2, 2)) / SOFT).clamp(0, 1)
     dense = dense * dense * (3 - 2 * dense)
-    cover = cut.cover * dense * (0.72 + 0.28 * torch.tanh(strand))
-    skin = lab + dense * torch.cat([torch.full_like(zone, cut.shade), -PALE * lab[:, 1:]], dim=1)
+    share = cut.cover * dense * (0.72 + 0.28 * torch.tanh(strand))
+    skin = lab + dense * torch.cat([torch.full_like(cover, cut.shade), -PALE * lab[:, 1:]], dim=1)
     # the face's own light and shade fall on the beard, too
-    smooth = blur(lab[:, :1], 0.03 * side)
-    mean = (smooth * zone).sum(dim=(2, 3), keepdim=True) / zone.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    smooth = blur(few.lab[:, :1], 0.03 * side / few.step)
+    mean = (smooth * zone_few).sum(dim=(2, 3), keepdim=True) / zone_few.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    smooth = few.enlarged(smooth, side, box)
     light = colour[:, :1] + 0.3 * (smooth - mean) + CONTRAST * strand * (colour[:, :1] / 40).clamp(0.4, 1.2)
-    hairs = torch.cat([light.clamp(3, 95), colour[:, 1:].expand(-1, -1, side, side)], dim=1)
-    return torch.where(zone > 0, from_lab(torch.lerp(skin, hairs, cover)), faces)
+    hairs = torch.cat([light.clamp(3, 95), colour[:, 1:].expand(-1, -1, *light.shape[2:])], dim=1)
+    grown = faces.clone()
+    grown[box] = torch.where(cover > 0, from_lab(torch.lerp(skin, hairs, share)), faces[box])
+    return grown
 
 
 def shaved(faces: Tensor, zone: Tensor, beard: Tensor, skin: Tensor, unit: float) -> Tensor:
@@ -86,17 +122,24 @@ def shaved(faces: Tensor, zone: Tensor, beard: Tensor, skin: Tensor, unit: float
     Returns:
         (N, 3, S, S) -1..1.
     """
-    lab = to_lab(faces)
-    near = skin * blur(zone, 20.0 * unit)
-    middle = (lab[:, :1] * near).sum(dim=(2, 3), keepdim=True) / (near.sum(dim=(2, 3), keepdim=True) + 1e-3)
-    near = near * (lab[:, :1] > middle)  # cheeks in the light, not the shade below the jaw
-    around = (lab * near).sum(dim=(2, 3), keepdim=True) / (near.sum(dim=(2, 3), keepdim=True) + 1e-3)
-    smooth = torch.cat([blur(plane, 5.0 * unit) for plane in torch.split(lab, 1, dim=1)], dim=1)
+    if not bool((zone > 0).any()):
+        return faces
+    few = Few.of(faces)
+    near = few.reduced(skin) * blur(few.reduced(zone), 20.0 * unit / few.step)
+    middle = (few.lab[:, :1] * near).sum(dim=(2, 3), keepdim=True) / (near.sum(dim=(2, 3), keepdim=True) + 1e-3)
+    near = near * (few.lab[:, :1] > middle)  # cheeks in the light, not the shade below the jaw
+    around = (few.lab * near).sum(dim=(2, 3), keepdim=True) / (near.sum(dim=(2, 3), keepdim=True) + 1e-3)
+    margin = round(16 * unit)
+    box = extent(zone, margin)
+    lab, inside, zone = to_lab(faces[box]), (2 * zone[box]).clamp(max=1), zone[box]
+    smooth = blur(lab, 5.0 * unit)
     darker = (around[:, :1] - SHADE / 2 - smooth[:, :1]).clamp(min=0)
-    inside = (2 * zone).clamp(max=1)
-    seen = inside * (2 * blur(beard, 4.0 * unit)).clamp(max=1) * (darker / 6).clamp(0, 1)
+    seen = inside * (2 * blur(beard[box], 4.0 * unit)).clamp(max=1) * (darker / 6).clamp(0, 1)
     bare = around - lab.new_tensor((SHADE / 2, 0, 0))[:, None, None] + FINE * (lab - smooth)
-    return from_lab(torch.lerp(lab + inside * zone * beard_removal(lab, around, unit), bare, seen))
+    answer = faces.clone()
+    change = inside * zone * _removal(lab, smooth, around)
+    answer[box] = torch.where(zone > 0, from_lab(torch.lerp(lab + change, bare, seen)), faces[box])
+    return answer
 
 
 def beard_removal(lab: Tensor, cheek: Tensor, unit: float) -> Tensor:
@@ -106,7 +149,10 @@ def beard_removal(lab: Tensor, cheek: Tensor, unit: float) -> Tensor:
         cheek: (N, 3, 1, 1) L*a*b*.
         unit: px for a 256th of the tight face.
     """
-    smooth = torch.cat([blur(plane, 5.0 * unit) for plane in torch.split(lab, 1, dim=1)], dim=1)
+    return _removal(lab, blur(lab, 5.0 * unit), cheek)
+
+
+def _removal(lab: Tensor, smooth: Tensor, cheek: Tensor) -> Tensor:
     lift = (cheek[:, :1] - SHADE - smooth[:, :1]).clamp(0, LIFT)
     share = (lift / 6).clamp(0, 1)
     light = lift - 0.75 * share * (lab[:, :1] - smooth[:, :1])

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import EllipsisType
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganchain.colour.filters import blur
+from ganchain.colour.filters import blur, extent
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.strands import SIDE, strands
 
@@ -72,7 +71,7 @@ VISIBLE = 1.0  # standard deviation of L that is worth drawing
 HEIGHTS = 0.3, 0.75  # shares of the hair's height down to which its roots reach, and from which on its ends begin
 
 
-def dye(faces: Tensor, matte: Tensor, colour: Dye, ends: Dye | None = None) -> Tensor:
+def dye(faces: Tensor, matte: Tensor, colour: Dye, ends: Dye | None = None, share: Tensor | float = 1.0) -> Tensor:
     """Dye the hair under ``matte``: (N, 3, S, S) -1..1 and (N, 1, S, S) 0..1 -> (N, 3, S, S) -1..1.
 
     A pixel is a mixture of hair and what lies behind it, in the matte's shares; only the hair's share gets another
@@ -82,6 +81,7 @@ def dye(faces: Tensor, matte: Tensor, colour: Dye, ends: Dye | None = None) -> T
     Args:
         colour: of all hair, or of the roots.
         ends: of the ends, where that is another.
+        share: how far it goes, 0..1: one number, or (N, 1, 1, 1) or (N, 1, S, S).
     """
     side = faces.shape[3]
     if not bool((matte > 0).any()):
@@ -90,27 +90,36 @@ def dye(faces: Tensor, matte: Tensor, colour: Dye, ends: Dye | None = None) -> T
     dyed = faces.clone()
     part, cover = faces[box], matte[box]
     lab = to_lab(part)
-    hair = pure(lab, cover, side)
+    sure = eighth(cover)
+    hair = pure(lab, cover, sure, side)
     corner = (float(box[2].start), float(box[1].start))
     texture = cache(lambda: strands(hair[:, :1], cover, corner, max(1.0, side / SIDE)))
-    new = _recoloured(hair, cover, colour, texture, side)
+    new = _recoloured(hair, sure, colour, texture, side)
     if ends is not None:
-        new = torch.lerp(new, _recoloured(hair, cover, ends, texture, side), _lower(cover))
+        new = torch.lerp(new, _recoloured(hair, sure, ends, texture, side), _lower(cover))
     moved = lab + cover**ROOTS * (new - hair)
     # a light fringe on light skin must not glow where the matte says too much
     top = torch.minimum(moved[:, :1], torch.maximum(lab[:, :1], new[:, :1]))
-    dyed[box] = torch.where(cover > 0, from_lab(torch.cat([top, moved[:, 1:]], dim=1)), part)
+    new = from_lab(torch.cat([top, moved[:, 1:]], dim=1))
+    if isinstance(share, Tensor):
+        share = share if share.shape[3] == 1 else share[box]
+    dyed[box] = torch.where(cover > 0, part + share * (new - part), part)
     return dyed
 
 
-def _recoloured(hair: Tensor, matte: Tensor, colour: Dye, texture: Callable[[], Tensor], side: int) -> Tensor:
+def eighth(matte: Tensor) -> Tensor:
+    """Raise a matte to its eighth power: only px that are surely hair count."""
+    return matte.square().square().square()
+
+
+def _recoloured(hair: Tensor, weight: Tensor, colour: Dye, texture: Callable[[], Tensor], side: int) -> Tensor:
     """Give hair another colour: L*a*b* (N, 3, H, W) -> the same.
 
     Args:
+        weight: how surely each px is hair, (N, 1, H, W).
         texture: draws strands (N, 1, H, W), where they are needed.
         side: px of the whole window.
     """
-    weight = matte**8  # only pixels that are surely hair
     mean, deviation = moments(hair, weight)
     light = hair[:, :1]
     middle, spread = mean[:, :1], deviation[:, :1]
@@ -144,32 +153,29 @@ def _lower(matte: Tensor) -> Tensor:
     return share * share * (3 - 2 * share)
 
 
-def extent(matte: Tensor, margin: int) -> tuple[EllipsisType, slice, slice]:
-    """Find the smallest part of (N, 1, H, W) that holds all of a matte, and ``margin`` px around it."""
-    rows, columns = ((matte > 0).any(dim=0)[0].any(dim=axis).nonzero()[:, 0].tolist() for axis in (1, 0))
-    top, left = max(0, rows[0] - margin), max(0, columns[0] - margin)
-    return ..., slice(top, rows[-1] + 1 + margin), slice(left, columns[-1] + 1 + margin)
-
-
-def pure(lab: Tensor, matte: Tensor, side: int) -> Tensor:
+def pure(lab: Tensor, matte: Tensor, sure: Tensor, side: int) -> Tensor:
     """Estimate the colour of the hair alone in each pixel: (N, 3, H, W) and (N, 1, H, W) -> (N, 3, H, W).
 
     Args:
+        sure: how surely each px is hair, (N, 1, H, W).
         side: px of the whole window that they are a part of.
     """
     small = max(1, min(side // 128, *lab.shape[2:]))
-    weight = F.avg_pool2d(matte**8, small) + 1e-4
-    shades = F.avg_pool2d(lab * matte**8, small) + 1e-4 * moments(lab, matte**8)[0]
+    weight, shades = F.avg_pool2d(sure, small), F.avg_pool2d(lab * sure, small)
+    mean = shades.sum(dim=(2, 3), keepdim=True) / (weight.sum(dim=(2, 3), keepdim=True) + 1e-6)
+    weight, shades = weight + 1e-4, shades + 1e-4 * mean
     sigma = AROUND * side / 256 / small
-    around = torch.cat([blur(plane, sigma) for plane in torch.split(shades, 1, dim=1)], dim=1) / blur(weight, sigma)
+    around = blur(shades, sigma) / blur(weight, sigma)
     around = F.interpolate(around, size=lab.shape[2:], mode="bilinear", align_corners=False)
-    sure = ((matte - 0.5) / 0.4).clamp(0, 1)
-    return torch.lerp(around, lab, sure)
+    return torch.lerp(around, lab, ((matte - 0.5) / 0.4).clamp(0, 1))
 
 
 def greyness(faces: Tensor, matte: Tensor) -> Tensor:
     """Measure how grey the hair under ``matte`` is, neither dark nor coloured: (N, 1, 1, 1) 0..1."""
-    mean, _ = moments(to_lab(faces), matte**8)
+    if not bool((matte > 0).any()):
+        return matte.new_zeros(len(matte), 1, 1, 1)
+    box = extent(matte, 0)
+    mean, _ = moments(to_lab(faces[box]), eighth(matte[box]))
     light, chroma = mean[:, :1], mean[:, 1:].norm(dim=1, keepdim=True)
     return ((light - 30) / 10).clamp(0, 1) * ((13 - chroma) / 5).clamp(0, 1)
 
@@ -184,9 +190,11 @@ def moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
 
 def ramp(light: Tensor, colour: Dye) -> Tensor:
     """Look up the chroma of each lightness on the dye's ramp: (N, 1, H, W) -> a, b (N, 2, H, W)."""
-    points = torch.tensor(colour.ramp, dtype=light.dtype, device=light.device)
-    lights, chroma = points[:, 0].contiguous(), points[:, 1:]
-    upper = torch.searchsorted(lights, light[:, 0].contiguous()).clamp(1, len(lights) - 1)
-    share = (light[:, 0] - lights[upper - 1]) / (lights[upper] - lights[upper - 1])
-    mixed = torch.lerp(chroma[upper - 1], chroma[upper], share.clamp(0, 1)[..., None])
-    return mixed.permute(0, 3, 1, 2)
+    lights, chroma = zip(*((at, (a, b)) for at, a, b in colour.ramp), strict=True)
+    mixed = [light.new_full(light.shape, value) for value in chroma[0]]
+    for number in range(1, len(lights)):
+        low, high = lights[number - 1 : number + 1]
+        risen = (light - low).clamp_(0, high - low)
+        for plane, start, end in zip(mixed, chroma[number - 1], chroma[number], strict=True):
+            plane.add_(risen, alpha=(end - start) / (high - low))
+    return torch.cat(mixed, dim=1)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganchain.colour.filters import blur
+from ganchain.colour.filters import Box, blur
 
 SIDE = 512  # px of the window that strands are drawn at: a strand is about as wide as a pixel
 DIRECTIONS = 12  # of the drawn textures; those between are mixed of two
@@ -37,20 +37,24 @@ def strands(light: Tensor, matte: Tensor, start: tuple[float, float], unit: floa
     return F.interpolate(drawn, size=light.shape[2:], mode="bicubic", align_corners=False)
 
 
-def combed(angle: Tensor, length: float) -> Tensor:
+def combed(angle: Tensor, length: float, box: Box) -> Tensor:
     """Draw strands in given directions.
 
     Args:
         angle: (N, 1, S, S) directions in 0..pi, of a whole window.
         length: of the strands, as a share of those of hair.
+        box: the part of the window that is wanted.
 
     Returns:
-        (N, 1, S, S) as ``strands``.
+        (N, 1, H, W) of that part, as ``strands``.
     """
     side = angle.shape[3]
     small = F.interpolate(angle, size=(min(side, SIDE),) * 2, mode="bilinear", align_corners=False)
     drawn = _along(small, length * LENGTH, (0, 0))
-    return F.interpolate(drawn, size=(side, side), mode="bicubic", align_corners=False)
+    rows, columns = (((torch.arange(side, device=angle.device) + 0.5) * (2 / side) - 1)[part] for part in box[1:])
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    places = torch.stack([x, y], dim=-1)[None].expand(len(drawn), -1, -1, -1)
+    return F.grid_sample(drawn, places, "bicubic", "border", align_corners=False)
 
 
 def _along(angle: Tensor, length: float, start: tuple[int, int]) -> Tensor:
@@ -73,7 +77,7 @@ def flow(light: Tensor, matte: Tensor) -> Tensor:
     doubled = torch.cat([dx * dx - dy * dy, 2 * dx * dy], dim=1) * weight
     falling = FALL * doubled.abs().sum(dim=1, keepdim=True).amax(dim=(2, 3), keepdim=True) + 1e-9
     few = F.avg_pool2d(doubled, SPARE, ceil_mode=True)
-    few = torch.cat([blur(plane, COARSE / SPARE) for plane in torch.split(few, 1, dim=1)], dim=1)
+    few = blur(few, COARSE / SPARE)
     across = F.interpolate(few, size=light.shape[2:], mode="bilinear", align_corners=False)
     # the direction along the strands is a quarter turn from the gradient: half a turn of the doubled angle
     return (torch.atan2(-across[:, 1:], -across[:, :1] - falling) / 2) % pi
