@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 Tensors = dict[str, NDArray[np.float32]]
 
 SHAPES = Path(__file__).parent / "goldens" / "shapes"
-CHUNK = 2**20  # words drawn at once
+CHUNK = 2**16  # words drawn at once: they fit the caches
 PAIRS, HALF = 0x0000FFFF0000FFFF, 0xFFFFFFFF
 CENTRE, DEVIATION = 131070, sqrt((2.0**32 - 1) / 3)  # of the sum of four uniform 16-bit numbers
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Any, Self
 
 from ganchain.batch.pool import Answer
@@ -28,6 +29,35 @@ class InThisProcess:
             yield call(*given)
 
     imap = map
+
+
+class Here:
+    """In the place of the worker processes: the same work in this one, so that tests are quick."""
+
+    def __init__(self, workers: int, make: Callable[..., Any], args: Any, timeout: float, ahead: int = 2) -> None:
+        chain, settings = args
+        settings = replace(settings, threads=None, confined=False)  # which would hold for all other tests
+        self.work, self.flying = make(chain, settings), list[Any]()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.flying)
+
+    @property
+    def room(self) -> bool:
+        return not self.flying
+
+    def submit(self, items: Sequence[Any]) -> None:
+        self.flying.append(items)
+
+    def wait(self, seconds: float) -> list[Any]:
+        group = self.flying.pop()
+        return [(group, self.work.begin(group)())]
 
 
 class Warm:

@@ -63,7 +63,7 @@ import numpy as np, skimage.data
 from ganchain.faces.detect import DlibDetector
 
 astronaut = np.asarray(skimage.data.astronaut())
-photos = [np.ascontiguousarray(astronaut[: 260 + 12 * n, 4 * n : 400 + 8 * n]) for n in range(10)] * 3
+photos = [np.ascontiguousarray(astronaut[: 200 + 8 * n, 100 + 2 * n : 340 + 8 * n]) for n in range(10)] * 3
 detector = DlibDetector()
 def found(pixels):
     return [(face.box, face.score, face.landmarks.tolist()) for face in detector(pixels)]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import count, islice
 from multiprocessing import current_process
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,39 +45,12 @@ from ganchain.photos.find import Globs, Item, find, glob
 from ganchain.photos.folders import expand
 from ganchain.pipeline.names import TEMPLATE, Names
 from ganchain.tensors import Pixels
+from tests.pools import Here
+from tests.soak import killing
 from tests.soak.odd import Light, Odd, Suspicious
 
 ROSE = "stages:\n  - makeup: {look: rose}\n"
 APP = Group(commands=[command])
-
-
-class Here:
-    """In the place of the worker processes: the same work in this one, so that tests are quick."""
-
-    def __init__(self, workers: int, make: Callable[..., Any], args: Any, timeout: float, ahead: int = 2) -> None:
-        chain, settings = args
-        settings = replace(settings, threads=None, confined=False)  # which would hold for all other tests
-        self.work, self.flying = make(chain, settings), list[Any]()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    @property
-    def busy(self) -> bool:
-        return bool(self.flying)
-
-    @property
-    def room(self) -> bool:
-        return not self.flying
-
-    def submit(self, items: Sequence[Any]) -> None:
-        self.flying.append(items)
-
-    def wait(self, seconds: float) -> list[Any]:
-        group = self.flying.pop()
-        return [(group, self.work.begin(group)())]
 
 
 @pytest.fixture
@@ -942,3 +916,50 @@ def test_no_memory_at_all_ends_in_failures(tmp_path: Path) -> None:
         assert going.aside == [item]
         going._process([item], [Large(item, 100)], 0)
     assert "needs about" in going.summary.failed["a"]
+
+
+# kills: a rerun ends as if nothing had been
+
+PHOTOS = 10
+
+
+def undisturbed(place: Path, out: Path) -> Summary:
+    """Run the batch to its end; nothing disturbs it, so it needs no process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "Pool", Here)
+        return batch(place / "rose.yaml", [place / "photos"], out, Options(workers=1))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+@pytest.mark.usefixtures("no_nohup")
+def test_kills_and_an_interrupt_cost_nothing(tmp_path: Path, small_head: Pixels) -> None:
+    chain, photos, out = tmp_path / "rose.yaml", tmp_path / "photos", tmp_path / "out"
+    chain.write_text(killing.CHAIN)
+    killing.photos(photos, small_head, PHOTOS)
+    assert undisturbed(tmp_path, tmp_path / "undisturbed").counts["ok"] == PHOTOS
+    chance, expected = random.Random(5), killing.contents(tmp_path / "undisturbed")
+    assert len(expected) == 2 * PHOTOS  # a photo and a face each
+    for number in (signal.SIGINT, signal.SIGHUP):
+        interrupted(chain, photos, out, number)
+    print(killing.killed(chain, photos, out, PHOTOS, chance, workers=1))  # tests/soak kills a hundred times
+    summary = undisturbed(tmp_path, out)
+    assert summary.counts["ok"] + summary.counts["skipped"] == PHOTOS and summary.counts["skipped"] > 1
+    killing.check_contents(photos, out, PHOTOS, expected)
+
+
+def interrupted(chain: Path, photos: Path, out: Path, number: signal.Signals) -> None:
+    """Ctrl-C, or a terminal that is closed, as soon as a photo is done: a clean end with a true summary."""
+    process = killing.started(chain, photos, out, workers=1)
+    assert process.stdout is not None
+    while json.loads(process.stdout.readline())["status"] == "skipped":
+        pass
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    summary = json.loads(output.splitlines()[-1])["summary"]
+    assert summary["interrupted"]
+    assert summary["left"] > 0
+    assert summary["failed"] == 0
+    assert f"{summary['left']} not begun" in errors
+    assert len(killing.recorded(out)) == PHOTOS - summary["left"]

@@ -14,6 +14,7 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from ganchain.batch import run as batch_run
 from ganchain.bench import report as reports
 from ganchain.bench.costs import multiply_accumulates
 from ganchain.bench.machine import SIDES, Peak, matrix_products
@@ -27,6 +28,7 @@ from ganchain.errors import GanchainError, PhotoError
 from ganchain.evaluate.cost import cost
 from ganchain.stages.webtoon import Webtoon
 from ganchain.tensors import Pixels
+from tests.pools import Here
 
 CPU = torch.device("cpu")
 RUNS = 2  # of which the median is the mean
@@ -108,7 +110,7 @@ def test_multiply_accumulates_are_counted() -> None:
 
 
 @pytest.mark.slow
-def test_the_batch_is_measured(report: Report, folder: Path, tmp_path: Path) -> None:
+def test_the_batch_is_measured(report: Report, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert report.batch is not None
     assert (report.batch.workers, report.batch.photos) == (1, reports.PER_WORKER)
     assert 0 < report.batch.photos_per_second < 1000 and report.batch.memory > 100e6
@@ -116,6 +118,7 @@ def test_the_batch_is_measured(report: Report, folder: Path, tmp_path: Path) -> 
     copies = repeated([folder / "photos" / "head.png"], 3, tmp_path)
     assert [copy.name for copy in copies] == ["0000-head.png", "0001-head.png", "0002-head.png"]
     copies[1].write_bytes(b"no picture")
+    monkeypatch.setattr(batch_run, "Pool", Here)
     with pytest.raises(GanchainError, match=r"0001-head.png: failed: "):
         throughput(folder / "small.yaml", copies, tmp_path / "out", workers=1, warm=1, engine="torch")
 

@@ -136,6 +136,7 @@ def test_a_plain_folder_stands_for_the_folder_of_its_framing(astronaut: Pixels, 
         _ = data.samples(tight)[0].labels["age"]
 
 
+@pytest.mark.usefixtures("no_processes")
 @pytest.mark.parametrize(("name", "framing", "more"), [("upscale", "tight", ""), ("webtoon", "head", ", processes: 1")])
 @pytest.mark.slow
 def test_a_stage_is_retrained_on_own_crops_and_used(

@@ -24,7 +24,7 @@ from ganchain.photos import images, opening
 from ganchain.photos.folders import Passed, expand
 from ganchain.tensors import Pixels
 from ganchain.train.crops import Crops
-from tests.test_batch import Here
+from tests.pools import Here
 from tests.test_layout import PACKAGE
 
 CHAIN = "stages:\n  - makeup: {look: rose}\n"
@@ -111,7 +111,7 @@ def test_batch_of_odd_names(here: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.slow
 def test_a_name_that_no_file_can_have(here: Path) -> None:
-    for command in (["run", "fast.yaml"], ["faces"], ["grid"], ["show"]):
+    for command in (["run", "fast.yaml"], ["faces"], ["grid", "--vary", "makeup.look=rose"], ["show"]):
         done = ganchain(*command, "x" * 300 + ".png", "photos/z.png")
         assert done.exit_code in (1, 2) and "Traceback" not in done.output
     done = ganchain("run", "fast.yaml", "y" * 300 + ".png", "photos/z.png", "-o", "out")
@@ -150,7 +150,8 @@ def test_a_bug_in_one_photo_ends_no_command(here: Path, monkeypatch: pytest.Monk
     monkeypatch.undo()
     monkeypatch.chdir(here)
     monkeypatch.setattr(images, "read", read)
-    for command in (["run", "fast.yaml", "photos"], ["grid", "photos"], ["align", "photos", "-o", "crops"]):
+    grid = ["grid", "photos", "--vary", "makeup.look=rose"]
+    for command in (["run", "fast.yaml", "photos"], grid, ["align", "photos", "-o", "crops"]):
         done = ganchain(*command)
         assert done.exit_code == 1 and "1 of 2 photos failed" in done.output and "RuntimeError: a bug" in done.output
 

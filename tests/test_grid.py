@@ -246,12 +246,11 @@ def test_what_is_wrong_in_a_file_is_said_with_its_line(
 def test_a_file_draws_the_same_as_options(photo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sub").mkdir()
-    Path("sub/base.yaml").write_text("stages: [attributes: {hair: black}]")
+    Path("sub/base.yaml").write_text("stages: [makeup: {look: evening}]")
     Path("sub/g.yaml").write_text(
-        f"photos: {photo_file}\nchain: base.yaml\n"
-        "vary: {attributes.age: [young, old]}\nby: {attributes.strength: [0.5, 1]}\n"
+        f"photos: {photo_file}\nchain: base.yaml\nvary: {{makeup.eyes: [0.5, 1]}}\nby: {{makeup.strength: [0.5, 1]}}\n"
     )
-    options = ["--vary", "attributes.age=young,old", "--by", "attributes.strength=0.5,1", "--chain", "sub/base.yaml"]
+    options = ["--vary", "makeup.eyes=0.5,1", "--by", "makeup.strength=0.5,1", "--chain", "sub/base.yaml"]
     for asked, out in ((["sub/g.yaml"], "file.png"), ([str(photo_file), *options], "options.png")):
         done = CliRunner().invoke(main, ["grid", *asked, "-o", out, "--side", "96"])
         assert done.exit_code == 0, done.output

@@ -18,11 +18,13 @@ from click.testing import CliRunner
 from PIL import Image
 
 from ganchain import chains, files
+from ganchain.batch import run
 from ganchain.chains import digest, registry
 from ganchain.chains.digest import chain_key
 from ganchain.chains.document import Place
 from ganchain.cli.main import main
 from ganchain.tensors import Pixels
+from tests.pools import Here, Warm
 
 pytestmark = pytest.mark.slow
 
@@ -225,7 +227,10 @@ def test_what_makes_no_sense_is_refused_before_any_photo_is_read(package: Path) 
     assert "no-such-photo" not in done.stderr and "Traceback" not in done.stderr
 
 
-def test_what_it_raises_is_named_with_type_and_traceback_by_run_and_batch(package: Path, photo_file: Path) -> None:
+def test_what_it_raises_is_named_with_type_and_traceback_by_run_and_batch(
+    package: Path, photo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "Pool", Here)
     (package / "chain.yaml").write_text("stages:\n  - raises\n")
     reason = "chain.yaml:2: stage 'raises' failed on a batch of shape (1, 3, 256, 256): KeyError: 'x'"
     done = ganchain(package, "run", "chain.yaml", photo_file, "-o", "out.png")
@@ -241,8 +246,11 @@ def test_what_it_raises_is_named_with_type_and_traceback_by_run_and_batch(packag
 def test_what_it_raises_is_a_plain_sentence_to_visitors_and_a_traceback_in_the_log(
     package: Path, astronaut: Pixels, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    from ganchain.web.runner import Runner
     from tests.test_web import Limits, Server, png
 
+    monkeypatch.setattr("ganchain.web.worker.Pool", Warm)
+    monkeypatch.setattr("ganchain.web.editor.warm_runner", Runner)
     monkeypatch.syspath_prepend(package)
     with Server(Limits()) as server, httpx.Client(base_url=server.address, timeout=60) as client:
         photo = {"photo": ("a.png", png(astronaut))}

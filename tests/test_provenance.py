@@ -21,6 +21,7 @@ from PIL import Image, PngImagePlugin
 
 from ganchain import Pipeline
 from ganchain._version import VERSION
+from ganchain.batch import run as batch_run
 from ganchain.batch.options import Options
 from ganchain.batch.run import batch
 from ganchain.cli.main import main
@@ -30,6 +31,7 @@ from ganchain.photos.marks import Provenance
 from ganchain.photos.photo import Photo
 from ganchain.stages.makeup import Makeup
 from ganchain.tensors import Pixels
+from tests.pools import Here
 
 FORMATS = ("png", "jpg", "webp", "tiff")
 TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -205,7 +207,10 @@ def test_stage_objects_have_neither_name_nor_hash(small_head: Pixels) -> None:
 
 
 @pytest.mark.slow
-def test_run_and_batch_mark_photos_and_faces_alike(chain: Path, photo: Path, tmp_path: Path) -> None:
+def test_run_and_batch_mark_photos_and_faces_alike(
+    chain: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_run, "Pool", Here)
     chain.write_text(chain.read_text() + "output: {write: both, location: strip}\n")
     for out in ("a", "b"):
         summary = batch(chain, [photo], tmp_path / out, Options(workers=1, engine="torch"))

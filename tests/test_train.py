@@ -239,31 +239,32 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
-@pytest.fixture
-def drawn(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder of drawn discs: 24 faces256 with labels, 3 photos_cc0 without."""
+    data = tmp_path_factory.mktemp("drawn")
     y, x = np.mgrid[0:256, 0:256]
     rows = ["file,split"]
     for folder, count in (("faces256", 24), ("photos_cc0", 3)):
-        (tmp_path / "data" / folder).mkdir(parents=True)
+        (data / folder).mkdir()
         for number in range(count):
             random = np.random.default_rng(number)
             picture = np.full((256, 256, 3), random.integers(256, size=3), np.uint8)
             for _ in range(30):
                 cx, cy, radius = random.integers((0, 0, 5), (256, 256, 60))
                 picture[(x - cx) ** 2 + (y - cy) ** 2 < radius**2] = random.integers(256, size=3)
-            Image.fromarray(picture).save(tmp_path / "data" / folder / f"{number}.png")
+            Image.fromarray(picture).save(data / folder / f"{number}.png")
             if folder == "faces256":
                 rows.append(f"{number}.png,{'val' if number < 4 else 'test' if number < 8 else 'train'}")
-    (tmp_path / "data" / "faces256" / "labels.csv").write_text("\n".join(rows) + "\n")
-    return tmp_path / "data"
+    (data / "faces256" / "labels.csv").write_text("\n".join(rows) + "\n")
+    return data
 
 
 @pytest.mark.slow
 def test_the_upscaler_beats_bicubic_on_drawn_discs(drawn: Path, tmp_path: Path) -> None:
-    recipe = recipes.build("upscale", drawn, ["steps=250", "batch=4", "crop=24", "width=16", "depth=2", "rate=0.005"])
+    recipe = recipes.build("upscale", drawn, ["steps=200", "batch=4", "crop=24", "width=16", "depth=2", "rate=0.005"])
     assert isinstance(recipe, Upscale)
-    figures = train(recipe, tmp_path / "run", every=250, threads=1)
+    figures = train(recipe, tmp_path / "run", every=200, threads=1)
     assert figures["score"] > 0.2
     assert figures["psnr"] - figures["psnr of bicubic"] == pytest.approx(figures["score"], abs=1e-3)
     net = Upscaler.from_tensors({k: t.float() for k, t in load_file(tmp_path / "run" / "upscale.safetensors").items()})

@@ -50,19 +50,19 @@ def recorded(out: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (out / "ganchain-batch.jsonl").read_text().splitlines()]
 
 
-def killed(chain: Path, photos: Path, out: Path, total: int, chance: random.Random) -> str:
+def killed(chain: Path, photos: Path, out: Path, total: int, chance: random.Random, workers: int = 2) -> str:
     """Start a batch, kill it or one of its workers (-9) at a random moment; returns what happened.
 
     The moment: after a random number of new outputs and up to 0.2 s more.
     """
     before = len(contents(out)) if out.exists() else 0
-    process = started(chain, photos, out)
+    process = started(chain, photos, out, workers)
     wanted = chance.randint(before, 2 * total - 1) if before < 2 * total else before
     while process.poll() is None and (len(list(out.rglob("*.png"))) if out.exists() else 0) < wanted:
         time.sleep(0.01)
     time.sleep(chance.random() * 0.2)
-    workers = psutil.Process(process.pid).children() if process.poll() is None else []
-    spawned = [one for one in workers if "spawn_main" in " ".join(one.cmdline())]
+    children = psutil.Process(process.pid).children() if process.poll() is None else []
+    spawned = [one for one in children if "spawn_main" in " ".join(one.cmdline())]
     if spawned and chance.random() < 0.25:
         chance.choice(spawned).kill()
         process.communicate(timeout=120)
@@ -76,10 +76,17 @@ def killed(chain: Path, photos: Path, out: Path, total: int, chance: random.Rand
 
 
 def check(chain: Path, photos: Path, out: Path, total: int, undisturbed: dict[str, str], workers: int = 2) -> None:
-    """One more run, to the end: every output is there, byte for byte, nothing else, every photo once in the record."""
+    """One more run, to the end, after which all is as it should be."""
     process = started(chain, photos, out, workers)
     output, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
+    check_contents(photos, out, total, undisturbed)
+    summary = json.loads(output.splitlines()[-1])["summary"]
+    assert summary["ok"] + summary["skipped"] == total
+
+
+def check_contents(photos: Path, out: Path, total: int, undisturbed: dict[str, str]) -> None:
+    """Every output is there, byte for byte, and nothing else; every photo is once in the record."""
     assert contents(out) == undisturbed
     records = recorded(out)
     assert Counter(record["input"] for record in records) == Counter(
@@ -87,5 +94,3 @@ def check(chain: Path, photos: Path, out: Path, total: int, undisturbed: dict[st
     )
     assert len(records) == total
     assert all(record["status"] == "ok" for record in records)
-    summary = json.loads(output.splitlines()[-1])["summary"]
-    assert summary["ok"] + summary["skipped"] == total
