@@ -141,7 +141,9 @@ class Makeup(Stage):
         return look
 
     def forward(self, faces: Tensor, *, points: Tensor, skin: Tensor) -> Tensor:
-        maps, laid = regions(points, skin, self.shape), None
+        look = self.look
+        strokes = bool(look.cheeks_amount or look.contour or look.highlight)
+        maps, laid = regions(points, skin, self.shape, strokes), None
         if self.worn:
             eyes, rest = (
                 0.0 if isinstance(amount, str) else self.strength * (1.0 if amount is None else amount)
@@ -149,7 +151,7 @@ class Makeup(Stage):
             )
             laid = self.worn.lay(faces, points, maps, eyes, rest)
             laid = laid._replace(lips=None) if isinstance(self.lips, str) else laid
-        return paint(faces, maps, self.look.scaled(self.strength), laid)
+        return paint(faces, maps, look.scaled(self.strength), laid)
 
     def forward_grey(self, faces: Tensor, *, points: Tensor, skin: Tensor) -> Tensor:
         """Paint the look's light, and its colours only where they were asked for by name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from ganchain import chains
 from ganchain.chains.digest import chain_hash
 from ganchain.cli.main import main
-from ganchain.colour.lab import to_lab
+from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.makeup import FINER, REGIONS, Laid, Look, paint
 from ganchain.engines.probe import probe_reading, probe_window
 from ganchain.errors import ChainError
@@ -184,6 +185,81 @@ def test_a_reference_without_makeup_changes_nearly_nothing(face: tuple[Tensor, R
     apart = (to_lab(made) - to_lab(picture)).norm(dim=1)[0]
     skin = drawn(read, "skin", Shape())
     assert float((apart * skin).sum() / skin.sum()) < 1.0
+
+
+def over(picture: Tensor, cover: Tensor, colour: tuple[float, float, float]) -> Tensor:
+    """Lay a plane (S, S) 0..1 of one colour (RGB 0..1) over a face; no matte knows of it."""
+    return picture + cover * (torch.tensor(colour)[:, None, None] * 2 - 1 - picture)
+
+
+def line(start: tuple[float, float], end: tuple[float, float], width: int = 2) -> Tensor:
+    plane = cv2.line(np.zeros((256, 256), np.uint8), tuple(map(round, start)), tuple(map(round, end)), (255,), width)
+    return torch.from_numpy(cv2.GaussianBlur(plane, (0, 0), 0.8).astype(np.float32) / 255)
+
+
+def px(read: Read, number: int) -> tuple[float, float]:
+    x, y = ((read["points"][0, number] + 1) * 128 - 0.5).tolist()
+    return x, y
+
+
+def before(read: Read, name: str) -> tuple[Tensor, tuple[float, float, float]]:
+    """Draw what lies before a face, and name its colour."""
+    top, chin, cheek, side = (px(read, number) for number in (10, 152, 50, 234))
+    if name == "strand over the forehead":
+        return line((top[0] - 20, top[1] - 10), (top[0] + 8, top[1] + 30)), (0.12, 0.08, 0.05)
+    if name == "strand over a cheek":
+        return line((side[0] - 10, side[1]), (cheek[0], cheek[1] + 8)), (0.12, 0.08, 0.05)
+    if name == "strand below an eye":
+        return line(px(read, 118), px(read, 50)), (0.12, 0.08, 0.05)
+    spots = np.zeros((256, 256), np.uint8)
+    for shift in (-14, 0, 14):
+        cv2.circle(spots, (round(chin[0] + shift), round(chin[1] - 4)), 7, (255,), -1, cv2.LINE_AA)
+    return torch.from_numpy(spots.astype(np.float32) / 255), (0.9, 0.5, 0.1)
+
+
+BEFORE = ("strand over the forehead", "strand over a cheek", "strand below an eye", "flowers before the chin")
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_what_lies_before_a_face_is_no_makeup(face: tuple[Tensor, Read], name: str) -> None:
+    picture, read = face
+    cover, colour = before(read, name)
+    with torch.inference_mode():
+        made, plain = (
+            worn(reference, read)(picture, points=read["points"], skin=read["skin"])
+            for reference in (over(picture, cover, colour), picture)
+        )
+    apart = (to_lab(made) - to_lab(plain)).norm(dim=1)[0]
+    assert float((apart * cover).sum() / cover.sum()) < 1.5 and float(apart.amax()) < 12
+
+
+@pytest.mark.parametrize("edge", [3.0, 20.0])
+def test_light_from_one_side_is_no_makeup(face: tuple[Tensor, Read], edge: float) -> None:
+    picture, read = face
+    middle = px(read, 4)[0]
+    dark = torch.sigmoid((torch.arange(256.0) - middle + 22) / edge)[None].expand(256, 256)
+    lab = to_lab(picture)
+    lit = from_lab(torch.cat([lab[:, :1] * (0.6 + 0.4 * dark), lab[:, 1:]], dim=1))
+    with torch.inference_mode():
+        made, plain = (
+            worn(reference, read)(picture, points=read["points"], skin=read["skin"]) for reference in (lit, picture)
+        )
+    skin = drawn(read, "skin", Shape())
+    apart = (to_lab(made) - to_lab(plain)).abs()[0, 0]
+    assert float((apart * skin).sum() / skin.sum()) < 1.0
+
+
+def test_makeup_that_hair_hides_on_one_side_is_taken_from_the_other(face: tuple[Tensor, Read]) -> None:
+    picture, read = face
+    shift = (-10.0, -5.0, -45.0)
+    half = (torch.arange(256.0) > px(read, 4)[0]).float().expand(1, 1, 256, 256)
+    hidden = {**read, "skin": read["skin"] * half}
+    painted = with_shadow(picture, read, shift) * half + (1 - half) * -0.9  # black hair over half of the face
+    with torch.inference_mode():
+        made = worn(painted, hidden)(picture, points=read["points"], skin=read["skin"])
+    lids = drawn(read, "lids", Shape(height=0.6)) * (1 - half[0, 0])
+    change = ((to_lab(made) - to_lab(picture))[0, 2] * lids).sum() / lids.square().sum()
+    assert 0.4 < float(change) / shift[2] < 1.5
 
 
 def test_eyes_and_mouth_of_the_map_are_left_out() -> None:

@@ -122,15 +122,19 @@ def paint(faces: Tensor, maps: Tensor, look: Look, laid: Laid | None = None) -> 
     else:
         target = laid.lips
     target = target + look.outline * outline * _of((-14.0, 3.0, 0.0), lab)
-    change = (
-        amount * _lips_change(lab, lips, mean_colour(lab, lips, own_skin), target)
-        + lids * look.lids_amount * _towards(lab, lids, own_skin, look.lids)
-        + cheeks * look.cheeks_amount * _towards(lab, cheeks, own_skin, look.cheeks)
-        + skin * look.evenness * _evening_change(lab, skin)
-        + contour * look.contour * _of(CONTOUR, lab) * own_skin[:, :1] / SKIN[0]
-        + highlight * look.highlight * _of(HIGHLIGHT, lab)
-        - (0.7 * look.liner * liner + 0.4 * look.brows * brows) * lab
-    )
+    change = amount * _lips_change(lab, lips, mean_colour(lab, lips, own_skin), target)
+    if look.lids_amount:
+        change = change + lids * look.lids_amount * _towards(lab, lids, own_skin, look.lids)
+    if look.cheeks_amount:
+        change = change + cheeks * look.cheeks_amount * _towards(lab, cheeks, own_skin, look.cheeks)
+    if look.evenness:
+        change = change + skin * look.evenness * _evening_change(lab, skin)
+    if look.contour:
+        change = change + contour * look.contour * _of(CONTOUR, lab) * own_skin[:, :1] / SKIN[0]
+    if look.highlight:
+        change = change + highlight * look.highlight * _of(HIGHLIGHT, lab)
+    if look.liner or look.brows:
+        change = change - (0.7 * look.liner * liner + 0.4 * look.brows * brows) * lab
     if laid is not None:
         change = change + laid.change
     painted = from_lab(lab + change)

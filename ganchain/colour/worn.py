@@ -1,7 +1,7 @@
 """Makeup that a face wears: how its colours differ, at each place of the common map, from those of bare skin.
 
 Light and shape are taken out by the face's own skin, and what bare faces have as well (dark lids, red lips and cheeks,
-shadows under the eyes) by the mean and the spread of many of them.
+shadows under the eyes, light from one side) by the mean, the components and the spread of many of them.
 """
 
 from __future__ import annotations
@@ -10,22 +10,23 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ganchain.colour.bare import Bare, Planes, bare, skin_of
+from ganchain.colour.uncovered import uncovered
 
 COARSE = 0.01  # share of the side: differences finer than this must be strong to be no texture
 FINE = 0.7  # standard deviations from which fine ones are kept
+ASIDE = 0.014  # share of the side by which fine makeup of both sides may lie apart
 ALIKE = 1.0  # standard deviations by which both sides of a face may differ to count as the same makeup
 FAINT, SURE = 0.8, 1.6  # distance from bare skin, in standard deviations: none, all is makeup
+OPENED = 0.006  # share of the side: how near to an eye or the mouth its makeup is looked for
+SPILLED = 0.02  # share of the side around lips in which there is no makeup but theirs
 NEAR = 0.05  # share of the side around sure makeup in which fainter one is believed
 SHADE = 0.6  # how much lightness counts in that distance beside colour: light is not always smooth
 ALONE = 0.5  # how much a difference counts that the other side of the face does not have
 RIM = 0.03  # share of the map's side over which makeup fades at the rim of what is seen of the face
-COVERS = 0.5  # how much of the skin's own deviations makeup hides
 PAINTED = 1.2, 2.2  # distance from bare lips: none, all is lipstick
-ADAPTED = 0.4  # share of the difference between two skins, mostly that of two lights, that lipstick takes on
-FULL = 1.15  # what smoothing and rims take from makeup is given back
 
 
 class Zones(NamedTuple):
@@ -63,6 +64,11 @@ class Worn(NamedTuple):
     lips: Planes
     lips_amount: float
 
+    @property
+    def planes(self) -> tuple[Planes, Planes, Planes]:
+        """The planes that are laid onto faces: extra, usual, lips."""
+        return self.extra, self.usual, self.lips
+
 
 def difference(lab: Planes, seen: Planes, zones: Zones) -> tuple[Planes, Planes]:
     """Take light and shape out of a face on the map: (S, S, 3) Lab difference from its skin, and that skin (3,)."""
@@ -78,22 +84,25 @@ def read_worn(lab: Planes, seen: Planes, zones: Zones) -> Worn:
         seen: (S, S) 0..1, where its skin or lips are seen: no hair, no cover, no glasses.
         zones: the regions of the map.
     """
+    seen = uncovered(lab, seen, np.maximum.reduce([zones.eyes, zones.brows, zones.lips, zones.openings]))
     apart, tone = difference(lab, seen, zones)
-    usual = bare(len(lab))
-    extra, known = smoothed(apart - usual.on(tone), seen, zones, usual.spread)
-    deviation = _distance(extra * np.array((SHADE, 1, 1), np.float32), usual.precision)
+    many = bare(len(lab))
+    usual = many.on(tone)
+    own = usual + many.under(apart - usual, seen)
+    extra, known = smoothed(apart - own, seen, zones, many.spread)
+    deviation = _distance(extra * np.array((SHADE, 1, 1), np.float32), many.precision)
     both = np.maximum(np.minimum(deviation, deviation[:, ::-1]), ALONE * deviation)
     share = _soft_step((both - FAINT) / (SURE - FAINT))
     reach = np.ones((round(NEAR * len(lab)),) * 2, np.uint8)
     near = cv2.GaussianBlur(cv2.dilate(share, reach), (0, 0), NEAR * len(lab) / 2)
     share = np.maximum(share, near * _soft_step(both / FAINT))  # makeup fades towards its rim
     share = cv2.GaussianBlur(share * known, (0, 0), len(lab) / 350)
-    colour = extra[..., 1:] + usual.on(tone)[..., 1:] + tone[1:]
+    colour = extra[..., 1:] + own[..., 1:] + tone[1:]
     grey = np.linalg.norm(colour, axis=2) / max(float(np.linalg.norm(tone[1:])), 5.0)
-    lips, amount = _read_lips(lab, apart - usual.on(tone), seen * zones.lips, usual)
+    lips, amount = _read_lips(lab, apart - usual, seen * zones.lips, many)
     lost = share * (np.clip(grey, 0, 1) - 1)
-    worn, own = (np.dstack([x * share[..., None], y]) for x, y in ((extra, share), (usual.on(tone), lost)))
-    return Worn(worn.astype(np.float32), own.astype(np.float32), tone, lips, amount)
+    worn, hidden = (np.dstack([x * share[..., None], y]) for x, y in ((extra, share), (usual, lost)))
+    return Worn(worn.astype(np.float32), hidden.astype(np.float32), tone, lips, amount)
 
 
 def smoothed(extra: Planes, seen: Planes, zones: Zones, spread: Planes) -> tuple[Planes, Planes]:
@@ -112,68 +121,21 @@ def smoothed(extra: Planes, seen: Planes, zones: Zones, spread: Planes) -> tuple
     known = _inner(seen)
     fill = ((4 - 4 * known).clip(0, 1) * known[:, ::-1])[..., None]
     extra = np.asarray(extra + fill * (extra[:, ::-1] - extra), np.float32)
-    known = np.maximum(known, fill[..., 0]) * (1 - zones.brows) * (1 - zones.lips) * (1 - zones.openings)
+    known = np.maximum(known, fill[..., 0])
+    skin = known * (1 - cv2.dilate(zones.openings, np.ones((3, 3), np.uint8)))
+    extra += (1 - skin[..., None]) * (averaged(extra, skin, OPENED * len(extra)) - extra)  # the lids go on in the eyes
+    known = known * (1 - zones.brows) * (1 - _grown(zones.lips, SPILLED * len(extra)))
     apart = np.square((extra - extra[:, ::-1]) / spread).mean(axis=2, keepdims=True)
     alike = np.exp(-apart / (2 * ALIKE**2))
     extra = np.asarray(extra + 0.5 * alike * (extra[:, ::-1] - extra), np.float32)
-    coarse = _averaged(extra, known, len(extra) * COARSE)
+    coarse = averaged(extra, known, len(extra) * COARSE)
     fine = extra - coarse
+    coarse[..., 0] = _shared(coarse[..., 0])  # light from one side is no makeup
     strength = np.sqrt(np.square(cv2.GaussianBlur(fine, (0, 0), len(extra) / 400) / spread).mean(axis=2))
+    strength = np.minimum(strength, cv2.dilate(strength, _disc(ASIDE * len(extra)))[:, ::-1])  # single strands go
     extra = np.asarray(coarse + fine * _soft_step((strength - FINE) / FINE)[..., None], np.float32)
     squares = np.square(extra).mean(axis=2, keepdims=True)
     return extra * squares / (squares + np.square(spread) * np.array((1, 0.5, 0.5), np.float32)), known
-
-
-def change_for(worn: Worn, extra: Planes, usual: Planes, skin: Planes, own: Planes) -> Planes:
-    """Compute what changes on another face.
-
-    The greyer the makeup, the less of the skin's own colour is left in it: black must not turn blue on pale skin.
-
-    Args:
-        worn: the makeup.
-        extra, usual: its planes, laid onto the face, (H, W, 4).
-        skin: (3,) Lab, the other's skin.
-        own: (H, W, 3) Lab, how it differs from that, coarsely.
-
-    Returns:
-        (H, W, 3) Lab.
-    """
-    gain = _gain(worn, skin)
-    factors = np.array([gain, *[min(1.0, gain**0.5)] * 2], np.float32) * np.float32(FULL)
-    hidden = usual[..., :3] - own * extra[..., 3:]
-    change = extra[..., :3] * factors + np.float32(COVERS) * hidden
-    return np.asarray(change + usual[..., 3:] * (skin - worn.skin) * np.array((0, 1, 1), np.float32), np.float32)
-
-
-def lips_for(worn: Worn, lips: Planes, skin: Planes) -> Planes:
-    """Compute the colours of lips on another face, half as dark as the exposure makes them.
-
-    Args:
-        worn: the makeup.
-        lips: its lips, laid onto the face, (H, W, 3) Lab.
-        skin: (3,) Lab, the other's skin.
-
-    Returns:
-        (H, W, 3) Lab.
-    """
-    factors = np.array((_gain(worn, skin) ** 0.5, 1, 1), np.float32)
-    return np.asarray(lips * factors + (skin - worn.skin) * np.array((0, ADAPTED, ADAPTED), np.float32), np.float32)
-
-
-def own_deviations(lab: Planes, bare_skin: Planes, skin: Planes) -> Planes:
-    """Measure how the skin of a face differs from its usual colour in every light, coarsely: (S, S, 3) Lab.
-
-    Args:
-        lab: (S, S, 3), a picture of it.
-        bare_skin: (S, S) 0..1, its skin where it is most likely bare.
-        skin: (S, S) 0..1, all its uncovered skin.
-    """
-    base, _ = skin_of(lab, bare_skin)
-    return _averaged((lab - base).clip(-20, 20), skin, 2 * len(lab) * COARSE)
-
-
-def _gain(worn: Worn, skin: Planes) -> float:
-    return float(np.clip(skin[0] / max(float(worn.skin[0]), 20.0), 0.5, 1.3))
 
 
 def _inner(seen: Planes) -> Planes:
@@ -181,7 +143,24 @@ def _inner(seen: Planes) -> Planes:
     return _soft_step(4 * cv2.GaussianBlur(seen, (0, 0), RIM * len(seen) / 2) - 3.0) ** 2 * seen
 
 
-def _averaged(planes: Planes, weight: Planes, sigma: float) -> Planes:
+def _shared(plane: Planes) -> Planes:
+    """Keep of a plane (S, S) what both of its sides have."""
+    other = plane[:, ::-1]
+    return np.asarray(np.clip(plane, np.minimum(0, other), np.maximum(0, other)), np.float32)
+
+
+def _grown(plane: Planes, radius: float) -> Planes:
+    """Enlarge a plane (S, S) by ``radius`` px, softly."""
+    wide = cv2.GaussianBlur(cv2.dilate(plane, _disc(radius / 2)), (0, 0), radius / 4)
+    return np.asarray(np.maximum(plane, wide), np.float32)
+
+
+def _disc(radius: float) -> NDArray[np.uint8]:
+    side = 2 * round(radius) + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
+
+
+def averaged(planes: Planes, weight: Planes, sigma: float) -> Planes:
     """Blur planes (S, S, 3) as far as ``weight`` (S, S) has them."""
     total = cv2.GaussianBlur(weight, (0, 0), sigma)[..., None] + 1e-3
     return np.asarray(cv2.GaussianBlur(planes * weight[..., None], (0, 0), sigma) / total, np.float32)

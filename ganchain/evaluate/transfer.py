@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganchain.colour.lab import to_lab
+from ganchain.colour.laid import ADAPTED
 from ganchain.colour.makeup import REGIONS, Lab, Laid, Look, mean_colour, paint
-from ganchain.colour.worn import ADAPTED
 from ganchain.evaluate.sums import FAINT, Figures, Sums, difference, grown
 from ganchain.faces import mesh
 from ganchain.faces.regions import Shape, regions

@@ -65,9 +65,10 @@ def lookup(face: Places, size: int) -> tuple[Planes, Planes]:
     for number in fronts:
         cv2.fillConvexPoly(drawn, rounded[number], int(number) + 1, cv2.LINE_8, 4)
     triangle = np.maximum(drawn - 1, 0)
-    affine = _affine(corners, places()[_triangles()])[triangle]
     y, x = np.indices((COARSE, COARSE), dtype=np.float32)
-    found = affine[..., 0] * x[..., None] + affine[..., 1] * y[..., None] + affine[..., 2]
+    rows = _affine(corners, places()[_triangles()]).reshape(len(corners), 6).T
+    across, down = ((row[0][triangle] * x + row[1][triangle] * y + row[2][triangle]) for row in (rows[:3], rows[3:]))
+    found = np.dstack([across, down])
     known = cv2.erode((drawn > 0).astype(np.float32), np.ones((3, 3)))
     resized = cv2.resize(found, (size, size), interpolation=cv2.INTER_LINEAR)
     return np.asarray(resized, np.float32), np.asarray(cv2.resize(known, (size, size)), np.float32)

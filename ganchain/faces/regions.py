@@ -45,24 +45,26 @@ class Shape:
 PLAIN = Shape()
 
 
-def regions(points: Tensor, skin: Tensor, shape: Shape = PLAIN) -> Tensor:
+def regions(points: Tensor, skin: Tensor, shape: Shape = PLAIN, strokes: bool = True) -> Tensor:
     """Draw the regions of ``ganchain.colour.makeup.REGIONS``.
 
     Args:
         points: (N, 478, 2) -1..1, as stages are given them.
         skin: (N, 1, S, S) 0..1, the matte of skin.
         shape: where lids, liner and cheeks are painted.
+        strokes: draw cheeks, contour and highlight; without, they are 0.
 
     Returns:
         (N, 11, S, S) 0..1.
     """
     side = skin.shape[-1]
     places = ((points.float().cpu().numpy() + 1) * (side / 2) - 0.5).astype(np.float32)
-    faces = [_face(face, matte[0], shape) for face, matte in zip(places, skin.float().cpu().numpy(), strict=True)]
+    mattes = skin[:, 0].float().cpu().numpy()
+    faces = [_face(face, matte, shape, strokes) for face, matte in zip(places, mattes, strict=True)]
     return torch.from_numpy(np.stack(faces)).to(skin.device)
 
 
-def _face(points: Places, skin: Plane, shape: Shape) -> Plane:
+def _face(points: Places, skin: Plane, shape: Shape, strokes: bool) -> Plane:
     """Draw the regions of one face: (11, S, S)."""
     unit = float(np.linalg.norm(points[mesh.LEFT_IRIS[0]] - points[mesh.RIGHT_IRIS[0]])) / UNIT
     size = len(skin)
@@ -80,7 +82,8 @@ def _face(points: Places, skin: Plane, shape: Shape) -> Plane:
     inside, holes = _soft_face(points, size)
     own = skin * inside * (1 - holes)
     blush = {"high": mesh.CHEEK_TOP, "middle": mesh.CHEEKBONE, "low": mesh.CHEEK_LOW}[shape.blush]
-    cheeks, contour, highlight = _strokes(sides, size, blush) * own
+    none = np.zeros((3, size, size), np.float32)
+    cheeks, contour, highlight = _strokes(sides, size, blush) * own if strokes else none
     surface = inside * uncovered * (1 - _softened(outer, outer, unit))
     planes = (lips, lids, liner, brows, cheeks, own, soft * lips, outline * lips, contour, highlight, surface)
     return np.stack(planes).astype(np.float32)

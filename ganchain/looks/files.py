@@ -10,8 +10,8 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from ganchain.chains.document import Document, validated
+from ganchain.colour.laid import ADAPTED
 from ganchain.colour.makeup import Look, colour, on_skin
-from ganchain.colour.worn import ADAPTED
 from ganchain.errors import available, shown
 from ganchain.faces.regions import Shape
 

@@ -9,14 +9,14 @@ from functools import lru_cache
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ganchain.colour.bare import SMALL
 from ganchain.colour.lab import to_lab
-from ganchain.colour.makeup import FINER, REGIONS, Laid, Look, mean_colour, read_look
-from ganchain.colour.worn import Worn, Zones, change_for, lips_for, own_deviations, read_worn
+from ganchain.colour.laid import change_for, lips_for, own_deviations
+from ganchain.colour.makeup import FINER, REGIONS, Laid, Look, read_look
+from ganchain.colour.worn import Worn, Zones, read_worn
 from ganchain.faces import atlas, mesh
 from ganchain.faces.reading import Reading
 from ganchain.faces.regions import regions
@@ -68,21 +68,19 @@ class Reference:
             maps: their regions (N, 11, S, S).
             eyes, rest: how much of what is around the eyes, and elsewhere on the skin, 0..1.
         """
-        size, small = faces.shape[-1], (SMALL, SMALL)
-        lab = to_lab(F.interpolate(faces, small, mode="area"))
-        planes = F.interpolate(maps[:, [REGIONS.index("skin"), REGIONS.index("lids"), SURFACE]], small, mode="area")
-        skins = mean_colour(lab, planes[:, :1])[:, :, 0, 0].float().cpu().numpy()
+        size, places = faces.shape[-1], [REGIONS.index("skin"), REGIONS.index("lids"), SURFACE]
         surfaces = maps[:, SURFACE].float().cpu().numpy()
         changes, lips = [], []
-        for skin, face, surface, picture, parts in zip(skins, points, surfaces, _last(lab), _last(planes), strict=True):
+        for face, surface, picture, parts in zip(points, surfaces, _small(faces), _small(maps[:, places]), strict=True):
+            lab, bare_skin = _lab(picture), parts[..., 0] * (1 - parts[..., 1])
+            skin = np.einsum("hw,hwc->c", parts[..., 0], lab) / max(float(parts[..., 0].sum()), 1e-3)
             where, known = atlas.lookup(_places(face, size), size)
+            extra, usual, hues = (_first(atlas.place(plane, where)) for plane in self.worn.planes)
+            own = cv2.resize(own_deviations(lab, bare_skin, parts[..., 2]), (size, size))
             amount = surface * known * (rest if eyes == rest else self._amount(where, eyes, rest))
-            extra, usual = (atlas.place(plane, where) * amount[..., None] for plane in self.worn[:2])
-            own = own_deviations(picture, parts[..., 0] * (1 - parts[..., 1]), parts[..., 2])
-            own = np.asarray(cv2.resize(own, (size, size)), np.float32)
-            changes.append(change_for(self.worn, extra, usual, skin, own))
-            lips.append(lips_for(self.worn, atlas.place(self.worn.lips, where), skin))
-        change, colours = (torch.from_numpy(np.stack(x)).permute(0, 3, 1, 2).to(faces.device) for x in (changes, lips))
+            changes.append(change_for(self.worn, extra, usual, skin, _first(own)) * amount)
+            lips.append(lips_for(self.worn, hues, skin))
+        change, colours = (torch.from_numpy(np.stack(x)).to(faces.device) for x in (changes, lips))
         return Laid(change, colours)
 
     @staticmethod
@@ -92,9 +90,20 @@ class Reference:
         return np.asarray(rest + (eyes - rest) * around, np.float32)
 
 
-def _last(planes: Tensor) -> Planes:
-    """Put the channels last: (N, C, H, W) -> (N, H, W, C)."""
-    return planes.permute(0, 2, 3, 1).contiguous().float().cpu().numpy()
+def _small(planes: Tensor) -> list[Planes]:
+    """Average planes (N, C, S, S) to ``SMALL`` px, the channels last: N times (SMALL, SMALL, C)."""
+    last = planes.permute(0, 2, 3, 1).contiguous().float().cpu().numpy()
+    return [np.asarray(cv2.resize(x, (SMALL, SMALL), interpolation=cv2.INTER_AREA), np.float32) for x in last]
+
+
+def _lab(picture: Planes) -> Planes:
+    """Convert a picture (H, W, 3) -1..1 to Lab."""
+    return np.asarray(to_lab(torch.from_numpy(picture).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy())
+
+
+def _first(planes: ArrayLike) -> Planes:
+    """Put the channels first: (H, W, C) -> (C, H, W)."""
+    return np.stack(cv2.split(np.asarray(planes, np.float32)))
 
 
 def on_map(face: Tensor, read: Mapping[str, Tensor]) -> tuple[Planes, Planes]:
@@ -108,10 +117,7 @@ def on_map(face: Tensor, read: Mapping[str, Tensor]) -> tuple[Planes, Planes]:
 @lru_cache(maxsize=1)
 def zones() -> Zones:
     """Draw the regions of the common map."""
-    size, points = atlas.SIDE, np.zeros((1, mesh.POINTS, 2), np.float32)
-    points[0, : atlas.SURFACE] = atlas.points()
-    for iris, eye in ((mesh.RIGHT_IRIS, mesh.RIGHT_EYE), (mesh.LEFT_IRIS, mesh.LEFT_EYE)):
-        points[0, list(iris)] = points[0, list(eye)].mean(axis=0)
+    size, points = atlas.SIDE, mean_points()
     planes = regions(torch.from_numpy(points), torch.ones(1, 1, size, size))[0].numpy()
     lips, lids, _, brows, _, own = planes[: len(REGIONS)]
     eyes = cv2.GaussianBlur(cv2.dilate(lids, np.ones((45, 45))), (0, 0), 14).clip(0, 1)
@@ -122,6 +128,15 @@ def zones() -> Zones:
     for ring in rings:
         cv2.fillPoly(openings, [np.round((ring + 1) * (size / 2) - 0.5).astype(np.int32)], (1.0,))
     return Zones(own * (1 - (1.5 * lids).clip(0, 1)), lips, wide, openings, eyes.astype(np.float32))
+
+
+def mean_points() -> Planes:
+    """Return the points of the mean face with its irises in the middle of its eyes: (1, 478, 2) -1..1."""
+    points = np.zeros((1, mesh.POINTS, 2), np.float32)
+    points[0, : atlas.SURFACE] = atlas.points()
+    for iris, eye in ((mesh.RIGHT_IRIS, mesh.RIGHT_EYE), (mesh.LEFT_IRIS, mesh.LEFT_EYE)):
+        points[0, list(iris)] = points[0, list(eye)].mean(axis=0)
+    return points
 
 
 def _places(points: Tensor, size: int) -> Planes:
