@@ -920,7 +920,7 @@ def test_no_memory_at_all_ends_in_failures(tmp_path: Path) -> None:
 
 # kills: a rerun ends as if nothing had been
 
-PHOTOS = 10
+PHOTOS = 8
 
 
 def undisturbed(place: Path, out: Path) -> Summary:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from ganchain import chains
 from ganchain.chains import registry
 from ganchain.checkpoints.architectures import ARCHITECTURES
 from ganchain.checkpoints.catalogue import published
+from ganchain.cli.main import main
 from ganchain.faces.detect import DlibDetector
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.sheets import grid_file
@@ -42,7 +42,9 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_stage_of_adding_a_stage(tmp_path: Path, photo_file: Path, astronaut: Pixels) -> None:
+def test_the_stage_of_adding_a_stage(
+    tmp_path: Path, photo_file: Path, astronaut: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The page's code, from the page's kind of package, through the command line."""
     code, entry = (blocks(PAGE, language)[0] for language in ("python", "toml"))
     assert len(code.splitlines()) <= 120
@@ -54,10 +56,12 @@ def test_the_stage_of_adding_a_stage(tmp_path: Path, photo_file: Path, astronaut
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my_package\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[ganchain.stages]\n" + entry.split("\n", 1)[1].replace('"', ""))
     (tmp_path / "mosaic.yaml").write_text("stages: [mosaic: {blocks: 10}]\n")
-    command = [sys.executable, "-m", "ganchain", "run", "mosaic.yaml", str(photo_file), "-o", "out.png"]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["run", "mosaic.yaml", str(photo_file), "-o", "out.png"])
+    for module in ("my_package", "my_package.mosaic"):
+        sys.modules.pop(module, None)
+    assert done.exit_code == 0, done.output
     made = np.asarray(Image.open(tmp_path / "out.png"))
     assert not [face for face in DlibDetector()(made) if face.left_out is None], "the face is still found"
     assert (made[350:] == astronaut[350:]).all()
@@ -87,8 +91,6 @@ def test_the_weights_page_names_every_checkpoint_and_network() -> None:
 def test_every_command_exists_with_its_options(page: Path) -> None:
     """Blocks of console and `commands` in the text."""
     import click
-
-    from ganchain.cli.main import main
 
     text = page.read_text(encoding="utf-8")
     said = [line.removeprefix("$ ") for block in blocks(page, "console") for line in block.splitlines()]

@@ -254,11 +254,11 @@ def test_odd_measurements_are_made_again(monkeypatch: pytest.MonkeyPatch, odd: s
 @needs_openvino
 @pytest.mark.slow
 def test_converted_networks_are_kept_and_made_again_when_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernel = next(kernels_of(Webtoon(look="filter")))
-    expected = openvino.OpenVINO(half=False)(kernel)(FACES)
+    kernel = next(kernels_of(Upscale(weights="upscale-fast", factor=2)))
+    expected = openvino.OpenVINO(half=False)(kernel)(FACES, 2)
     with monkeypatch.context() as patch:
         patch.setattr(openvino, "_converted", lambda *_: pytest.fail("converted again"))
-        assert torch.equal(openvino.OpenVINO(half=False)(kernel)(FACES), expected)
+        assert torch.equal(openvino.OpenVINO(half=False)(kernel)(FACES, 2), expected)
     other = next(kernels_of(Attributes(age="young")))
     assert openvino.OpenVINO(half=False)(other)(FACES).shape != expected.shape
     for damage in (
@@ -268,7 +268,7 @@ def test_converted_networks_are_kept_and_made_again_when_damaged(monkeypatch: py
         lambda: [file.unlink() for file in openvino.folder().glob("*.bin")],
     ):
         assert damage()
-        assert torch.equal(openvino.OpenVINO(half=False)(kernel)(FACES), expected)
+        assert torch.equal(openvino.OpenVINO(half=False)(kernel)(FACES, 2), expected)
     assert not list(openvino.folder().glob(".*"))
 
 

@@ -29,48 +29,8 @@ from ganchain.train.data import samples
 from ganchain.train.depthwise import use_fast_depthwise
 from ganchain.train.loop import train
 from ganchain.train.order import Order, Seeded
-from ganchain.train.recipe import Recipe
 from ganchain.train.upscale import Upscale, psnr, ssim
-
-
-class Numbers(Dataset[tuple[Tensor, Tensor]]):
-    def __len__(self) -> int:
-        return 16
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        face = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(index)) * 2 - 1
-        return face, -face
-
-
-class Negative(Recipe):
-    """Two players without a GAN: one learns the negative, the other only watches and learns the mean."""
-
-    key = "negative"
-    batch, rate, columns = 4, 1e-2, 2
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-        self.networks = {"student": UNet(3, 3, (8, 8), (1, 1)), "watcher": nn.Conv2d(3, 1, 1)}
-
-    def dataset(self, split: str) -> Dataset[Any]:
-        return Numbers()
-
-    def losses(self, player: str, batch: tuple[Tensor, Tensor]) -> Mapping[str, Tensor]:
-        face, negative = batch
-        if player == "watcher":
-            return {"mean": (self.networks["watcher"](face).float() - 1).square().mean()}
-        return {"pixel": (self.networks["student"](face).float() - negative).abs().mean()}
-
-    def figures(self, batch: tuple[Tensor, Tensor]) -> Mapping[str, float]:
-        return {"score": -float((self.networks["student"](batch[0]) - batch[1]).abs().mean())}
-
-    def sample(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        return torch.stack([batch[0], self.networks["student"](batch[0])], dim=1).flatten(0, 1)
-
-
-def negative(steps: int) -> Negative:
-    torch.manual_seed(0)
-    return Negative(steps)
+from tests.negative import Negative, Numbers, negative
 
 
 @pytest.mark.slow
@@ -210,7 +170,7 @@ TWO_PROCESSES = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_train import negative
+from tests.negative import negative
 from ganchain.train.loop import train
 recipe = negative(5)
 recipe.batch = 2
@@ -222,7 +182,7 @@ train(recipe, Path(sys.argv[2]), every=5, threads=1, devices=2, precision="32-tr
 def test_two_processes_learn_what_one_learns_from_both_their_batches(tmp_path: Path) -> None:
     script = tmp_path / "two.py"
     script.write_text(TWO_PROCESSES)
-    command = [sys.executable, str(script), str(Path(__file__).parent), str(tmp_path / "two")]
+    command = [sys.executable, str(script), str(Path(__file__).parent.parent), str(tmp_path / "two")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     train(negative(5), tmp_path / "one", every=5, threads=1, precision="32-true")
