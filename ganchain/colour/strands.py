@@ -13,6 +13,7 @@ from ganchain.colour.filters import Box, blur
 
 SIDE = 512  # px of the window that strands are drawn at: a strand is about as wide as a pixel
 DIRECTIONS = 12  # of the drawn textures; those between are mixed of two
+BROADEST, BROADEST_COMBED = 6.0, 2.0  # px of SIDE: bands as broad as this are no strands of hair, or of a beard
 LENGTH, WIDTH = 30.0, 0.7  # px of SIDE: standard deviations along and across a strand of hair
 FINE, COARSE = 1.5, 14.0  # px of SIDE: scales at which the gradient and the flow are measured
 SPARE = 4  # px of SIDE for one of the smooth flow
@@ -33,7 +34,7 @@ def strands(light: Tensor, matte: Tensor, start: tuple[float, float], unit: floa
     """
     size = [max(8, round(side / unit)) for side in light.shape[2:]]
     small, cover = (F.interpolate(plane, size=size, mode="area") for plane in (light, matte))
-    drawn = _along(flow(small, cover), LENGTH, (round(start[0] / unit), round(start[1] / unit)))
+    drawn = _along(flow(small, cover), (LENGTH, BROADEST), (round(start[0] / unit), round(start[1] / unit)))
     return F.interpolate(drawn, size=light.shape[2:], mode="bicubic", align_corners=False)
 
 
@@ -50,19 +51,19 @@ def combed(angle: Tensor, length: float, box: Box) -> Tensor:
     """
     side = angle.shape[3]
     small = F.interpolate(angle, size=(min(side, SIDE),) * 2, mode="bilinear", align_corners=False)
-    drawn = _along(small, length * LENGTH, (0, 0))
+    drawn = _along(small, (length * LENGTH, BROADEST_COMBED), (0, 0))
     rows, columns = (((torch.arange(side, device=angle.device) + 0.5) * (2 / side) - 1)[part] for part in box[1:])
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     places = torch.stack([x, y], dim=-1)[None].expand(len(drawn), -1, -1, -1)
     return F.grid_sample(drawn, places, "bicubic", "border", align_corners=False)
 
 
-def _along(angle: Tensor, length: float, start: tuple[int, int]) -> Tensor:
+def _along(angle: Tensor, strand: tuple[float, float], start: tuple[int, int]) -> Tensor:
     """Mix the textures of the two nearest directions: (N, 1, H, W) in 0..pi -> (N, 1, H, W)."""
     angle = angle / pi * DIRECTIONS  # of textures
     first = angle.floor()
     rows, columns = ((torch.arange(n) + corner) % SIDE for n, corner in zip(angle.shape[2:], start[::-1], strict=True))
-    drawn = _textures(length).to(angle)[:, rows][:, :, columns]
+    drawn = _textures(*strand).to(angle)[:, rows][:, :, columns]
     index, share = first.long()[:, 0] % DIRECTIONS, (angle - first)[:, 0]
     picked = [drawn.gather(0, (index + k) % DIRECTIONS) for k in (0, 1)]
     mixed = (1 - share) * picked[0] + share * picked[1]
@@ -84,7 +85,7 @@ def flow(light: Tensor, matte: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _textures(length: float) -> Tensor:
+def _textures(length: float, broadest: float) -> Tensor:
     """Draw strands in all directions, by filtering one noise each: (DIRECTIONS, SIDE, SIDE), which can be tiled."""
     noise = torch.randn(DIRECTIONS, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     line = torch.fft.fftfreq(SIDE)
@@ -92,6 +93,6 @@ def _textures(length: float) -> Tensor:
     turn = torch.arange(DIRECTIONS)[:, None, None] * (pi / DIRECTIONS)
     along, across = u * turn.cos() + v * turn.sin(), v * turn.cos() - u * turn.sin()
     gain = torch.exp(-2 * pi**2 * ((length * along) ** 2 + (WIDTH * across) ** 2))
-    gain = gain * (1 - torch.exp(-2 * pi**2 * (6 * across) ** 2))  # no broad bands
+    gain = gain * (1 - torch.exp(-2 * pi**2 * (broadest * across) ** 2))
     drawn = torch.fft.ifft2(torch.fft.fft2(noise) * gain).real
     return drawn / drawn.std(dim=(1, 2), keepdim=True)
