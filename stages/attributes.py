@@ -195,7 +195,7 @@ class Attributes(Stage):
         """Dye hair, and with age a beard."""
         matte = hair * enough(hair)
         if self.by_age and beard is not None:
-            matte = (matte + beard).clamp(max=1)
+            matte = (matte + beard * enough(beard)).clamp(max=1)  # a shadow over the lip is none
         matte = ((matte - FAINT) / (1 - FAINT)).clamp(min=0)
         share: Tensor | float = self.share
         if self.only_grey:
