@@ -20,6 +20,7 @@ from PIL import Image
 from ganchain import chains, files
 from ganchain.batch import run
 from ganchain.chains import digest, registry
+from ganchain.chains.chain import StageSpec
 from ganchain.chains.digest import chain_key
 from ganchain.chains.document import Place
 from ganchain.cli.main import main
@@ -197,7 +198,7 @@ def test_all_files_of_a_package_count_and_those_that_are_none_do_not(
     cls = import_module("pastel.deep.stage").Grey
 
     def code() -> list[str]:
-        return digest._code(chains.chain.StageSpec("grey", cls, {}, Place("x"), {}))
+        return digest._code(StageSpec("grey", cls, {}, Place("x"), {}))
 
     former = code()
     (plugin / ".#stage.py").symlink_to("nowhere")
@@ -212,7 +213,7 @@ def test_all_files_of_a_package_count_and_those_that_are_none_do_not(
 
 @pytest.mark.parametrize("name", registry.built_in())
 def test_stages_of_ours_are_told_by_our_version(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = chains.chain.StageSpec(name, registry.stage(name), {}, Place("x"), {})
+    spec = StageSpec(name, registry.stage(name), {}, Place("x"), {})
     assert digest._code(spec) == []
     monkeypatch.setattr(digest, "_OURS", ())  # a file that a user has put beside them
     path = Path(str(sys.modules[spec.cls.__module__].__file__))

@@ -89,7 +89,7 @@ def read_worn(lab: Planes, seen: Planes, zones: Zones) -> Worn:
     many = bare(len(lab))
     usual = many.on(tone)
     own = usual + many.under(apart - usual, seen)
-    extra, known = smoothed(apart - own, seen, zones, many.spread)
+    extra, known = smoothed(np.asarray(apart - own, np.float32), seen, zones, many.spread)
     deviation = _distance(extra * np.array((SHADE, 1, 1), np.float32), many.precision)
     both = np.maximum(np.minimum(deviation, deviation[:, ::-1]), ALONE * deviation)
     share = _soft_step((both - FAINT) / (SURE - FAINT))

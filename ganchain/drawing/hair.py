@@ -24,6 +24,7 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     areas = [contours(matte, level, smooth=0.7, spacing=1.4, least=least) for level, _ in RIM]
     if not (outer := areas[-1]):
         return
+    rings: list[Ring] = []
     for area, (_, opacity) in zip(areas, RIM, strict=True):
         rings = [Ring((knots,)) for knots in area]
         drawing.put("hair", Shape(rings, rgb(colour), opacity, holes=True, rim=opacity < 1))

@@ -103,7 +103,7 @@ def _lab(picture: Planes) -> Planes:
 
 def _first(planes: ArrayLike) -> Planes:
     """Put the channels first: (H, W, C) -> (C, H, W)."""
-    return np.stack(cv2.split(np.asarray(planes, np.float32)))
+    return np.asarray(np.stack(cv2.split(np.asarray(planes, np.float32))), np.float32)
 
 
 def on_map(face: Tensor, read: Mapping[str, Tensor]) -> tuple[Planes, Planes]:
