@@ -19,6 +19,7 @@ from ganchain.photos import images
 from ganchain.photos.find import find
 from ganchain.photos.protect import Protection
 from ganchain.pipeline import outputs
+from ganchain.pipeline.order import needs_face
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Stopwatch
 
@@ -95,7 +96,7 @@ def measure(
     pipeline.prepare()
     with Peak.watched() as peak, tempfile.TemporaryDirectory() as folder:
         faces, _ = _run_photos(pipeline, sources, Path(folder))
-        if not faces and any(stage.scope == "face" and stage.needs_face for stage in pipeline.stages):
+        if not faces and needs_face(pipeline.stages):
             raise FaceError(f"no face to edit in {', '.join(map(str, photos))}: nothing of the chain would be measured")
         passes = [_run_photos(pipeline, sources, Path(folder))[1] for _ in range(runs)]
     facts, products = machine(pipeline.device), matrix_products(pipeline.device)

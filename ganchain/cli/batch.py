@@ -11,7 +11,7 @@ import click
 from ganchain.batch.options import Options
 from ganchain.batch.signals import Signals
 from ganchain.cli.group import echo
-from ganchain.cli.options import DEVICE, Number
+from ganchain.cli.options import DEVICE, LICENSE_POLICY, Number
 
 
 @click.command()
@@ -60,11 +60,7 @@ from ganchain.cli.options import DEVICE, Number
 @click.option(
     "--redo", is_flag=True, help="Do again what is finished; each output is replaced when the new one is there."
 )
-@click.option(
-    "--license-policy",
-    type=click.Choice(["any", "commercial"]),
-    help="commercial: refuse weights that may not be used commercially  [default: the chain's, else any]",
-)
+@LICENSE_POLICY
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.pass_context
 def batch(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganchain.cli.group import echo, print_failure, print_passed
-from ganchain.cli.options import DEVICE, SIDE, sheet_option
+from ganchain.cli.options import DEVICE, LICENSE_POLICY, SIDE, sheet_option
 from ganchain.errors import plain
 
 if TYPE_CHECKING:
@@ -36,11 +36,7 @@ if TYPE_CHECKING:
 @SIDE
 @DEVICE
 @click.option("--overwrite", is_flag=True, help="Also replace files that were not made with this grid.")
-@click.option(
-    "--license-policy",
-    type=click.Choice(["any", "commercial"]),
-    help="commercial: refuse weights that may not be used commercially  [default: the chain's, else any]",
-)
+@LICENSE_POLICY
 @click.pass_context
 def grid(
     ctx: click.Context,

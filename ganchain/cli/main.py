@@ -20,7 +20,7 @@ from ganchain.cli.faces import faces
 from ganchain.cli.grid import grid
 from ganchain.cli.group import VERBOSE, Group, echo, print_failure, print_passed
 from ganchain.cli.looks import looks
-from ganchain.cli.options import DEVICE
+from ganchain.cli.options import DEVICE, LICENSE_POLICY
 from ganchain.cli.serve import serve
 from ganchain.cli.show import show
 from ganchain.cli.sign import sign
@@ -84,11 +84,7 @@ def main() -> None:
     help="Also draw each face before and after each stage, a row a face: sheet.png, sheet.jpg, or sheet.html, a page "
     "with before/after sliders. Many rows go over several files.",
 )
-@click.option(
-    "--license-policy",
-    type=click.Choice(["any", "commercial"]),
-    help="commercial: refuse weights that may not be used commercially  [default: the chain's, else any]",
-)
+@LICENSE_POLICY
 @click.option(
     "--accept-damaged", is_flag=True, help="Edit photos whose file is damaged, too, as far as they can be read."
 )

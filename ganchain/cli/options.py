@@ -17,6 +17,12 @@ DEVICE = click.option(
     help="auto (CUDA where there is a card), cpu, cuda, cuda:1 (the second card) or mps.",
 )
 
+LICENSE_POLICY = click.option(
+    "--license-policy",
+    type=click.Choice(["any", "commercial"]),
+    help="commercial: refuse weights that may not be used commercially  [default: the chain's, else any]",
+)
+
 
 def sheet_option(default: str) -> Callable[[Any], Any]:
     """Make the option ``-o`` of commands that draw faces in rows; ``default`` is the name of the file."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ganchain.cli.group import echo
-from ganchain.cli.options import DEVICE, Number
+from ganchain.cli.options import DEVICE, LICENSE_POLICY, Number
 
 if TYPE_CHECKING:
     from ganchain.checkpoints.manifest import Policy
@@ -62,11 +62,7 @@ STEPS = {"track": "looking for faces", "edit": "editing", "write": "writing"}
 @click.option("--engine", default="torch", show_default=True, metavar="ENGINE", help="As of ganchain run.")
 @click.option("--overwrite", is_flag=True, help="Also replace an output that was not made with this chain.")
 @click.option("--redo", is_flag=True, help="Do a finished video once more.")
-@click.option(
-    "--license-policy",
-    type=click.Choice(["any", "commercial"]),
-    help="commercial: refuse weights that may not be used commercially  [default: the chain's, else any]",
-)
+@LICENSE_POLICY
 @click.pass_context
 def video(
     ctx: click.Context,

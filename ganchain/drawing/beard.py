@@ -30,7 +30,7 @@ def draw_beard(study: Study, drawing: Drawing, tones: int) -> None:
     light, soft = smoothed(light, _downwards(study), 3), blurred(matte, 1.2)
     white = gap < 2 and float(np.hypot(*(study.skin[1:] - measured[1:]))) > 7
     if chosen.sum() > 0.25 * study.width**2 and (white or _hairiness(study, chosen, gap) >= FULL):
-        _draw_full(study, drawing, light, soft, chosen, tones)
+        _draw_full(study, drawing, measured, (light, soft), chosen, tones)
         return
     soft = soft * blurred(grown(study.oval, 0.02 * study.width), 1.5)  # below the jaw it is in the chin's shadow
     darker = blurred((float(study.skin[0]) - blurred(light, 1.0)) * np.minimum(1, 1.4 * soft), 1.2)
@@ -41,15 +41,17 @@ def draw_beard(study: Study, drawing: Drawing, tones: int) -> None:
         drawing.put("beard", Shape([Ring((k,)) for k in found], shade, 0.18, holes=True, rim=not middle))
 
 
-def _draw_full(study: Study, drawing: Drawing, light: Planes, soft: Planes, chosen: NDArray[Any], tones: int) -> None:
+def _draw_full(
+    study: Study, drawing: Drawing, measured: Planes, seen: tuple[Planes, Planes], chosen: NDArray[Any], tones: int
+) -> None:
     """Draw a full beard as hair.
 
     Args:
-        light: (SIDE, SIDE) L* along its hairs.
-        soft: (SIDE, SIDE) 0..1, its matte.
+        measured: (3,) its Lab.
+        seen: (SIDE, SIDE) each, L* along its hairs, and its matte 0..1.
         chosen: (SIDE, SIDE), where it is for sure.
     """
-    measured = np.median(study.calm[chosen], axis=0)
+    light, soft = seen
     red, yellow = (float(0.8 * measured[k] + 0.3 * study.paper[k]) for k in (1, 2))
     colour = (float(np.clip(measured[0] + 0.5 * (study.paper[0] - study.skin[0]), 8, 90)), red, yellow)
     for level in (0.25, 0.45, 0.65):

@@ -50,14 +50,14 @@ def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: St
     """
     style = style or Style()
     study = Study(picture, points, mattes)
-    around, drawing, chin = ground.around(study), Drawing(), [(study.points[152], study.width)]
+    around, drawing = ground.around(study), Drawing()
     if style.background == "simple":
         drawing.ground, where = around.flattened(0.35 * _middle(study.picture.shape[0])), _middle(SIDE)
     elif style.background == "keep":
         drawing.ground = study.picture if style.look == "webtoon" else around.flattened()
         where = study.head
     else:
-        drawing.ground, where = around.painted(style.background, chin), 1 - around.behind(chin)
+        drawing.ground, where = around.painted(style.background), 1 - around.behind
     draw_head(study, style, drawing, where)
     return looks.LOOKS[style.look](drawing, study)
 

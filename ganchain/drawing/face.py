@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ganchain.drawing.paths import UNITS, Drawing, Knots, Line, Planes, Ring, Shape, curve, stroke, taper
+from ganchain.drawing.paths import UNITS, Drawing, Knots, Line, Planes, Ring, Shape, curve, evened, spans, stroke, taper
 from ganchain.drawing.planes import FINE, blurred, disc, filled, grown, reduced, rgb
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import Study
@@ -51,17 +51,15 @@ def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None
             profile = np.stack([sample(light, place + offset * across) for offset in offsets])
             dark = profile[3:10].min(axis=0)
             depth = np.minimum(profile[:3].mean(axis=0), profile[10:].mean(axis=0)) - dark
-            depth = np.convolve(np.pad(depth, 3, mode="edge"), np.ones(7) / 7, mode="valid")
+            depth = evened(depth, 3)
             seen = ((depth - 2.5) / 8).clip(0, 1)
             if seen.max() < 0.25:
                 continue
-            best = offsets[3:10][profile[3:10].argmin(axis=0)]
-            best = np.convolve(np.pad(best, 4, mode="edge"), np.ones(9) / 9, mode="valid")
+            best = evened(offsets[3:10][profile[3:10].argmin(axis=0)], 4)
             line_way = way + best[:, None] * across
             widths = most * study.width * line * seen * taper(20, 1.0, 0.3, 0.4, 0.05)
             free = sample(study.matte("skin"), place) > 0.5
-            edges = np.flatnonzero(np.diff(np.concatenate([[0], (free & (seen > 0.15)).astype(np.int8), [0]])))
-            for a, b in edges.reshape(-1, 2).tolist():
+            for a, b in spans(free & (seen > 0.15)):
                 if b - a > 8:
                     drawing.put("nose", Line([stroke(line_way[a:b], widths[a:b])], study.line, 0.6))
 
@@ -128,15 +126,16 @@ def draw_lines(study: Study, drawing: Drawing, line: float, likeness: float, whe
     face = reduced(grown(study.oval, 0.05 * study.width), side)
     within = reduced(np.asarray(cv2.erode(study.oval, disc(0.12 * study.width)), np.float32), side)
     bare = within * (1 - reduced(grown(study.features, 0.02 * study.width), side)) * (1 - study.matte("beard", side))
+    beside, own = study.ink * (1 - 0.55 * hair), 0.6 * likeness * study.ink * bare
     for strength, inside, short, width, layer in (
-        (study.ink * (1 - 0.55 * hair), (1 - face) * reduced(where, side), 0.3, 0.02, "background"),
-        (0.6 * likeness * study.ink * bare, bare * study.matte("skin", side), 0.12, 0.016, "nose"),
+        (beside, (1 - face) * reduced(where, side), 0.3, 0.02, "background"),
+        (own, bare * study.matte("skin", side), 0.12, 0.016, "nose"),
     ):
         want = Lines(least=1.0, short=short * study.width * px, apart=3.0, most=150, steps=120)
-        for way in lines(np.asarray(strength, np.float32), study.flow, np.asarray(inside, np.float32), want):
+        strength = np.asarray(strength, np.float32)
+        for way in lines(strength, study.flow, np.asarray(inside, np.float32), want):
             knots = np.concatenate([way[:-1:4], way[-1:]])
-            strong = np.clip(sample(np.asarray(strength, np.float32), knots) / 2.5, 0.3, 1)
-            strong = np.convolve(np.pad(strong, 2, mode="edge"), np.ones(5) / 5, mode="valid")
+            strong = evened(np.clip(sample(strength, knots) / 2.5, 0.3, 1), 2)
             widths = width * study.width * line * strong * taper(len(knots), 1.0, 0.2, 0.2, 0.15)
             drawing.put(layer, Line([stroke(knots, widths)], study.line, 0.85))
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageColor
 
-from ganchain.drawing.paths import UNITS, Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
+from ganchain.drawing.paths import UNITS, Colour, Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
 from ganchain.drawing.planes import blurred, calmed, reduced, rgb, to_lab
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import Lines, contours, flow, lines, valleys
@@ -32,12 +32,19 @@ class Surroundings:
         large: (H, W, 3) float32 0..1.
         head: (S, S) 0..1, where heads are that will be drawn.
         size: width and height of the large picture in px of the small one.
+        chins: places of their chins, and distances of their eyes, in units; the main head's last.
     """
 
     small: Planes
     large: Planes
     head: Planes
     size: tuple[int, int]
+    chins: Sequence[tuple[Knots, float]]
+
+    @property
+    def width(self) -> float:
+        """Distance of the main head's eyes, in units."""
+        return self.chins[-1][1]
 
     @cached_property
     def lab(self) -> Planes:
@@ -58,7 +65,7 @@ class Surroundings:
         """Flatten the large picture: (H, W, 3) float32 0..1, clean areas, edges as sharp as the photo's.
 
         Each place of the large picture is a linear function of its colour (a guided filter, He & Sun 2015), so its
-        edges are those of the photo. Behind heads the ground goes on without them.
+        edges are those of the photo.
         """
         flat = np.asarray(cv2.bilateralFilter(self.calm, 7, 24, 5), np.float32)
         guide = self.lab
@@ -92,28 +99,20 @@ class Surroundings:
             rings = [Ring((knots,)) for knots in found] if number else whole
             drawing.put("ground", Shape(rings, colour, holes=True))
 
-    def painted(self, background: str, chins: Sequence[tuple[Knots, float]]) -> Planes:
-        """Paint what is around heads.
-
-        Args:
-            background: "keep", "simple" or a colour in CSS's words for what is behind people.
-            chins: places of chins, and distances of eyes, in units.
-        """
-        if background == "keep":
-            return self.large
-        if background == "simple":
-            return self.flattened()
+    def painted(self, colour: str) -> Planes:
+        """Flatten the large picture, and paint what is behind people in a colour of CSS: (H, W, 3) float32 0..1."""
         flat = self.flattened(0.0)
-        behind = self._large(self.behind(chins))[..., None]
-        return np.asarray(flat + behind * (filled_with(flat, background) - flat), np.float32)
+        behind = self._large(self.behind)[..., None]
+        return np.asarray(flat + behind * (np.array(_colour(colour), np.float32) - flat), np.float32)
 
     def _large(self, plane: NDArray[np.floating[Any]]) -> Planes:
         """Enlarge a small plane to the large picture."""
         height, width = self.large.shape[:2]
         return np.asarray(cv2.resize(plane[: self.size[1], : self.size[0]], (width, height)), np.float32)
 
-    def behind(self, chins: Sequence[tuple[Knots, float]]) -> Planes:
-        """Estimate what is neither head nor clothes: (S, S) 0..1.
+    @cached_property
+    def behind(self) -> Planes:
+        """The ground behind heads and clothes, (S, S) 0..1.
 
         Clothes lie below a chin and differ from what is beside the head; their border is found by a graph cut (Rother,
         Kolmogorov & Blake 2004) on a smaller picture.
@@ -123,7 +122,7 @@ class Surroundings:
         head = reduced(narrow, CUT)
         marks = np.full((CUT, CUT), cv2.GC_PR_BGD, np.uint8)
         below = np.zeros((CUT, CUT), bool)
-        for place, width in chins:
+        for place, width in self.chins:
             x, y, w = (float(value) * CUT / UNITS for value in (*place, width))
             u, v = np.arange(CUT)[None] - x, np.arange(CUT)[:, None] - y
             marks[(v > 0) & (np.abs(u) < 0.75 * w + 1.2 * v) & (np.abs(u) < 3 * w)] = cv2.GC_PR_FGD
@@ -139,20 +138,15 @@ class Surroundings:
         large = reduced(behind, self.small.shape[0])
         return np.asarray(((blurred(large, 1.5) - 0.35) / 0.3).clip(0, 1), np.float32)
 
-    def draw_plain(self, drawing: Drawing, colour: str, chins: Sequence[tuple[Knots, float]]) -> None:
-        """Draw what is behind people in one colour: layer "ground"."""
-        width = chins[-1][1]
-        found = contours(self.behind(chins), 0.5, smooth=0.02 * width, spacing=0.06 * width, least=0.3 * width**2)
-        red, green, blue = (value / 255 for value in ImageColor.getrgb(colour)[:3])
-        drawing.put("ground", Shape([Ring((knots,)) for knots in found], (red, green, blue), holes=True))
+    def draw_plain(self, drawing: Drawing, colour: str) -> None:
+        """Draw what is behind people in one colour of CSS: layer "ground"."""
+        width = self.width
+        found = contours(self.behind, 0.5, smooth=0.02 * width, spacing=0.06 * width, least=0.3 * width**2)
+        drawing.put("ground", Shape([Ring((knots,)) for knots in found], _colour(colour), holes=True))
 
-    def draw_lines(self, drawing: Drawing, inside: Planes, width: float, line: float) -> None:
-        """Draw long lines of what lies ``inside``: layer "background".
-
-        Args:
-            inside: (S, S) 0..1.
-            width: distance of the eyes in units.
-        """
+    def draw_lines(self, drawing: Drawing, inside: Planes, line: float) -> None:
+        """Draw long lines of what lies ``inside``, (S, S) 0..1: layer "background"."""
+        width = self.width
         light = self.calm[..., 0]
         dark = np.asarray(valleys(light, self.flow, 1.3, 2.8) * (60 / (light + 12)), np.float32)
         px = self.small.shape[0] / UNITS
@@ -163,8 +157,9 @@ class Surroundings:
             thick = taper(len(knots), 0.02 * width * line, 0.3, 0.3, 0.1)
             drawing.put("background", Line([stroke(knots, thick)], ink, 0.8))
 
-    def draw_screens(self, drawing: Drawing, inside: Planes, width: float) -> None:
+    def draw_screens(self, drawing: Drawing, inside: Planes) -> None:
         """Draw what is dark ``inside`` in black and hatched, for ink: layer "screen"."""
+        width = self.width
         light = blurred(self.calm[..., 0], 1.0) * inside + 100 * (1 - inside)
         for level, hatch in ((HATCHED, 0.045 * width), (BLACK, 0.0)):
             found = contours(-light, -level, smooth=0.02 * width, spacing=2.0, least=0.05 * width**2)
@@ -191,13 +186,14 @@ def main_colours(colours: NDArray[np.float32], count: int) -> list[NDArray[np.fl
     return kept
 
 
-def filled_with(picture: Planes, colour: str) -> Planes:
-    """Fill a picture of this size with a colour."""
-    return np.asarray(np.zeros_like(picture) + np.array(ImageColor.getrgb(colour)[:3], np.float32) / 255, np.float32)
+def _colour(name: str) -> Colour:
+    red, green, blue = (value / 255 for value in ImageColor.getrgb(name)[:3])
+    return red, green, blue
 
 
 def around(study: Study) -> Surroundings:
     """Return what is around the head of a study, in its window."""
     side = study.lab.shape[0]
     small = reduced(study.picture, side)
-    return Surroundings(small, study.picture, study.head, (side, side))
+    chin = (study.points[152], study.width)
+    return Surroundings(small, study.picture, study.head, (side, side), [chin])

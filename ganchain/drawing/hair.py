@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganchain.drawing.paths import Drawing, Line, Planes, Ring, Shape
+from ganchain.drawing.paths import Drawing, Line, Planes, Ring, Shape, evened
 from ganchain.drawing.planes import SIDE, blurred, reduced, rgb
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import Study
@@ -24,21 +24,19 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     areas = [contours(matte, level, smooth=0.7, spacing=1.4, least=least) for level, _ in RIM]
     if not (outer := areas[-1]):
         return
-    rings: list[Ring] = []
-    for area, (_, opacity) in zip(areas, RIM, strict=True):
-        rings = [Ring((knots,)) for knots in area]
+    rims = [[Ring((knots,)) for knots in area] for area in areas]
+    for rings, (_, opacity) in zip(rims, RIM, strict=True):
         drawing.put("hair", Shape(rings, rgb(colour), opacity, holes=True, rim=opacity < 1))
     inside = matte > 0.7
     if tones > 1 and inside.sum() > 200:
         relative = _relative(study, matte, inside)
         amount = float(np.clip(5 + 0.28 * colour[0], 7, 17))
-        drawing.put("hair", *locks(relative, colour, amount, rings, tones, 0.0015 * study.width**2))
+        drawing.put("hair", *locks(relative, colour, amount, rims[-1], tones, 0.0015 * study.width**2))
     ink = rgb((max(3.0, colour[0] * 0.42), colour[1] + 1, colour[2] * 0.9 + 1))
     slope = _slope(reduced(matte, SIDE))
     for knots in outer:
         within = ((knots > 1.5) & (knots < 254.5)).all(axis=1)
-        widths = 0.018 * study.width * line * sample(slope, knots) * within
-        widths = np.convolve(np.pad(widths, 4, mode="wrap"), np.ones(9) / 9, mode="valid")
+        widths = evened(0.018 * study.width * line * sample(slope, knots) * within, 4, closed=True)
         drawing.put("strands", *(Line([run], ink) for run in outline_runs(knots, widths, 0.2 * line, 8)))
 
 

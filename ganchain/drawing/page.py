@@ -146,10 +146,8 @@ def page(pixels: NDArray[np.uint8], heads: Sequence[Head], style: Style) -> Page
     copy = Copy(pixels, heads)
     heads = sorted(heads, key=lambda head: head.size)
     behind = 1 - np.max([copy.placed(head, head.study.head, 0.0) for head in heads], axis=0)
-    main = heads[-1]
-    around = ground.Surroundings(copy.picture, copy.picture, np.asarray(1 - behind, np.float32), copy.size)
-    chins = [copy.chin(head) for head in heads]
-    width, person = chins[-1][1], np.asarray(behind * copy.below(chins), np.float32)
+    main, chins = heads[-1], [copy.chin(head) for head in heads]
+    around = ground.Surroundings(copy.picture, copy.picture, np.asarray(1 - behind, np.float32), copy.size, chins)
     windows = np.max([copy.placed(head, np.ones((SIDE, SIDE), np.float32), 0.0) for head in heads], axis=0)
     plain = style.background not in ("keep", "simple")
     first, change = Drawing(), looks.LOOKS[style.look]
@@ -157,13 +155,13 @@ def page(pixels: NDArray[np.uint8], heads: Sequence[Head], style: Style) -> Page
         if style.look == "webtoon":
             around.draw_tones(first)
         elif style.look == "ink":
-            around.draw_screens(first, np.asarray(behind, np.float32), width)
+            around.draw_screens(first, np.asarray(behind, np.float32))
         if plain:
-            around.draw_plain(first, style.background, chins)
-        around.draw_lines(first, np.asarray(person * (1 - windows), np.float32), width, style.line)
+            around.draw_plain(first, style.background)
+        around.draw_lines(first, np.asarray(behind * copy.below(chins) * (1 - windows), np.float32), style.line)
     kept = pixels if style.background == "keep" else None
     drawn = Page((pixels.shape[1], pixels.shape[0]), kept, [(change(first, main.study), copy.matrix)])
-    front = 1 - around.behind(chins) if plain else np.ones_like(person)
+    front = 1 - around.behind if plain else np.ones_like(around.head)
     for head in heads:
         where = head.study.head if kept is not None else copy.seen_from(head, front)
         drawn.drawings.append((change(draw_head(head.study, style, Drawing(), where), head.study), head.matrix))

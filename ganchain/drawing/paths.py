@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,6 +164,18 @@ def taper(count: int, width: float, start: float, end: float, least: float = 0.1
     t = np.linspace(0, 1, count)
     grown = np.minimum(t / max(start, 1e-6), (1 - t) / max(end, 1e-6)).clip(0, 1)
     return width * (least + (1 - least) * np.sin(grown * np.pi / 2))
+
+
+def evened(values: NDArray[Any], reach: int, closed: bool = False) -> NDArray[np.float64]:
+    """Average each value along a line over ``reach`` to either side; a closed one has no ends."""
+    padded = np.pad(values, reach, mode="wrap" if closed else "edge")
+    return np.convolve(padded, np.ones(2 * reach + 1) / (2 * reach + 1), mode="valid")
+
+
+def spans(on: NDArray[Any]) -> list[tuple[int, int]]:
+    """List the runs of a line (K,) that are on: the first of each, and the one behind its last."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(on, np.int8), [0]])))
+    return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
 
 
 def circle(centre: Sequence[float], radius: float, high: float = 1.0) -> Ring:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganchain.drawing.light import Modelling, cut_tones, shade_of
-from ganchain.drawing.paths import Drawing, Fade, Knots, Line, Ring, Shape, circle, curve, stroke, taper
+from ganchain.drawing.paths import Drawing, Fade, Knots, Line, Ring, Shape, circle, curve, evened, spans, stroke, taper
 from ganchain.drawing.planes import SIDE, blurred, closed, grown, reduced, rgb
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import contours, sample
@@ -69,8 +69,7 @@ def outline_runs(knots: Knots, widths: NDArray[Any], least: float, short: int) -
         return [stroke(ring, np.concatenate([wide, wide[:1]]))]
     start = int(np.flatnonzero(~on)[0])
     knots, wide, on = np.roll(knots, -start, axis=0), np.roll(wide, -start), np.roll(on, -start)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]]))).reshape(-1, 2)
-    return [stroke(knots[a:b], wide[a:b] * taper(b - a, 1.0, 0.12, 0.12)) for a, b in edges.tolist() if b - a >= short]
+    return [stroke(knots[a:b], wide[a:b] * taper(b - a, 1.0, 0.12, 0.12)) for a, b in spans(on) if b - a >= short]
 
 
 def _contour(study: Study, knots: Knots, line: float) -> list[Shape]:
@@ -78,8 +77,7 @@ def _contour(study: Study, knots: Knots, line: float) -> list[Shape]:
     beside = blurred((1 - study.whole - reduced(study.locks, SIDE)).clip(0, 1), 2.0)
     inside = ((knots > 1.5) & (knots < 254.5)).all(axis=1)
     width = 0.022 * study.width * line * (2.4 * sample(beside, knots) - 0.2).clip(0, 1) * inside
-    soft = np.convolve(np.pad(width, 3, mode="wrap"), np.ones(7) / 7, mode="valid")
-    runs = outline_runs(knots, soft, 0.004 * study.width * line, 8)
+    runs = outline_runs(knots, evened(width, 3, closed=True), 0.004 * study.width * line, 8)
     return [Line([run], study.line) for run in runs]
 
 
@@ -92,10 +90,8 @@ def draw_jaw(study: Study, drawing: Drawing, line: float) -> None:
     beyond = sample(study.whole, jaw + 0.09 * study.width * out)
     covered = sample(study.matte("cover"), jaw)
     weight = (1.6 * beyond - 0.2).clip(0, 1) * (1 - 1.6 * covered).clip(0, 1)
-    weight = np.convolve(np.pad(weight, 5, mode="edge"), np.ones(11) / 11, mode="valid")
-    width = 0.023 * study.width * line * weight * taper(len(jaw), 1.0, 0.3, 0.3)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], (width > 0.1).astype(np.int8), [0]]))).reshape(-1, 2)
-    for a, b in edges.tolist():
+    width = 0.023 * study.width * line * evened(weight, 5) * taper(len(jaw), 1.0, 0.3, 0.3)
+    for a, b in spans(width > 0.1):
         if b - a > 5:
             drawing.put("line", Line([stroke(jaw[a:b], width[a:b])], study.line))
     for ear in EARS:
@@ -113,8 +109,7 @@ def _ear(study: Study, edge: Knots, line: float) -> list[Shape]:
     out[1] = 0.0
     steps = np.arange(1, 16) * 0.025 * study.width
     seen = np.stack([sample(study.whole, edge + step * out) for step in steps]) > 0.5
-    wide = 0.025 * study.width * np.logical_and.accumulate(seen, axis=0).sum(axis=0)
-    wide = np.convolve(np.pad(wide, 2, mode="edge"), np.ones(5) / 5, mode="valid")
+    wide = evened(0.025 * study.width * np.logical_and.accumulate(seen, axis=0).sum(axis=0), 2)
     ear = wide > 0.08 * study.width
     if ear.sum() < 8 or wide.max() > 0.34 * study.width:
         return []

@@ -157,7 +157,12 @@ class Study:
     @cached_property
     def light(self) -> Planes:
         """L* without grain, at most FINE px wide."""
-        return np.asarray(cv2.bilateralFilter(to_lab(self.fine)[..., 0], 5, 8, 2.5), np.float32)
+        return np.asarray(cv2.bilateralFilter(self._grainy, 5, 8, 2.5), np.float32)
+
+    @cached_property
+    def _grainy(self) -> Planes:
+        """L* as it is, at most FINE px wide."""
+        return np.ascontiguousarray(to_lab(self.fine)[..., 0])
 
     @cached_property
     def features(self) -> Planes:
@@ -190,7 +195,7 @@ class Study:
     @cached_property
     def exposure(self) -> float:
         """Lightness of the face in even light / in the photo, by the whites of its eyes."""
-        light, side = to_lab(self.fine)[..., 0], self.fine.shape[0]
+        light, side = self._grainy, self.fine.shape[0]
         whites = []
         for eye in HOLES:
             opening = light[filled([self.points[list(eye)]], side) > 0.6]

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganchain.drawing.paths import UNITS, Colour, Knots, Planes, Ring, Shape
+from ganchain.drawing.paths import UNITS, Colour, Knots, Planes, Ring, Shape, spans
 
 MARGIN = 4  # px by which a field is continued beyond the window's edge
 
@@ -212,11 +212,7 @@ def _index(line: NDArray[np.float32], side: int) -> tuple[NDArray[np.int64], NDA
 
 def _free(line: NDArray[np.float32], taken: NDArray[np.uint8], want: Lines) -> NDArray[np.float32]:
     """Cut a line down to its longest part that no other line has taken."""
-    free = np.concatenate([[0], (taken[_index(line, len(taken))] == 0).astype(np.int8), [0]])
-    edges = np.flatnonzero(np.diff(free)).reshape(-1, 2)
-    if not len(edges):
-        return line[:0]
-    first, last = edges[np.argmax(edges[:, 1] - edges[:, 0])]
+    first, last = max(spans(taken[_index(line, len(taken))] == 0), key=lambda span: span[1] - span[0], default=(0, 0))
     return line[first:last]
 
 
