@@ -185,9 +185,10 @@ class Attributes(Stage):
         zone = zones.beard(points, faces.shape[3], cut.below if cut else SHAVED_BELOW) * (skin + beard).clamp(max=1)
         if cut is None:
             unit = faces.shape[3] * TIGHT.side / self.framing.side / SIDE
-            return faces + self.strength * (shaved(faces, zone, beard, skin * (1 - zone) * (1 - beard), unit) - faces)
-        grown = grow(faces, zone, cut, hair)
-        return faces + self.strength * (grown - faces)
+            changed = shaved(faces, zone, beard, skin * (1 - zone) * (1 - beard), unit)
+        else:
+            changed = grow(faces, zone, cut, hair)
+        return faces + self.strength * (changed - faces)
 
     def _dye_hair(
         self, faces: Tensor, *, hair: Tensor, points: Tensor | None = None, beard: Tensor | None = None, **_: Any

@@ -141,9 +141,7 @@ class Makeup(Stage):
         return look
 
     def forward(self, faces: Tensor, *, points: Tensor, skin: Tensor) -> Tensor:
-        look = self.look
-        strokes = bool(look.cheeks_amount or look.contour or look.highlight)
-        maps, laid = regions(points, skin, self.shape, strokes), None
+        maps, laid = self._maps(points, skin), None
         if self.worn:
             eyes, rest = (
                 0.0 if isinstance(amount, str) else self.strength * (1.0 if amount is None else amount)
@@ -151,13 +149,18 @@ class Makeup(Stage):
             )
             laid = self.worn.lay(faces, points, maps, eyes, rest)
             laid = laid._replace(lips=None) if isinstance(self.lips, str) else laid
-        return paint(faces, maps, look.scaled(self.strength), laid)
+        return paint(faces, maps, self.look.scaled(self.strength), laid)
 
     def forward_grey(self, faces: Tensor, *, points: Tensor, skin: Tensor) -> Tensor:
         """Paint the look's light, and its colours only where they were asked for by name."""
         named = frozenset(COLOURED[option] for option in self.colours)
-        coloured = paint(faces, regions(points, skin, self.shape), self.look.scaled(self.strength, named))
+        coloured = paint(faces, self._maps(points, skin), self.look.scaled(self.strength, named))
         return with_light_of(coloured, self(faces, points=points, skin=skin))
+
+    def _maps(self, points: Tensor, skin: Tensor) -> Tensor:
+        """Draw the regions that the look paints."""
+        look = self.look
+        return regions(points, skin, self.shape, bool(look.cheeks_amount or look.contour or look.highlight))
 
 
 def _load_transfer(weights: str | None, engine: str) -> Transfer | None:

@@ -12,6 +12,7 @@ import click
 
 from ganchain.cli.group import echo
 from ganchain.cli.options import DEVICE, LICENSE_POLICY, Number
+from ganchain.video.options import Options
 
 if TYPE_CHECKING:
     from ganchain.checkpoints.manifest import Policy
@@ -38,7 +39,7 @@ STEPS = {"track": "looking for faces", "edit": "editing", "write": "writing"}
 @click.option(
     "--steady",
     type=Number(min=0, max=1),
-    default=0.8,
+    default=Options.steady,
     show_default=True,
     help="How still edits are held: 0 edits every frame on its own, 1 holds most.",
 )
@@ -46,14 +47,14 @@ STEPS = {"track": "looking for faces", "edit": "editing", "write": "writing"}
     "--label",
     is_flag=False,
     flag_value="AI edited",
-    default="",
+    default=Options.label,
     metavar="[WORD]",
     help='Write a small word into a corner of every frame; without WORD it is "AI edited".',
 )
 @click.option(
     "--timeout",
     type=Number(min=0, min_open=True),
-    default=600.0,
+    default=Options.timeout,
     show_default=True,
     metavar="SECONDS",
     help="A frame that takes longer stays as it is.",
@@ -97,7 +98,6 @@ def video(
     Exit status: 0 all fine, 1 frames failed, 2 nothing was begun, 130 interrupted. Needs the extra `video` (PyAV).
     """
     from ganchain.pipeline.pipeline import Pipeline
-    from ganchain.video.options import Options
     from ganchain.video.run import edit
 
     chosen = Options(**options)  # type: ignore[arg-type]

@@ -102,7 +102,7 @@ def grow(faces: Tensor, zone: Tensor, cut: Cut, hair: Tensor) -> Tensor:
     skin = lab + dense * torch.cat([torch.full_like(cover, cut.shade), -PALE * lab[:, 1:]], dim=1)
     # the face's own light and shade fall on the beard, too
     smooth = blur(few.lab[:, :1], 0.03 * side / few.step)
-    mean = (smooth * zone_few).sum(dim=(2, 3), keepdim=True) / zone_few.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    mean = _mean(smooth, zone_few)
     smooth = few.enlarged(smooth, side, box)
     light = colour[:, :1] + 0.3 * (smooth - mean) + CONTRAST * strand * (colour[:, :1] / 40).clamp(0.4, 1.2)
     hairs = torch.cat([light.clamp(3, 95), colour[:, 1:].expand(-1, -1, *light.shape[2:])], dim=1)
@@ -126,7 +126,8 @@ def shaved(faces: Tensor, zone: Tensor, beard: Tensor, skin: Tensor, unit: float
     if not bool((zone > 0).any()):
         return faces
     few = Few.of(faces)
-    near = few.reduced(skin) * blur(few.reduced(zone), 20.0 * unit / few.step)
+    zone_few = few.reduced(zone)
+    near = few.reduced(skin) * blur(zone_few, 20.0 * unit / few.step)
     middle = (few.lab[:, :1] * near).sum(dim=(2, 3), keepdim=True) / (near.sum(dim=(2, 3), keepdim=True) + 1e-3)
     near = near * (few.lab[:, :1] > middle)  # cheeks in the light, not the shade below the jaw
     around = (few.lab * near).sum(dim=(2, 3), keepdim=True) / (near.sum(dim=(2, 3), keepdim=True) + 1e-3)
@@ -138,9 +139,7 @@ def shaved(faces: Tensor, zone: Tensor, beard: Tensor, skin: Tensor, unit: float
     darker = (around[:, :1] - SHADE / 2 - smooth[:, :1]).clamp(min=0)
     seen = inside * (2 * blur(beard[box], 4.0 * unit)).clamp(max=1) * (darker / 6).clamp(0, 1)
     broad = blur(few.lab[:, :1], RELIEF * unit / few.step)
-    zone_few = few.reduced(zone)
-    middle = (broad * zone_few).sum(dim=(2, 3), keepdim=True) / zone_few.sum(dim=(2, 3), keepdim=True).clamp(min=1)
-    shape = SHAPED * few.enlarged(broad - middle, faces.shape[3], box)
+    shape = SHAPED * few.enlarged(broad - _mean(broad, zone_few), faces.shape[3], box)
     bare = around + F.pad(shape - SHADE / 2, (0, 0, 0, 0, 0, 2)) + FINE * (lab - smooth)
     answer = faces.clone()
     change = inside * near_zone * _removal(lab, smooth, around)
@@ -169,16 +168,20 @@ def tone(lab: Tensor, hair: Tensor) -> Tensor:
     """Tell the colour of a person's beard by the hair: (N, 3, H, W), (N, 1, H, W) 0..1 -> L*a*b* (N, 3, 1, 1)."""
     weight = hair**8
     total = weight.sum(dim=(2, 3), keepdim=True)
-    mean = (lab * weight).sum(dim=(2, 3), keepdim=True) / total.clamp(min=1)
+    mean = _mean(lab, weight)
     known = (total / (2e-3 * weight[0].numel())).clamp(0, 1)
     like = torch.cat([DARKER * mean[:, :1], mean[:, 1:]], dim=1)
     return torch.lerp(lab.new_tensor(DEFAULT)[:, None, None].expand_as(like), like, known)
+
+
+def _mean(plane: Tensor, weight: Tensor) -> Tensor:
+    """Average a plane over a weight (N, 1, H, W): (N, C, 1, 1)."""
+    return (plane * weight).sum(dim=(2, 3), keepdim=True) / weight.sum(dim=(2, 3), keepdim=True).clamp(min=1)
 
 
 def _downwards(zone: Tensor) -> Tensor:
     """Comb a beard: down, and outwards at its sides; directions (N, 1, H, W) in 0..pi."""
     side = zone.shape[3]
     place = torch.arange(side, device=zone.device, dtype=zone.dtype)
-    middle = (zone * place).sum(dim=(2, 3), keepdim=True) / zone.sum(dim=(2, 3), keepdim=True).clamp(min=1)
-    across = ((place - middle) / (0.25 * side)).clamp(-1, 1)
+    across = ((place - _mean(place, zone)) / (0.25 * side)).clamp(-1, 1)
     return (pi / 2 - 0.5 * across).expand(-1, 1, side, side)

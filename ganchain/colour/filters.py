@@ -30,6 +30,18 @@ def blur(x: Tensor, sigma: float) -> Tensor:
     return F.conv2d(F.conv2d(padded, kernel), kernel.mT).reshape(x.shape)
 
 
+def averaged(planes: NDArray[np.float32], weight: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """Blur planes (S, S, 3) as far as ``weight`` (S, S) has them."""
+    total = cv2.GaussianBlur(weight, (0, 0), sigma)[..., None] + 1e-3
+    return np.asarray(cv2.GaussianBlur(planes * weight[..., None], (0, 0), sigma) / total, np.float32)
+
+
+def disc(radius: float) -> NDArray[np.uint8]:
+    """Make a disc of ``radius`` px to grow planes with."""
+    side = 2 * round(radius) + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
+
+
 def extent(matte: Tensor, margin: int) -> Box:
     """Find the smallest part of (N, 1, H, W) that holds all of a matte that is not empty, and ``margin`` px around."""
     rows, columns = ((matte > 0).any(dim=0)[0].any(dim=axis).nonzero()[:, 0].tolist() for axis in (1, 0))

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ganchain.colour.bare import Planes, skin_of
-from ganchain.colour.worn import COARSE, Worn, averaged
+from ganchain.colour.filters import averaged
+from ganchain.colour.worn import COARSE, Worn
 
 COVERS = 0.25  # how much of the skin's own deviations makeup hides
 ADAPTED = 0.4  # share of the difference between two skins, mostly that of two lights, that lipstick takes on

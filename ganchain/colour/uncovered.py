@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Planes = NDArray[np.float32]
+from ganchain.colour.bare import Planes
+from ganchain.colour.filters import averaged, disc
 
 COARSE = 0.03  # share of the map's side: finer than this is a strand, or the edge of something
 ODD = 9.0  # Lab by which it differs from the skin around
@@ -30,15 +30,11 @@ def uncovered(lab: Planes, seen: Planes, kept: Planes) -> Planes:
         (S, S) 0..1.
     """
     size = len(lab)
-    sigma = COARSE * size
-    plain = seen * (1 - kept)
-    total = cv2.GaussianBlur(plain, (0, 0), sigma)[..., None] + 1e-3
-    around = cv2.GaussianBlur(lab * plain[..., None], (0, 0), sigma) / total
+    around = averaged(lab, seen * (1 - kept), COARSE * size)
     edges = np.linalg.norm((lab - around) * np.array((SHADE, 1, 1), np.float32), axis=2)
     hidden = seen < SEEN
     odd = (edges > ODD) & (kept < KEPT) & ~hidden
     _, numbers = cv2.connectedComponents((odd | hidden).astype(np.uint8), connectivity=8)
     before = odd & np.isin(numbers, np.unique(numbers[hidden]))
-    side = 2 * round(GROWN * size / 2) + 1
-    grown = cv2.dilate(before.astype(np.float32), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    grown = cv2.dilate(before.astype(np.float32), disc(GROWN * size / 2))
     return np.asarray(seen * (1 - grown), np.float32)

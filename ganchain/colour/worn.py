@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ganchain.colour.bare import Bare, Planes, bare, skin_of
+from ganchain.colour.filters import averaged, disc
 from ganchain.colour.uncovered import uncovered
 
 COARSE = 0.01  # share of the side: differences finer than this must be strong to be no texture
@@ -132,7 +133,7 @@ def smoothed(extra: Planes, seen: Planes, zones: Zones, spread: Planes) -> tuple
     fine = extra - coarse
     coarse[..., 0] = _shared(coarse[..., 0])  # light from one side is no makeup
     strength = np.sqrt(np.square(cv2.GaussianBlur(fine, (0, 0), len(extra) / 400) / spread).mean(axis=2))
-    strength = np.minimum(strength, cv2.dilate(strength, _disc(ASIDE * len(extra)))[:, ::-1])  # single strands go
+    strength = np.minimum(strength, cv2.dilate(strength, disc(ASIDE * len(extra)))[:, ::-1])  # single strands go
     extra = np.asarray(coarse + fine * _soft_step((strength - FINE) / FINE)[..., None], np.float32)
     squares = np.square(extra).mean(axis=2, keepdims=True)
     return extra * squares / (squares + np.square(spread) * np.array((1, 0.5, 0.5), np.float32)), known
@@ -151,19 +152,8 @@ def _shared(plane: Planes) -> Planes:
 
 def _grown(plane: Planes, radius: float) -> Planes:
     """Enlarge a plane (S, S) by ``radius`` px, softly."""
-    wide = cv2.GaussianBlur(cv2.dilate(plane, _disc(radius / 2)), (0, 0), radius / 4)
+    wide = cv2.GaussianBlur(cv2.dilate(plane, disc(radius / 2)), (0, 0), radius / 4)
     return np.asarray(np.maximum(plane, wide), np.float32)
-
-
-def _disc(radius: float) -> NDArray[np.uint8]:
-    side = 2 * round(radius) + 1
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
-
-
-def averaged(planes: Planes, weight: Planes, sigma: float) -> Planes:
-    """Blur planes (S, S, 3) as far as ``weight`` (S, S) has them."""
-    total = cv2.GaussianBlur(weight, (0, 0), sigma)[..., None] + 1e-3
-    return np.asarray(cv2.GaussianBlur(planes * weight[..., None], (0, 0), sigma) / total, np.float32)
 
 
 def _distance(extra: Planes, precision: Planes) -> Planes:

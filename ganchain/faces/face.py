@@ -96,13 +96,13 @@ class Face(ByContent):
         return replace(self, box=(left, top, right, bottom), landmarks=(self.landmarks + 0.5) * factor - 0.5)
 
 
-def similarity(landmarks: NDArray[np.float64]) -> Matrix:
+def similarity(landmarks: NDArray[np.float64], template: NDArray[np.float64] = TEMPLATE) -> Matrix:
     """Fit the (2, 3) least-squares similarity, template -> photo px (Umeyama 1991), without reflection.
 
-    ``landmarks`` are the photo's (5, 2) points in the template's order.
+    ``landmarks`` are the photo's points, (N, 2), in the template's order.
     """
-    source, target = TEMPLATE.mean(axis=0), landmarks.mean(axis=0)
-    a, b = TEMPLATE - source, landmarks - target
+    source, target = template.mean(axis=0), landmarks.mean(axis=0)
+    a, b = template - source, landmarks - target
     norm = (a * a).sum()
     cos = (a * b).sum() / norm
     sin = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / norm

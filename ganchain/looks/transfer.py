@@ -51,7 +51,7 @@ class Reference:
     def of(cls, face: Tensor, read: Mapping[str, Tensor]) -> Reference:
         """Read the makeup of a face (1, 3, S, S) -1..1, of which ``READ`` was read."""
         worn = read_worn(*on_map(face, read), zones())
-        maps = regions(read["points"], read["skin"])
+        maps = regions(read["points"], read["skin"], strokes=False)  # of these nothing is read
         maps[:, BROWS] *= read["skin"][:, 0]  # not what hair covers
         drawn = read_look(face, maps)
         around = zones().eyes

@@ -21,23 +21,22 @@ def labelled(pixels: Pixels, word: str) -> Pixels:
     if not word:
         return pixels
     height, width = pixels.shape[:2]
-    letters, ground = _drawn(word, max(SMALLEST, round(min(height, width) * HEIGHT)))
-    rows, columns = min(height, ground.shape[0]), min(width, ground.shape[1])
-    letters, ground = letters[:rows, :columns, None], ground[:rows, :columns, None]
+    letters = _drawn(word, max(SMALLEST, round(min(height, width) * HEIGHT)))
+    rows, columns = min(height, letters.shape[0]), min(width, letters.shape[1])
+    letters = letters[:rows, :columns, None]
     place = np.s_[height - rows :, width - columns :]
     result = pixels.copy()
-    shaded = pixels[place] * (1 - SHADE * ground)
+    shaded = pixels[place] * (1 - np.float32(SHADE))
     result[place] = (shaded + CLEAR * letters * (255 - shaded)).round().astype(np.uint8)
     return result
 
 
 @lru_cache(maxsize=8)
-def _drawn(word: str, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Draw a word, ``size`` px high: its letters and the ground around them, (H, W) 0..1."""
+def _drawn(word: str, size: int) -> NDArray[np.float32]:
+    """Draw the letters of a word, ``size`` px high, on a ground that is larger: (H, W) 0..1."""
     font = ImageFont.load_default(size)
     left, top, right, bottom = (round(edge) for edge in font.getbbox(word))
     pad = max(2, size // 3)
     image = Image.new("L", (right - left + 2 * pad, bottom - top + 2 * pad))
     ImageDraw.Draw(image).text((pad - left, pad - top), word, fill=255, font=font)
-    letters = (np.asarray(image) / 255).astype(np.float32)
-    return letters, np.ones_like(letters)
+    return (np.asarray(image) / 255).astype(np.float32)

@@ -98,19 +98,9 @@ def with_covers(
     shadow = F.avg_pool2d(matte.roll((reach, reach // 2), (2, 3)), 2 * reach + 1, 1, reach)
     below = batch.pixels[rows] * (1 - 0.55 * shadow * torch.rand(len(rows), 1, 1, 1, device=matte.device))
     batch.pixels[rows] = torch.lerp(below, colours, matte)
-    base = batch.target[rows, :4] * (1 - matte)
-    base[:, 0 if strand else 3] += matte[:, 0]
-    target, known = batch.target[rows], batch.known[rows]
-    target[:, :4] = base
-    target[:, 4:5] *= 1 - matte
-    over, face = (near[rows], oval[rows])
-    target[:, 5:6] = torch.maximum(target[:, 5:6] * (1 - matte), matte * (face if strand else 1))
-    doubtful = (matte > 0.05).float() * (1 - (face if strand else over))
-    known[:, :1] = torch.maximum(known[:, :1], (matte > 0.9).float())
-    known[:, 1:2] = torch.maximum(known[:, 1:2], (matte > 0.9).float())
-    known[:, 2:3] = torch.maximum(known[:, 2:3], (matte > 0.9).float()) * (1 - doubtful)
-    batch.target[rows], batch.known[rows] = target, known
-    batch.frames[rows] = batch.frames[rows] * (1 - matte)
+    face = oval[rows]
+    doubtful = (matte > 0.05) * (1 - (face if strand else near[rows]))
+    _answered(batch, rows, matte, matte, 0 if strand else 3, matte * (face if strand else 1), doubtful)
 
 
 def with_headwear(batch: Batch, faces: Faces, person: Tensor, oval: Tensor, rows: Tensor, kinds: Tensor) -> Tensor:
@@ -140,22 +130,33 @@ def with_headwear(batch: Batch, faces: Faces, person: Tensor, oval: Tensor, rows
     shadow = F.avg_pool2d(matte.roll(reach, 2), 2 * reach + 1, 1, reach) + 0.7 * F.avg_pool2d(matte, 5, 1, 2)
     pixels = pixels * (1 - 0.5 * shadow.clamp(0, 1) * torch.rand(len(rows), 1, 1, 1, device=device))
     batch.pixels[rows] = torch.lerp(pixels, colours, matte)
-    target, known = batch.target[rows], batch.known[rows]
     over = 1 - (1 - matte) * (1 - gone)
-    target[:, :4] = target[:, :4] * (1 - over)
-    target[:, 3:4] += over
-    target[:, 4:5] *= 1 - matte
     before = matte * (oval[rows] > 0.5) * worn.low
-    target[:, 5:6] = torch.maximum(target[:, 5:6] * (1 - matte), before)
-    sure = (over > 0.9).float()
-    known[:, :2] = torch.maximum(known[:, :2], sure)
     doubtful = (matte > 0.05) * (F.max_pool2d(oval[rows], 9, 1, 4) > 0.05) * (before < 0.9)
-    known[:, 2:3] = torch.maximum(known[:, 2:3], (matte > 0.9).float()) * (1 - doubtful.float())
-    batch.target[rows], batch.known[rows] = target, known
-    batch.frames[rows] = batch.frames[rows] * (1 - matte)
+    _answered(batch, rows, matte, over, 3, before, doubtful)
     person[rows] = torch.maximum(person[rows] * (1 - gone), matte)
     faces.hair[rows] = hair * (1 - over)
     return matte
+
+
+def _answered(
+    batch: Batch, rows: Tensor, matte: Tensor, over: Tensor, part: int, before: Tensor, doubtful: Tensor
+) -> None:
+    """Write into the answers of some heads that something of ``matte`` lies there, in place.
+
+    Args:
+        over: what it takes from the base, the matte or more; ``part`` of the base gets it.
+        before, doubtful: how much of it is a cover, and where nobody can tell.
+    """
+    target, known = batch.target[rows], batch.known[rows]
+    target[:, :4] *= 1 - over
+    target[:, part : part + 1] += over
+    target[:, 4:5] *= 1 - matte
+    target[:, 5:6] = torch.maximum(target[:, 5:6] * (1 - matte), before)
+    known[:, :2] = torch.maximum(known[:, :2], (over > 0.9).float())
+    known[:, 2:3] = torch.maximum(known[:, 2:3], (matte > 0.9).float()) * (1 - doubtful.float())
+    batch.target[rows], batch.known[rows] = target, known
+    batch.frames[rows] = batch.frames[rows] * (1 - matte)
 
 
 def _before(batch: Batch, faces: Faces, person: Tensor, rows: Tensor) -> None:

@@ -165,7 +165,7 @@ class Passes:
                     strip = self.pipeline.output is not None and self.pipeline.output.location == "strip"
                     problems = joining.join(segments, times_of, clip, self.coding, Path(file.name), mark, strip)
                     self.summary.notes += [note for note in problems if note not in self.summary.notes]
-        record.write(self.summary, self.work, self.parts, self.chosen, key, self.pipeline)
+        record.write(self.summary, self.work, self.parts, self.chosen, key, protection.chain)
 
     def _counted(
         self, step: Literal["track", "edit"], frames: Iterator[Frame], first: int, total: int

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ganchain.faces import atlas
-from ganchain.faces.face import Matrix
+from ganchain.faces.face import Matrix, similarity
 from ganchain.framing import TEMPLATE, TIGHT
 
 # corners and lids of the eyes, and the base of the nose: nearly rigid, and near the five points of the template
@@ -27,14 +29,13 @@ def mean_points() -> Points:
 
 def placement(points: Points) -> Matrix:
     """Fit the (2, 3) least-squares similarity, template -> px, by the stable ones of ``points``, in px."""
-    chosen = list(STABLE)
-    source, target = mean_points()[chosen], points[chosen]
-    a, b = source - source.mean(axis=0), target - target.mean(axis=0)
-    norm = (a * a).sum()
-    cos = (a * b).sum() / norm
-    sin = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / norm
-    turn = np.array([[cos, -sin], [sin, cos]])
-    return np.column_stack([turn, target.mean(axis=0) - turn @ source.mean(axis=0)])
+    return similarity(points[list(STABLE)], _stable())
+
+
+@lru_cache(maxsize=1)
+def _stable() -> Points:
+    """Return the stable ones of the mean face's points."""
+    return mean_points()[list(STABLE)]
 
 
 def mapped(matrix: Matrix, points: Points) -> Points:

@@ -18,7 +18,6 @@ from ganchain.video.smoothing import BEFORE, FADE, SHORTEST, Seen, fades
 from ganchain.video.work import Part, Work
 
 if TYPE_CHECKING:
-    from ganchain.pipeline.pipeline import Pipeline
     from ganchain.video.summary import Summary
 
 
@@ -68,9 +67,8 @@ class Tallies:
         return sorted(-max(tracks)[1] for tracks in scenes.values())
 
 
-def write(summary: Summary, work: Work, parts: int, chosen: Collection[int], key: str, pipeline: Pipeline) -> None:
+def write(summary: Summary, work: Work, parts: int, chosen: Collection[int], key: str, chain: str) -> None:
     """Write the record: a line about the video, one for each face in each frame, each cut and each failed frame."""
-    chain = "" if pipeline.described is None else Path(pipeline.described.source).stem
     head = {
         "ganchain": VERSION,
         "chain": plain(chain),

@@ -23,11 +23,6 @@ class Progress:
     total: int
     rate: float
 
-    @property
-    def left(self) -> float:
-        """Seconds left in this step."""
-        return (self.total - self.done) / self.rate if self.rate > 0 and self.total else 0.0
-
 
 OnProgress = Callable[[Progress], None]
 

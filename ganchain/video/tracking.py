@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -42,7 +43,7 @@ class Sight:
     points: NDArray[np.float32]
     confidence: float
 
-    @property
+    @cached_property
     def placement(self) -> Matrix:
         """The (2, 3) matrix from the template to px, by the points."""
         return placing.placement(self.points.astype(np.float64))

@@ -94,7 +94,7 @@ class Work:
             "state": np.array(json.dumps(state)),
             "last": np.array(last),
         }
-        self._save(f"part-{number:05d}.npz", arrays)
+        self._save(self._part(number), arrays)
 
     def has_part(self, number: int) -> bool:
         """Say whether a part was looked at."""
@@ -131,7 +131,7 @@ class Work:
 
     def save_state(self, number: int, arrays: Mapping[str, Any]) -> None:
         """Save what is held behind a segment; that of earlier segments is removed."""
-        self._save(self._state(number).name, arrays)
+        self._save(self._state(number), arrays)
         for older in range(number - 1, -1, -1):
             if not self._state(older).exists():
                 break
@@ -147,8 +147,8 @@ class Work:
         states = [number for number in range(parts) if self._state(number).is_file()]
         return max(states) + 1 if states else 0
 
-    def _save(self, name: str, arrays: Mapping[str, Any]) -> None:
-        with files.replaced(self.folder / name) as file:
+    def _save(self, path: Path, arrays: Mapping[str, Any]) -> None:
+        with files.replaced(path) as file:
             np.savez(file, **arrays)
 
     def _part(self, number: int) -> Path:
