@@ -322,7 +322,7 @@ def skia_of(text: str, size: tuple[int, int]) -> NDArray[np.uint8]:
     skia = pytest.importorskip("skia")
     surface = skia.Surface(*size)
     surface.getCanvas().clear(skia.ColorWHITE)
-    tree = skia.SVGDOM.MakeFromStream(skia.MemoryStream(text.encode()))
+    tree = skia.SVGDOM.MakeFromStream(skia.MemoryStream(text.encode(), copyData=True))
     tree.setContainerSize(skia.Size(*size))
     tree.render(surface.getCanvas())
     picture = surface.makeImageSnapshot().convert(colorType=skia.kRGBA_8888_ColorType)
