@@ -15,6 +15,7 @@ from ganchain.drawing.study import Study
 from ganchain.drawing.trace import contours
 
 FULL = 0.5  # hairiness from which a beard has locks
+EVEN = 0.65  # share of a shade that is as dark everywhere: light from one side leaves no half beard
 SHADES = np.linspace(5, 32, 9)  # L* below the skin's own at which a shade grows denser
 
 
@@ -33,7 +34,10 @@ def draw_beard(study: Study, drawing: Drawing, tones: int) -> None:
         _draw_full(study, drawing, measured, (light, soft), chosen, tones)
         return
     soft = soft * blurred(grown(study.oval, 0.02 * study.width), 1.5)  # below the jaw it is in the chin's shadow
-    darker = blurred((float(study.skin[0]) - blurred(light, 1.0)) * np.minimum(1, 1.4 * soft), 1.2)
+    darkness = (float(study.skin[0]) - light).clip(0, None)
+    own = blurred(darkness * soft, 0.08 * study.width) / (blurred(soft, 0.08 * study.width) + 0.02)
+    usual = float(np.median(darkness[chosen])) if chosen.any() else float((darkness * soft).sum() / soft.sum())
+    darker = blurred((EVEN * usual + (1 - EVEN) * own) * np.minimum(1, 1.3 * soft), 1.2)
     shade = rgb((0.45 * float(study.hair[0]) + 8, 0.6 * float(study.paper[1]), 0.55 * float(study.paper[2])))
     for level in SHADES:
         found = contours(darker, float(level), smooth=1.6, spacing=2.5, least=0.05 * study.width**2)

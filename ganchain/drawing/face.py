@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ganchain.drawing.paths import UNITS, Drawing, Knots, Line, Planes, Ring, Shape, curve, evened, spans, stroke, taper
+from ganchain.drawing.paths import UNITS, Drawing, Fade, Knots, Line, Planes, Ring, Shape, circle, curve, evened, spans, stroke, taper
 from ganchain.drawing.planes import FINE, blurred, disc, filled, grown, reduced, rgb
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import Study
@@ -30,12 +30,12 @@ def draw_nose(study: Study, points: Knots, drawing: Drawing, line: float, likene
     for way in (edge[:22], edge[-22:]):
         widths = taper(22, 0.018 * study.width * line, 0.4, 0.4, 0.2)
         drawing.put("nose", Line([stroke(way, widths)], study.line, 0.8))
-    if (own := 2 * likeness - 1) > 0:
-        for order, width, ends in ((WING, 0.02, (2, 13)), (NOSTRIL, 0.03, (0, 16))):
-            for side in (list(order), mirrored(order)):
-                way = curve(points[side], 16)[slice(*ends)]
-                widths = taper(len(way), width * study.width * line, 0.5, 0.4, 0.1)
-                drawing.put("nose", Line([stroke(way, widths)], study.line, 0.85 * own))
+    own = 0.5 + 0.5 * likeness
+    for order, width, ends in ((WING, 0.02, (2, 13)), (NOSTRIL, 0.036, (0, 16))):
+        for side in (list(order), mirrored(order)):
+            way = curve(points[side], 16)[slice(*ends)]
+            widths = taper(len(way), width * study.width * line, 0.5, 0.4, 0.1)
+            drawing.put("nose", Line([stroke(way, widths)], study.line, 0.85 * own))
 
 
 def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None:
@@ -77,8 +77,15 @@ def draw_mouth(study: Study, points: Knots, drawing: Drawing, line: float) -> No
     lift = float(study.paper[0] - study.skin[0])
     light = float(min(measured[0] + 0.7 * lift, study.paper[0] - 5))
     red, yellow = float(max(measured[1], study.paper[1] + 8) + 6), float(0.4 * measured[2] + 0.6 * study.paper[2])
-    drawing.put("mouth", Shape([Ring((lower, below[::-1]))], rgb((light, red + 1, yellow)), 0.85))
-    drawing.put("mouth", Shape([Ring((upper, above[::-1]))], rgb((light - 6, red + 1, yellow)), 0.9))
+    inside, outside = (light - 7, red + 9, yellow + 2), (light + 3, red + 2, yellow)
+    for lip, rim, dark in ((lower, below, 0.0), (upper, above, 6.0)):
+        ends = [(float(way[15, 0]), float(way[15, 1])) for way in (rim, lip)]
+        fade = Fade(ends[0], ends[1], rgb((outside[0] - dark, *outside[1:])))
+        drawing.put("mouth", Shape([Ring((lip, rim[::-1]))], rgb((inside[0] - dark, *inside[1:])), 0.9, fade))
+    shine = 0.5 * (lower[15] + below[15])
+    high = 0.16 * float(np.linalg.norm(lower[15] - below[15]))
+    gleam = Shape([circle(shine - [0.0, high], 2.6 * high, 0.3)], rgb((min(light + 22, 95), red * 0.6, yellow * 0.6)), 0.5)
+    drawing.put("mouth", gleam)
     gap = float(np.linalg.norm(p[13] - p[14]))
     if gap > 0.05 * width:
         _open_mouth(study, drawing, (above, below), inner, line)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from PIL import ImageColor
 
 from ganchain.drawing.paths import UNITS, Colour, Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
-from ganchain.drawing.planes import blurred, calmed, reduced, rgb, to_lab
+from ganchain.drawing.planes import blurred, calmed, painted, reduced, rgb, to_lab
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import Lines, contours, flow, lines, valleys
 
 EDGE = 30.0  # variance of L*, a* and b* above which a difference is an edge
-COLOURS, SAME = 28, 6.0  # of surroundings, and the difference below which two are one
+COLOURS, SAME = 48, 4.0  # of surroundings, and the difference below which two are one
 CUT = 96  # px: side of the picture in which people are told from what is behind them
 BLACK, HATCHED = 27.0, 48.0  # L* below which ink is black, and hatched
 
@@ -82,19 +82,18 @@ class Surroundings:
 
     def draw_tones(self, drawing: Drawing, lighter: float = 0.35) -> None:
         """Draw the picture in flat colours with clean borders: layer "ground"."""
-        flat = self.calm
-        for _ in range(2):
-            flat = np.asarray(cv2.bilateralFilter(flat, 7, 12, 4), np.float32)
+        flat = painted(painted(self.calm, 3), 2)
         means = main_colours(flat[: self.size[1] : 2, : self.size[0] : 2].reshape(-1, 3), COLOURS)
         label = np.argmin([((flat - mean) ** 2).sum(axis=2) for mean in means], axis=0)
         near = [blurred((label == k).astype(np.float32), 1.0) for k in range(len(means))]
         order = np.argsort([-plane.sum() for plane in near])
+        second, first = np.partition(np.stack(near), -2, axis=0)[-2:]
         unit = UNITS / self.small.shape[0]
         whole = [Ring((np.array([(-9.0, -9.0), (265, -9)]), np.array([(265.0, 265.0), (-9, 265)])))]
         for number, k in enumerate(order):
             light, red, yellow = (float(v) for v in means[k])
             colour = rgb((light + lighter * (0.22 * max(96 - light, 0) + 1), 1.05 * red, 1.05 * yellow))
-            own = np.asarray(near[k] - np.max([near[j] for j in range(len(means)) if j != k], axis=0), np.float32)
+            own = np.asarray(near[k] - np.where(near[k] >= first, second, first), np.float32)
             found = contours(own, -0.06, smooth=0.8 * unit, spacing=2 * unit, least=12 * unit**2)
             rings = [Ring((knots,)) for knots in found] if number else whole
             drawing.put("ground", Shape(rings, colour, holes=True))

@@ -49,10 +49,10 @@ def _chin(study: Study) -> Ring:
 def _cheek(study: Study, spot: tuple[int, ...], rings: list[Ring], blush: float) -> Shape:
     """Draw a soft spot of blush."""
     cheek, edge = study.points[spot[0]], study.points[spot[1]]
-    centre = 0.75 * cheek + 0.25 * edge
+    centre = 0.85 * cheek + 0.15 * edge
     light, red, yellow = (float(v) for v in study.paper)
-    colour = rgb((light - 3, red + 42, yellow + 12))
-    radius = 0.22 * study.width
+    colour = rgb((light - 3, red + 34, yellow + 10))
+    radius = 0.27 * study.width
     end = (float(centre[0] + radius), float(centre[1]))
     fade = Fade((float(centre[0]), float(centre[1])), end, colour, 0.0, stretch=0.6)
     return Shape([circle(centre, radius, 0.6)], colour, blush, fade, within=rings)

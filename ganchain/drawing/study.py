@@ -15,7 +15,7 @@ from ganchain.drawing.trace import flow, valleys
 from ganchain.faces import mesh
 
 HAIR = 0.35  # matte from which hair is drawn
-FAINT = 0.35  # matte of hair that is taken for all of it where there is no other near
+FAINT = 0.6  # matte of hair that is taken for all of it where there is no other near
 WHITE = 76.0  # L* of the whites of eyes in even light
 SURE = 0.9  # matte of what tells the colours of hair
 HOLES = (mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[-2:0:-1], mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[-2:0:-1])
@@ -104,7 +104,7 @@ class Study:
         most = np.maximum(grown(hair, 0.1 * self.width * px), FAINT)
         skin = self.matte("skin", hair.shape[0])  # on which a faint matte is a shadow
         locks = np.asarray(hair / (most + (1 - most) * (2 * skin).clip(0, 1)), np.float32)
-        return closed(locks * self._like_hair(locks), 0.016 * self.width * px)
+        return closed(locks * self._like_hair(locks), 0.008 * self.width * px)
 
     def _like_hair(self, locks: Planes) -> Planes:
         """Mark areas whose colour is nearer to that of hair than to that of skin: a light on a bald head is none."""
@@ -201,15 +201,15 @@ class Study:
             opening = light[filled([self.points[list(eye)]], side) > 0.6]
             if len(opening) * (UNITS / side) ** 2 > 0.008 * self.width**2:
                 whites.append(float(np.percentile(opening, 95)))
-        return float(np.clip(WHITE / max(whites), 0.92, 1.18)) ** 0.2 if whites else 1.0
+        return float(np.clip(WHITE / max(whites), 0.95, 1.3)) ** 0.3 if whites else 1.0
 
     @cached_property
     def paper(self) -> Planes:
         """Lab that lit skin is painted in: a little lighter, never grey nor orange; dark skin stays dark."""
         light, red, yellow = (float(v) for v in self.skin)
         light *= self.exposure
-        bright = float(np.clip((light - 46) / 22, 0, 1))
-        lifted = min(light + 3 + bright * (2 + 0.32 * max(0.0, 86 - light)), 91)
+        bright = float(np.clip((light - 50) / 22, 0, 1))
+        lifted = min(light + 3 + bright * (2 + 0.42 * max(0.0, 86 - light)), 91)
         hue = 0.4 * float(
             np.clip(np.arctan2(yellow, max(red, 1.0)), np.radians(40), np.radians(68))
         ) + 0.6 * np.radians(62)
