@@ -35,7 +35,7 @@ class Style:
     eyes: float = 0.8
     line: float = 1.0
     tones: int = 3
-    blush: float = 0.6
+    blush: float = 0.5
     background: str = "simple"
     likeness: float = 0.4
 

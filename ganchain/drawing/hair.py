@@ -72,7 +72,7 @@ def _relative(study: Study, matte: Planes, inside: NDArray[np.bool_]) -> Planes:
     x, y, width, height = cv2.boundingRect((matte > 0.1).astype(np.uint8))
     edge = round(12 * px)
     box = np.s_[max(0, y - edge) : y + height + edge, max(0, x - edge) : x + width + edge]
-    smooth = smoothed(study.light[box], (study.flow[0][box], study.flow[1][box]), reach=12)
+    smooth = _along(study.light[box], (study.flow[0][box], study.flow[1][box]), px)
     sure, wide = inside[box], 0.5 * study.width * px
     weight = sure.astype(np.float32) + 1e-3
     around = blurred(smooth * weight, wide) / blurred(weight, wide)
@@ -109,6 +109,19 @@ def _slope(matte: Planes) -> Planes:
     soft = blurred(matte, 1.5)
     gx, gy = cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)
     return np.asarray((np.hypot(gx, gy) * 1.1 - 0.25).clip(0, 1), np.float32)
+
+
+def _along(light: Planes, flow: tuple[Planes, Planes], px: float) -> Planes:
+    """Average along the flow over 24 px, at most SIDE px wide.
+
+    Args:
+        px: of the planes / px of SIDE.
+    """
+    height, width = light.shape
+    size = max(1, round(width / px)), max(1, round(height / px))
+    small, dx, dy = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (light, *flow))
+    smooth = smoothed(small, (dx, dy), reach=round(12 / px), step=2.0)
+    return np.asarray(cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def smoothed(lightness: Planes, along: tuple[Planes, Planes], reach: int = 7, step: float = 2.0) -> Planes:

@@ -147,7 +147,9 @@ def page(pixels: NDArray[np.uint8], heads: Sequence[Head], style: Style) -> Page
     heads = sorted(heads, key=lambda head: head.size)
     behind = 1 - np.max([copy.placed(head, head.study.head, 0.0) for head in heads], axis=0)
     main, chins = heads[-1], [copy.chin(head) for head in heads]
-    around = ground.Surroundings(copy.picture, copy.picture, np.asarray(1 - behind, np.float32), copy.size, chins)
+    loose = np.max([copy.placed(head, head.study.seen_hair, 0.0) for head in heads], axis=0)
+    behind_hair = ground.uncovered(copy.picture, loose, np.asarray(behind, np.float32))
+    around = ground.Surroundings(behind_hair, behind_hair, np.asarray(1 - behind, np.float32), copy.size, chins)
     windows = np.max([copy.placed(head, np.ones((SIDE, SIDE), np.float32), 0.0) for head in heads], axis=0)
     plain = style.background not in ("keep", "simple")
     first, change = Drawing(), looks.LOOKS[style.look]
@@ -158,7 +160,7 @@ def page(pixels: NDArray[np.uint8], heads: Sequence[Head], style: Style) -> Page
             around.draw_screens(first, np.asarray(behind, np.float32))
         if plain:
             around.draw_plain(first, style.background)
-        around.draw_lines(first, np.asarray(behind * copy.below(chins) * (1 - windows), np.float32), style.line)
+        around.draw_lines(first, np.asarray(behind * (1 - windows), np.float32), style.line)
     kept = pixels if style.background == "keep" else None
     drawn = Page((pixels.shape[1], pixels.shape[0]), kept, [(change(first, main.study), copy.matrix)])
     front = 1 - around.behind if plain else np.ones_like(around.head)

@@ -32,6 +32,8 @@ def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: fl
     if tones > 1:
         drawing.put("shadow", Shape([_chin(study)], rgb(shade_of(study.paper)), within=rings))
         drawing.put("shadow", *cut_tones(study, rings, modelling, tones))
+    bearded = float(study.matte("beard").sum()) / (0.4 * study.width**2)
+    blush *= 1 - 0.6 * min(1.0, bearded)
     if blush:
         drawing.put("blush", *(_cheek(study, spot, rings, blush) for spot in (mesh.RIGHT_CHEEK, mesh.LEFT_CHEEK)))
     for knots in outer:
