@@ -42,7 +42,7 @@ def draw_beard(study: Study, drawing: Drawing, tones: int) -> None:
     for level in SHADES:
         found = contours(darker, float(level), smooth=1.6, spacing=2.5, least=0.05 * study.width**2)
         middle = level == SHADES[len(SHADES) // 2]
-        drawing.put("beard", Shape([Ring((k,)) for k in found], shade, 0.18, holes=True, rim=not middle))
+        drawing.put("beard", Shape([Ring((k,)) for k in found], shade, 0.15, holes=True, rim=not middle))
 
 
 def _draw_full(

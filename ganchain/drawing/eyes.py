@@ -16,6 +16,7 @@ from ganchain.drawing.trace import sample
 from ganchain.faces import mesh
 
 CLOSED = 0.15  # height / width of the opening below which an eye is a stroke
+OWN = 0.7  # share of a brow's own way, next to that of the points
 BROW = 0.4  # share of that by which brows give way
 WIDER, HIGHER = 0.36, 0.80  # how much a large eye grows
 
@@ -203,4 +204,4 @@ def _brow(study: Study, brow: tuple[int, ...]) -> tuple[Knots, NDArray[np.float6
     place = evened(sure * place.clip(-0.5 * thick, 0.5 * thick), 5)
     wide = evened(sure * 4.0 * spread + (1 - sure) * 0.8 * thick, 5)
     shape = np.interp(np.linspace(0, 1, 24), (0, 0.3, 0.75, 0.94, 1), (0.12, 0.72, 1.0, 0.9, 0.5))
-    return way + place[:, None] * across, shape * wide.clip(0.65 * thick, 1.5 * thick)
+    return way + OWN * place[:, None] * across, shape * wide.clip(0.65 * thick, 1.5 * thick)

@@ -52,7 +52,7 @@ def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None
             dark = profile[3:10].min(axis=0)
             depth = np.minimum(profile[:3].mean(axis=0), profile[10:].mean(axis=0)) - dark
             depth = evened(depth, 3)
-            seen = ((depth - 2.5) / 8).clip(0, 1)
+            seen = ((depth - 2.0) / 7).clip(0, 1)
             if seen.max() < 0.25:
                 continue
             best = evened(offsets[3:10][profile[3:10].argmin(axis=0)], 4)
@@ -76,8 +76,9 @@ def draw_mouth(study: Study, points: Knots, drawing: Drawing, line: float) -> No
     measured = np.median(study.calm[seen], axis=0) if seen.sum() > 12 else study.paper - [12, -8, 0]
     lift = float(study.paper[0] - study.skin[0])
     light = float(min(measured[0] + 0.7 * lift, study.paper[0] - 5))
-    red, yellow = float(max(measured[1], study.paper[1] + 8) + 6), float(0.4 * measured[2] + 0.6 * study.paper[2])
-    inside, outside = (light - 7, red + 9, yellow + 2), (light + 3, red + 2, yellow)
+    redder = float(np.clip(1.2 * (measured[1] - study.skin[1]), 5, 26))  # than skin
+    red, yellow = float(study.paper[1]) + redder + 4, float(0.4 * measured[2] + 0.6 * study.paper[2])
+    inside, outside = (light - 7, red + 0.4 * redder, yellow + 2), (light + 3, red + 2, yellow)
     for lip, rim, dark in ((lower, below, 0.0), (upper, above, 6.0)):
         ends = [(float(way[15, 0]), float(way[15, 1])) for way in (rim, lip)]
         fade = Fade(ends[0], ends[1], rgb((outside[0] - dark, *outside[1:])))
@@ -133,9 +134,10 @@ def draw_lines(study: Study, drawing: Drawing, line: float, likeness: float, whe
     face = reduced(grown(study.oval, 0.05 * study.width), side)
     within = reduced(np.asarray(cv2.erode(study.oval, disc(0.12 * study.width)), np.float32), side)
     bare = within * (1 - reduced(grown(study.features, 0.02 * study.width), side)) * (1 - study.matte("beard", side))
-    beside, own = study.ink * (1 - 0.55 * hair), 0.6 * likeness * study.ink * bare
+    beside, own = study.ink * (1 - 0.55 * hair), 0.9 * likeness * study.ink * bare
+    placed = reduced(where, side)
     for strength, inside, short, width, layer in (
-        (beside, (1 - face) * reduced(where, side), 0.3, 0.02, "background"),
+        (beside, (1 - face) * (3 * placed).clip(0, 1), 0.3, 0.02, "background"),
         (own, bare * study.matte("skin", side), 0.12, 0.016, "nose"),
     ):
         want = Lines(least=1.0, short=short * study.width * px, apart=3.0, most=150, steps=120)
@@ -144,6 +146,8 @@ def draw_lines(study: Study, drawing: Drawing, line: float, likeness: float, whe
             knots = np.concatenate([way[:-1:4], way[-1:]])
             strong = evened(np.clip(sample(strength, knots) / 2.5, 0.3, 1), 2)
             widths = width * study.width * line * strong * taper(len(knots), 1.0, 0.2, 0.2, 0.15)
+            if layer == "background":
+                widths *= (2 * sample(placed, knots)).clip(0, 1)
             drawing.put(layer, Line([stroke(knots, widths)], study.line, 0.85))
 
 

@@ -17,7 +17,7 @@ from ganchain.drawing.planes import blurred, calmed, grown, painted, reduced, rg
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import Lines, contours, flow, lines, valleys
 
-EDGE = 30.0  # variance of L*, a* and b* above which a difference is an edge
+EDGE = 8.0  # variance of L*, a* and b* above which a difference is an edge
 ISLAND = 14  # px: smaller areas are given to those around them
 COLOURS, SAME = 40, 5.0  # of surroundings, and the difference below which two are one
 CUT = 96  # px: side of the picture in which people are told from what is behind them
@@ -68,7 +68,7 @@ class Surroundings:
         Each place of the large picture is a linear function of its colour (a guided filter, He & Sun 2015), so its
         edges are those of the photo.
         """
-        flat = np.asarray(cv2.bilateralFilter(self.calm, 7, 24, 5), np.float32)
+        flat = painted(self.lab, 2)
         guide = self.lab
         mean, target = cv2.blur(guide, (9, 9)), cv2.blur(flat, (9, 9))
         covariance, variance = cv2.blur(guide * flat, (9, 9)) - mean * target, cv2.blur(guide * guide, (9, 9)) - mean**2

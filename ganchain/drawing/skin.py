@@ -79,6 +79,8 @@ def _contour(study: Study, knots: Knots, line: float) -> list[Shape]:
     beside = blurred((1 - study.whole - reduced(study.locks, SIDE)).clip(0, 1), 2.0)
     inside = ((knots > 1.5) & (knots < 254.5)).all(axis=1)
     width = 0.022 * study.width * line * (2.4 * sample(beside, knots) - 0.2).clip(0, 1) * inside
+    below = (knots[:, 1] - study.points[152, 1]) / study.width
+    width *= (1 - (below - 0.35) / 0.2).clip(0, 1)  # lower down it is the edge of clothes
     runs = outline_runs(knots, evened(width, 3, closed=True), 0.004 * study.width * line, 8)
     return [Line([run], study.line) for run in runs]
 

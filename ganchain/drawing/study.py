@@ -15,7 +15,7 @@ from ganchain.drawing.trace import flow, valleys
 from ganchain.faces import mesh
 
 HAIR = 0.35  # matte from which hair is drawn
-FAINT = 0.6  # matte of hair that is taken for all of it where there is no other near
+FAINT = 0.45  # matte of hair that is taken for all of it where there is no other near
 WHITE = 76.0  # L* of the whites of eyes in even light
 SURE = 0.9  # matte of what tells the colours of hair
 HOLES = (mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[-2:0:-1], mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[-2:0:-1])
@@ -70,16 +70,21 @@ class Study:
     @cached_property
     def whole(self) -> Planes:
         """Skin as one clean area: a face without holes, ears and neck without scraps, (SIDE, SIDE) 0..1."""
-        own = np.asarray((self.matte("skin") * self._like_skin + self.matte("beard")).clip(0, 1), np.float32)
+        like = np.maximum((2.5 * np.exp(0.5 - 0.5 * self._unlike_skin)).clip(0, 1), grown(self.oval, 0.1 * self.width))
+        own = np.asarray((self.matte("skin") * like + self.matte("beard")).clip(0, 1), np.float32)
         if float((own * self.oval).sum()) < 0.05 * float(self.oval.sum()):
             return own
+        below = np.arange(SIDE, dtype=np.float32)[:, None] - self.points[152, 1]
+        neck = grown(own, 0.3 * self.width) * (below / (0.1 * self.width)).clip(0, 1)
+        neck *= ((0.9 - self._unlike_skin) / 0.3).clip(0, 1) * (1 - self.matte("hair")) * (1 - self.matte("cover"))
+        own = np.maximum(own, neck).astype(np.float32)
         doubtful = own + (self.matte("hair") - reduced(self.locks, SIDE)).clip(0, 1)  # dark, but not hair
         own = np.minimum(doubtful, closed(own, 0.12 * self.width))
         none = np.asarray((1 - own - self.matte("hair")).clip(0, 1), np.float32)
         other = ((blurred(none, 0.05 * self.width) - 0.6) / 0.2).clip(0, 1)  # a scarf, a hat
         face = self.oval * (1 - other)
         beside = own * (1 - self.oval)
-        core = cv2.erode(beside, disc(0.045 * self.width))
+        core = cv2.erode(beside, disc(0.025 * self.width))
         kept = np.minimum(beside, cv2.dilate(core, disc(0.12 * self.width)))
         whole = np.maximum(np.maximum(face, own * self.oval), kept)
         whole = closed(blurred(whole, 1.5), 0.035 * self.width)
@@ -89,12 +94,11 @@ class Study:
         return np.asarray(whole, np.float32)
 
     @cached_property
-    def _like_skin(self) -> Planes:
-        """Likeness of each colour outside the face to its skin, (SIDE, SIDE) 0..1: a shirt is not the neck."""
+    def _unlike_skin(self) -> Planes:
+        """Distance of each colour from that of the face's skin, squared, (SIDE, SIDE): above 1 for a shirt."""
         away = (self.calm - self.skin) / np.array([30, 11, 13], np.float32)
         away[..., 0] = np.where(away[..., 0] < 0, 0.4 * away[..., 0], away[..., 0])  # a neck lies in shadow
-        like = np.exp(-0.5 * ((away**2).sum(axis=2) - 1).clip(0, None))
-        return np.maximum((2.5 * like).clip(0, 1), grown(self.oval, 0.1 * self.width))
+        return np.asarray((away**2).sum(axis=2), np.float32)
 
     @cached_property
     def locks(self) -> Planes:
@@ -103,7 +107,8 @@ class Study:
         px = hair.shape[0] / UNITS
         most = np.maximum(grown(hair, 0.1 * self.width * px), FAINT)
         skin = self.matte("skin", hair.shape[0])  # on which a faint matte is a shadow
-        locks = np.asarray(hair / (most + (1 - most) * (2 * skin).clip(0, 1)), np.float32)
+        wide = cv2.morphologyEx(hair, cv2.MORPH_OPEN, disc(0.03 * self.width * px))  # a faint strand is none of them
+        locks = np.maximum(hair, wide / (most + (1 - most) * (2 * skin).clip(0, 1))).astype(np.float32)
         return closed(locks * self._like_hair(locks), 0.008 * self.width * px)
 
     def _like_hair(self, locks: Planes) -> Planes:
@@ -131,7 +136,7 @@ class Study:
         face = np.maximum(
             face, chin * ((SURE - hair) / 0.1 + (np.abs(u) < 0.35) + (v < 0)).clip(0, 1)
         )  # a collar, a tie
-        eyes = grown(filled([self.points[list(eye)] for eye in HOLES], side), 0.08 * self.width * px)
+        eyes = grown(filled([self.points[list(eye)] for eye in HOLES], side), 0.13 * self.width * px)
         return np.asarray(hair * (1 - np.maximum(face, eyes)), np.float32)
 
     @cached_property
@@ -208,12 +213,12 @@ class Study:
         """Lab that lit skin is painted in: a little lighter, never grey nor orange; dark skin stays dark."""
         light, red, yellow = (float(v) for v in self.skin)
         light *= self.exposure
-        bright = float(np.clip((light - 50) / 22, 0, 1))
-        lifted = min(light + 3 + bright * (2 + 0.42 * max(0.0, 86 - light)), 91)
+        bright = float(np.clip((light - 42 - 0.8 * yellow) / 16, 0, 1))
+        lifted = min(light + 1 + bright * (4 + 0.42 * max(0.0, 86 - light)), 91)
         hue = 0.4 * float(
             np.clip(np.arctan2(yellow, max(red, 1.0)), np.radians(40), np.radians(68))
         ) + 0.6 * np.radians(62)
-        least = float(np.interp(lifted, (20, 50, 70, 90), (18, 27, 27, 16)))
+        least = float(np.interp(lifted, (20, 45, 60, 70, 90), (24, 32, 26, 24, 16)))
         chroma = 0.5 * float(np.clip(np.hypot(red, yellow), 0.6 * least, 1.5 * least)) + 0.5 * least
         return np.array([lifted, chroma * np.cos(hue), chroma * np.sin(hue)], np.float32)
 
@@ -238,7 +243,7 @@ class Study:
     def hair_tone(self) -> tuple[float, float, float]:
         """Lab that hair is painted in: livelier, but grey hair stays grey."""
         light, red, yellow = (float(v) for v in self.hair)
-        grey = float(np.clip((light - 36) / 10, 0, 1) * np.clip((9 - np.hypot(red, yellow)) / 5, 0, 1))
+        grey = float(np.clip((light - 36) / 10, 0, 1) * np.clip((12 - np.hypot(red, yellow)) / 5, 0, 1))
         vivid = 1.25 - 0.5 * grey
         dark = float(np.clip((38 - light) / 16, 0, 1))
         return (
