@@ -96,6 +96,7 @@ def test_the_layers_of_a_face(mean_face: Knots, head: tuple[Planes, dict[str, Pl
         "mouth",
         "hair",
         "strands",
+        "background",
         "brows",
         "eyes",
     ]

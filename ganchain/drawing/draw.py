@@ -27,7 +27,8 @@ class Style:
         line: width of lines; 1 is the usual one, 0 none.
         tones: of skin and hair, 2 or 3.
         blush: 0..1.
-        background: "keep" (the photo's own), "simple" (flattened, a little lighter) or a colour by its name in CSS.
+        background: "keep" (the photo's own), "simple" (flattened, a little lighter), "none" (transparent; of whole
+            photos) or a colour by its name in CSS.
         likeness: 0: the proportions and shadows of the style, 1: the person's own.
     """
 

@@ -8,7 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganchain.drawing.paths import (
-    Drawing, Fade, Knots, Line, Ring, Shape, circle, curve, evened, normals, stroke, taper
+    Drawing,
+    Fade,
+    Knots,
+    Line,
+    Ring,
+    Shape,
+    circle,
+    curve,
+    evened,
+    normals,
+    stroke,
+    taper,
 )
 from ganchain.drawing.planes import filled, rgb, to_lab
 from ganchain.drawing.study import Study
@@ -186,7 +197,7 @@ def draw_brows(study: Study, points: Knots, drawing: Drawing, likeness: float) -
 
 
 def _brow(study: Study, brow: tuple[int, ...]) -> tuple[Knots, NDArray[np.float64]]:
-    """Find the way of a brow, from outside inwards, and its width: where the photo is dark, near where the points say."""
+    """Find the way of a brow, from outside inwards, and its width: near its points, where the photo is dark."""
     upper, lower = study.points[list(brow[:5])], study.points[list(brow[:4:-1])]
     thick = max(float(np.linalg.norm(upper - lower, axis=1).mean()), 0.03 * study.width)
     way = curve((upper + lower) / 2, 24)

@@ -5,7 +5,22 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ganchain.drawing.paths import UNITS, Drawing, Fade, Knots, Line, Planes, Ring, Shape, circle, curve, evened, spans, stroke, taper
+from ganchain.drawing.paths import (
+    UNITS,
+    Drawing,
+    Fade,
+    Knots,
+    Line,
+    Planes,
+    Ring,
+    Shape,
+    circle,
+    curve,
+    evened,
+    spans,
+    stroke,
+    taper,
+)
 from ganchain.drawing.planes import FINE, blurred, disc, filled, grown, reduced, rgb
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import Study
@@ -85,7 +100,9 @@ def draw_mouth(study: Study, points: Knots, drawing: Drawing, line: float) -> No
         drawing.put("mouth", Shape([Ring((lip, rim[::-1]))], rgb((inside[0] - dark, *inside[1:])), 0.9, fade))
     shine = 0.5 * (lower[15] + below[15])
     high = 0.16 * float(np.linalg.norm(lower[15] - below[15]))
-    gleam = Shape([circle(shine - [0.0, high], 2.6 * high, 0.3)], rgb((min(light + 22, 95), red * 0.6, yellow * 0.6)), 0.5)
+    gleam = Shape(
+        [circle(shine - [0.0, high], 2.6 * high, 0.3)], rgb((min(light + 22, 95), red * 0.6, yellow * 0.6)), 0.5
+    )
     drawing.put("mouth", gleam)
     gap = float(np.linalg.norm(p[13] - p[14]))
     if gap > 0.05 * width:

@@ -81,8 +81,20 @@ class Surroundings:
         lab[..., 1:] *= 1.05
         return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.float32).clip(0, 1)
 
-    def draw_tones(self, drawing: Drawing, lighter: float = 0.35) -> None:
-        """Draw the picture in flat colours with clean borders: layer "ground"."""
+    @cached_property
+    def people(self) -> list[Ring]:
+        """Outlines of heads and clothes."""
+        width = self.width
+        front = np.asarray(1 - self.behind, np.float32)
+        found = contours(front, 0.5, smooth=0.02 * width, spacing=0.06 * width, least=0.3 * width**2, holes=False)
+        return [Ring((knots,)) for knots in found]
+
+    def draw_people(self, drawing: Drawing) -> None:
+        """Draw white where people are, for a page that is transparent elsewhere: layer "ground"."""
+        drawing.put("ground", Shape(self.people, (1.0, 1.0, 1.0)))
+
+    def draw_tones(self, drawing: Drawing, lighter: float = 0.35, people: bool = False) -> None:
+        """Draw the picture, or only ``people``, in flat colours with clean borders: layer "ground"."""
         flat = painted(painted(self.lab, 2), 2)
         means = main_colours(flat[: self.size[1] : 2, : self.size[0] : 2].reshape(-1, 3), COLOURS)
         label = np.argmin([((flat - mean) ** 2).sum(axis=2) for mean in means], axis=0)
@@ -98,7 +110,7 @@ class Surroundings:
             own = np.asarray(near[k] - np.where(near[k] >= first, second, first), np.float32)
             found = contours(own, -0.25, smooth=1.0 * unit, spacing=2 * unit, least=6 * unit**2)
             rings = [Ring((knots,)) for knots in found] if number else whole
-            drawing.put("ground", Shape(rings, colour, holes=True))
+            drawing.put("ground", Shape(rings, colour, within=self.people if people else (), holes=True))
 
     def painted(self, colour: str) -> Planes:
         """Flatten the large picture, and paint what is behind people in a colour of CSS: (H, W, 3) float32 0..1."""

@@ -119,7 +119,9 @@ def _along(light: Planes, flow: tuple[Planes, Planes], px: float) -> Planes:
     """
     height, width = light.shape
     size = max(1, round(width / px)), max(1, round(height / px))
-    small, dx, dy = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (light, *flow))
+    small, dx, dy = (
+        np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32) for plane in (light, *flow)
+    )
     smooth = smoothed(small, (dx, dy), reach=round(12 / px), step=2.0)
     return np.asarray(cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
