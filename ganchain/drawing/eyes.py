@@ -60,9 +60,12 @@ def enlarged(points: Knots, amount: float) -> Knots:
     moved = points.copy()
     if not amount:
         return moved
-    across, high = 1 + WIDER * amount, 1 + HIGHER * amount
     for eye in EYES:
         lids = points[[*eye.upper, *eye.lower]]
+        open_ = float(np.linalg.norm(points[list(eye.upper)] - points[list(eye.lower)], axis=1).max())
+        shape = open_ / max(float(np.linalg.norm(lids[0] - lids[len(eye.upper) - 1])), 1e-3)
+        own = float(np.clip((shape - 0.1) / 0.22, 0.4, 1))  # narrow eyes stay narrow
+        across, high = 1 + WIDER * amount, 1 + HIGHER * amount * own
         centre = lids.mean(axis=0)
         radius = 1.05 * max(float(np.ptp(lids[:, 0])), 1e-3)
         place = points.copy()

@@ -46,7 +46,7 @@ def draw_nose(study: Study, points: Knots, drawing: Drawing, line: float, likene
         widths = taper(22, 0.018 * study.width * line, 0.4, 0.4, 0.2)
         drawing.put("nose", Line([stroke(way, widths)], study.line, 0.8))
     own = 0.5 + 0.5 * likeness
-    for order, width, ends in ((WING, 0.02, (2, 13)), (NOSTRIL, 0.036, (0, 16))):
+    for order, width, ends in ((WING, 0.026, (1, 14)), (NOSTRIL, 0.036, (0, 16))):
         for side in (list(order), mirrored(order)):
             way = curve(points[side], 16)[slice(*ends)]
             widths = taper(len(way), width * study.width * line, 0.5, 0.4, 0.1)
@@ -108,6 +108,8 @@ def draw_mouth(study: Study, points: Knots, drawing: Drawing, line: float) -> No
     if gap > 0.05 * width:
         _open_mouth(study, drawing, (above, below), inner, line)
     else:
+        drawn = rgb((inside[0] - 14, *inside[1:]))
+        drawing.put("mouth", Shape([Ring((above, below[::-1]))], drawn))
         middle = (above + below) / 2
         middle = np.concatenate([(0.5 * points[61] + 0.5 * middle[0])[None], middle[1:-1], points[[291]]])
         t = np.linspace(0, 1, len(middle))

@@ -13,16 +13,21 @@ from ganchain.drawing.study import Study
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, soft_shapes, valleys
 
 RIM = ((0.18, 0.45), (0.32, 0.6), (0.48, 1.0))  # mattes from which hair is drawn, and how opaque
-TONES = ((-0.6, -1.0), (0.85, 1.0))  # light at which a lock begins, in its spread, and what it does to the colour
+TONES = (
+    (-0.6, -1.0),
+    (0.85, 1.0),
+    (1.9, 1.9),
+)  # light at which a lock begins, in its spread, and what it does to the colour
 
 Lab = tuple[float, float, float]
 
 
 def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     """Draw the hair: layers "hair" and "strands"."""
-    matte, colour, least = study.locks, study.hair_tone, 0.012 * study.width**2
-    near = grown((matte > RIM[-1][0]).astype(np.float32), 0.03 * study.width * matte.shape[0] / UNITS)
-    areas = [contours(matte * near, level, smooth=0.7, spacing=1.4, least=least) for level, _ in RIM]
+    matte, colour = study.locks, study.hair_tone
+    near = grown((matte > RIM[-1][0]).astype(np.float32), 0.05 * study.width * matte.shape[0] / UNITS)
+    drawing.put("hair", *soft_shapes(study.shaved, 0.22, 0.07, rgb(colour), 0.55, within=(), smooth=1.5, spacing=2.5))
+    areas = [contours(matte * near, level, smooth=0.7, spacing=1.4, least=0.03 * study.width**2) for level, _ in RIM]
     if not (outer := areas[-1]):
         return
     rims = [[Ring((knots,)) for knots in area] for area in areas]
@@ -48,7 +53,7 @@ def _loose(study: Study, matte: Planes, colour: Lab, line: float) -> list[Shape]
     Args:
         matte: (S, S) 0..1 of the hair that is drawn as an area.
     """
-    faint, px = study.seen_hair, matte.shape[0] / UNITS
+    faint, px = study.seen_hair * study.like_hair(study.seen_hair), matte.shape[0] / UNITS
     along = flow(faint, 1.5 * px)
     ridges = -20 * valleys(faint, along, 0.6 * px, 2.0 * px)
     want = Lines(least=0.8, short=0.14 * study.width * px, apart=2.0, most=60, steps=60)
@@ -94,7 +99,7 @@ def locks(relative: Planes, colour: Lab, amount: float, within: list[Ring], tone
         least: smallest area in square units.
     """
     shapes = []
-    for level, depth in TONES[: tones - 1]:
+    for level, depth in TONES[: 2 * tones - 3]:
         shade = rgb(
             (float(np.clip(colour[0] + depth * amount, 3, 95)), colour[1] * 1.05, colour[2] * (1 + 0.08 * depth))
         )

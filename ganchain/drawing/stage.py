@@ -85,12 +85,12 @@ class DrawnPhoto(Stage):
         """Draw a photo with its faces."""
         page = self.page(photo, faces)
         painted = paint_page(page)
-        drawn, alpha = painted[..., :3], painted[..., 3:]
+        drawn, alpha = painted[..., :3].astype(np.float32), painted[..., 3:].astype(np.float32)
         if not page.paper:
-            drawn = np.where(alpha, (drawn * np.float32(255) / np.maximum(alpha, 1)).round().clip(0, 255), photo)
+            drawn = np.where(alpha, (drawn * 255 / np.maximum(alpha, 1)).round().clip(0, 255), photo)
         if self.strength < 1:
             drawn, alpha = (
-                (below + np.float32(self.strength) * (above.astype(np.float32) - below)).round()
+                (below + np.float32(self.strength) * (above - below)).round()
                 for below, above in ((photo, drawn), (255, alpha))
             )
         answer = drawn if page.paper else np.concatenate([drawn, alpha], axis=2)

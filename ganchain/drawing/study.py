@@ -15,7 +15,6 @@ from ganchain.drawing.trace import flow, valleys
 from ganchain.faces import mesh
 
 HAIR = 0.35  # matte from which hair is drawn
-FAINT = 0.45  # matte of hair that is taken for all of it where there is no other near
 WHITE = 76.0  # L* of the whites of eyes in even light
 SURE = 0.9  # matte of what tells the colours of hair
 HOLES = (mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[-2:0:-1], mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[-2:0:-1])
@@ -76,7 +75,11 @@ class Study:
             return own
         below = np.arange(SIDE, dtype=np.float32)[:, None] - self.points[152, 1]
         neck = grown(own, 0.3 * self.width) * (below / (0.1 * self.width)).clip(0, 1)
-        neck *= ((0.9 - self._unlike_skin) / 0.3).clip(0, 1) * (1 - self.matte("hair")) * (1 - self.matte("cover"))
+        neck *= (
+            ((0.9 - self._unlike_skin) / 0.3).clip(0, 1)
+            * (4 * self.matte("skin")).clip(0, 1)
+            * (1 - self.matte("cover"))
+        )
         own = np.maximum(own, neck).astype(np.float32)
         doubtful = own + (self.matte("hair") - reduced(self.locks, SIDE)).clip(0, 1)  # dark, but not hair
         own = np.minimum(doubtful, closed(own, 0.12 * self.width))
@@ -102,16 +105,18 @@ class Study:
 
     @cached_property
     def locks(self) -> Planes:
-        """Hair with the locks and tails that its matte has only faintly, at most FINE px wide: 0..1."""
-        hair = self.seen_hair
-        px = hair.shape[0] / UNITS
-        most = np.maximum(grown(hair, 0.1 * self.width * px), FAINT)
-        skin = self.matte("skin", hair.shape[0])  # on which a faint matte is a shadow
-        wide = cv2.morphologyEx(hair, cv2.MORPH_OPEN, disc(0.03 * self.width * px))  # a faint strand is none of them
-        locks = np.maximum(hair, wide / (most + (1 - most) * (2 * skin).clip(0, 1))).astype(np.float32)
-        return closed(locks * self._like_hair(locks), 0.008 * self.width * px)
+        """Hair without gaps that nobody sees, at most FINE px wide: 0..1."""
+        px = self.seen_hair.shape[0] / UNITS
+        return closed(self.seen_hair * self.like_hair(self.seen_hair), 0.008 * self.width * px)
 
-    def _like_hair(self, locks: Planes) -> Planes:
+    @cached_property
+    def shaved(self) -> Planes:
+        """Hair so short that skin is seen through it, at most FINE px wide: 0..1."""
+        side = self.seen_hair.shape[0]
+        wide = cv2.morphologyEx(self.seen_hair, cv2.MORPH_OPEN, disc(0.03 * self.width * side / UNITS))  # no strands
+        return np.asarray(wide * (1 - 2 * self.matte("rest", side)).clip(0, 1) * self.like_hair(wide), np.float32)
+
+    def like_hair(self, locks: Planes) -> Planes:
         """Mark areas whose colour is nearer to that of hair than to that of skin: a light on a bald head is none."""
         _, numbers, stats, _ = cv2.connectedComponentsWithStats((locks > 0.2).astype(np.uint8))
         small = reduced(self.calm, locks.shape[0], clip=False)
@@ -213,7 +218,7 @@ class Study:
         """Lab that lit skin is painted in: a little lighter, never grey nor orange; dark skin stays dark."""
         light, red, yellow = (float(v) for v in self.skin)
         light *= self.exposure
-        bright = float(np.clip((light - 42 - 0.8 * yellow) / 16, 0, 1))
+        bright = float(np.clip((light - 42 - 0.8 * min(yellow, 22)) / 16, 0, 1))
         lifted = min(light + 1 + bright * (4 + 0.42 * max(0.0, 86 - light)), 91)
         hue = 0.4 * float(
             np.clip(np.arctan2(yellow, max(red, 1.0)), np.radians(40), np.radians(68))
@@ -246,6 +251,8 @@ class Study:
         grey = float(np.clip((light - 36) / 10, 0, 1) * np.clip((12 - np.hypot(red, yellow)) / 5, 0, 1))
         vivid = 1.25 - 0.5 * grey
         dark = float(np.clip((38 - light) / 16, 0, 1))
+        if np.hypot(red, yellow) < 24:  # warm light makes brown hair red
+            red = min(red, 0.8 * yellow + 2)
         return (
             float(np.clip((light + 1) * (1 - 0.2 * dark), 8, 90)),
             red * vivid + 1.5 * dark + 0.08 * yellow,
