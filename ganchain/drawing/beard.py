@@ -35,9 +35,9 @@ def draw_beard(study: Study, drawing: Drawing, tones: int) -> None:
     darkness = (float(study.skin[0]) - light).clip(0, None)
     usual = float(np.median(darkness[chosen])) if chosen.any() else float((darkness * soft).sum() / soft.sum())
     shade = rgb((0.45 * float(study.hair[0]) + 8, 0.6 * float(study.paper[1]), 0.55 * float(study.paper[2])))
-    opacity = float(np.clip(usual / 38, 0.16, 0.7))
+    opacity = float(np.clip(usual / 55, 0.12, 0.6))
     settings = {"smooth": 1.6, "spacing": 2.5, "least": 0.05 * study.width**2}
-    drawing.put("beard", *soft_shapes(soft, 0.45, 0.18, shade, opacity, within=(), **settings))
+    drawing.put("beard", *soft_shapes(soft, 0.45, 0.26, shade, opacity, within=(), **settings))
 
 
 def _draw_full(

@@ -26,7 +26,9 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     """Draw the hair: layers "hair" and "strands"."""
     matte, colour = study.locks, study.hair_tone
     near = grown((matte > RIM[-1][0]).astype(np.float32), 0.05 * study.width * matte.shape[0] / UNITS)
-    drawing.put("hair", *soft_shapes(study.shaved, 0.22, 0.07, rgb(colour), 0.55, within=(), smooth=1.5, spacing=2.5))
+    shaved = soft_shapes(study.shaved, 0.22, 0.07, rgb(colour), 0.55, within=(), smooth=1.5, spacing=2.5)
+    if any(shape.rings for shape in shaved):
+        drawing.put("hair", *shaved)
     areas = [contours(matte * near, level, smooth=0.7, spacing=1.4, least=0.03 * study.width**2) for level, _ in RIM]
     if not (outer := areas[-1]):
         return
@@ -127,7 +129,7 @@ def _along(light: Planes, flow: tuple[Planes, Planes], px: float) -> Planes:
     small, dx, dy = (
         np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32) for plane in (light, *flow)
     )
-    smooth = smoothed(small, (dx, dy), reach=round(12 / px), step=2.0)
+    smooth = smoothed(small, (dx, dy), reach=round(8 / px), step=2.0)
     return np.asarray(cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 

@@ -107,7 +107,7 @@ class Study(Palette):
     @cached_property
     def flow(self) -> tuple[Planes, Planes]:
         """The direction along which the picture changes least, at most FINE px wide."""
-        return flow(self.light, 3.5 * self.fine.shape[0] / FINE)
+        return flow(self.light, 2.2 * self.fine.shape[0] / FINE)
 
     @cached_property
     def ink(self) -> Planes:
