@@ -73,13 +73,13 @@ class Study(Palette):
 
     def like_hair(self, locks: Planes) -> Planes:
         """Mark areas whose colour is nearer to that of hair than to that of skin: a light on a bald head is none."""
-        _, numbers, stats, _ = cv2.connectedComponentsWithStats((locks > 0.1).astype(np.uint8))
-        small = reduced(self.calm, locks.shape[0], clip=False)
-        sums = np.stack([np.bincount(numbers.ravel(), small[..., k].ravel()) for k in range(3)], axis=1)
+        small = (reduced(locks, SIDE) > 0.1).astype(np.uint8)
+        _, numbers, stats, _ = cv2.connectedComponentsWithStats(small)
+        sums = np.stack([np.bincount(numbers.ravel(), self.calm[..., k].ravel()) for k in range(3)], axis=1)
         colours = sums / stats[:, cv2.CC_STAT_AREA, None].astype(np.float64)
         alike = np.linalg.norm(colours - self.hair, axis=1) < np.linalg.norm(colours - self.skin, axis=1)
         alike[0] = True
-        return np.asarray(alike[numbers], np.float32)
+        return reduced(np.asarray(alike[numbers], np.float32), locks.shape[0])
 
     @cached_property
     def seen_hair(self) -> Planes:
