@@ -152,7 +152,8 @@ class Stage(nn.Module):
     def forward_photo(self, photo: Pixels, faces: Sequence[Seen]) -> Pixels:
         """Edit a whole photo (H, W, 3) uint8 with what is read of its faces, of which there is at least one.
 
-        For ``scope = "photo"`` with ``reads``. Photos without faces are run in tiles, as without ``reads``.
+        For ``scope = "photo"`` with ``reads``. Photos without faces are run in tiles, as without ``reads``. The answer
+        may have a fourth channel, alpha; the photo becomes as transparent as it says.
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward_photo(photo, faces)")
 

@@ -27,7 +27,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 def _ground(value: str) -> str:
     """Refuse a background that is neither a word of its own nor a colour."""
-    if value not in ("keep", "simple"):
+    if value not in ("keep", "simple", "none"):
         colour(value)
     return value
 
@@ -35,7 +35,7 @@ def _ground(value: str) -> str:
 Background = Annotated[
     str,
     AfterValidator(_ground),
-    WithJsonSchema({"anyOf": [{"enum": ["keep", "simple"]}, {"type": "string", "format": "colour"}]}),
+    WithJsonSchema({"anyOf": [{"enum": ["keep", "simple", "none"]}, {"type": "string", "format": "colour"}]}),
 ]
 
 
@@ -55,9 +55,10 @@ class Webtoon(Stage):
         eyes: how large, 0 natural to 1 large (0.8).
         line: width of the lines, 1 is the usual one, 0 none.
         tones: of skin and hair, 2 or 3 (3).
-        blush: on the cheeks, 0 none to 1 strong (0.6).
-        background: simple (the default) flattens it and makes it a little lighter, keep leaves it as it is; or a
-            colour, "#fff4e0" (in quotes) or a name such as ivory.
+        blush: on the cheeks, 0 none to 1 strong (0.5).
+        background: simple (the default) flattens it and makes it a little lighter, keep leaves it as it is, none makes
+            it transparent (with scope: photo; written as PNG or WebP); or a colour, "#fff4e0" (in quotes) or a name
+            such as ivory.
         likeness: 0 few and even shadows and the style's proportions, 1 the person's own light, nose and brows (0.4).
         weights: other weights than the bundled ones: AnimeGAN2's, or those of a Swapping AutoEncoder.
         style: the picture whose style the Swapping AutoEncoder takes.
@@ -114,6 +115,8 @@ class Webtoon(Stage):
             given = {name: value for name, value in options.items() if value is not None}
             drawn = Style(look=look or "webtoon", **given)  # type: ignore[arg-type]
             if self.scope == "face":
+                if background == "none":
+                    raise OptionError("'none' goes with scope: photo", option="background")
                 self.weights, self.delegate = (), Drawn(drawn, strength)
             else:
                 network = Webtoon(look="filter", scope="photo", strength=strength)

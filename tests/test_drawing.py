@@ -96,6 +96,7 @@ def test_the_layers_of_a_face(mean_face: Knots, head: tuple[Planes, dict[str, Pl
         "mouth",
         "hair",
         "strands",
+        "background",
         "brows",
         "eyes",
     ]
@@ -279,7 +280,7 @@ def test_a_border_is_soft_in_colour_and_one_line_in_ink(
     mean_face: Knots, head: tuple[Planes, dict[str, Planes]]
 ) -> None:
     coloured, inked = (draw(head[0], mean_face, head[1], Style(look=look)) for look in ("webtoon", "ink"))
-    assert [shape.rim for shape in coloured.layers["hair"][:3]] == [True, True, False]
+    assert [shape.rim for shape in coloured.layers["hair"][:6]] == [True, False, True, True, True, False]  # thin, whole
     assert not any(shape.rim for _, shape in shapes_of(inked))
     row = paint(coloured, 1024)[400, :, 0].astype(float)
     assert np.abs(np.diff(row)).max() > 40  # lines stay crisp

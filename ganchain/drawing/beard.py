@@ -12,10 +12,9 @@ from ganchain.drawing.hair import locks, smoothed
 from ganchain.drawing.paths import Drawing, Planes, Ring, Shape
 from ganchain.drawing.planes import blurred, grown, rgb
 from ganchain.drawing.study import Study
-from ganchain.drawing.trace import contours
+from ganchain.drawing.trace import contours, soft_shapes
 
 FULL = 0.5  # hairiness from which a beard has locks
-SHADES = np.linspace(5, 32, 9)  # L* below the skin's own at which a shade grows denser
 
 
 def draw_beard(study: Study, drawing: Drawing, tones: int) -> None:
@@ -33,12 +32,12 @@ def draw_beard(study: Study, drawing: Drawing, tones: int) -> None:
         _draw_full(study, drawing, measured, (light, soft), chosen, tones)
         return
     soft = soft * blurred(grown(study.oval, 0.02 * study.width), 1.5)  # below the jaw it is in the chin's shadow
-    darker = blurred((float(study.skin[0]) - blurred(light, 1.0)) * np.minimum(1, 1.4 * soft), 1.2)
+    darkness = (float(study.skin[0]) - light).clip(0, None)
+    usual = float(np.median(darkness[chosen])) if chosen.any() else float((darkness * soft).sum() / soft.sum())
     shade = rgb((0.45 * float(study.hair[0]) + 8, 0.6 * float(study.paper[1]), 0.55 * float(study.paper[2])))
-    for level in SHADES:
-        found = contours(darker, float(level), smooth=1.6, spacing=2.5, least=0.05 * study.width**2)
-        middle = level == SHADES[len(SHADES) // 2]
-        drawing.put("beard", Shape([Ring((k,)) for k in found], shade, 0.18, holes=True, rim=not middle))
+    opacity = float(np.clip(usual / 55, 0.12, 0.6))
+    settings = {"smooth": 1.6, "spacing": 2.5, "least": 0.05 * study.width**2}
+    drawing.put("beard", *soft_shapes(soft, 0.45, 0.26, shade, opacity, within=(), **settings))
 
 
 def _draw_full(

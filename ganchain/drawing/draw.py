@@ -27,7 +27,8 @@ class Style:
         line: width of lines; 1 is the usual one, 0 none.
         tones: of skin and hair, 2 or 3.
         blush: 0..1.
-        background: "keep" (the photo's own), "simple" (flattened, a little lighter) or a colour by its name in CSS.
+        background: "keep" (the photo's own), "simple" (flattened, a little lighter), "none" (transparent; of whole
+            photos) or a colour by its name in CSS.
         likeness: 0: the proportions and shadows of the style, 1: the person's own.
     """
 
@@ -35,7 +36,7 @@ class Style:
     eyes: float = 0.8
     line: float = 1.0
     tones: int = 3
-    blush: float = 0.6
+    blush: float = 0.5
     background: str = "simple"
     likeness: float = 0.4
 

@@ -5,14 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ganchain.drawing.paths import Drawing, Fade, Knots, Line, Ring, Shape, circle, curve, stroke, taper
+from ganchain.drawing.paths import (
+    Drawing,
+    Fade,
+    Knots,
+    Line,
+    Ring,
+    Shape,
+    circle,
+    curve,
+    evened,
+    normals,
+    stroke,
+    taper,
+)
 from ganchain.drawing.planes import filled, rgb, to_lab
 from ganchain.drawing.study import Study
+from ganchain.drawing.trace import sample
 from ganchain.faces import mesh
 
 CLOSED = 0.15  # height / width of the opening below which an eye is a stroke
-WIDER, HIGHER = 0.34, 0.80  # how much a large eye grows
+OWN = 0.7  # share of a brow's own way, next to that of the points
+BROW = 0.4  # share of that by which brows give way
+WIDER, HIGHER = 0.36, 0.80  # how much a large eye grows
 
 
 @dataclass(frozen=True)
@@ -43,9 +60,12 @@ def enlarged(points: Knots, amount: float) -> Knots:
     moved = points.copy()
     if not amount:
         return moved
-    across, high = 1 + WIDER * amount, 1 + HIGHER * amount
     for eye in EYES:
         lids = points[[*eye.upper, *eye.lower]]
+        open_ = float(np.linalg.norm(points[list(eye.upper)] - points[list(eye.lower)], axis=1).max())
+        shape = open_ / max(float(np.linalg.norm(lids[0] - lids[len(eye.upper) - 1])), 1e-3)
+        own = float(np.clip((shape - 0.1) / 0.22, 0.4, 1))  # narrow eyes stay narrow
+        across, high = 1 + WIDER * amount, 1 + HIGHER * amount * own
         centre = lids.mean(axis=0)
         radius = 1.05 * max(float(np.ptp(lids[:, 0])), 1e-3)
         place = points.copy()
@@ -53,6 +73,8 @@ def enlarged(points: Knots, amount: float) -> Knots:
             near = (1 - ((place - centre) ** 2).sum(axis=1) / radius**2).clip(0, 1)[:, None] ** 2
             place = points + near * (place - centre) * np.array([1 - 1 / across, 1 - 1 / high])
         moved += place - points
+    brows = [*BROWS[0], *BROWS[1]]
+    moved[brows] = points[brows] + BROW * (moved[brows] - points[brows])
     return moved
 
 
@@ -100,7 +122,7 @@ def _draw_eye(study: Study, eye: Eye, points: Knots, drawing: Drawing, line: flo
         drawing.put("eyes", Shape(opening, rgb(white)))
         drawing.put("eyes", *_iris(study, eye, points, opening))
         lid = Ring((upper, (upper + np.array([0.0, 0.2 * height]))[::-1]))
-        drawing.put("eyes", Shape([lid], rgb((30.0, 6.0, 2.0)), 0.34, within=opening))
+        drawing.put("eyes", Shape([lid], rgb((30.0, 6.0, 2.0)), 0.26, within=opening))
     _lashes(study, eye, points, (upper, lower), drawing, (width, closed, line))
 
 
@@ -111,9 +133,9 @@ def _iris(study: Study, eye: Eye, points: Knots, opening: list[Ring]) -> list[Sh
     vivid = 1.35 if chroma > 4 else 1.0
     light = float(np.clip(1.05 * light + 5, 20, 58))
     centre = points[eye.iris[0]]
-    radius = 1.06 * float(np.linalg.norm(points[list(eye.iris[1:])] - centre, axis=1).mean())
+    radius = 1.15 * float(np.linalg.norm(points[list(eye.iris[1:])] - centre, axis=1).mean())
     x, y = (float(c) for c in centre)
-    top = rgb((0.42 * light, red * vivid * 0.8, yellow * vivid * 0.7))
+    top = rgb((0.36 * light, red * vivid * 0.8, yellow * vivid * 0.7))
     low = rgb((1.22 * light + 4, red * vivid * 1.1, yellow * vivid * 1.15))
     fade = Fade((x, y - radius), (x, y + 0.9 * radius), low)
     rim = rgb((max(4.0, 0.25 * light), red * 0.4, yellow * 0.4))
@@ -138,12 +160,12 @@ def _lashes(
     """Draw the upper lash line with a small wing, the lower lid and the crease."""
     (upper, lower), (width, closed, line) = lids, style
     dark = rgb((7.0, 3.0, 3.0))
-    wing = upper[0] + 0.13 * width * _unit(upper[0] - upper[6]) + np.array([0.0, -0.015 * width])
+    wing = upper[0] + 0.15 * width * _unit(upper[0] - upper[6]) + np.array([0.0, -0.015 * width])
     way = curve(np.concatenate([wing[None], upper[[0, 4, 8, 12, 16, 20, 23]]]), 30)
     if closed:
         way = curve(np.concatenate([wing[None], ((upper + lower) / 2)[[0, 4, 8, 12, 16, 20, 23]]]), 30)
     t = np.linspace(0, 1, len(way))
-    thick = 0.12 * width * line * np.interp(t, (0, 0.2, 0.45, 0.8, 1), (0.08, 1.0, 0.9, 0.6, 0.3))
+    thick = 0.155 * width * line * np.interp(t, (0, 0.2, 0.45, 0.8, 1), (0.08, 1.0, 0.9, 0.6, 0.3))
     drawing.put("eyes", Line([stroke(way, thick, 0.15)], dark))
     if closed:
         return
@@ -161,23 +183,39 @@ def _unit(way: Knots) -> Knots:
 
 
 def draw_brows(study: Study, points: Knots, drawing: Drawing, likeness: float) -> None:
-    """Draw each brow as one tapering shape in its own colour: layer "brows"."""
+    """Draw each brow as one tapering shape where it is dark, in its own colour: layer "brows"."""
     colours, weights, shapes = [], [], []
     for brow in BROWS:
         own = filled([study.points[list(brow)]]) > 0.5
         colours.append(np.percentile(study.calm[own], 25, axis=0) if own.sum() > 5 else study.hair)
         weights.append(own.sum() + 1.0)
-        upper, lower = points[list(brow[:5])], points[list(brow[:4:-1])]
-        shapes.append((curve((upper + lower) / 2, 24), float(np.linalg.norm(upper - lower, axis=1).mean())))
-    measured = np.average(colours, axis=0, weights=weights)  # both in one colour and width
-    light = 0.8 * float(np.clip(measured[0], 8, study.paper[0] - 14))
+        shift = (points[list(brow)] - study.points[list(brow)]).mean(axis=0)
+        shapes.append((shift, *_brow(study, brow)))
+    measured = np.average(colours, axis=0, weights=weights)  # both in one colour
+    light = 0.6 * float(np.clip(measured[0], 8, study.paper[0] - 14))
     red, yellow = (float(0.5 * measured[k] + 0.5 * study.hair[k]) for k in (1, 2))
-    contrast = float(np.clip((study.skin[0] - measured[0]) / 14, 0.7, 1))
-    for middle, thick in shapes:
-        thick = 0.5 * thick + 0.25 * (shapes[0][1] + shapes[1][1])
-        widths = (
-            (0.95 + 0.4 * max(0.0, likeness - 0.5))
-            * thick
-            * np.interp(np.linspace(0, 1, 24), (0, 0.3, 0.75, 0.94, 1), (0.12, 0.62, 1.0, 0.95, 0.6))
-        )
-        drawing.put("brows", Line([stroke(middle, widths)], rgb((light, red, yellow)), 0.95 * contrast))
+    contrast = float(np.clip((study.skin[0] - measured[0]) / 14, 0.85, 1))
+    for shift, middle, widths in shapes:
+        drawing.put("brows", Line([stroke(middle + shift, widths)], rgb((light, red, yellow)), 0.95 * contrast))
+
+
+def _brow(study: Study, brow: tuple[int, ...]) -> tuple[Knots, NDArray[np.float64]]:
+    """Find the way of a brow, from outside inwards, and its width: near its points, where the photo is dark."""
+    upper, lower = study.points[list(brow[:5])], study.points[list(brow[:4:-1])]
+    thick = max(float(np.linalg.norm(upper - lower, axis=1).mean()), 0.03 * study.width)
+    way = curve((upper + lower) / 2, 24)
+    across = normals(way)
+    offsets = np.linspace(-1.2, 1.2, 25) * thick
+    plane = np.ascontiguousarray(study.calm[..., 0] * (1 - study.matte("hair")) + study.skin[0] * study.matte("hair"))
+    light = np.stack([sample(plane, way + offset * across) for offset in offsets])
+    dark = (float(study.skin[0]) - light).clip(0, None) * np.exp(-0.5 * (offsets / (0.6 * thick)) ** 2)[:, None]
+    peak = dark.max(axis=0)
+    dark = (dark - 0.5 * peak).clip(0, None)
+    mass = dark.sum(axis=0) + 1e-6
+    sure = evened(((peak - 6) / 10).clip(0, 1), 2)
+    place = (dark * offsets[:, None]).sum(axis=0) / mass
+    spread = np.sqrt((dark * (offsets[:, None] - place) ** 2).sum(axis=0) / mass)
+    place = evened(sure * place.clip(-0.5 * thick, 0.5 * thick), 5)
+    wide = evened(sure * 4.0 * spread + (1 - sure) * 0.8 * thick, 5)
+    shape = np.interp(np.linspace(0, 1, 24), (0, 0.3, 0.75, 0.94, 1), (0.12, 0.72, 1.0, 0.9, 0.5))
+    return way + OWN * place[:, None] * across, shape * wide.clip(0.65 * thick, 1.5 * thick)

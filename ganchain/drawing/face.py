@@ -5,7 +5,22 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ganchain.drawing.paths import UNITS, Drawing, Knots, Line, Planes, Ring, Shape, curve, evened, spans, stroke, taper
+from ganchain.drawing.paths import (
+    UNITS,
+    Drawing,
+    Fade,
+    Knots,
+    Line,
+    Planes,
+    Ring,
+    Shape,
+    circle,
+    curve,
+    evened,
+    spans,
+    stroke,
+    taper,
+)
 from ganchain.drawing.planes import FINE, blurred, disc, filled, grown, reduced, rgb
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import Study
@@ -30,12 +45,12 @@ def draw_nose(study: Study, points: Knots, drawing: Drawing, line: float, likene
     for way in (edge[:22], edge[-22:]):
         widths = taper(22, 0.018 * study.width * line, 0.4, 0.4, 0.2)
         drawing.put("nose", Line([stroke(way, widths)], study.line, 0.8))
-    if (own := 2 * likeness - 1) > 0:
-        for order, width, ends in ((WING, 0.02, (2, 13)), (NOSTRIL, 0.03, (0, 16))):
-            for side in (list(order), mirrored(order)):
-                way = curve(points[side], 16)[slice(*ends)]
-                widths = taper(len(way), width * study.width * line, 0.5, 0.4, 0.1)
-                drawing.put("nose", Line([stroke(way, widths)], study.line, 0.85 * own))
+    own = 0.5 + 0.5 * likeness
+    for order, width, ends in ((WING, 0.026, (1, 14)), (NOSTRIL, 0.036, (0, 16))):
+        for side in (list(order), mirrored(order)):
+            way = curve(points[side], 16)[slice(*ends)]
+            widths = taper(len(way), width * study.width * line, 0.5, 0.4, 0.1)
+            drawing.put("nose", Line([stroke(way, widths)], study.line, 0.85 * own))
 
 
 def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None:
@@ -52,7 +67,7 @@ def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None
             dark = profile[3:10].min(axis=0)
             depth = np.minimum(profile[:3].mean(axis=0), profile[10:].mean(axis=0)) - dark
             depth = evened(depth, 3)
-            seen = ((depth - 2.5) / 8).clip(0, 1)
+            seen = ((depth - 2.0) / 7).clip(0, 1)
             if seen.max() < 0.25:
                 continue
             best = evened(offsets[3:10][profile[3:10].argmin(axis=0)], 4)
@@ -76,13 +91,25 @@ def draw_mouth(study: Study, points: Knots, drawing: Drawing, line: float) -> No
     measured = np.median(study.calm[seen], axis=0) if seen.sum() > 12 else study.paper - [12, -8, 0]
     lift = float(study.paper[0] - study.skin[0])
     light = float(min(measured[0] + 0.7 * lift, study.paper[0] - 5))
-    red, yellow = float(max(measured[1], study.paper[1] + 8) + 6), float(0.4 * measured[2] + 0.6 * study.paper[2])
-    drawing.put("mouth", Shape([Ring((lower, below[::-1]))], rgb((light, red + 1, yellow)), 0.85))
-    drawing.put("mouth", Shape([Ring((upper, above[::-1]))], rgb((light - 6, red + 1, yellow)), 0.9))
+    redder = float(np.clip(1.2 * (measured[1] - study.skin[1]), 5, 26))  # than skin
+    red, yellow = float(study.paper[1]) + redder + 4, float(0.4 * measured[2] + 0.6 * study.paper[2])
+    inside, outside = (light - 7, red + 0.4 * redder, yellow + 2), (light + 3, red + 2, yellow)
+    for lip, rim, dark in ((lower, below, 0.0), (upper, above, 6.0)):
+        ends = [(float(way[15, 0]), float(way[15, 1])) for way in (rim, lip)]
+        fade = Fade(ends[0], ends[1], rgb((outside[0] - dark, *outside[1:])))
+        drawing.put("mouth", Shape([Ring((lip, rim[::-1]))], rgb((inside[0] - dark, *inside[1:])), 0.9, fade))
+    shine = 0.5 * (lower[15] + below[15])
+    high = 0.16 * float(np.linalg.norm(lower[15] - below[15]))
+    gleam = Shape(
+        [circle(shine - [0.0, high], 2.6 * high, 0.3)], rgb((min(light + 22, 95), red * 0.6, yellow * 0.6)), 0.5
+    )
+    drawing.put("mouth", gleam)
     gap = float(np.linalg.norm(p[13] - p[14]))
     if gap > 0.05 * width:
         _open_mouth(study, drawing, (above, below), inner, line)
     else:
+        drawn = rgb((inside[0] - 14, *inside[1:]))
+        drawing.put("mouth", Shape([Ring((above, below[::-1]))], drawn))
         middle = (above + below) / 2
         middle = np.concatenate([(0.5 * points[61] + 0.5 * middle[0])[None], middle[1:-1], points[[291]]])
         t = np.linspace(0, 1, len(middle))
@@ -126,9 +153,10 @@ def draw_lines(study: Study, drawing: Drawing, line: float, likeness: float, whe
     face = reduced(grown(study.oval, 0.05 * study.width), side)
     within = reduced(np.asarray(cv2.erode(study.oval, disc(0.12 * study.width)), np.float32), side)
     bare = within * (1 - reduced(grown(study.features, 0.02 * study.width), side)) * (1 - study.matte("beard", side))
-    beside, own = study.ink * (1 - 0.55 * hair), 0.6 * likeness * study.ink * bare
+    beside, own = study.ink * (1 - 0.55 * hair), 0.9 * likeness * study.ink * bare
+    placed = reduced(where, side)
     for strength, inside, short, width, layer in (
-        (beside, (1 - face) * reduced(where, side), 0.3, 0.02, "background"),
+        (beside, (1 - face) * (3 * placed).clip(0, 1), 0.3, 0.02, "background"),
         (own, bare * study.matte("skin", side), 0.12, 0.016, "nose"),
     ):
         want = Lines(least=1.0, short=short * study.width * px, apart=3.0, most=150, steps=120)
@@ -137,6 +165,8 @@ def draw_lines(study: Study, drawing: Drawing, line: float, likeness: float, whe
             knots = np.concatenate([way[:-1:4], way[-1:]])
             strong = evened(np.clip(sample(strength, knots) / 2.5, 0.3, 1), 2)
             widths = width * study.width * line * strong * taper(len(knots), 1.0, 0.2, 0.2, 0.15)
+            if layer == "background":
+                widths *= (2 * sample(placed, knots)).clip(0, 1)
             drawing.put(layer, Line([stroke(knots, widths)], study.line, 0.85))
 
 

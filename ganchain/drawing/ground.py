@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from PIL import ImageColor
 
 from ganchain.drawing.paths import UNITS, Colour, Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
-from ganchain.drawing.planes import blurred, calmed, reduced, rgb, to_lab
+from ganchain.drawing.planes import blurred, calmed, grown, painted, reduced, rgb, to_lab
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import Lines, contours, flow, lines, valleys
 
-EDGE = 30.0  # variance of L*, a* and b* above which a difference is an edge
-COLOURS, SAME = 28, 6.0  # of surroundings, and the difference below which two are one
+EDGE = 8.0  # variance of L*, a* and b* above which a difference is an edge
+ISLAND = 14  # px: smaller areas are given to those around them
+COLOURS, SAME = 40, 5.0  # of surroundings, and the difference below which two are one
 CUT = 96  # px: side of the picture in which people are told from what is behind them
 BLACK, HATCHED = 27.0, 48.0  # L* below which ink is black, and hatched
 
@@ -67,7 +68,7 @@ class Surroundings:
         Each place of the large picture is a linear function of its colour (a guided filter, He & Sun 2015), so its
         edges are those of the photo.
         """
-        flat = np.asarray(cv2.bilateralFilter(self.calm, 7, 24, 5), np.float32)
+        flat = painted(self.lab, 2)
         guide = self.lab
         mean, target = cv2.blur(guide, (9, 9)), cv2.blur(flat, (9, 9))
         covariance, variance = cv2.blur(guide * flat, (9, 9)) - mean * target, cv2.blur(guide * guide, (9, 9)) - mean**2
@@ -80,24 +81,36 @@ class Surroundings:
         lab[..., 1:] *= 1.05
         return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.float32).clip(0, 1)
 
-    def draw_tones(self, drawing: Drawing, lighter: float = 0.35) -> None:
-        """Draw the picture in flat colours with clean borders: layer "ground"."""
-        flat = self.calm
-        for _ in range(2):
-            flat = np.asarray(cv2.bilateralFilter(flat, 7, 12, 4), np.float32)
+    @cached_property
+    def people(self) -> list[Ring]:
+        """Outlines of heads and clothes."""
+        width = self.width
+        front = np.asarray(1 - self.behind, np.float32)
+        found = contours(front, 0.5, smooth=0.02 * width, spacing=0.06 * width, least=0.3 * width**2, holes=False)
+        return [Ring((knots,)) for knots in found]
+
+    def draw_people(self, drawing: Drawing) -> None:
+        """Draw white where people are, for a page that is transparent elsewhere: layer "ground"."""
+        drawing.put("ground", Shape(self.people, (1.0, 1.0, 1.0)))
+
+    def draw_tones(self, drawing: Drawing, lighter: float = 0.35, people: bool = False) -> None:
+        """Draw the picture, or only ``people``, in flat colours with clean borders: layer "ground"."""
+        flat = painted(painted(self.lab, 2), 2)
         means = main_colours(flat[: self.size[1] : 2, : self.size[0] : 2].reshape(-1, 3), COLOURS)
         label = np.argmin([((flat - mean) ** 2).sum(axis=2) for mean in means], axis=0)
-        near = [blurred((label == k).astype(np.float32), 1.0) for k in range(len(means))]
+        label = without_islands(label, len(means), ISLAND)
+        near = [blurred((label == k).astype(np.float32), 0.8) for k in range(len(means))]
         order = np.argsort([-plane.sum() for plane in near])
+        second, first = np.partition(np.stack(near), -2, axis=0)[-2:]
         unit = UNITS / self.small.shape[0]
         whole = [Ring((np.array([(-9.0, -9.0), (265, -9)]), np.array([(265.0, 265.0), (-9, 265)])))]
         for number, k in enumerate(order):
             light, red, yellow = (float(v) for v in means[k])
             colour = rgb((light + lighter * (0.22 * max(96 - light, 0) + 1), 1.05 * red, 1.05 * yellow))
-            own = np.asarray(near[k] - np.max([near[j] for j in range(len(means)) if j != k], axis=0), np.float32)
-            found = contours(own, -0.06, smooth=0.8 * unit, spacing=2 * unit, least=12 * unit**2)
+            own = np.asarray(near[k] - np.where(near[k] >= first, second, first), np.float32)
+            found = contours(own, -0.25, smooth=1.0 * unit, spacing=2 * unit, least=6 * unit**2)
             rings = [Ring((knots,)) for knots in found] if number else whole
-            drawing.put("ground", Shape(rings, colour, holes=True))
+            drawing.put("ground", Shape(rings, colour, within=self.people if people else (), holes=True))
 
     def painted(self, colour: str) -> Planes:
         """Flatten the large picture, and paint what is behind people in a colour of CSS: (H, W, 3) float32 0..1."""
@@ -150,7 +163,7 @@ class Surroundings:
         light = self.calm[..., 0]
         dark = np.asarray(valleys(light, self.flow, 1.3, 2.8) * (60 / (light + 12)), np.float32)
         px = self.small.shape[0] / UNITS
-        want = Lines(least=1.6, short=0.4 * width * px, apart=3.0, most=40, steps=80)
+        want = Lines(least=2.0, short=max(8.0, 0.25 * width * px), apart=3.0, most=150, steps=80)
         ink = rgb((12.0, 3.0, 3.0))
         for way in lines(dark, self.flow, inside, want):
             knots = np.concatenate([way[:-1:2], way[-1:]])
@@ -165,6 +178,40 @@ class Surroundings:
             found = contours(-light, -level, smooth=0.02 * width, spacing=2.0, least=0.05 * width**2)
             rings = [Ring((knots,)) for knots in found]
             drawing.put("screen", Shape(rings, rgb((6.0, 0.0, 0.0)), holes=True, hatch=hatch))
+
+
+def uncovered(picture: Planes, hair: Planes, behind: Planes) -> Planes:
+    """Paint what is behind hair, also where there is only a little of it, in the colours beside it.
+
+    Args:
+        picture: (S, S, 3) 0..1.
+        hair: (S, S) 0..1.
+        behind: (S, S) 0..1, where no head is.
+    """
+    share = (8 * blurred(grown(hair, 2), 1.5) - 0.3).clip(0, 1)
+    filled, free = picture.copy(), (1 - share) * behind
+    for sigma in (40.0, 12.0, 4.0):
+        near = blurred(free, sigma)[..., None]
+        colours = blurred(picture * free[..., None], sigma) / (near + 1e-6)
+        filled += (near / 0.1).clip(0, 1) * (colours - filled)
+    return np.asarray(picture + share[..., None] * (filled - picture), np.float32)
+
+
+def without_islands(label: NDArray[np.intp], count: int, least: int) -> NDArray[np.intp]:
+    """Give small islands the number that most places near them have.
+
+    Args:
+        label: (S, S) numbers below ``count``.
+        least: px below which an island is small.
+    """
+    sure = np.zeros(label.shape, bool)
+    for k in range(count):
+        _, islands, stats, _ = cv2.connectedComponentsWithStats((label == k).astype(np.uint8), connectivity=4)
+        large = stats[:, cv2.CC_STAT_AREA] >= least
+        large[0] = False
+        sure |= large[islands]
+    near = [cv2.blur(((label == k) & sure).astype(np.float32), (9, 9)) for k in range(count)]
+    return np.where(sure, label, np.argmax(near, axis=0))
 
 
 def main_colours(colours: NDArray[np.float32], count: int) -> list[NDArray[np.float32]]:

@@ -6,22 +6,30 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ganchain.drawing.paths import Drawing, Line, Planes, Ring, Shape, evened
-from ganchain.drawing.planes import SIDE, blurred, reduced, rgb
+from ganchain.drawing.paths import UNITS, Drawing, Line, Planes, Ring, Shape, evened, stroke, taper
+from ganchain.drawing.planes import SIDE, blurred, grown, reduced, rgb
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import Study
-from ganchain.drawing.trace import contours, sample, soft_shapes
+from ganchain.drawing.trace import Lines, contours, flow, lines, sample, soft_shapes, valleys
 
 RIM = ((0.18, 0.45), (0.32, 0.6), (0.48, 1.0))  # mattes from which hair is drawn, and how opaque
-TONES = ((-0.6, -1.0), (0.85, 1.0))  # light at which a lock begins, in its spread, and what it does to the colour
+TONES = (
+    (-0.6, -1.0),
+    (0.85, 1.0),
+    (1.9, 1.9),
+)  # light at which a lock begins, in its spread, and what it does to the colour
 
 Lab = tuple[float, float, float]
 
 
 def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     """Draw the hair: layers "hair" and "strands"."""
-    matte, colour, least = study.locks, study.hair_tone, 0.012 * study.width**2
-    areas = [contours(matte, level, smooth=0.7, spacing=1.4, least=least) for level, _ in RIM]
+    matte, colour = study.locks, study.hair_tone
+    near = grown((matte > RIM[-1][0]).astype(np.float32), 0.05 * study.width * matte.shape[0] / UNITS)
+    shaved = soft_shapes(study.shaved, 0.22, 0.07, rgb(colour), 0.55, within=(), smooth=1.5, spacing=2.5)
+    if any(shape.rings for shape in shaved):
+        drawing.put("hair", *shaved)
+    areas = [contours(matte * near, level, smooth=0.7, spacing=1.4, least=0.03 * study.width**2) for level, _ in RIM]
     if not (outer := areas[-1]):
         return
     rims = [[Ring((knots,)) for knots in area] for area in areas]
@@ -30,14 +38,34 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     inside = matte > 0.7
     if tones > 1 and inside.sum() > 200:
         relative = _relative(study, matte, inside)
-        amount = float(np.clip(5 + 0.28 * colour[0], 7, 17))
+        amount = float(np.clip(9 + 0.28 * colour[0], 11, 20))
         drawing.put("hair", *locks(relative, colour, amount, rims[-1], tones, 0.0015 * study.width**2))
+    drawing.put("hair", *_loose(study, matte, colour, line))
     ink = rgb((max(3.0, colour[0] * 0.42), colour[1] + 1, colour[2] * 0.9 + 1))
     slope = _slope(reduced(matte, SIDE))
     for knots in outer:
         within = ((knots > 1.5) & (knots < 254.5)).all(axis=1)
         widths = evened(0.018 * study.width * line * sample(slope, knots) * within, 4, closed=True)
         drawing.put("strands", *(Line([run], ink) for run in outline_runs(knots, widths, 0.2 * line, 8)))
+
+
+def _loose(study: Study, matte: Planes, colour: Lab, line: float) -> list[Shape]:
+    """Draw strands beside the hair as tapering strokes along the ridges of its faint matte.
+
+    Args:
+        matte: (S, S) 0..1 of the hair that is drawn as an area.
+    """
+    faint, px = study.seen_hair * study.like_hair(study.seen_hair), matte.shape[0] / UNITS
+    along = flow(faint, 1.5 * px)
+    ridges = -20 * valleys(faint, along, 0.6 * px, 2.0 * px)
+    want = Lines(least=0.8, short=0.14 * study.width * px, apart=2.0, most=60, steps=60)
+    strands: list[Shape] = []
+    for way in lines(ridges, along, np.asarray(matte < 0.45, np.float32), want):
+        knots = np.concatenate([way[:-1:2], way[-1:]])
+        strong = evened((sample(ridges, knots) / 4).clip(0.35, 1), 2)
+        widths = 0.022 * study.width * line * strong * taper(len(knots), 1.0, 0.2, 0.35, 0.1)
+        strands.append(Line([stroke(knots, widths)], rgb(colour), 0.9))
+    return strands
 
 
 def _relative(study: Study, matte: Planes, inside: NDArray[np.bool_]) -> Planes:
@@ -51,7 +79,7 @@ def _relative(study: Study, matte: Planes, inside: NDArray[np.bool_]) -> Planes:
     x, y, width, height = cv2.boundingRect((matte > 0.1).astype(np.uint8))
     edge = round(12 * px)
     box = np.s_[max(0, y - edge) : y + height + edge, max(0, x - edge) : x + width + edge]
-    smooth = smoothed(study.light[box], (study.flow[0][box], study.flow[1][box]), reach=12)
+    smooth = _along(study.light[box], (study.flow[0][box], study.flow[1][box]), px)
     sure, wide = inside[box], 0.5 * study.width * px
     weight = sure.astype(np.float32) + 1e-3
     around = blurred(smooth * weight, wide) / blurred(weight, wide)
@@ -73,7 +101,7 @@ def locks(relative: Planes, colour: Lab, amount: float, within: list[Ring], tone
         least: smallest area in square units.
     """
     shapes = []
-    for level, depth in TONES[: tones - 1]:
+    for level, depth in TONES[: 2 * tones - 3]:
         shade = rgb(
             (float(np.clip(colour[0] + depth * amount, 3, 95)), colour[1] * 1.05, colour[2] * (1 + 0.08 * depth))
         )
@@ -88,6 +116,21 @@ def _slope(matte: Planes) -> Planes:
     soft = blurred(matte, 1.5)
     gx, gy = cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)
     return np.asarray((np.hypot(gx, gy) * 1.1 - 0.25).clip(0, 1), np.float32)
+
+
+def _along(light: Planes, flow: tuple[Planes, Planes], px: float) -> Planes:
+    """Average along the flow over 24 px, at most SIDE px wide.
+
+    Args:
+        px: of the planes / px of SIDE.
+    """
+    height, width = light.shape
+    size = max(1, round(width / px)), max(1, round(height / px))
+    small, dx, dy = (
+        np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32) for plane in (light, *flow)
+    )
+    smooth = smoothed(small, (dx, dy), reach=round(8 / px), step=2.0)
+    return np.asarray(cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def smoothed(lightness: Planes, along: tuple[Planes, Planes], reach: int = 7, step: float = 2.0) -> Planes:

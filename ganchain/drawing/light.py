@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ganchain.drawing.paths import Planes, Ring, Shape
-from ganchain.drawing.planes import blurred, filled, grown, rgb
+from ganchain.drawing.planes import SIDE, blurred, filled, grown, reduced, rgb
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import soft_shapes
 
@@ -84,8 +84,8 @@ def _light(study: Study, modelling: Modelling) -> tuple[Planes, float]:
     weight = (
         study.matte("skin") * (1 - (1 - modelling.likeness) * study.features) * (1 - study.matte("beard"))
     ).astype(np.float32)
-    for over in ("glasses", "cover", "hair"):
-        weight = weight * (1 - (3 * grown(study.matte(over), 2)).clip(0, 1))
+    for over in (study.matte("glasses"), study.matte("cover"), reduced(study.seen_hair, SIDE)):
+        weight = weight * (1 - (3 * grown(over, 2)).clip(0, 1))
     weight = np.asarray(cv2.erode(weight, np.ones((5, 5), np.uint8)), np.float32) + 1e-4
     calm = study.calm[..., 0]
     if modelling.likeness < 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -104,15 +104,6 @@ class Copy:
         place = matrix[:, :2] @ head.study.points[152] + matrix[:, 2]
         return np.asarray(place), head.study.width * float(np.hypot(*matrix[:, 0]))
 
-    def below(self, chins: Sequence[tuple[Knots, float]]) -> Planes:
-        """Mark what lies below chins, where clothes are: (S, S) 0 or 1."""
-        side = max(self.size)
-        at = np.arange(side, dtype=np.float32) * UNITS / side
-        below = np.zeros((side, side), bool)
-        for (x, y), width in chins:
-            below |= (at[:, None] > y - 0.3 * width) & (np.abs(at - x) < 3.5 * width)
-        return below.astype(np.float32)
-
     def to_copy(self, head: Head) -> Matrix:
         """Compute the matrix (2, 3) from units of a head to units of the copy."""
         linear, shift = self.matrix[:, :2], self.matrix[:, 2]
@@ -145,24 +136,43 @@ def page(pixels: NDArray[np.uint8], heads: Sequence[Head], style: Style) -> Page
     """
     copy = Copy(pixels, heads)
     heads = sorted(heads, key=lambda head: head.size)
-    behind = 1 - np.max([copy.placed(head, head.study.head, 0.0) for head in heads], axis=0)
-    main, chins = heads[-1], [copy.chin(head) for head in heads]
-    around = ground.Surroundings(copy.picture, copy.picture, np.asarray(1 - behind, np.float32), copy.size, chins)
-    windows = np.max([copy.placed(head, np.ones((SIDE, SIDE), np.float32), 0.0) for head in heads], axis=0)
-    plain = style.background not in ("keep", "simple")
-    first, change = Drawing(), looks.LOOKS[style.look]
+    main, chins, change = heads[-1], [copy.chin(head) for head in heads], looks.LOOKS[style.look]
+    drawn_heads = _most(copy.placed(head, head.study.head, 0.0) for head in heads)
+    loose = _most(copy.placed(head, head.study.seen_hair, 0.0) for head in heads)
+    behind_hair = ground.uncovered(copy.picture, loose, 1 - drawn_heads)
+    around = ground.Surroundings(behind_hair, behind_hair, drawn_heads, copy.size, chins)
+    shown = np.ones_like(drawn_heads) if style.background in ("keep", "simple") else 1 - around.behind
+    first = Drawing()
     if style.background != "keep":
-        if style.look == "webtoon":
-            around.draw_tones(first)
-        elif style.look == "ink":
-            around.draw_screens(first, np.asarray(behind, np.float32))
-        if plain:
-            around.draw_plain(first, style.background)
-        around.draw_lines(first, np.asarray(behind * copy.below(chins) * (1 - windows), np.float32), style.line)
+        windows = _most(copy.placed(head, np.ones((SIDE, SIDE), np.float32), 0.0) for head in heads)
+        _draw_ground(first, around, style, (1 - drawn_heads) * shown, (1 - drawn_heads) * shown * (1 - windows))
     kept = pixels if style.background == "keep" else None
-    drawn = Page((pixels.shape[1], pixels.shape[0]), kept, [(change(first, main.study), copy.matrix)])
-    front = 1 - around.behind if plain else np.ones_like(around.head)
+    size, paper = (pixels.shape[1], pixels.shape[0]), style.background != "none"
+    drawn = Page(size, kept, [(change(first, main.study), copy.matrix)], paper)
     for head in heads:
-        where = head.study.head if kept is not None else copy.seen_from(head, front)
+        where = head.study.head if kept is not None else copy.seen_from(head, shown)
         drawn.drawings.append((change(draw_head(head.study, style, Drawing(), where), head.study), head.matrix))
     return drawn
+
+
+def _most(planes: Iterable[Planes]) -> Planes:
+    return np.asarray(np.max(list(planes), axis=0), np.float32)
+
+
+def _draw_ground(drawing: Drawing, around: ground.Surroundings, style: Style, shaded: Planes, outlined: Planes) -> None:
+    """Draw what is around heads.
+
+    Args:
+        shaded: (S, S) 0..1, where it is black or hatched in ink.
+        outlined: (S, S) 0..1, where it has lines of its own.
+    """
+    clear = style.background == "none"
+    if clear:
+        around.draw_people(drawing)
+    if style.look == "webtoon":
+        around.draw_tones(drawing, people=clear)
+    elif style.look == "ink":
+        around.draw_screens(drawing, shaded)
+    if style.background not in ("simple", "none"):
+        around.draw_plain(drawing, style.background)
+    around.draw_lines(drawing, outlined, style.line)

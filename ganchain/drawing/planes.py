@@ -75,6 +75,22 @@ def calmed(lab: Planes) -> Planes:
     return lab
 
 
+def painted(lab: Planes, radius: int) -> Planes:
+    """Make flat areas with sharp borders: of four squares that meet in a place, the calmest gives its colour.
+
+    The weighted form (Papari, Petkov & Campisi 2007) of the filter by Kuwahara et al. (1976).
+    """
+    side = radius + 1
+    total, weights = np.zeros_like(lab), np.zeros((*lab.shape[:2], 1), np.float32)
+    squares = lab * lab
+    for anchor in ((0, 0), (0, radius), (radius, 0), (radius, radius)):
+        mean = cv2.blur(lab, (side, side), anchor=anchor)
+        variance = (cv2.blur(squares, (side, side), anchor=anchor) - mean * mean).sum(axis=2, keepdims=True)
+        weight = (variance.clip(0, None) + 1) ** -4
+        total, weights = total + weight * mean, weights + weight
+    return np.asarray(total / weights, np.float32)
+
+
 def to_lab(picture: Planes) -> Planes:
     """Turn RGB 0..1 into Lab."""
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(picture, np.float32), cv2.COLOR_RGB2LAB), np.float32)

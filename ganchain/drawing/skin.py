@@ -32,6 +32,8 @@ def draw_skin(study: Study, drawing: Drawing, tones: int, blush: float, line: fl
     if tones > 1:
         drawing.put("shadow", Shape([_chin(study)], rgb(shade_of(study.paper)), within=rings))
         drawing.put("shadow", *cut_tones(study, rings, modelling, tones))
+    bearded = float(study.matte("beard").sum()) / (0.4 * study.width**2)
+    blush *= 1 - 0.6 * min(1.0, bearded)
     if blush:
         drawing.put("blush", *(_cheek(study, spot, rings, blush) for spot in (mesh.RIGHT_CHEEK, mesh.LEFT_CHEEK)))
     for knots in outer:
@@ -49,10 +51,10 @@ def _chin(study: Study) -> Ring:
 def _cheek(study: Study, spot: tuple[int, ...], rings: list[Ring], blush: float) -> Shape:
     """Draw a soft spot of blush."""
     cheek, edge = study.points[spot[0]], study.points[spot[1]]
-    centre = 0.75 * cheek + 0.25 * edge
+    centre = 0.85 * cheek + 0.15 * edge
     light, red, yellow = (float(v) for v in study.paper)
-    colour = rgb((light - 3, red + 42, yellow + 12))
-    radius = 0.22 * study.width
+    colour = rgb((light - 3, red + 34, yellow + 10))
+    radius = 0.27 * study.width
     end = (float(centre[0] + radius), float(centre[1]))
     fade = Fade((float(centre[0]), float(centre[1])), end, colour, 0.0, stretch=0.6)
     return Shape([circle(centre, radius, 0.6)], colour, blush, fade, within=rings)
@@ -77,6 +79,8 @@ def _contour(study: Study, knots: Knots, line: float) -> list[Shape]:
     beside = blurred((1 - study.whole - reduced(study.locks, SIDE)).clip(0, 1), 2.0)
     inside = ((knots > 1.5) & (knots < 254.5)).all(axis=1)
     width = 0.022 * study.width * line * (2.4 * sample(beside, knots) - 0.2).clip(0, 1) * inside
+    below = (knots[:, 1] - study.points[152, 1]) / study.width
+    width *= (1 - (below - 0.35) / 0.2).clip(0, 1)  # lower down it is the edge of clothes
     runs = outline_runs(knots, evened(width, 3, closed=True), 0.004 * study.width * line, 8)
     return [Line([run], study.line) for run in runs]
 

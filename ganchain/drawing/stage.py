@@ -83,11 +83,18 @@ class DrawnPhoto(Stage):
 
     def forward_photo(self, photo: Pixels, faces: Sequence[Seen]) -> Pixels:
         """Draw a photo with its faces."""
-        drawn = paint_page(self.page(photo, faces))[..., :3]
-        if self.strength == 1:
-            return np.ascontiguousarray(drawn)
-        mixed = photo + np.float32(self.strength) * (drawn.astype(np.float32) - photo)
-        return np.asarray(mixed.round(), np.uint8)
+        page = self.page(photo, faces)
+        painted = paint_page(page)
+        drawn, alpha = painted[..., :3].astype(np.float32), painted[..., 3:].astype(np.float32)
+        if not page.paper:
+            drawn = np.where(alpha, (drawn * 255 / np.maximum(alpha, 1)).round().clip(0, 255), photo)
+        if self.strength < 1:
+            drawn, alpha = (
+                (below + np.float32(self.strength) * (above - below)).round()
+                for below, above in ((photo, drawn), (255, alpha))
+            )
+        answer = drawn if page.paper else np.concatenate([drawn, alpha], axis=2)
+        return np.ascontiguousarray(answer, np.uint8)
 
     def svg_of(self, photo: Pixels, faces: Sequence[Seen]) -> Callable[[str], str] | None:
         """Return what writes the drawing as SVG."""

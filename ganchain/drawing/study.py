@@ -2,84 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import cv2
 import numpy as np
 
-from ganchain.drawing.paths import UNITS, Colour, Knots, Planes
-from ganchain.drawing.planes import FINE, SIDE, blurred, calmed, closed, disc, filled, grown, reduced, rgb, to_lab
+from ganchain.drawing.palette import HOLES, Palette
+from ganchain.drawing.paths import UNITS, Planes
+from ganchain.drawing.planes import FINE, SIDE, blurred, closed, disc, filled, grown, reduced
 from ganchain.drawing.trace import flow, valleys
-from ganchain.faces import mesh
 
-HAIR = 0.35  # matte from which hair is drawn
-FAINT = 0.35  # matte of hair that is taken for all of it where there is no other near
-WHITE = 76.0  # L* of the whites of eyes in even light
-SURE = 0.9  # matte of what tells the colours of hair
-HOLES = (mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[-2:0:-1], mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[-2:0:-1])
+SURE = 0.9  # matte of what is hair, and no collar
 
 
 @dataclass(eq=False)
-class Study:
-    """One face, measured.
-
-    Attributes:
-        picture: (S, S, 3) float32 0..1 RGB.
-        points: (478, 2) in units.
-        mattes: (S, S) float32 0..1 of each part.
-    """
-
-    picture: Planes
-    points: Knots
-    mattes: Mapping[str, Planes]
-    _reduced: dict[tuple[str, int], Planes] = field(default_factory=dict, repr=False)
-
-    @cached_property
-    def width(self) -> float:
-        """Distance of the outer corners of the eyes, in units, not below what a face in its window can have."""
-        return float(np.clip(np.linalg.norm(self.points[33] - self.points[263]), 24, 140))
-
-    @cached_property
-    def fine(self) -> Planes:
-        """The picture, at most FINE px wide."""
-        return reduced(self.picture, min(FINE, self.picture.shape[0]))
-
-    @cached_property
-    def lab(self) -> Planes:
-        """The picture in Lab, (SIDE, SIDE, 3)."""
-        return to_lab(reduced(self.picture, SIDE))
-
-    @cached_property
-    def calm(self) -> Planes:
-        """The same without grain: edges stay, (SIDE, SIDE, 3)."""
-        return calmed(self.lab)
-
-    def matte(self, name: str, side: int = SIDE) -> Planes:
-        """Return the matte of a part, at most ``side`` px wide."""
-        if (name, side) not in self._reduced:
-            self._reduced[name, side] = reduced(self.mattes[name], side)
-        return self._reduced[name, side]
-
-    @cached_property
-    def oval(self) -> Planes:
-        """The face's oval, (SIDE, SIDE) 0..1."""
-        return filled([self.points[list(mesh.OVAL)]])
+class Study(Palette):
+    """One face, measured: its areas, and the lines in it."""
 
     @cached_property
     def whole(self) -> Planes:
         """Skin as one clean area: a face without holes, ears and neck without scraps, (SIDE, SIDE) 0..1."""
-        own = np.asarray((self.matte("skin") * self._like_skin + self.matte("beard")).clip(0, 1), np.float32)
+        like = np.maximum((2.5 * np.exp(0.5 - 0.5 * self._unlike_skin)).clip(0, 1), grown(self.oval, 0.1 * self.width))
+        own = np.asarray((self.matte("skin") * like + self.matte("beard")).clip(0, 1), np.float32)
         if float((own * self.oval).sum()) < 0.05 * float(self.oval.sum()):
             return own
+        below = np.arange(SIDE, dtype=np.float32)[:, None] - self.points[152, 1]
+        neck = grown(own, 0.3 * self.width) * (below / (0.1 * self.width)).clip(0, 1)
+        neck *= (
+            ((0.9 - self._unlike_skin) / 0.3).clip(0, 1)
+            * (4 * self.matte("skin")).clip(0, 1)
+            * (1 - self.matte("cover"))
+        )
+        own = np.maximum(own, neck).astype(np.float32)
         doubtful = own + (self.matte("hair") - reduced(self.locks, SIDE)).clip(0, 1)  # dark, but not hair
         own = np.minimum(doubtful, closed(own, 0.12 * self.width))
         none = np.asarray((1 - own - self.matte("hair")).clip(0, 1), np.float32)
         other = ((blurred(none, 0.05 * self.width) - 0.6) / 0.2).clip(0, 1)  # a scarf, a hat
         face = self.oval * (1 - other)
         beside = own * (1 - self.oval)
-        core = cv2.erode(beside, disc(0.045 * self.width))
+        core = cv2.erode(beside, disc(0.025 * self.width))
         kept = np.minimum(beside, cv2.dilate(core, disc(0.12 * self.width)))
         whole = np.maximum(np.maximum(face, own * self.oval), kept)
         whole = closed(blurred(whole, 1.5), 0.035 * self.width)
@@ -89,32 +51,35 @@ class Study:
         return np.asarray(whole, np.float32)
 
     @cached_property
-    def _like_skin(self) -> Planes:
-        """Likeness of each colour outside the face to its skin, (SIDE, SIDE) 0..1: a shirt is not the neck."""
+    def _unlike_skin(self) -> Planes:
+        """Distance of each colour from that of the face's skin, squared, (SIDE, SIDE): above 1 for a shirt."""
         away = (self.calm - self.skin) / np.array([30, 11, 13], np.float32)
         away[..., 0] = np.where(away[..., 0] < 0, 0.4 * away[..., 0], away[..., 0])  # a neck lies in shadow
-        like = np.exp(-0.5 * ((away**2).sum(axis=2) - 1).clip(0, None))
-        return np.maximum((2.5 * like).clip(0, 1), grown(self.oval, 0.1 * self.width))
+        return np.asarray((away**2).sum(axis=2), np.float32)
 
     @cached_property
     def locks(self) -> Planes:
-        """Hair with the locks and tails that its matte has only faintly, at most FINE px wide: 0..1."""
-        hair = self.seen_hair
-        px = hair.shape[0] / UNITS
-        most = np.maximum(grown(hair, 0.1 * self.width * px), FAINT)
-        skin = self.matte("skin", hair.shape[0])  # on which a faint matte is a shadow
-        locks = np.asarray(hair / (most + (1 - most) * (2 * skin).clip(0, 1)), np.float32)
-        return closed(locks * self._like_hair(locks), 0.016 * self.width * px)
+        """Hair without gaps that nobody sees, at most FINE px wide: 0..1."""
+        px = self.seen_hair.shape[0] / UNITS
+        return closed(self.seen_hair * self.like_hair(self.seen_hair), 0.008 * self.width * px)
 
-    def _like_hair(self, locks: Planes) -> Planes:
+    @cached_property
+    def shaved(self) -> Planes:
+        """Hair so short that skin is seen through it, at most FINE px wide: 0..1."""
+        side = self.seen_hair.shape[0]
+        opened = cv2.morphologyEx(self.seen_hair, cv2.MORPH_OPEN, disc(0.03 * self.width * side / UNITS))
+        wide = np.asarray(opened, np.float32)  # without strands
+        return np.asarray(wide * (1 - 2 * self.matte("rest", side)).clip(0, 1) * self.like_hair(wide), np.float32)
+
+    def like_hair(self, locks: Planes) -> Planes:
         """Mark areas whose colour is nearer to that of hair than to that of skin: a light on a bald head is none."""
-        _, numbers, stats, _ = cv2.connectedComponentsWithStats((locks > 0.2).astype(np.uint8))
-        small = reduced(self.calm, locks.shape[0], clip=False)
-        sums = np.stack([np.bincount(numbers.ravel(), small[..., k].ravel()) for k in range(3)], axis=1)
+        small = (reduced(locks, SIDE) > 0.1).astype(np.uint8)
+        _, numbers, stats, _ = cv2.connectedComponentsWithStats(small)
+        sums = np.stack([np.bincount(numbers.ravel(), self.calm[..., k].ravel()) for k in range(3)], axis=1)
         colours = sums / stats[:, cv2.CC_STAT_AREA, None].astype(np.float64)
         alike = np.linalg.norm(colours - self.hair, axis=1) < np.linalg.norm(colours - self.skin, axis=1)
         alike[0] = True
-        return np.asarray(alike[numbers], np.float32)
+        return reduced(np.asarray(alike[numbers], np.float32), locks.shape[0])
 
     @cached_property
     def seen_hair(self) -> Planes:
@@ -131,7 +96,7 @@ class Study:
         face = np.maximum(
             face, chin * ((SURE - hair) / 0.1 + (np.abs(u) < 0.35) + (v < 0)).clip(0, 1)
         )  # a collar, a tie
-        eyes = grown(filled([self.points[list(eye)] for eye in HOLES], side), 0.08 * self.width * px)
+        eyes = grown(filled([self.points[list(eye)] for eye in HOLES], side), 0.13 * self.width * px)
         return np.asarray(hair * (1 - np.maximum(face, eyes)), np.float32)
 
     @cached_property
@@ -142,7 +107,7 @@ class Study:
     @cached_property
     def flow(self) -> tuple[Planes, Planes]:
         """The direction along which the picture changes least, at most FINE px wide."""
-        return flow(self.light, 3.5 * self.fine.shape[0] / FINE)
+        return flow(self.light, 2.2 * self.fine.shape[0] / FINE)
 
     @cached_property
     def ink(self) -> Planes:
@@ -158,97 +123,3 @@ class Study:
     def light(self) -> Planes:
         """L* without grain, at most FINE px wide."""
         return np.asarray(cv2.bilateralFilter(self._grainy, 5, 8, 2.5), np.float32)
-
-    @cached_property
-    def _grainy(self) -> Planes:
-        """L* as it is, at most FINE px wide."""
-        return np.ascontiguousarray(to_lab(self.fine)[..., 0])
-
-    @cached_property
-    def features(self) -> Planes:
-        """Eyes, brows and mouth with a margin, (SIDE, SIDE) 0..1."""
-        p, w = self.points, self.width
-        eyes = grown(filled([p[list(eye)] for eye in HOLES]), 0.055 * w)
-        brows = grown(filled([p[list(brow)] for brow in (mesh.RIGHT_BROW, mesh.LEFT_BROW)]), 0.045 * w)
-        mouth = grown(filled([p[[*mesh.UPPER_LIP, *mesh.LOWER_LIP[-2:0:-1]]]]), 0.035 * w)
-        return np.maximum(np.maximum(eyes, brows), mouth)
-
-    @cached_property
-    def bare(self) -> Planes:
-        """Skin that tells its tone: of the face, without features, hair, glasses and what covers it, 0..1."""
-        bare = self.matte("skin") * self.oval * (1 - self.features)
-        for over in ("glasses", "cover"):
-            bare = bare * (1 - (3 * grown(self.matte(over), 2)).clip(0, 1))
-        return np.asarray(bare, np.float32)
-
-    @cached_property
-    def skin(self) -> Planes:
-        """Lab of the lit skin, (3,)."""
-        chosen = self.calm[self.bare > 0.8]
-        if len(chosen) < 40:
-            chosen = self.calm[self.oval > 0.5]
-        if not len(chosen):
-            return np.array([65, 12, 16], np.float32)
-        lit = chosen[chosen[:, 0] >= np.percentile(chosen[:, 0], 35)]
-        return np.asarray(np.median(lit, axis=0), np.float32)
-
-    @cached_property
-    def exposure(self) -> float:
-        """Lightness of the face in even light / in the photo, by the whites of its eyes."""
-        light, side = self._grainy, self.fine.shape[0]
-        whites = []
-        for eye in HOLES:
-            opening = light[filled([self.points[list(eye)]], side) > 0.6]
-            if len(opening) * (UNITS / side) ** 2 > 0.008 * self.width**2:
-                whites.append(float(np.percentile(opening, 95)))
-        return float(np.clip(WHITE / max(whites), 0.92, 1.18)) ** 0.2 if whites else 1.0
-
-    @cached_property
-    def paper(self) -> Planes:
-        """Lab that lit skin is painted in: a little lighter, never grey nor orange; dark skin stays dark."""
-        light, red, yellow = (float(v) for v in self.skin)
-        light *= self.exposure
-        bright = float(np.clip((light - 46) / 22, 0, 1))
-        lifted = min(light + 3 + bright * (2 + 0.32 * max(0.0, 86 - light)), 91)
-        hue = 0.4 * float(
-            np.clip(np.arctan2(yellow, max(red, 1.0)), np.radians(40), np.radians(68))
-        ) + 0.6 * np.radians(62)
-        least = float(np.interp(lifted, (20, 50, 70, 90), (18, 27, 27, 16)))
-        chroma = 0.5 * float(np.clip(np.hypot(red, yellow), 0.6 * least, 1.5 * least)) + 0.5 * least
-        return np.array([lifted, chroma * np.cos(hue), chroma * np.sin(hue)], np.float32)
-
-    @cached_property
-    def hair(self) -> Planes:
-        """Lab of the hair, (3,); of the brows where there is none."""
-        chosen = self.calm[self.matte("hair") > 0.8]
-        if len(chosen) < 150:
-            brows = filled([self.points[list(brow)] for brow in (mesh.RIGHT_BROW, mesh.LEFT_BROW)]) > 0.5
-            chosen = self.calm[brows]
-            if len(chosen) < 10:
-                return np.array([25, 4, 6], np.float32)
-            return np.asarray(np.percentile(chosen, 30, axis=0), np.float32)
-        bright = chosen[chosen[:, 0] >= np.median(chosen[:, 0])]
-        light = np.percentile(chosen[:, 0], 50)
-        red, yellow = np.median(bright[:, 1:], axis=0)
-        if np.hypot(red, yellow) < 10:  # the sky in dark hair is no dye
-            yellow = max(yellow, 0.5 + 0.5 * red)
-        return np.array([light, red, yellow], np.float32)
-
-    @cached_property
-    def hair_tone(self) -> tuple[float, float, float]:
-        """Lab that hair is painted in: livelier, but grey hair stays grey."""
-        light, red, yellow = (float(v) for v in self.hair)
-        grey = float(np.clip((light - 36) / 10, 0, 1) * np.clip((9 - np.hypot(red, yellow)) / 5, 0, 1))
-        vivid = 1.25 - 0.5 * grey
-        dark = float(np.clip((38 - light) / 16, 0, 1))
-        return (
-            float(np.clip((light + 1) * (1 - 0.2 * dark), 8, 90)),
-            red * vivid + 1.5 * dark + 0.08 * yellow,
-            yellow * min(vivid, 1.1) + 2.5 * dark,
-        )
-
-    @cached_property
-    def line(self) -> Colour:
-        """Colour of lines on skin: a dark brown of its own hue."""
-        light, red, yellow = self.paper
-        return rgb((max(6.0, 0.2 * float(light)), 0.9 * float(red) + 3, 0.7 * float(yellow)))

@@ -139,9 +139,14 @@ def _with_faces(stage: Stage, photo: Photo, faces: Sequence[Face], seen: Pixels,
         raise
     except Exception as error:  # a plug-in may raise anything
         raise _stage_error(stage, f"failed on a photo of shape {pixels.shape}: {text_of(error)}") from error
+    alpha = photo.alpha
+    if answer.shape[2] == 4:
+        answer, clear = np.ascontiguousarray(answer[..., :3]), answer[..., 3]
+        alpha = clear if alpha is None else np.minimum(alpha, clear)
     if grey and not stage.colours:
-        return replace(photo, pixels=to_pixels(with_light_of(to_faces(pixels), to_faces(answer)))[0], svg=None)
-    return replace(photo, pixels=answer, quality=None, svg=stage.svg_of(pixels, placed))
+        answer = to_pixels(with_light_of(to_faces(pixels), to_faces(answer)))[0]
+        return replace(photo, pixels=answer, alpha=alpha, svg=None)
+    return replace(photo, pixels=answer, alpha=alpha, quality=None, svg=stage.svg_of(pixels, placed))
 
 
 def run(stage: Stage, faces: Tensor, read: Mapping[str, Tensor] | None = None, *, grey: bool = False) -> Tensor:
