@@ -52,7 +52,7 @@ class Webtoon(Stage):
             filter draws the network's tones and lines over the photo.
         scope: "face" draws the heads and leaves the rest of the photo alone, "photo" draws the whole photo as one
             picture; by default face.
-        eyes: how large, 0 natural to 1 large (0.8).
+        eyes: how large, 0 natural to 1 large (0.7).
         line: width of the lines, 1 is the usual one, 0 none.
         tones: of skin and hair, 2 or 3 (3).
         blush: on the cheeks, 0 none to 1 strong (0.5).

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from ganchain.drawing.hair import locks, smoothed
 from ganchain.drawing.paths import Drawing, Planes, Ring, Shape
-from ganchain.drawing.planes import blurred, grown, rgb
+from ganchain.drawing.planes import blurred, closed, filled, grown, rgb
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import contours, soft_shapes
+from ganchain.faces import mesh
 
 FULL = 0.5  # hairiness from which a beard has locks
 
@@ -31,11 +32,13 @@ def draw_beard(study: Study, drawing: Drawing, tones: int) -> None:
     if chosen.sum() > 0.25 * study.width**2 and (white or _hairiness(study, chosen, gap) >= FULL):
         _draw_full(study, drawing, measured, (light, soft), chosen, tones)
         return
+    lips = filled([study.points[[*mesh.UPPER_LIP, *mesh.LOWER_LIP[-2:0:-1]]]])
+    soft = closed(soft, 0.07 * study.width) * (1 - grown(lips, 0.02 * study.width))
     soft = soft * blurred(grown(study.oval, 0.02 * study.width), 1.5)  # below the jaw it is in the chin's shadow
     darkness = (float(study.skin[0]) - light).clip(0, None)
     usual = float(np.median(darkness[chosen])) if chosen.any() else float((darkness * soft).sum() / soft.sum())
     shade = rgb((0.45 * float(study.hair[0]) + 8, 0.6 * float(study.paper[1]), 0.55 * float(study.paper[2])))
-    opacity = float(np.clip(usual / 55, 0.12, 0.6))
+    opacity = float(np.clip(usual / 65, 0.1, 0.5))
     settings = {"smooth": 1.6, "spacing": 2.5, "least": 0.05 * study.width**2}
     drawing.put("beard", *soft_shapes(soft, 0.45, 0.26, shade, opacity, within=(), **settings))
 

@@ -33,7 +33,7 @@ class Style:
     """
 
     look: Literal["webtoon", "ink", "line"] = "webtoon"
-    eyes: float = 0.8
+    eyes: float = 0.7
     line: float = 1.0
     tones: int = 3
     blush: float = 0.5

@@ -31,6 +31,7 @@ WING = (115, 219, 235, 240, 60)  # of the nose's right wing, from above
 NOSTRIL = (75, 239, 238, 242)
 UNDER = (98, 97, 2, 326, 327)  # the nose, from wing to wing
 FOLD = (129, 203, 206, 216, 212)  # from the nose to beside the mouth
+TEETH = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # where two meet, from corner to corner of the mouth
 BAG = (110, 24, 23, 22, 26, 112)  # below the eye
 
 
@@ -46,7 +47,7 @@ def draw_nose(study: Study, points: Knots, drawing: Drawing, line: float, likene
         widths = taper(22, 0.018 * study.width * line, 0.4, 0.4, 0.2)
         drawing.put("nose", Line([stroke(way, widths)], study.line, 0.8))
     own = 0.5 + 0.5 * likeness
-    for order, width, ends in ((WING, 0.026, (1, 14)), (NOSTRIL, 0.036, (0, 16))):
+    for order, width, ends in ((WING, 0.022, (1, 14)), (NOSTRIL, 0.028, (0, 16))):
         for side in (list(order), mirrored(order)):
             way = curve(points[side], 16)[slice(*ends)]
             widths = taper(len(way), width * study.width * line, 0.5, 0.4, 0.1)
@@ -131,6 +132,12 @@ def _open_mouth(study: Study, drawing: Drawing, rims: tuple[Knots, Knots], inner
         share = float(np.clip(1.7 * white, 0.5, 1))
         edge = above + share * (below - above)
         drawing.put("mouth", Shape([Ring((above, edge[::-1]))], rgb((94.0, 0.0, 3.0)), within=opening))
+        for place in TEETH:
+            top, low = (
+                np.array([np.interp(place, np.linspace(0, 1, 30), way[:, k]) for k in (0, 1)]) for way in (above, edge)
+            )
+            way = np.linspace(top, low, 6)
+            drawing.put("mouth", Line([stroke(way, 0.008 * study.width * line)], rgb((74.0, 3.0, 5.0)), 0.45))
         shadow = above + 0.16 * (below - above)
         drawing.put("mouth", Shape([Ring((above, shadow[::-1]))], rgb((60.0, 6.0, 4.0)), 0.5, within=opening))
     elif study.calm[..., 1][inside].size and float(np.median(study.calm[..., 1][inside])) > 14:

@@ -12,6 +12,7 @@ from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import Lines, contours, flow, lines, sample, soft_shapes, valleys
 
+SHAVED = 0.6  # mean matte below which hair is shaved: skin is seen through all of it
 RIM = ((0.18, 0.45), (0.32, 0.6), (0.48, 1.0))  # mattes from which hair is drawn, and how opaque
 TONES = (
     (-0.6, -1.0),
@@ -26,9 +27,14 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     """Draw the hair: layers "hair" and "strands"."""
     matte, colour = study.locks, study.hair_tone
     near = grown((matte > RIM[-1][0]).astype(np.float32), 0.05 * study.width * matte.shape[0] / UNITS)
-    shaved = soft_shapes(study.shaved, 0.22, 0.07, rgb(colour), 0.55, within=(), smooth=1.5, spacing=2.5)
-    if any(shape.rings for shape in shaved):
-        drawing.put("hair", *shaved)
+    thin, short = study.shaved, study.shaved > 0.15
+    shaved = short.any() and float(thin[short].mean()) < SHAVED
+    opacity = 0.8 if shaved else 0.55
+    soft = soft_shapes(thin, 0.22, 0.07, rgb(colour), opacity, within=(), smooth=1.5, spacing=2.5)
+    if any(shape.rings for shape in soft):
+        drawing.put("hair", *soft)
+    if shaved:
+        return
     areas = [contours(matte * near, level, smooth=0.7, spacing=1.4, least=0.03 * study.width**2) for level, _ in RIM]
     if not (outer := areas[-1]):
         return

@@ -29,17 +29,17 @@ class Modelling:
     @property
     def blur(self) -> float:
         """Blur of the light before it is cut into tones, of the eyes' distance."""
-        return 0.034 - 0.016 * self.likeness
+        return 0.042 - 0.024 * self.likeness
 
     @property
     def smooth(self) -> float:
         """Units over which the borders of tones are smoothed."""
-        return 2.4 - 1.2 * self.likeness
+        return 3.0 - 1.8 * self.likeness
 
     @property
     def least(self) -> float:
         """Smallest area of a tone, of the square of the eyes' distance."""
-        return 0.06 - 0.054 * self.likeness
+        return 0.09 - 0.084 * self.likeness
 
     def shadows(self, tones: int) -> list[tuple[float, float]]:
         """List the shadows: L* below the skin's own at which each begins, and its place among two usual shades."""

@@ -13,6 +13,7 @@ from ganchain.drawing.study import Study
 BLACK: Colour = (0.055, 0.055, 0.055)
 WHITE: Colour = (1.0, 1.0, 1.0)
 DARK_HAIR = 36.0  # L* below which hair is black in ink
+PALE = 0.6  # light from which lines are too faint for black ones
 SHADE, SHADE_HAIR = 2.4, 2.8  # units between hatched lines
 STEPS = ((0.72, 0.08), (0.55, 0.14), (0.36, 0.22), (0.2, 0.3))  # light of the ground, and how much darker paper is
 
@@ -44,6 +45,8 @@ def inked(drawing: Drawing, study: Study) -> Drawing:
                 drawn = None
             elif name == "shadow":
                 drawn = replace(_in(shape, BLACK), hatch=SHADE)
+            elif isinstance(shape, Line) and name == "mouth" and light_of(shape.colour) >= PALE:
+                drawn = None
             elif name == "hair":
                 drawn = _hair(shape, index, dark, hair)
             elif name == "strands" or isinstance(shape, Line):
@@ -74,7 +77,7 @@ def lined(drawing: Drawing, study: Study) -> Drawing:
             if name == "ground":
                 lines.put(name, shape)
             elif isinstance(shape, Line):
-                if name != "strands" or light_of(colour) < hair:
+                if light_of(colour) < (hair if name == "strands" else PALE):
                     lines.put(name, _in(shape, BLACK))
             elif name in ("eyes", "glasses"):
                 lines.put(name, _in(shape, WHITE if shape.fade else _nearer(colour)))

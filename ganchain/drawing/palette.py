@@ -148,8 +148,8 @@ class Palette:
             red = min(red, 0.8 * yellow + 2)
         return (
             float(np.clip((light + 1) * (1 - 0.2 * dark), 8, 90)),
-            red * vivid + 1.5 * dark + 0.08 * yellow,
-            yellow * min(vivid, 1.1) + 2.5 * dark,
+            red * vivid + dark + 0.08 * yellow,
+            yellow * min(vivid, 1.1) + 1.2 * dark,
         )
 
     @cached_property

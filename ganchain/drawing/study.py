@@ -69,15 +69,19 @@ class Study(Palette):
         side = self.seen_hair.shape[0]
         opened = cv2.morphologyEx(self.seen_hair, cv2.MORPH_OPEN, disc(0.03 * self.width * side / UNITS))
         wide = np.asarray(opened, np.float32)  # without strands
-        return np.asarray(wide * (1 - 2 * self.matte("rest", side)).clip(0, 1) * self.like_hair(wide), np.float32)
+        return np.asarray(wide * (1 - 2 * self.matte("rest", side)).clip(0, 1) * self.like_hair(wide, 1.6), np.float32)
 
-    def like_hair(self, locks: Planes) -> Planes:
-        """Mark areas whose colour is nearer to that of hair than to that of skin: a light on a bald head is none."""
+    def like_hair(self, locks: Planes, near: float = 1.0) -> Planes:
+        """Mark areas whose colour is nearer to that of hair than to that of skin: a light on a bald head is none.
+
+        Args:
+            near: how many times as far as skin the colour of hair may be.
+        """
         small = (reduced(locks, SIDE) > 0.1).astype(np.uint8)
         _, numbers, stats, _ = cv2.connectedComponentsWithStats(small)
         sums = np.stack([np.bincount(numbers.ravel(), self.calm[..., k].ravel()) for k in range(3)], axis=1)
         colours = sums / stats[:, cv2.CC_STAT_AREA, None].astype(np.float64)
-        alike = np.linalg.norm(colours - self.hair, axis=1) < np.linalg.norm(colours - self.skin, axis=1)
+        alike = np.linalg.norm(colours - self.hair, axis=1) < near * np.linalg.norm(colours - self.skin, axis=1)
         alike[0] = True
         return reduced(np.asarray(alike[numbers], np.float32), locks.shape[0])
 
