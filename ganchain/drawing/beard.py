@@ -33,7 +33,7 @@ def draw_beard(study: Study, drawing: Drawing, tones: int) -> None:
         _draw_full(study, drawing, measured, (light, soft), chosen, tones)
         return
     lips = filled([study.points[[*mesh.UPPER_LIP, *mesh.LOWER_LIP[-2:0:-1]]]])
-    soft = closed(soft, 0.07 * study.width) * (1 - grown(lips, 0.02 * study.width))
+    soft = closed(soft, 0.07 * study.width) * (1 - lips)
     soft = soft * blurred(grown(study.oval, 0.02 * study.width), 1.5)  # below the jaw it is in the chin's shadow
     darkness = (float(study.skin[0]) - light).clip(0, None)
     usual = float(np.median(darkness[chosen])) if chosen.any() else float((darkness * soft).sum() / soft.sum())

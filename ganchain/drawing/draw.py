@@ -84,7 +84,7 @@ def draw_head(study: Study, style: Style, drawing: Drawing, where: Planes) -> Dr
     face.draw_mouth(study, placed, drawing, style.line)
     hair.draw_hair(study, drawing, style.tones, style.line)
     face.draw_lines(study, drawing, style.line, style.likeness, where)
-    eyes.draw_brows(study, placed, drawing, style.likeness)
+    eyes.draw_brows(study, placed, drawing)
     eyes.draw_eyes(study, placed, drawing, style.line)
     face.draw_glasses(study, drawing, style.line)
     face.draw_cover(study, drawing, style.line)

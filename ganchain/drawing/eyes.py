@@ -62,9 +62,9 @@ def enlarged(points: Knots, amount: float) -> Knots:
         return moved
     for eye in EYES:
         lids = points[[*eye.upper, *eye.lower]]
-        open_ = float(np.linalg.norm(points[list(eye.upper)] - points[list(eye.lower)], axis=1).max())
-        shape = open_ / max(float(np.linalg.norm(lids[0] - lids[len(eye.upper) - 1])), 1e-3)
-        own = float(np.clip((shape - 0.1) / 0.22, 0.4, 1))  # narrow eyes stay narrow
+        height = float(np.linalg.norm(points[list(eye.upper)] - points[list(eye.lower)], axis=1).max())
+        width = max(float(np.linalg.norm(lids[0] - lids[len(eye.upper) - 1])), 1e-3)
+        own = float(np.clip((height / width - 0.1) / 0.22, 0.4, 1))  # narrow eyes stay narrow
         across, high = 1 + WIDER * amount, 1 + HIGHER * amount * own
         centre = lids.mean(axis=0)
         radius = 1.05 * max(float(np.ptp(lids[:, 0])), 1e-3)
@@ -182,7 +182,7 @@ def _unit(way: Knots) -> Knots:
     return np.asarray(way / (np.linalg.norm(way) + 1e-9), np.float64)
 
 
-def draw_brows(study: Study, points: Knots, drawing: Drawing, likeness: float) -> None:
+def draw_brows(study: Study, points: Knots, drawing: Drawing) -> None:
     """Draw each brow as one tapering shape where it is dark, in its own colour: layer "brows"."""
     colours, weights, shapes = [], [], []
     for brow in BROWS:

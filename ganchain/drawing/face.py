@@ -31,7 +31,7 @@ WING = (115, 219, 235, 240, 60)  # of the nose's right wing, from above
 NOSTRIL = (75, 239, 238, 242)
 UNDER = (98, 97, 2, 326, 327)  # the nose, from wing to wing
 FOLD = (129, 203, 206, 216, 212)  # from the nose to beside the mouth
-TEETH = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # where two meet, from corner to corner of the mouth
+TEETH = range(6, 25, 3)  # knots of the lips, of 30, where two meet
 BAG = (110, 24, 23, 22, 26, 112)  # below the eye
 
 
@@ -132,11 +132,8 @@ def _open_mouth(study: Study, drawing: Drawing, rims: tuple[Knots, Knots], inner
         share = float(np.clip(1.7 * white, 0.5, 1))
         edge = above + share * (below - above)
         drawing.put("mouth", Shape([Ring((above, edge[::-1]))], rgb((94.0, 0.0, 3.0)), within=opening))
-        for place in TEETH:
-            top, low = (
-                np.array([np.interp(place, np.linspace(0, 1, 30), way[:, k]) for k in (0, 1)]) for way in (above, edge)
-            )
-            way = np.linspace(top, low, 6)
+        for k in TEETH:
+            way = np.linspace(above[k], edge[k], 6)
             drawing.put("mouth", Line([stroke(way, 0.008 * study.width * line)], rgb((74.0, 3.0, 5.0)), 0.45))
         shadow = above + 0.16 * (below - above)
         drawing.put("mouth", Shape([Ring((above, shadow[::-1]))], rgb((60.0, 6.0, 4.0)), 0.5, within=opening))

@@ -14,11 +14,7 @@ from ganchain.drawing.trace import Lines, contours, flow, lines, sample, soft_sh
 
 SHAVED = 0.6  # mean matte below which hair is shaved: skin is seen through all of it
 RIM = ((0.18, 0.45), (0.32, 0.6), (0.48, 1.0))  # mattes from which hair is drawn, and how opaque
-TONES = (
-    (-0.6, -1.0),
-    (0.85, 1.0),
-    (1.9, 1.9),
-)  # light at which a lock begins, in its spread, and what it does to the colour
+TONES = ((-0.6, -1.0), (0.85, 1.0), (1.9, 1.9))  # light at which a lock begins, in its spread, and what it does to it
 
 Lab = tuple[float, float, float]
 
@@ -27,10 +23,9 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
     """Draw the hair: layers "hair" and "strands"."""
     matte, colour = study.locks, study.hair_tone
     near = grown((matte > RIM[-1][0]).astype(np.float32), 0.05 * study.width * matte.shape[0] / UNITS)
-    thin, short = study.shaved, study.shaved > 0.15
-    shaved = short.any() and float(thin[short].mean()) < SHAVED
-    opacity = 0.8 if shaved else 0.55
-    soft = soft_shapes(thin, 0.22, 0.07, rgb(colour), opacity, within=(), smooth=1.5, spacing=2.5)
+    thin = study.shaved
+    shaved = (thin > 0.15).any() and float(thin[thin > 0.15].mean()) < SHAVED
+    soft = soft_shapes(thin, 0.22, 0.07, rgb(colour), 0.8 if shaved else 0.55, within=(), smooth=1.5, spacing=2.5)
     if any(shape.rings for shape in soft):
         drawing.put("hair", *soft)
     if shaved:
@@ -125,7 +120,7 @@ def _slope(matte: Planes) -> Planes:
 
 
 def _along(light: Planes, flow: tuple[Planes, Planes], px: float) -> Planes:
-    """Average along the flow over 24 px, at most SIDE px wide.
+    """Average along the flow, at most SIDE px wide.
 
     Args:
         px: of the planes / px of SIDE.
@@ -135,7 +130,7 @@ def _along(light: Planes, flow: tuple[Planes, Planes], px: float) -> Planes:
     small, dx, dy = (
         np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32) for plane in (light, *flow)
     )
-    smooth = smoothed(small, (dx, dy), reach=round(8 / px), step=2.0)
+    smooth = smoothed(small, (dx, dy), reach=4)
     return np.asarray(cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 

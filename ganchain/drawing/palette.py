@@ -104,14 +104,14 @@ class Palette:
             opening = light[filled([self.points[list(eye)]], side) > 0.6]
             if len(opening) * (UNITS / side) ** 2 > 0.008 * self.width**2:
                 whites.append(float(np.percentile(opening, 95)))
-        return float(np.clip(WHITE / max(whites), 0.95, 1.3)) ** 0.3 if whites else 1.0
+        return float(np.clip(WHITE / max(whites), 0.95, 1.3)) ** 0.15 if whites else 1.0
 
     @cached_property
     def paper(self) -> Planes:
         """Lab that lit skin is painted in: a little lighter, never grey nor orange; dark skin stays dark."""
         light, red, yellow = (float(v) for v in self.skin)
         light *= self.exposure
-        bright = float(np.clip((light - 42 - 0.8 * min(yellow, 22)) / 16, 0, 1))
+        bright = float(np.clip((light - 49.5 - 0.3 * min(yellow, 22)) / 16, 0, 1))
         lifted = min(light + 1 + bright * (4 + 0.42 * max(0.0, 86 - light)), 91)
         hue = 0.4 * float(
             np.clip(np.arctan2(yellow, max(red, 1.0)), np.radians(40), np.radians(68))
