@@ -91,7 +91,7 @@ def _of_place(matrix: Matrix) -> NDArray[np.float64]:
     return np.array([*middle, np.log(size), matrix[0, 0] / size, matrix[1, 0] / size])
 
 
-def _to_matrix(place: NDArray[np.float64]) -> Matrix:
+def to_matrix(place: NDArray[np.float64]) -> Matrix:
     """Undo ``_of_place``."""
     x, y, size, cos, sin = place
     factor = np.exp(size) / np.hypot(cos, sin)
@@ -180,7 +180,7 @@ class Courses:
             place, shape = (np.mean([answer[k] for answer in answers], axis=0) for k in (0, 1))
             share = shares.get((number, track), 0.0)
             if share > 0:
-                faces[number].append(Held(track, _to_matrix(place), shape, confidence[number, track], share))
+                faces[number].append(Held(track, to_matrix(place), shape, confidence[number, track], share))
         return faces
 
     def skip(self, part: Sequence[Seen]) -> None:
@@ -200,7 +200,7 @@ def fades(frames: Sequence[Seen], tracks: frozenset[int]) -> Mapping[tuple[int, 
     """
     shares: dict[tuple[int, int], float] = {}
     for track in tracks:
-        usable = [any(sight.track == track and _is_usable(sight) for sight in seen.sights) for seen in frames]
+        usable = [any(sight.track == track and is_usable(sight) for sight in seen.sights) for seen in frames]
         if not any(usable):
             continue
         near = np.full(len(frames), np.inf)
@@ -216,7 +216,7 @@ def fades(frames: Sequence[Seen], tracks: frozenset[int]) -> Mapping[tuple[int, 
     return shares
 
 
-def _is_usable(sight: Sight) -> bool:
+def is_usable(sight: Sight) -> bool:
     """Say whether a face can be edited: sure, and no profile."""
     points = sight.points.astype(np.float64)
     return placing.sideways(placing.unmapped(placing.placement(points), points)) < PROFILE
