@@ -1,9 +1,9 @@
 """Live pages: frames over a WebSocket, each answered before the next is taken, and only the newest one.
 
-A page sends text (JSON) and binary messages. The first is ``{"chain": NAME}``; then come frames, JPEG or WebP, or
-``{"next": true}`` for the next frame of the server's own camera, and ``{"photo": true}`` for the last frame as a PNG.
-The server answers ``{"ready": …}``, then for each frame that it edited ``{"frame": …}`` and the picture, for a photo
-``{"photo": NAME}`` and the picture, and ``{"error": "…"}`` before it closes.
+A page sends text (JSON) and binary messages: first, and whenever it wants another, ``{"chain": NAME}``; then frames,
+JPEG or WebP, or ``{"next": true}`` for the next frame of the server's own camera; and ``{"photo": true}`` for the last
+frame as a PNG. The server answers ``{"ready": …}`` for a chain, ``{"frame": …}`` and the picture for a frame that it
+edited, ``{"photo": NAME}`` and the picture for a photo, and ``{"error": "…"}`` before it closes.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from ganchain.web.live_seats import Live, Seats
 from ganchain.web.live_worker import Answer, Closing, Shown, Snapped
 from ganchain.web.worker import Crashed, Ended, Worker
 
-BEGINNING = 10.0  # seconds in which a page must name its chain
-IDLE = 30.0  # seconds without a frame after which a page is closed
+IDLE = 30.0  # seconds without a message after which a page is closed
 LOADING, EDITING = 120.0, 20.0  # seconds that a chain may take to load, and a frame to be edited
 LONGEST = 1000  # characters of a text message
-FIRST = 'the first message must be {"chain": NAME}'
+
+Item = str | Shown | Snapped  # a chain's name, a frame, or the wish for a photo
+ORDER = (str, Snapped, Shown)
 
 
 def add(api: FastAPI, seats: Seats) -> None:
@@ -52,26 +53,22 @@ def add(api: FastAPI, seats: Seats) -> None:
 
 
 class Newest:
-    """Place for the newest frame only: one that was not taken yet gives way to the next.
+    """Place for the newest frame only, and for wishes: what was not taken yet gives way to the next of its kind.
 
     Attributes:
-        dropped: how many gave way.
+        dropped: how many frames gave way.
         gone: whether the page is.
     """
 
     def __init__(self) -> None:
         self.dropped, self.gone = 0, False
-        self._frame: Shown | None = None
-        self._photo = False
+        self._items: dict[type, Item] = {}
         self._changed = asyncio.Event()
 
-    def put(self, item: Shown | Snapped) -> None:
-        """Take a frame, or the wish for a photo of the last one."""
-        if isinstance(item, Snapped):
-            self._photo = True
-        else:
-            self.dropped += self._frame is not None
-            self._frame = item
+    def put(self, item: Item) -> None:
+        """Take a frame, a chain's name, or the wish for a photo."""
+        self.dropped += isinstance(item, Shown) and Shown in self._items
+        self._items[type(item)] = item
         self._changed.set()
 
     def leave(self) -> None:
@@ -79,18 +76,14 @@ class Newest:
         self.gone = True
         self._changed.set()
 
-    async def take(self) -> Shown | Snapped | None:
-        """Wait for the next item, photos first; None once the page is gone."""
-        while not (self.gone or self._photo or self._frame):
+    async def take(self) -> Item | None:
+        """Wait for the next item, chains first and frames last; None once the page is gone."""
+        while not self.gone and not self._items:
             self._changed.clear()
             await self._changed.wait()
         if self.gone:
             return None
-        if self._photo:
-            self._photo = False
-            return Snapped()
-        frame, self._frame = self._frame, None
-        return frame
+        return self._items.pop(next(kind for kind in ORDER if kind in self._items))
 
 
 class Visit:
@@ -105,6 +98,7 @@ class Visit:
     def __init__(self, socket: WebSocket, worker: Worker, settings: Live) -> None:
         self._socket, self._worker, self._settings = socket, worker, settings
         self._newest = Newest()
+        self._chain = ""  # that the page asked for last
         self._received = 0
 
     async def run(self) -> None:
@@ -113,75 +107,70 @@ class Visit:
         Raises:
             GanchainError: it asks for what there is not, sends something else than frames, or its process ended.
         """
-        name = await self._chosen()
-        receiving = asyncio.create_task(self._receive())
-        answering = asyncio.create_task(self._answer(name))
+        tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._answer())]
         try:
-            await asyncio.wait((receiving, answering), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._newest.leave()
-            receiving.cancel()
-            outcomes = await asyncio.gather(receiving, answering, return_exceptions=True)
+            tasks[0].cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
                 raise outcome
-
-    async def _chosen(self) -> str:
-        """Receive the name of the chain."""
-        try:
-            async with asyncio.timeout(BEGINNING):
-                message = await self._socket.receive()
-        except TimeoutError:
-            raise GanchainError(FIRST) from None
-        name = _parsed(message).get("chain")
-        if not isinstance(name, str):
-            raise GanchainError(FIRST)
-        return name
 
     async def _receive(self) -> None:
         """Put what the page sends where the newest is taken from, until the page is gone."""
         while (message := await self._socket.receive())["type"] != "websocket.disconnect":
             content = message.get("bytes")
-            asked = {"next": True} if content is not None else _parsed(message)
-            if asked.get("photo"):
+            asked = {} if content is not None else _parsed(message)
+            if isinstance(name := asked.get("chain"), str):
+                self._chain = name
+                self._newest.put(name)
+            elif not self._chain:
+                raise GanchainError('the first message must be {"chain": NAME}')
+            elif asked.get("photo"):
                 self._newest.put(Snapped())
-                continue
-            if (content is None) != bool(self._settings.camera):
-                raise GanchainError(
-                    "the camera is that of the server" if content else "a frame must be a binary message"
-                )
-            if content is not None and (reason := live_frames.wrong(content)):
-                raise GanchainError(reason)
-            self._newest.put(Shown(self._received, content, time.monotonic()))
-            self._received += 1
+            else:
+                self._take(content)
 
-    async def _answer(self, name: str) -> None:
-        """Load the chain, and answer what is taken, one after the other."""
-        opening = await run_in_threadpool(self._settings.opening, name)
+    def _take(self, content: bytes | None) -> None:
+        if (content is None) != bool(self._settings.camera):
+            raise GanchainError("the camera is that of the server" if content else "a frame must be a binary message")
+        if content is not None and (reason := live_frames.wrong(content)):
+            raise GanchainError(reason)
+        self._newest.put(Shown(self._received, content, time.monotonic()))
+        self._received += 1
+
+    async def _answer(self) -> None:
+        """Answer what is taken, one after the other."""
+        chain = ""
         try:
-            await self._call(opening, LOADING)
-            about = {"chain": name, "camera": opening.camera, "side": opening.side, "rate": opening.rate}
-            await self._socket.send_json({"ready": about})
             while (item := await self._next()) is not None:
-                began = time.monotonic()
-                answer = await self._call(item, EDITING)
-                if isinstance(item, Shown):
+                if isinstance(item, str):
+                    chain = item
+                    opening = await run_in_threadpool(self._settings.opening, chain)
+                    await self._call(opening, LOADING)
+                    about = {"chain": chain, "camera": opening.camera, "side": opening.side, "rate": opening.rate}
+                    await self._socket.send_json({"ready": about})
+                elif isinstance(item, Shown):
+                    began = time.monotonic()
+                    answer = await self._call(item, EDITING)
                     await self._socket.send_json(self._facts(item, answer, began))
                     await self._socket.send_bytes(answer.content)
-                else:
-                    await self._socket.send_json({"photo": f"{name}.png"})
-                    await self._socket.send_bytes(answer)
+                elif (photo := await self._call(item, EDITING)) is not None:
+                    await self._socket.send_json({"photo": f"{chain}.png"})
+                    await self._socket.send_bytes(photo)
         finally:
-            if opening.camera:
+            if self._settings.camera:
                 with suppress(GanchainError):
                     await run_in_threadpool(self._worker.call, Closing(), lambda step: None)
 
-    async def _next(self) -> Shown | Snapped | None:
+    async def _next(self) -> Item | None:
         try:
             async with asyncio.timeout(IDLE):
                 return await self._newest.take()
         except TimeoutError:
-            raise GanchainError(f"no frame came for {IDLE:g} s") from None
+            raise GanchainError(f"nothing came for {IDLE:g} s") from None
 
     def _facts(self, frame: Shown, answer: Answer, began: float) -> dict[str, Any]:
         seconds = {"wait": began - frame.time, **answer.seconds, "all": time.monotonic() - frame.time}

@@ -12,7 +12,7 @@ from typing import Any
 from ganchain import chains
 from ganchain.chains import Chain
 from ganchain.web import submitted
-from ganchain.web.live_worker import LiveWork, Opening
+from ganchain.web.live_worker import Opening, live_work
 from ganchain.web.uploads import Busy
 from ganchain.web.worker import Worker
 
@@ -83,7 +83,7 @@ class Seats:
 
     def __init__(self, settings: Live, device: str, engine: str) -> None:
         self.settings = settings
-        self._make: Callable[[], Worker] = lambda: Worker(LiveWork, (device, engine))
+        self._make: Callable[[], Worker] = lambda: Worker(live_work, (device, engine))
         self._all: list[Worker] = []
         self._free: list[Worker] = []
 

@@ -96,13 +96,13 @@ class Answer:
 class LiveWork:
     """Work of a live page's process; ``device`` and ``engine`` as for ``Pipeline``."""
 
-    def __init__(self, line: Line, device: str, engine: str) -> None:
-        torch.set_num_threads(THREADS)
-        cv2.setNumThreads(THREADS)
+    def __init__(self, device: str, engine: str) -> None:
         self._device, self._engine = device, engine
         self._loaded: tuple[Chain, Pipeline] | None = None
         self._opening: Opening | None = None
         self._camera: Camera | None = None
+        self._live: Live | None = None
+        self._last: Pixels | None = None
 
     def begin(self, items: Sequence[object]) -> Callable[[], list[object]]:
         """Do what a page asks for; an outcome may be an error that its visitor may read."""
@@ -134,8 +134,7 @@ class LiveWork:
         if opening.camera:
             self._camera = Camera(opening.camera)
         self._opening, self._pace = opening, Pace(opening.rate, opening.side)
-        self._live: Live | None = None
-        self._last: Pixels | None = None
+        self._live = self._last = None
 
     def _edit(self, shown: Shown) -> Answer:
         assert self._opening is not None and self._loaded is not None, "no page was opened"
@@ -158,10 +157,10 @@ class LiveWork:
         self._pace.add(spent, max(width, height))
         return Answer(content, (width, height), edited.faces, seconds, edited.failed, self._pace.side, self._pace.slow)
 
-    def _photo(self) -> bytes:
-        """Write the last frame as a PNG that says that it was edited."""
+    def _photo(self) -> bytes | None:
+        """Write the last frame as a PNG that says that it was edited; None before the first."""
         if self._last is None or self._loaded is None:
-            raise GanchainError("there is no frame yet")
+            return None
         mark = self._loaded[1].mark
         photo = Photo(self._last, xmp=after(b"", mark) if mark is not None else b"")
         out = BytesIO()
@@ -172,3 +171,10 @@ class LiveWork:
         if self._camera is not None:
             self._camera.close()
         self._camera = self._opening = None
+
+
+def live_work(line: Line, device: str, engine: str) -> LiveWork:
+    """Make the work of a process that has no other."""
+    torch.set_num_threads(THREADS)
+    cv2.setNumThreads(THREADS)
+    return LiveWork(device, engine)

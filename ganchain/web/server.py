@@ -146,6 +146,7 @@ def serve(
                     server.run(sockets=[listening])
         finally:
             server.close()
+            listening.close()
     return server.status
 
 

@@ -12,10 +12,12 @@ const own = settings.camera !== ""; // the camera is the server's
 let socket = null;
 let stream = null;
 let side = settings.side;
-let facts = null; // of the picture that comes next
+let about = null; // the picture that comes next
 let on = false; // from Start to Stop
 let fresh = false; // the camera has a frame that was not sent
-let idle = false; // the server has answered all that was sent
+let idle = false; // nothing is on its way, and a new frame is waited for
+let flying = false; // a frame is on its way
+let loading = false; // a chain is
 let sent = 0; // when the frame that is on its way was taken
 let shown = {}; // figures, smoothed
 
@@ -53,7 +55,7 @@ const send = async () => {
   if (socket?.readyState !== WebSocket.OPEN) return;
   const to = socket;
   sent = performance.now();
-  [fresh, idle] = [false, false];
+  [fresh, idle, flying] = [false, false, true];
   if (own) return to.send('{"next": true}');
   const video = $("camera");
   const scale = Math.min(1, side / Math.max(video.videoWidth, video.videoHeight));
@@ -66,7 +68,7 @@ const send = async () => {
 
 // Send a frame that the camera has, or the next one that it gives.
 const next = () => {
-  idle = true;
+  [idle, flying] = [true, false];
   if (own || fresh || !$("camera").requestVideoFrameCallback) send();
 };
 
@@ -79,7 +81,7 @@ const seen = () => {
 const smoothed = (name, value) => (shown[name] = name in shown ? shown[name] + SMOOTH * (value - shown[name]) : value);
 const ms = (seconds) => `${Math.round(seconds * 1000)} ms`;
 
-const figures = () => {
+const figures = (facts) => {
   const now = performance.now();
   const latency = smoothed("latency", (now - sent) / 1000);
   if (shown.last) smoothed("gap", (now - shown.last) / 1000);
@@ -97,27 +99,27 @@ const figures = () => {
   );
 };
 
-const notes = () => {
+const notes = (facts) => {
   if (facts.failed) return `The frame stayed as it was: ${facts.failed}`;
   if (facts.slow) return `This chain takes ${ms(facts.slow)} a frame here, at the smallest size: ${(1 / facts.slow).toFixed(1)} frames/s.`;
   return facts.faces ? "" : "No face is seen.";
 };
 
-const draw = async (blob) => {
+const draw = async (blob, facts) => {
   const bitmap = await createImageBitmap(blob);
   const canvas = $("picture");
   if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
   canvas.getContext("2d", { alpha: false }).drawImage(bitmap, 0, 0);
   bitmap.close();
-  figures();
-  said(notes());
+  if (!on) return;
+  figures(facts);
   side = facts.side;
-  facts = null;
-  $("photo").disabled = false;
+  if (!loading) said(notes(facts));
+  $("photo").disabled = loading;
   next();
 };
 
-const keep = (blob) => {
+const keep = (blob, facts) => {
   const link = document.createElement("a");
   const image = new Image();
   link.download = `${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}-${facts.photo}`;
@@ -130,18 +132,26 @@ const keep = (blob) => {
     old.remove();
   }
   link.click();
-  facts = null;
 };
 
 const take = ({ data }) => {
-  if (data instanceof Blob) return void (facts.photo ? keep(data) : draw(data));
+  if (data instanceof Blob) return void (about.photo ? keep(data, about) : draw(data, about));
   const message = JSON.parse(data);
   if (message.error) return stop(message.error);
   if (message.ready) {
+    loading = false;
+    shown = {};
     said("");
-    return next();
+    return void (flying || next());
   }
-  facts = message;
+  about = message;
+};
+
+const load = () => {
+  if (socket?.readyState !== WebSocket.OPEN) return;
+  loading = $("photo").disabled = true;
+  said("Loading the chain …");
+  socket.send(JSON.stringify({ chain: $("chain").value }));
 };
 
 const start = async () => {
@@ -149,7 +159,7 @@ const start = async () => {
   wrong("");
   said("Starting …");
   $("start").textContent = "Stop";
-  [shown, facts, side, idle] = [{}, null, settings.side, false];
+  [about, side, idle, flying] = [null, settings.side, false, false];
   try {
     if (!own && !stream) await openCamera();
   } catch (error) {
@@ -158,10 +168,7 @@ const start = async () => {
   if (!on) return stop();
   const opened = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
   socket = opened;
-  opened.onopen = () => {
-    said("Loading the chain …");
-    opened.send(JSON.stringify({ chain: $("chain").value }));
-  };
+  opened.onopen = load;
   opened.onmessage = (event) => opened === socket && take(event);
   opened.onclose = () => opened === socket && stop("The server has ended the connection.");
 };
@@ -182,11 +189,6 @@ const stop = (text = "") => {
 $("start").addEventListener("click", () => (on ? stop() : start()));
 $("photo").addEventListener("click", () => socket?.send('{"photo": true}'));
 $("before").addEventListener("change", () => $("camera").classList.toggle("away", !$("before").checked));
-$("chain").addEventListener("change", () => {
-  if (!socket) return;
-  const closing = socket;
-  socket = null;
-  closing.onclose = start; // when its place is free
-  closing.close();
-});
+$("chain").addEventListener("change", load);
 document.addEventListener("visibilitychange", () => document.hidden && socket && stop("Paused, since the page was hidden."));
+$("start").disabled = false;
