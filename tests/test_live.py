@@ -39,9 +39,8 @@ from tests.clips import moved
 from tests.waiting import until
 
 pytest.importorskip("httpx", reason="the extra web is not installed")
-websockets = pytest.importorskip("websockets.sync.client", reason="the extra web is not installed")
-
-from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
+client = pytest.importorskip("websockets.sync.client", reason="the extra web is not installed")
+exceptions = pytest.importorskip("websockets.exceptions", reason="the extra web is not installed")
 
 from ganchain.web import connection, live, live_frames, live_seats, live_worker  # noqa: E402
 from ganchain.web.app import app  # noqa: E402
@@ -124,6 +123,17 @@ def test_a_size_between_those_of_the_list_is_taken() -> None:
     pace = Pace(10, 500)
     assert pace.side == 500
     assert run_pace(pace, lambda side: 1.0, 12)[-1] == 480
+
+
+def test_a_small_camera_is_made_smaller_too() -> None:
+    pace = Pace(10, 640)
+    for _ in range(11):
+        pace.add(0.2, 352)
+    assert pace.side == 320
+    tiny = Pace(10, 640)
+    for _ in range(11):
+        tiny.add(0.2, 160)
+    assert tiny.side == 640 and tiny.slow == 0.2
 
 
 # the newest only
@@ -515,7 +525,7 @@ class Running:
         assert not self.thread.is_alive()
 
     def page(self, **options: Any) -> Any:
-        return websockets.connect(f"ws://{self.host}/live", compression=None, **options)
+        return client.connect(f"ws://{self.host}/live", compression=None, **options)
 
 
 @pytest.fixture(scope="module")
@@ -567,7 +577,7 @@ def test_a_real_server_answers_the_newest_frame_and_outlives_its_processes(
                 os.kill(child.pid, signal.SIGSEGV)
         page.send(grey)
         assert "the process of the chain failed: killed the worker" in json.loads(page.recv(timeout=60))["error"]
-        with pytest.raises(ConnectionClosed):
+        with pytest.raises(exceptions.ConnectionClosed):
             page.recv(timeout=10)
     with running.page() as page:
         begun(page)
@@ -577,13 +587,13 @@ def test_a_real_server_answers_the_newest_frame_and_outlives_its_processes(
 
 @pytest.mark.slow
 def test_strangers_and_bombs_are_refused_by_a_real_server(running: Running, grey: bytes) -> None:
-    with pytest.raises(InvalidStatus) as refused:
+    with pytest.raises(exceptions.InvalidStatus) as refused:
         running.page(origin="https://evil.example")
     assert refused.value.response.status_code == 403
     with running.page() as page:
         begun(page)
         page.send(grey + bytes(live_frames.BYTES))
-        with pytest.raises(ConnectionClosed) as closed:
+        with pytest.raises(exceptions.ConnectionClosed) as closed:
             page.recv(timeout=10)
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
     with running.page() as page:

@@ -87,8 +87,8 @@ class Pace:
         return self._sides[self._place]
 
     def add(self, seconds: float, side: int) -> None:
-        """Take the time of a frame whose longest side was ``side``; frames of a former size do not count."""
-        if side != self.side:
+        """Take the time of a frame whose longest side was ``side``: larger ones were sent before the last change."""
+        if side > self.side:
             return
         if self._early:
             self._early -= 1
@@ -97,9 +97,10 @@ class Pace:
         if len(self._recent) < WINDOW:
             return
         usual = statistics.median(self._recent)
+        smaller = [place for place, other in enumerate(self._sides) if other < side]  # a camera may be small itself
         self.slow = 0.0
-        if usual > self._limit and self._place:
-            self._go(self._place - 1)
+        if usual > self._limit and smaller:
+            self._go(smaller[-1])
         elif usual > self._limit:
             self.slow = usual
         elif self._place + 1 < len(self._sides):
