@@ -2,8 +2,8 @@
 
     python -m benchmarks.live [CHAIN] [FRAMES]       retouch, 150 frames of 640 x 360 with one face
 
-A client sends each frame, a JPEG, when the one before was answered, as the page does, but at most 30 a second. Each figure
-is the median, and the 90th percentile, in ms. The last line is the time of processor that the process of the chain took
+A client sends each frame, a JPEG, when the one before was answered, as the page does, but at most 30 a second. Figures
+are the median and the 90th percentile, in ms. The last line is the time of processor that the process of the chain took
 for a frame: what the latency would be on a quiet core.
 """
 

@@ -33,7 +33,7 @@ from ganchain.tensors import Pixels
 from ganchain.testing import FakeDetector
 from ganchain.video import placing
 from ganchain.video.live import Chooser, Live
-from ganchain.video.smoothing import FADE
+from ganchain.video.smoothing import FADE, Seen
 from ganchain.video.tracking import Sight
 from tests.clips import moved
 from tests.waiting import until
@@ -438,13 +438,12 @@ def test_faces_fade_where_they_come_and_turn_aside() -> None:
     turned = replace(frontal, points=frontal.points.copy())
     turned.points[234, 0] = turned.points[6, 0] - 1
 
-    def share(seen: Sight, at_once: bool = False) -> float:
-        return sum(held.share for held in live._held([seen], 0.1, at_once=at_once))
+    def share(face: Sight, cut: bool = False) -> float:
+        return sum(held.share for held in live._held(Seen(5, 0.1, cut, [face])))
 
     assert [round(share(frontal) * (FADE + 1)) for _ in range(8)] == [1, 2, 3, 4, 5, 6, 6, 6]
     assert [round(share(turned) * (FADE + 1)) for _ in range(8)] == [5, 4, 3, 2, 1, 0, 0, 0]
-    live._courses.clear()
-    assert share(frontal, at_once=True) == 1  # at a cut
+    assert share(frontal, cut=True) == 1
 
 
 @pytest.mark.slow
@@ -472,7 +471,7 @@ def test_a_lost_face_leaves_the_frame_as_it_is_and_nothing_behind(astronaut: Pix
     for number in range(1, 14):
         edited = live(empty, number / 10)
     assert edited.faces == 0 and (edited.pixels == empty).all()
-    assert not live._courses and not live._editor.holder.parts
+    assert not live._shares and not live._courses.forward and not live._editor.holder.parts
 
 
 # the work of the process, and a real server

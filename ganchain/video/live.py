@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from ganchain.errors import ChainError
@@ -21,7 +20,7 @@ from ganchain.video.clip import Clip, Frame
 from ganchain.video.editing import Editor
 from ganchain.video.options import Options
 from ganchain.video.passes import tracker_of
-from ganchain.video.smoothing import FADE, Held, Smoother, is_usable, to_matrix
+from ganchain.video.smoothing import FADE, Courses, Held, Seen, is_usable
 from ganchain.video.tracking import Sight
 
 LARGER = 1.25  # how much larger another face must be to become the largest
@@ -44,14 +43,6 @@ class Edited(ByContent):
     faces: int
     seconds: dict[str, float]
     failed: str = ""
-
-
-@dataclass(eq=False)
-class _Course:
-    """A track so far: its filters, and how much of its edits is shown."""
-
-    smoother: Smoother
-    share: float = 0.0
 
 
 @dataclass(eq=False)
@@ -102,12 +93,12 @@ class Live:
     ) -> None:
         refuse_enlargement(pipeline.stages)
         self.size = size
-        self._steady = steady
         self._tracker = tracker_of(pipeline, rate)
         clip = Clip(Path("camera"), size, TICK, Fraction(rate))
         self._editor = Editor(pipeline, clip, Options(steady=steady, timeout=timeout))
         self._choose = Chooser(pipeline.faces)
-        self._courses: dict[int, _Course] = {}
+        self._courses = Courses(steady, ())
+        self._shares: dict[int, float] = {}
         self._number = 0
 
     @torch.inference_mode()
@@ -116,9 +107,10 @@ class Live:
         start = time.perf_counter()
         number, self._number = self._number, self._number + 1
         cut, sights = self._tracker(number, pixels)
-        faces = self._held(self._choose(sights), seconds, at_once=cut or number == 0)
+        faces = self._held(Seen(number, seconds, cut, self._choose(sights)))
         known = [track.number for track in self._tracker.tracks]
-        self._courses = {track: course for track, course in self._courses.items() if track in known}
+        self._shares = {track: share for track, share in self._shares.items() if track in known}
+        self._courses.forget(known)
         self._editor.holder.forget(known)
         if number % AGAIN == 0:
             self._editor.grey = None
@@ -127,17 +119,16 @@ class Live:
         spent = {"track": tracked - start, "edit": time.perf_counter() - tracked}
         return Edited(edited, len(faces), spent, self._editor.failed.pop(number, ""))
 
-    def _held(self, sights: Sequence[Sight], seconds: float, *, at_once: bool) -> list[Held]:
+    def _held(self, seen: Seen) -> list[Held]:
         """Smooth the places and points of faces, and fade those that come or cannot be edited."""
         held = []
-        for sight in sights:
-            course = self._courses.setdefault(sight.track, _Course(Smoother(self._steady)))
-            place, shape = course.smoother(sight.points.astype(np.float64), seconds)
-            usable = is_usable(sight)
-            step = 1.0 if at_once else 1 / (FADE + 1)
-            course.share = min(1.0, course.share + step) if usable else max(0.0, course.share - step)
-            if course.share > 0:
-                held.append(Held(sight.track, to_matrix(place), shape, sight.confidence, course.share))
+        step = 1.0 if seen.cut or seen.number == 0 else 1 / (FADE + 1)
+        for sight in seen.sights:
+            placement, shape = self._courses.follow(seen, sight)
+            share = self._shares.get(sight.track, 0.0) + (step if is_usable(sight) else -step)
+            self._shares[sight.track] = share = min(1.0, max(0.0, share))
+            if share > 0:
+                held.append(Held(sight.track, placement, shape, sight.confidence, share))
         return held
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import pi
 
@@ -91,7 +91,7 @@ def _of_place(matrix: Matrix) -> NDArray[np.float64]:
     return np.array([*middle, np.log(size), matrix[0, 0] / size, matrix[1, 0] / size])
 
 
-def to_matrix(place: NDArray[np.float64]) -> Matrix:
+def _to_matrix(place: NDArray[np.float64]) -> Matrix:
     """Undo ``_of_place``."""
     x, y, size, cos, sin = place
     factor = np.exp(size) / np.hypot(cos, sin)
@@ -180,7 +180,7 @@ class Courses:
             place, shape = (np.mean([answer[k] for answer in answers], axis=0) for k in (0, 1))
             share = shares.get((number, track), 0.0)
             if share > 0:
-                faces[number].append(Held(track, to_matrix(place), shape, confidence[number, track], share))
+                faces[number].append(Held(track, _to_matrix(place), shape, confidence[number, track], share))
         return faces
 
     def skip(self, part: Sequence[Seen]) -> None:
@@ -188,6 +188,16 @@ class Courses:
         for seen in part:
             for sight in self._chosen(seen):
                 self.forward.setdefault(sight.track, Smoother(self.steady))(sight.points.astype(np.float64), seen.time)
+
+    def follow(self, seen: Seen, sight: Sight) -> tuple[Matrix, NDArray[np.float64]]:
+        """Filter a face by the frames before alone: its placement, and its points in the template's units."""
+        smoother = self.forward.setdefault(sight.track, Smoother(self.steady))
+        place, shape = smoother(sight.points.astype(np.float64), seen.time)
+        return _to_matrix(place), shape
+
+    def forget(self, tracks: Collection[int]) -> None:
+        """Forget tracks that have ended: all but ``tracks``."""
+        self.forward = {track: smoother for track, smoother in self.forward.items() if track in tracks}
 
     def _chosen(self, seen: Seen) -> list[Sight]:
         return [sight for sight in seen.sights if sight.track in self.tracks]
