@@ -38,7 +38,7 @@ from ganchain.video.tracking import Sight
 from tests.clips import moved
 from tests.waiting import until
 
-pytest.importorskip("httpx", reason="the extra web is not installed")
+httpx = pytest.importorskip("httpx", reason="the extra web is not installed")
 client = pytest.importorskip("websockets.sync.client", reason="the extra web is not installed")
 exceptions = pytest.importorskip("websockets.exceptions", reason="the extra web is not installed")
 
@@ -582,6 +582,15 @@ def test_a_real_server_answers_the_newest_frame_and_outlives_its_processes(
         begun(page)
         page.send(grey)
         assert answered(page)[0]["frame"] == 0
+
+
+@pytest.mark.slow
+def test_the_page_comes_from_this_server_alone(running: Running) -> None:
+    for part in ("live.html", "live.js", "live.css", "live/settings"):
+        answer = httpx.get(f"http://{running.host}/{part}")
+        assert answer.status_code == 200 and "default-src 'self'" in answer.headers["content-security-policy"]
+        assert "http://" not in answer.text and "https://" not in answer.text  # works offline
+    assert httpx.get(f"http://{running.host}/live/settings").json()["chain"] == "retouch"
 
 
 @pytest.mark.slow
