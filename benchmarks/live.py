@@ -3,8 +3,8 @@
     python -m benchmarks.live [CHAIN] [FRAMES]       retouch, 150 frames of 640 x 360 with one face
 
 A client sends each frame, a JPEG, when the one before was answered, as the page does, but at most 30 a second. Figures
-are the median and the 90th percentile, in ms. The last line is the time of processor that the process of the chain took
-for a frame: what the latency would be on a quiet core.
+are the 10th percentile, the median and the 90th percentile, in ms. The last line is the time of processor that the
+process of the chain took for a frame.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def latency(chain: str, frames: int) -> None:
     thread.join()
     table = 1000 * np.array(rows[FIRST:])
     for name, column in zip([*STEPS, "latency"], table.T, strict=True):
-        print(f"{name:8} {np.median(column):6.1f} {np.percentile(column, 90):6.1f}")
+        print(f"{name:8}", *(f"{np.percentile(column, share):6.1f}" for share in (10, 50, 90)))
     print(f"{1000 * used / (frames - FIRST):.0f} ms of processor a frame, {facts['faces']} face, {facts['size']} px")
 
 

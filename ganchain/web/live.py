@@ -17,6 +17,7 @@ from typing import Any
 
 from fastapi import FastAPI, WebSocket
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse, Response
 from starlette.websockets import WebSocketDisconnect
 
 from ganchain.errors import GanchainError
@@ -39,6 +40,10 @@ def add(api: FastAPI, seats: Seats) -> None:
     @api.get("/live/settings", include_in_schema=False)
     def settings() -> dict[str, Any]:
         return seats.settings.described()
+
+    @api.get("/live", include_in_schema=False)
+    def page() -> Response:
+        return RedirectResponse("/live.html")
 
     @api.websocket("/live")
     async def live(socket: WebSocket) -> None:

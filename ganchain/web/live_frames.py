@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import deque
 from io import BytesIO
@@ -20,7 +21,9 @@ QUALITY = 88  # of the JPEGs that go back
 
 SIDES = (240, 320, 400, 480, 560, 640, 800, 960, 1280)  # px: longest sides that are worked at
 WINDOW = 8  # frames whose median is compared with the rate
-EARLY = 3  # frames after a change of size that are not counted: a face is looked for anew
+LEAST, LONG = 3, 2.0  # frames, and seconds for all of them, after which slower ones are not waited for
+HELPS = 0.9  # of the time at the former size, which a smaller one must stay below, or it is left again
+AGAIN = 200  # frames until a smaller one is tried again
 ROOM = 0.75  # of a frame's time that the next larger size may take, as far as is known
 
 
@@ -65,13 +68,15 @@ def encoded(pixels: Pixels) -> bytes:
 class Pace:
     """Chooser of the working size: the largest one at which the rate is held.
 
+    Where a smaller size hardly helps, since networks see windows of one size, the picture stays as it is.
+
     Args:
         rate: frames a second.
         most: px: the longest side that is worked at, one of SIDES or any smaller one.
 
     Attributes:
         side: px: the longest side of the next frame.
-        slow: seconds that a frame takes at the smallest size, where even that does not hold the rate; else 0.
+        slow: seconds that a frame takes, where no size holds the rate; else 0.
     """
 
     def __init__(self, rate: float, most: int) -> None:
@@ -79,7 +84,9 @@ class Pace:
         self._sides = [side for side in SIDES if side < most] + [most]
         self._place = len(self._sides) - 1
         self._recent: deque[float] = deque(maxlen=WINDOW)
-        self._early = EARLY
+        self._fresh = True  # the first frame of a size is not counted: faces are looked for anew
+        self._former: tuple[int, float] | None = None  # a larger size that was too slow, and what it took
+        self._pause = 0  # frames until a smaller size is tried
         self.slow = 0.0
 
     @property
@@ -90,24 +97,37 @@ class Pace:
         """Take the time of a frame whose longest side was ``side``: larger ones were sent before the last change."""
         if side > self.side:
             return
-        if self._early:
-            self._early -= 1
+        self._pause = max(0, self._pause - 1)
+        if self._fresh:
+            self._fresh = False
             return
         self._recent.append(seconds)
-        if len(self._recent) < WINDOW:
+        if len(self._recent) < WINDOW and (len(self._recent) < LEAST or sum(self._recent) < LONG):
             return
         usual = statistics.median(self._recent)
-        smaller = [place for place, other in enumerate(self._sides) if other < side]  # a camera may be small itself
-        self.slow = 0.0
-        if usual > self._limit and smaller:
-            self._go(smaller[-1])
-        elif usual > self._limit:
-            self.slow = usual
-        elif self._place + 1 < len(self._sides):
-            grown = (self._sides[self._place + 1] / self.side) ** 2  # at most: networks see windows of one size
+        if usual > self._limit:
+            self._shrink(usual, side)
+            return
+        self.slow, self._former = 0.0, None
+        if self._place + 1 < len(self._sides):
+            grown = (self._sides[self._place + 1] / self.side) ** 2  # at most
             if usual * grown < ROOM * self._limit:
                 self._go(self._place + 1)
 
+    def _shrink(self, usual: float, side: int) -> None:
+        """Go to a smaller size, or back to the former one if this one did not help."""
+        smaller = [place for place, other in enumerate(self._sides) if other < side]  # a camera may be small itself
+        if self._former is not None and usual > HELPS * self._former[1]:
+            self.slow, self._pause = usual, AGAIN
+            self._go(self._former[0])
+            self._former = None
+        elif self._pause or not smaller:
+            self.slow = usual
+        else:
+            self._former = self._place, usual
+            fitting = [place for place in smaller if self._sides[place] <= side * math.sqrt(self._limit / usual)]
+            self._go(max(fitting, default=0))
+
     def _go(self, place: int) -> None:
-        self._place, self._early = place, EARLY
+        self._place, self._fresh = place, True
         self._recent.clear()

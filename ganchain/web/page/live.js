@@ -101,7 +101,7 @@ const figures = (facts) => {
 
 const notes = (facts) => {
   if (facts.failed) return `The frame stayed as it was: ${facts.failed}`;
-  if (facts.slow) return `This chain takes ${ms(facts.slow)} a frame here, at the smallest size: ${(1 / facts.slow).toFixed(1)} frames/s.`;
+  if (facts.slow) return `This chain takes ${ms(facts.slow)} a frame here: ${(1 / facts.slow).toFixed(1)} frames/s.`;
   return facts.faces ? "" : "No face is seen.";
 };
 
@@ -190,5 +190,9 @@ $("start").addEventListener("click", () => (on ? stop() : start()));
 $("photo").addEventListener("click", () => socket?.send('{"photo": true}'));
 $("before").addEventListener("change", () => $("camera").classList.toggle("away", !$("before").checked));
 $("chain").addEventListener("change", load);
-document.addEventListener("visibilitychange", () => document.hidden && socket && stop("Paused, since the page was hidden."));
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden || !on) return;
+  stop();
+  said("Paused, since the page was hidden.");
+});
 $("start").disabled = false;
