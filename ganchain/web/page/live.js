@@ -19,7 +19,7 @@ let idle = false; // nothing is on its way, and a new frame is waited for
 let flying = false; // a frame is on its way
 let loading = false; // a chain is
 let sent = 0; // when the frame that is on its way was taken
-let shown = {}; // figures, smoothed
+let shown = null; // figures, smoothed; null before the first frame of a chain, which loads networks
 
 for (const name of settings.chains) $("chain").add(new Option(name));
 $("chain").value = settings.chain;
@@ -82,13 +82,14 @@ const smoothed = (name, value) => (shown[name] = name in shown ? shown[name] + S
 const ms = (seconds) => `${Math.round(seconds * 1000)} ms`;
 
 const figures = (facts) => {
+  $("size").textContent = facts.size.join(" × ");
+  if (!shown) return void (shown = {});
   const now = performance.now();
   const latency = smoothed("latency", (now - sent) / 1000);
   if (shown.last) smoothed("gap", (now - shown.last) / 1000);
   shown.last = now;
   $("latency").textContent = `${ms(latency)} latency`;
   $("rate").textContent = shown.gap ? `${(1 / shown.gap).toFixed(1)} frames/s` : "";
-  $("size").textContent = facts.size.join(" × ");
   const parts = { send: (now - sent) / 1000 - facts.seconds.all, ...facts.seconds };
   $("parts").replaceChildren(
     ...Object.entries(STEPS).flatMap(([name, text]) => {
@@ -140,7 +141,7 @@ const take = ({ data }) => {
   if (message.error) return stop(message.error);
   if (message.ready) {
     loading = false;
-    shown = {};
+    shown = null;
     said("");
     return void (flying || next());
   }
