@@ -19,6 +19,7 @@ from ganchain.cli.evaluate import evaluate
 from ganchain.cli.faces import faces
 from ganchain.cli.grid import grid
 from ganchain.cli.group import VERBOSE, Group, echo, print_failure, print_passed
+from ganchain.cli.live import live
 from ganchain.cli.looks import looks
 from ganchain.cli.options import DEVICE, LICENSE_POLICY
 from ganchain.cli.serve import serve
@@ -46,6 +47,7 @@ def main() -> None:
     ganchain run my.yaml photos/ -o out/     your own chain over a folder
     ganchain batch my.yaml photos/ -o out/   thousands of photos: all cores, resumed after whatever happens
     ganchain video webtoon clip.mp4 -o o.mp4 the same on video: faces tracked, edits held still
+    ganchain live retouch --open             the same on your camera, at once
     ganchain bench my.yaml photos/           what the chain costs on this machine
     ganchain serve --open                    the same in a browser, and as an HTTP API
     ganchain grid photo.jpg -o grid.png      one photo under many settings, side by side
@@ -211,5 +213,5 @@ def schema() -> None:
     echo(json.dumps(chains.schema(), indent=2))
 
 
-for command in (batch, video, bench, faces, grid, looks, show, sign, serve, align, train, evaluate, weights):
+for command in (batch, video, live, bench, faces, grid, looks, show, sign, serve, align, train, evaluate, weights):
     main.add_command(command)

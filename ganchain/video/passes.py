@@ -30,6 +30,16 @@ LEAST, MOST = 3 * EVERY, 300  # frames of a segment
 SCAN = 640  # px: the longest side of the copy on which known faces are looked for
 
 
+def tracker_of(pipeline: Pipeline, rate: float) -> Tracker:
+    """Make the tracker of a pipeline's faces, at so many frames a second."""
+    detector = pipeline.detector
+    scan = detector
+    if isinstance(detector, DlibDetector):  # nobody turns the camera from frame to frame
+        detector = replace(detector, quarters=())
+        scan = replace(detector, side=min(SCAN, detector.side))
+    return Tracker(detector, scan, pipeline.reader.of, rate)
+
+
 class Passes:
     """Passes over one video.
 
@@ -60,7 +70,7 @@ class Passes:
 
     def track(self) -> None:
         """Look at all frames for faces, part by part."""
-        tracker = self._tracker()
+        tracker = tracker_of(self.pipeline, float(self.source.clip.rate))
         last = False
         while self.work.has_part(self.parts) and not last:
             state, last = self.work.behind_part(self.parts)
@@ -86,14 +96,6 @@ class Passes:
             self.summary.notes.append(f"no track has the number {', '.join(map(str, sorted(absent)))}")
         self.summary.frames, self.summary.cuts = tallies.frames, tallies.cuts
         self.summary.tracks, self.summary.edited = len(tallies.tracks), len(self.chosen)
-
-    def _tracker(self) -> Tracker:
-        detector = self.pipeline.detector
-        scan = detector
-        if isinstance(detector, DlibDetector):  # nobody turns the camera from frame to frame
-            detector = replace(detector, quarters=())
-            scan = replace(detector, side=min(SCAN, detector.side))
-        return Tracker(detector, scan, self.pipeline.reader.of, float(self.source.clip.rate))
 
     @torch.inference_mode()
     def _seen(self, tracker: Tracker, frames: Iterable[Frame]) -> Part:

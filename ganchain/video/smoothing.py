@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import pi
 
@@ -189,6 +189,16 @@ class Courses:
             for sight in self._chosen(seen):
                 self.forward.setdefault(sight.track, Smoother(self.steady))(sight.points.astype(np.float64), seen.time)
 
+    def follow(self, seen: Seen, sight: Sight) -> tuple[Matrix, NDArray[np.float64]]:
+        """Filter a face by the frames before alone: its placement, and its points in the template's units."""
+        smoother = self.forward.setdefault(sight.track, Smoother(self.steady))
+        place, shape = smoother(sight.points.astype(np.float64), seen.time)
+        return _to_matrix(place), shape
+
+    def forget(self, tracks: Collection[int]) -> None:
+        """Forget tracks that have ended: all but ``tracks``."""
+        self.forward = {track: smoother for track, smoother in self.forward.items() if track in tracks}
+
     def _chosen(self, seen: Seen) -> list[Sight]:
         return [sight for sight in seen.sights if sight.track in self.tracks]
 
@@ -200,7 +210,7 @@ def fades(frames: Sequence[Seen], tracks: frozenset[int]) -> Mapping[tuple[int, 
     """
     shares: dict[tuple[int, int], float] = {}
     for track in tracks:
-        usable = [any(sight.track == track and _is_usable(sight) for sight in seen.sights) for seen in frames]
+        usable = [any(sight.track == track and is_usable(sight) for sight in seen.sights) for seen in frames]
         if not any(usable):
             continue
         near = np.full(len(frames), np.inf)
@@ -216,7 +226,7 @@ def fades(frames: Sequence[Seen], tracks: frozenset[int]) -> Mapping[tuple[int, 
     return shares
 
 
-def _is_usable(sight: Sight) -> bool:
+def is_usable(sight: Sight) -> bool:
     """Say whether a face can be edited: sure, and no profile."""
     points = sight.points.astype(np.float64)
     return placing.sideways(placing.unmapped(placing.placement(points), points)) < PROFILE

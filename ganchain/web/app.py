@@ -18,11 +18,12 @@ from ganchain import chains
 from ganchain._version import VERSION
 from ganchain.engines import choice
 from ganchain.engines.device import choose as choose_device
-from ganchain.web import answers, failures, forms, models, reference, run, submitted
+from ganchain.web import answers, failures, forms, live, models, reference, run, submitted
 from ganchain.web.failures import responses
 from ganchain.web.guard import Guard
 from ganchain.web.head import Head
 from ganchain.web.limits import Limits
+from ganchain.web.live_seats import Live
 from ganchain.web.service import Order, Service
 from ganchain.web.uploads import file_name
 
@@ -30,13 +31,21 @@ Key = Annotated[str, Path(description="The id.")]
 Number = Annotated[int, Path(description="From 0.")]
 
 
-def app(limits: Limits | None = None, *, device: str = "auto", engine: str = "torch", hosts: Iterable[str] = ()) -> Any:
+def app(
+    limits: Limits | None = None,
+    *,
+    device: str = "auto",
+    engine: str = "torch",
+    hosts: Iterable[str] = (),
+    live_settings: Live | None = None,
+) -> Any:
     """Build the ASGI application.
 
     Args:
         limits: limits for visitors; None for the defaults.
         device, engine: as for ``Pipeline``.
         hosts: host names to answer to, besides this machine's own; "*" for any.
+        live_settings: of live pages; None for the defaults. With its own chain no process waits for photos.
 
     Raises:
         ChainError, EngineError: there is no such device or engine here.
@@ -44,11 +53,12 @@ def app(limits: Limits | None = None, *, device: str = "auto", engine: str = "to
     chosen = choose_device(device)
     if engine != "auto":
         choice.engine(engine, chosen)
-    service = Service(limits or Limits(), device, engine)
+    service = Service(limits or Limits(), device, engine, live_settings)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
-        service.start()
+        if live_settings is None:
+            service.start()
         sweeping = asyncio.create_task(service.sweep())
         yield
         sweeping.cancel()
@@ -64,6 +74,7 @@ def app(limits: Limits | None = None, *, device: str = "auto", engine: str = "to
     _photos(api, service)
     _jobs(api, service)
     run.add(api, service)
+    live.add(api, service.seats)
     _pages(api)
     return Guard(api, service, hosts)
 

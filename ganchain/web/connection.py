@@ -6,6 +6,7 @@ import socket
 import time
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 PATIENCE = 30.0  # seconds for the headers of a request to arrive, and for a part of an answer to be taken
@@ -48,6 +49,11 @@ class Connection(H11Protocol):
         """Note that a part of the answer was taken."""
         self._taken = True
         super().resume_writing()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand the connection over to the WebSocket, which is watched by pings."""
+        self._watch.cancel()
+        super().handle_websocket_upgrade(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop watching."""

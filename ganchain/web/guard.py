@@ -39,7 +39,7 @@ class Guard:
 
     - Requests whose Host header names another server: a web site could let a name of its own point to this machine,
       and so read the answers (DNS rebinding).
-    - Requests from the pages of other sites (Origin).
+    - Requests from the pages of other sites (Origin); that and the names hold for WebSockets, too.
     - Requests whose body has more bytes than ``Limits.upload``, whatever length they state, or more than there is
       room for, or arrives too slowly.
     - All, once the server ends.
@@ -51,10 +51,14 @@ class Guard:
         self.ending = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        if scope["type"] == "websocket":
+            refusal = self._stranger(headers) or ((Ending.status, str(Ending())) if self.ending else None)
+            await (_refuse_socket(send, *refusal) if refusal else self.app(scope, receive, send))
+            return
         exchange = _Exchange(self, headers, receive, send)
         try:
             if refusal := await self._refusal(headers, exchange):
@@ -66,11 +70,8 @@ class Guard:
 
     async def _refusal(self, headers: dict[bytes, str], exchange: _Exchange) -> tuple[int, str] | None:
         """Return status and reason of a refusal before the body has arrived."""
-        host, origin = _host(headers.get(b"host", "")), headers.get(b"origin")
-        if "*" not in self.hosts and host not in self.hosts:
-            return 421, f"this server does not answer to the name {host!r}; ganchain serve --allow-host NAME"
-        if origin is not None and origin.partition("://")[2] != headers.get(b"host"):
-            return 403, "requests from the pages of other sites are refused"
+        if refusal := self._stranger(headers):
+            return refusal
         length = headers.get(b"content-length", "0")
         if not length.isdigit():
             return None
@@ -81,6 +82,15 @@ class Guard:
                 await self.check_room(int(length))
         except (Busy, Full) as error:
             return error.status, str(error)
+        return None
+
+    def _stranger(self, headers: dict[bytes, str]) -> tuple[int, str] | None:
+        """Return status and reason of a refusal for the name that was asked for, or the page that asks."""
+        host, origin = _host(headers.get(b"host", "")), headers.get(b"origin")
+        if "*" not in self.hosts and host not in self.hosts:
+            return 421, f"this server does not answer to the name {host!r}; ganchain serve --allow-host NAME"
+        if origin is not None and origin.partition("://")[2] != headers.get(b"host"):
+            return 403, "requests from the pages of other sites are refused"
         return None
 
     async def check_room(self, extra: int = 0) -> None:
@@ -169,6 +179,14 @@ class _Exchange:
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
+
+
+async def _refuse_socket(send: Send, status: int, reason: str) -> None:
+    """Refuse a WebSocket by an answer of HTTP."""
+    body = json.dumps({"error": reason}).encode()
+    headers = [(b"content-type", b"application/json"), *HEADERS]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
 
 
 def _host(header: str) -> str:

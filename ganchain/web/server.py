@@ -9,19 +9,23 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
 import click
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from ganchain.batch.signals import handled
 from ganchain.errors import GanchainError, shown
 from ganchain.web.app import app
 from ganchain.web.connection import MOST, Connection
 from ganchain.web.limits import Limits
+from ganchain.web.live_frames import BYTES
+from ganchain.web.live_seats import Live
 from ganchain.web.service import Service
+from ganchain.web.worker import Ended
 
 HURRY = 1.5  # seconds after which nothing is waited for any more, not even threads that compute
 
@@ -32,13 +36,16 @@ class Server(uvicorn.Server):
     Attributes:
         signal: the first of ``ENDING`` that arrived; 0 before.
         interrupted: something was running when it arrived.
+        seats: those of live pages.
     """
 
     def __init__(self, guard: Any, service: Service, announce: Callable[[], None]) -> None:
         settings = uvicorn.Config(
             guard,
             http=Connection,
-            ws="none",
+            ws=WebSocketsSansIOProtocol,
+            ws_max_size=BYTES,
+            ws_per_message_deflate=False,  # pictures are compressed already, and bombs are not
             log_level="warning",
             timeout_graceful_shutdown=1,
             limit_concurrency=MOST + 1,  # Connection keeps their number at MOST as long as one waits for nothing
@@ -49,6 +56,7 @@ class Server(uvicorn.Server):
         self._hurry = threading.Timer(HURRY, self._end_now)
         self._hurry.daemon = True
         self._guard, self._service, self._announce = guard, service, announce
+        self.seats = service.seats
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end at the first signal; those after it change nothing."""
@@ -91,20 +99,32 @@ class Server(uvicorn.Server):
 
 
 def serve(
-    host: str, port: int, limits: Limits, *, device: str, engine: str, hosts: Iterable[str] = (), show: bool = False
+    host: str,
+    port: int,
+    limits: Limits,
+    *,
+    device: str,
+    engine: str,
+    hosts: Iterable[str] = (),
+    show: bool = False,
+    live: Live | None = None,
 ) -> int:
     """Serve until SIGINT, SIGTERM or SIGHUP.
+
+    Args:
+        live: settings of live pages; with them the live page is the one that is shown, and its chain is loaded first.
 
     Returns:
         The exit status: 0, or 128 and the signal's number if something was running when it came.
 
     Raises:
-        GanchainError: the server cannot listen on this address.
+        GanchainError: the server cannot listen on this address, or the chain or the camera of ``live`` cannot be used.
     """
     listening = listen(host, port)
     name, port = listening.getsockname()[:2]
     everywhere = ipaddress.ip_address(name).is_unspecified
-    address = f"http://{'localhost' if everywhere else f'[{name}]' if ':' in name else name}:{port}/"
+    machine = "localhost" if everywhere else f"[{name}]" if ":" in name else name
+    address = f"http://{machine}:{port}/{'live.html' if live else ''}"
 
     def announce() -> None:
         click.echo(f"ganchain listens on {address}  (Ctrl-C ends it)")
@@ -116,15 +136,29 @@ def serve(
     allowed = (tuple(hosts) or ("*",)) if everywhere else (*hosts, host)
     ended = threading.Event()
     with handled(lambda *_: ended.set()):  # before there is a folder that must be deleted
-        guard = app(limits, device=device, engine=engine, hosts=allowed)
+        guard = app(limits, device=device, engine=engine, hosts=allowed, live_settings=live)
         server = Server(guard, guard.app.state.service, announce)
         try:
+            if live is not None:
+                _prepare(server, ended)
             with handled(server.handle_exit):
                 if not ended.is_set():
                     server.run(sockets=[listening])
         finally:
             server.close()
+            listening.close()
     return server.status
+
+
+def _prepare(server: Server, ended: threading.Event) -> None:
+    """Load the chain of live pages, unless a signal comes."""
+
+    def tick(step: int) -> None:
+        if ended.is_set():
+            raise Ended("stopped")
+
+    with suppress(Ended):
+        server.seats.prepare(tick)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -25,6 +25,7 @@ from ganchain.web import submitted
 from ganchain.web.editor import Editor
 from ganchain.web.jobs import Job, Queue
 from ganchain.web.limits import Limits
+from ganchain.web.live_seats import Live, Seats
 from ganchain.web.reader import Full, full_disk
 from ganchain.web.uploads import Busy, CleanedAway, Upload, Uploads, file_name
 from ganchain.web.worker import Ending
@@ -66,11 +67,12 @@ class Service:
         receiving: bytes of the requests whose bodies are arriving; they lie on the disk, too.
     """
 
-    def __init__(self, limits: Limits, device: str, engine: str) -> None:
+    def __init__(self, limits: Limits, device: str, engine: str, live: Live | None = None) -> None:
         self.limits = limits
         self.uploads = Uploads(limits)
         self._editor = Editor(device, engine, self.drop_oldest)
         self.queue = Queue(limits, self._editor)
+        self.seats = Seats(live or Live(), device, engine)
         self.receiving = 0
         self._taking, self._parsing = asyncio.Semaphore(TAKING), asyncio.Lock()
         self._ended = False
@@ -91,11 +93,13 @@ class Service:
         self.queue.end()
         self.uploads.end()
         self._editor.end()
+        self.seats.end()
 
     def close(self) -> None:
         """End all, and delete all files."""
         self.end()
         self._editor.close()
+        self.seats.close()
         self.queue.close()
         self.uploads.close()
 

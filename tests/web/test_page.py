@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,11 +15,8 @@ import pytest
 import skimage.data
 from PIL import Image
 
-playwright = pytest.importorskip("playwright.sync_api", reason="make test-web installs playwright")
-
 pytestmark = pytest.mark.web
 COMMAND = [sys.executable, "-m", "ganchain"]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 SECONDS = 120_000  # ms that a chain may take on a slow machine
 
@@ -41,12 +37,10 @@ def address() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    own = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with playwright.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=own, args=FLAGS)
-        yield running
-        running.close()
+def browser(chromium: Any) -> Iterator[Any]:
+    running = chromium()
+    yield running
+    running.close()
 
 
 @pytest.fixture(params=SIZES)
