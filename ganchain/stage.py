@@ -56,6 +56,8 @@ class Stage(nn.Module):
             "beard", "skin", "rest", "glasses", "cover"), each as a keyword argument of that name.
         keeps: parts of the head that stay as they are in the photo whatever ``forward`` answers: ("cover",) for
             hands, microphones and masks before the face.
+        holds: True for a stage that is given ``hold``, too: for each face what holds measures of it still along a video
+            (``ganchain.faces.reading.Hold``), or None in a photo.
         any_size: True for a stage that draws as sharply on a large canvas as on a small one: an enlargement that
             follows it in the chain runs before it.
         whole_photo: settings of scope "photo".
@@ -68,8 +70,8 @@ class Stage(nn.Module):
         architectures: for each option that takes weights, the architectures (``ganchain.checkpoints``) that it takes.
         order: its rank among the stages of a grid that names no chain, the lowest first.
         alternatives: groups of options of which only one can be given; a grid's takes the place of the chain's.
-        plain: options whose values need no name in captions: "old", not "age old".
-        variants: options whose values are named after the stage, for captions: "makeup: rose", not "look rose".
+        plain, variants: options whose values need no name in captions ("old", not "age old"), and those that are named
+            after the stage ("makeup: rose", not "look rose").
         reference_option: the option that takes a reference photo, which a grid shows above its column; "" for none.
         name, where: what the stage is called in YAML, and file and line of the chain that asked for it, for messages.
         delegate: the stage of a published network that is run instead of this one, where its weights were asked for.
@@ -85,6 +87,7 @@ class Stage(nn.Module):
     scope: Scope = "face"
     reads: tuple[str, ...] = ()
     keeps: tuple[str, ...] = ()
+    holds: bool = False
     any_size: bool = False
     whole_photo: WholePhoto = WholePhoto()
     needs_face: bool = True

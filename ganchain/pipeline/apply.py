@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from math import ceil
+from typing import Any
 
 import cv2
 import numpy as np
@@ -61,12 +62,13 @@ def to_canvases(
             chunk = remaining[:size]
             inputs = torch.cat([_cut(canvases[index].after, windows[index], side) for index in chunk])
             read = [_read(stage, canvases[index], windows[index], side) for index in chunk]
-            read_batch = {name: torch.cat([face[name] for face in read]).to(device) for name in stage.reads}
+            read_batch: dict[str, Any] = {name: torch.cat([face[name] for face in read]).to(device) for name in stage.reads}
             decided = [
                 canvases[index].settled(stage.name, stage.examine(to_pixels(face)[0]))
                 for index, face in zip(chunk, torch.split(inputs, 1), strict=True)
             ]
             read_batch |= _batched(decided, device)
+            read_batch |= {"hold": [canvases[index].face.hold for index in chunk]} if stage.holds else {}
             try:
                 answers = run(stage, inputs.to(device), read_batch, grey=grey).cpu()
             except (MemoryError, torch.OutOfMemoryError):
@@ -130,9 +132,9 @@ def _with_faces(stage: Stage, photo: Photo, faces: Sequence[Face], seen: Pixels,
     for needed in stage.needs:
         Reading.read_all([face.reading for face in faces if face.reading], needed)
     for face in faces:
-        canvas = aligner.canvas(pixels, face)
-        before = aligner.canvas(seen, face).before
-        placed.append(Seen(canvas.before, canvas.face.within(stage.framing, before, stage.reads), canvas.matrix))
+        canvas, before = aligner.canvas(pixels, face), aligner.canvas(seen, face).before
+        read = canvas.face.within(stage.framing, before, stage.reads)
+        placed.append(Seen(canvas.before, read, canvas.matrix, canvas.face.hold))
     try:
         answer = stage.forward_photo(pixels, placed)
     except (torch.OutOfMemoryError, MemoryError, GanchainError):
@@ -149,7 +151,7 @@ def _with_faces(stage: Stage, photo: Photo, faces: Sequence[Face], seen: Pixels,
     return replace(photo, pixels=answer, alpha=alpha, quality=None, svg=stage.svg_of(pixels, placed))
 
 
-def run(stage: Stage, faces: Tensor, read: Mapping[str, Tensor] | None = None, *, grey: bool = False) -> Tensor:
+def run(stage: Stage, faces: Tensor, read: Mapping[str, Any] | None = None, *, grey: bool = False) -> Tensor:
     """Call ``stage`` on (N, 3, H, W) float32 -1..1; returns (N, 3, H * scale, W * scale), clamped to -1..1.
 
     Args:
@@ -157,8 +159,7 @@ def run(stage: Stage, faces: Tensor, read: Mapping[str, Tensor] | None = None, *
         grey: whether they come from a grey photo.
 
     Raises:
-        StageError: the stage raised an exception (which is the cause), or its answer has another shape or is not
-            finite.
+        StageError: the stage raised an exception (its cause), or its answer has another shape or is not finite.
         MemoryError, torch.OutOfMemoryError: there was not enough memory.
     """
     try:

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from math import prod
+from math import inf, prod
 from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any
@@ -17,8 +17,8 @@ import numpy as np
 from ganchain.errors import VideoError, text_of
 from ganchain.faces.align import Aligner
 from ganchain.faces.face import Face
-from ganchain.faces.reading import Points
-from ganchain.framing import TEMPLATE
+from ganchain.faces.reading import Kind, Points
+from ganchain.framing import HEAD, TEMPLATE, Framing
 from ganchain.photos.images import alpha_enlarged
 from ganchain.photos.label import labelled
 from ganchain.photos.photo import Photo
@@ -26,6 +26,7 @@ from ganchain.pipeline.group import Passage
 from ganchain.pipeline.order import needs_face
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
+from ganchain.stage import Stage
 from ganchain.tensors import Pixels
 from ganchain.video import placing
 from ganchain.video.clip import Clip, Frame
@@ -54,7 +55,7 @@ class Editor:
         active = [stage for stage in pipeline.stages if not stage.idle]
         self.factor = prod(stage.scale for stage in active if stage.scope == "photo" and stage.effect == "enlarge")
         self.size = (clip.size[0] * self.factor, clip.size[1] * self.factor)
-        self.holder = Holder(pipeline.reader, options.steady, any("busts" in stage.needs for stage in pipeline.stages))
+        self.holder = Holder(pipeline.reader, options.steady, _kind(active))
         self.carrier = Carrier(options.steady, any(stage.effect == "replace" for stage in active))
         self.label = options.label or (pipeline.output.label if pipeline.output else "")
         self.grey: bool | None = None
@@ -107,7 +108,7 @@ class Editor:
             lambda framing, side: Aligner(framing).chip(pixels, face, side), self.holder.read, track=held.track
         )
         reading.known["points"] = Points(held.shape, held.confidence)
-        reading.settle = lambda stage, numbers: self.holder.settle(held.track, stage, numbers)
+        reading.hold = lambda name, value, jump=inf: self.holder.hold(held.track, name, value, jump)
         return replace(face, reading=reading)
 
     def _resized(self, pixels: Pixels) -> Pixels:
@@ -129,6 +130,14 @@ class Editor:
         self.holder.restore(arrays)
         self.carrier.restore(arrays)
         self.grey = bool(arrays["grey"]) if "grey" in arrays else None
+
+
+def _kind(stages: Sequence[Stage]) -> Kind:
+    """Choose what is read of heads: nothing beyond the head's window, where no stage sees that."""
+    if any("busts" in stage.needs for stage in stages):
+        return "busts"
+    seen = Framing.around([HEAD, *(stage.framing for stage in stages if stage.scope == "face")])
+    return "heads" if seen.side < 1.01 * HEAD.side else "parts"
 
 
 @contextmanager

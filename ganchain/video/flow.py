@@ -19,6 +19,7 @@ SAME = 6.0  # levels by which a place may differ from where it came from: half o
 CARRIED = 0.85  # share of the edit before that is carried on, at most
 UNLIKE = 24.0  # levels by which two drawings of a place may differ: tones are carried, lines that have moved are not
 SOFT = 3  # px over which the border of what was edited is softened
+MEAN = np.full((1, 3), 1 / 3, np.float32)
 LARGEST = 640  # px: the longest side at which flow is computed
 
 
@@ -62,19 +63,19 @@ class Carrier:
         """Blend the edit of a part of the frame with that of the last one, where the same things are seen."""
         came = self._origin(before, last.before)
         was, edited = (_moved(pixels, came) for pixels in last)
-        unlike = np.abs(before.astype(np.float32) - was).mean(axis=2)
+        unlike = np.asarray(cv2.transform(cv2.absdiff(before.astype(np.float32), was), MEAN), np.float32)
         unlike = cv2.GaussianBlur(unlike, (0, 0), 1.5)
         weight = np.float32(self.steady * CARRIED) * np.exp(-((unlike / SAME) ** 2))
         change = after.astype(np.float32) - before
         former = edited - was
-        own = np.abs(change).max(axis=2)
+        own = _largest(change)
         if self.replaces:
-            weight = weight * np.exp(-((np.abs(edited - after).max(axis=2) / UNLIKE) ** 2))
+            weight = weight * np.exp(-((_largest(edited - after) / UNLIKE) ** 2))
             region = cv2.dilate((own > 0).astype(np.float32), np.ones((2 * SOFT + 1,) * 2, np.uint8))
             weight = weight * cv2.blur(region, (2 * SOFT + 1,) * 2) * (own > 0)
             result = after + weight[..., None] * (edited - after)
         else:
-            weight = weight * ((own > 0) | (np.abs(former).max(axis=2) >= 1))
+            weight = weight * ((own > 0) | (_largest(former) >= 1))
             result = after + weight[..., None] * (former - change)
         return np.asarray(result.round().clip(0, 255), np.uint8)
 
@@ -102,6 +103,12 @@ class Carrier:
         self.last = Carried(arrays["before"], arrays["after"]) if "before" in arrays else None
 
 
+def _largest(change: Planes) -> Planes:
+    """Return the largest change of the three colours: (H, W, 3) -> (H, W)."""
+    red, green, blue = cv2.split(np.abs(change))
+    return np.maximum(np.maximum(red, green), blue)
+
+
 def _moved(pixels: Pixels, origin: Planes) -> Planes:
     """Fetch each px from where it was."""
     moved = cv2.remap(pixels, origin[..., 0], origin[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
@@ -110,11 +117,12 @@ def _moved(pixels: Pixels, origin: Planes) -> Planes:
 
 def _edited(before: Pixels, after: Pixels, last: Carried) -> Box | None:
     """Find the part of the frame that was edited, in this frame or in the last one."""
-    edited = (before != after).any(axis=2) | (last.before != last.after).any(axis=2)
-    x, y, width, height = cv2.boundingRect(edited.astype(np.uint8))
-    if not width:
-        return None
     rows, columns = before.shape[:2]
+    edited = ((before != after) | (last.before != last.after)).reshape(rows, -1)
+    left, y, levels, height = cv2.boundingRect(edited.view(np.uint8))
+    if not levels:
+        return None
+    x, width = left // 3, (left + levels + 2) // 3 - left // 3
     return (
         slice(max(0, y - MARGIN), min(rows, y + height + MARGIN)),
         slice(max(0, x - MARGIN), min(columns, x + width + MARGIN)),

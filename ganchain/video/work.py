@@ -79,6 +79,10 @@ class Work:
         """Return the path of a segment."""
         return self.folder / f"segment-{number:05d}.mkv"
 
+    def unfinished(self, number: int) -> Path:
+        """Return the path of a segment that is being written."""
+        return self.segment(number).with_suffix(".part")
+
     def save_part(self, number: int, part: Part, state: Mapping[str, Any], last: bool) -> None:
         """Save what was seen in a part, and the tracker's state behind it; ``last``: the video ends with it."""
         sights = [(index, sight) for index, seen in enumerate(part.seen) for sight in seen.sights]
