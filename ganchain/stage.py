@@ -56,10 +56,8 @@ class Stage(nn.Module):
             "beard", "skin", "rest", "glasses", "cover"), each as a keyword argument of that name.
         keeps: parts of the head that stay as they are in the photo whatever ``forward`` answers: ("cover",) for
             hands, microphones and masks before the face.
-        holds: True for a stage that is given ``hold``, too: for each face what holds measures of it still along a video
-            (``ganchain.faces.reading.Hold``), or None in a photo.
-        any_size: True for a stage that draws as sharply on a large canvas as on a small one: an enlargement that
-            follows it in the chain runs before it.
+        holds: True for a stage that is given ``hold``, too: for each face a ``faces.reading.Hold``, or None in a photo.
+        any_size: True for a stage that draws as sharply on a large canvas: an enlargement after it runs before it.
         whole_photo: settings of scope "photo".
         needs_face: False for a stage of scope "face" without which a chain still has a point: the other stages then run
             on a photo without faces, too, which otherwise stays as it is.

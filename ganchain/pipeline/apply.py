@@ -62,15 +62,15 @@ def to_canvases(
             chunk = remaining[:size]
             inputs = torch.cat([_cut(canvases[index].after, windows[index], side) for index in chunk])
             read = [_read(stage, canvases[index], windows[index], side) for index in chunk]
-            read_batch: dict[str, Any] = {name: torch.cat([face[name] for face in read]).to(device) for name in stage.reads}
+            given: dict[str, Any] = {name: torch.cat([face[name] for face in read]).to(device) for name in stage.reads}
             decided = [
                 canvases[index].settled(stage.name, stage.examine(to_pixels(face)[0]))
                 for index, face in zip(chunk, torch.split(inputs, 1), strict=True)
             ]
-            read_batch |= _batched(decided, device)
-            read_batch |= {"hold": [canvases[index].face.hold for index in chunk]} if stage.holds else {}
+            given |= _batched(decided, device)
+            given |= {"hold": [canvases[index].face.hold for index in chunk]} if stage.holds else {}
             try:
-                answers = run(stage, inputs.to(device), read_batch, grey=grey).cpu()
+                answers = run(stage, inputs.to(device), given, grey=grey).cpu()
             except (MemoryError, torch.OutOfMemoryError):
                 if len(chunk) == 1:
                     raise

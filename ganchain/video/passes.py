@@ -72,14 +72,17 @@ class Passes:
     def track(self) -> None:
         """Look at all frames for faces, part by part."""
         tracker = tracker_of(self.pipeline, float(self.source.clip.rate))
+        state: dict[str, Any] = {}
         last = False
         while self.work.has_part(self.parts) and not last:
             state, last = self.work.behind_part(self.parts)
-            tracker.restore(state)
             self.parts += 1
         if not last:
             start = self.parts * self.length
-            frames = self._counted("track", ahead(self.source.frames(start)), start, 0)
+            read = ahead(self.source.frames(max(0, start - 1)))
+            if self.parts:
+                tracker.restore(state, next(read).flat())
+            frames = self._counted("track", read, start, 0)
             following = next(frames, None)
             if following is None and not self.parts:
                 raise VideoError("has no frame that can be read", path=self.source.clip.path)
