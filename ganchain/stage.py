@@ -54,8 +54,7 @@ class Stage(nn.Module):
         scope: "face": called with aligned faces; "photo": called with tiles of the whole photo.
         reads: what ``forward`` is given of each face beside its pixels: "points", or parts of the head ("hair",
             "beard", "skin", "rest", "glasses", "cover"), each as a keyword argument of that name.
-        keeps: parts of the head that stay as they are in the photo whatever ``forward`` answers: ("cover",) for
-            hands, microphones and masks before the face.
+        keeps: parts of the head that stay as they are in the photo: ("cover",) for what is before the face.
         holds: True for a stage that is given ``hold``, too: for each face a ``faces.reading.Hold``, or None in a photo.
         any_size: True for a stage that draws as sharply on a large canvas: an enlargement after it runs before it.
         whole_photo: settings of scope "photo".

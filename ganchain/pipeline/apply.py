@@ -48,10 +48,9 @@ def to_canvases(
     """
     if stage.effect == "enlarge":
         return [_enlarge(stage, canvas, device) for canvas in canvases]
-    windows = [stage.framing.within(canvas.framing, canvas.side) for canvas in canvases]
+    windows, edited = [stage.framing.within(canvas.framing, canvas.side) for canvas in canvases], list(canvases)
     rounded = [ceil(window.side / stage.multiple) * stage.multiple for window in windows]
     sides = [stage.side or min(side, stage.largest) for side in rounded]
-    edited = list(canvases)
     for needed in stage.needs:
         Reading.read_all([canvas.reading for canvas in canvases if canvas.reading], needed)
     kinds = [(side, canvas.grey) for side, canvas in zip(sides, canvases, strict=True)]

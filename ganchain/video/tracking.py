@@ -193,9 +193,7 @@ class Tracker:
     def _search(self, number: int, pixels: Pixels, sights: dict[int, Sight], faces: Sequence[Face], cut: bool) -> None:
         """Give detections to the tracks that they are near; those of no track begin one."""
         for face in faces:
-            if face.left_out is not None:
-                continue
-            if _nearby(sights, face.landmarks.mean(axis=0)):
+            if face.left_out is not None or _nearby(sights, face.landmarks.mean(axis=0)):
                 continue
             sight = self._sight(-1, pixels, face.placement, BEGIN)
             if sight is None or _nearby(sights, _middle(sight.placement)):
@@ -241,8 +239,7 @@ def _face(placement: Matrix) -> Face:
 
 
 def _middle(placement: Matrix) -> NDArray[np.float64]:
-    middle: NDArray[np.float64] = placing.mapped(placement, placing.MIDDLE_OF_TEMPLATE)[0]
-    return middle
+    return np.asarray(placing.mapped(placement, placing.MIDDLE_OF_TEMPLATE)[0], np.float64)
 
 
 def _apart(placement: Matrix, middle: NDArray[np.float64]) -> float:
