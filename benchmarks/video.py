@@ -38,6 +38,7 @@ from ganchain.video.clip import Clip
 from ganchain.video.sources import source_of
 
 CHAINS = {
+    "page": "webtoon: {scope: photo}",
     "makeup": "makeup: {look: evening}",
     "attributes": "attributes: {hair: red, age: old}",
     "webtoon": "webtoon: {}",

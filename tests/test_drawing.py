@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import cv2
@@ -177,6 +178,20 @@ def test_a_point_moved_by_a_third_of_a_pixel_moves_no_tone(
         tones.append(paint(shadow, SIDE).astype(int))
     differs = (np.abs(tones[0] - tones[1]).max(axis=2) > 12).astype(np.uint8)
     assert cv2.erode(differs, np.ones((3, 3), np.uint8)).sum() == 0  # nowhere wider than two pixels
+
+
+def test_along_a_video_colours_light_and_lines_are_held(
+    mean_face: Knots, head: tuple[Planes, dict[str, Planes]]
+) -> None:
+    names: set[str] = set()
+
+    def hold(name: str, value: NDArray[Any], jump: float = 0.0) -> NDArray[Any]:
+        names.add(name)
+        return np.array([70.0, 20, 20]) if name == "skin" else value
+
+    drawing = draw(head[0], mean_face, head[1], hold=hold)
+    assert names == {"skin", "hair", "exposure", "light", "base", "locks", "ink"}
+    assert drawing.layers["skin"][0].colour != draw(head[0], mean_face, head[1]).layers["skin"][0].colour
 
 
 def test_the_iris_keeps_its_colour(mean_face: Knots, head: tuple[Planes, dict[str, Planes]]) -> None:

@@ -46,6 +46,7 @@ class Editor:
 
     Attributes:
         size: width and height of the edited frames.
+        draws_frames: whether a stage draws whole frames with what is read of their faces.
         failed: why frames could not be edited, by number.
     """
 
@@ -57,6 +58,7 @@ class Editor:
         self.size = (clip.size[0] * self.factor, clip.size[1] * self.factor)
         self.holder = Holder(pipeline.reader, options.steady, _kind(active))
         self.carrier = Carrier(options.steady, any(stage.effect == "replace" for stage in active))
+        self.draws_frames = any(stage.scope == "photo" and stage.reads for stage in active)
         self.label = options.label or (pipeline.output.label if pipeline.output else "")
         self.grey: bool | None = None
         self.failed: dict[int, str] = {}
@@ -84,6 +86,17 @@ class Editor:
         return pixels if alpha is None else np.dstack([pixels, alpha])
 
     def _edited(self, photo: Photo, faces: Sequence[Held]) -> Photo:
+        """Edit a frame; where whole frames are drawn with their faces, one fades over into the frame without it."""
+        edited = self._run(photo, faces)
+        fading = [face.share for face in faces if face.share < 1]
+        if not fading or not self.draws_frames:
+            return edited
+        without = self._run(photo, [face for face in faces if face.share == 1])
+        share = sum(fading) / len(fading)
+        mixed = cv2.addWeighted(edited.pixels, share, without.pixels, 1 - share, 0)
+        return replace(edited, pixels=np.asarray(mixed, np.uint8))
+
+    def _run(self, photo: Photo, faces: Sequence[Held]) -> Photo:
         """Run the pipeline on a frame."""
         if not faces and self.needs_face and self.factor == 1:
             return photo
