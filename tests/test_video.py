@@ -179,6 +179,12 @@ def test_transparency_comes_through(tmp_path: Path, suffix: str) -> None:
         edit(source, tmp_path / "out.mp4")
 
 
+def test_a_drawing_without_a_background_is_transparent(tmp_path: Path, small: Path) -> None:
+    pipeline = Pipeline([Webtoon(scope="photo", background="none")], detector=FakeDetector([]))
+    with pytest.raises(VideoError, match="h264 has no transparency"):
+        pipeline.video(small, tmp_path / "out.mp4")
+
+
 def test_animations_and_folders(tmp_path: Path, small: Path) -> None:
     edit(small, tmp_path / "frames")
     names = sorted(path.name for path in (tmp_path / "frames").iterdir())

@@ -76,6 +76,11 @@ class DrawnPhoto(Stage):
         self.whole_photo: WholePhoto = network.whole_photo
 
     @property
+    def clear(self) -> bool:
+        """True if its drawings are transparent where there are no people."""
+        return self.style.background == "none"
+
+    @property
     def needs(self) -> tuple[Kind, ...]:
         """Kinds to be read of each face: of its shoulders, too."""
         return (*super().needs, "busts")

@@ -93,8 +93,11 @@ class Editor:
             return edited
         without = self._run(photo, [face for face in faces if face.share == 1])
         share = sum(fading) / len(fading)
-        mixed = cv2.addWeighted(edited.pixels, share, without.pixels, 1 - share, 0)
-        return replace(edited, pixels=np.asarray(mixed, np.uint8))
+        mixed = np.asarray(cv2.addWeighted(edited.pixels, share, without.pixels, 1 - share, 0), np.uint8)
+        if edited.alpha is None or without.alpha is None:
+            return replace(edited, pixels=mixed)
+        alpha = cv2.addWeighted(edited.alpha, share, without.alpha, 1 - share, 0)
+        return replace(edited, pixels=mixed, alpha=np.asarray(alpha, np.uint8))
 
     def _run(self, photo: Photo, faces: Sequence[Held]) -> Photo:
         """Run the pipeline on a frame."""
