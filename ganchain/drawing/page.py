@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ganchain.drawing import ground, looks
 from ganchain.drawing.draw import Style, draw_head
-from ganchain.drawing.held import study_of
+from ganchain.drawing.held import hold_of, study_of
 from ganchain.drawing.paths import UNITS, Drawing, Knots, Matrix, Page, Planes
 from ganchain.drawing.planes import SIDE
 from ganchain.drawing.study import Study
@@ -145,7 +145,7 @@ def page(pixels: NDArray[np.uint8], heads: Sequence[Head], style: Style) -> Page
     drawn_heads = _most(copy.placed(head, head.study.head, 0.0) for head in heads)
     loose = _most(copy.placed(head, head.study.seen_hair, 0.0) for head in heads)
     behind_hair = ground.uncovered(copy.picture, loose, 1 - drawn_heads)
-    around = ground.Surroundings(behind_hair, behind_hair, drawn_heads, copy.size, chins)
+    around = ground.Surroundings(behind_hair, behind_hair, drawn_heads, copy.size, chins, hold_of(main.study))
     shown = np.ones_like(drawn_heads) if style.background in ("keep", "simple") else 1 - around.behind
     first = Drawing()
     if style.background != "keep":

@@ -35,6 +35,10 @@ class Hold(Protocol):
         """
         ...
 
+    def last(self, name: str) -> NDArray[Any] | None:
+        """Return the measure that was used last."""
+        ...
+
 
 class Points(NamedTuple):
     """The points of a face (``ganchain.faces.mesh``) and how sure it is that there is a face.

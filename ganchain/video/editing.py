@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from math import inf, prod
+from math import prod
 from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any
@@ -31,7 +31,7 @@ from ganchain.tensors import Pixels
 from ganchain.video import placing
 from ganchain.video.clip import Clip, Frame
 from ganchain.video.flow import Carrier
-from ganchain.video.holding import Holder, TrackReading
+from ganchain.video.holding import Holder, TrackHold, TrackReading
 from ganchain.video.options import Options
 from ganchain.video.smoothing import Held
 
@@ -124,7 +124,7 @@ class Editor:
             lambda framing, side: Aligner(framing).chip(pixels, face, side), self.holder.read, track=held.track
         )
         reading.known["points"] = Points(held.shape, held.confidence)
-        reading.hold = lambda name, value, jump=inf: self.holder.hold(held.track, name, value, jump)
+        reading.hold = TrackHold(self.holder, held.track)
         return replace(face, reading=reading)
 
     def _resized(self, pixels: Pixels) -> Pixels:

@@ -36,6 +36,20 @@ class TrackReading(Reading):
     track: int = 0
 
 
+@dataclass(frozen=True)
+class TrackHold:
+    """Hold of one track's measures (``ganchain.faces.reading.Hold``)."""
+
+    holder: Holder
+    track: int
+
+    def __call__(self, name: str, value: NDArray[Any], jump: float = inf) -> NDArray[Any]:
+        return self.holder.hold(self.track, name, value, jump)
+
+    def last(self, name: str) -> NDArray[Any] | None:
+        return self.holder.values.get(f"{self.track} {name}")
+
+
 @dataclass(frozen=True, eq=False)
 class HeldParts:
     """The mattes of a track.
