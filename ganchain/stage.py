@@ -49,8 +49,7 @@ class Stage(nn.Module):
         shown: the part of it that a face's picture shows (``write: faces``); None for all of it.
         effect: "change": what the stage changed (out - in) is added at the photo's own resolution;
             "replace": its pixels replace the window's; "enlarge": the picture grows ``scale`` times.
-        scale: output side / input side. With "replace" the finer pixels show the same window (a stage that draws at
-            twice the side); with "change" it is 1, with "enlarge" at least 2.
+        scale: output side / input side; with "replace" finer pixels of the window, with "change" 1, with "enlarge" > 1.
         scope: "face": called with aligned faces; "photo": called with tiles of the whole photo.
         reads: what ``forward`` is given of each face beside its pixels: "points", or parts of the head ("hair",
             "beard", "skin", "rest", "glasses", "cover"), each as a keyword argument of that name.
@@ -70,7 +69,7 @@ class Stage(nn.Module):
         plain, variants: options whose values need no name in captions ("old", not "age old"), and those that are named
             after the stage ("makeup: rose", not "look rose").
         reference_option: the option that takes a reference photo, which a grid shows above its column; "" for none.
-        name, where: what the stage is called in YAML, and file and line of the chain that asked for it, for messages.
+        name, where: what the stage is called in YAML, and file and line in the chain, for messages.
         delegate: the stage of a published network that is run instead of this one, where its weights were asked for.
     """
 

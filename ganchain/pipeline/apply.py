@@ -18,7 +18,7 @@ from ganchain.errors import GanchainError, StageError, text_of
 from ganchain.faces.align import Aligner, Canvas
 from ganchain.faces.face import Face
 from ganchain.faces.reading import Reading, Seen
-from ganchain.framing import EYE_DISTANCE, Window
+from ganchain.framing import Window
 from ganchain.photos import images
 from ganchain.photos.photo import Photo
 from ganchain.pipeline import tiles
@@ -29,8 +29,6 @@ log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 64  # faces
 CPU_FULL = "DefaultCPUAllocator"  # part of torch's message when the CPU's memory is full
-MAX_UPSCALING = 2.0
-MAX_UNTILED = 1536  # px: the longest side of a photo that is not tiled
 RIM = 0.12  # share of a window's half side over which a change fades out at its rim
 REPLACED_RIM = 0.25  # the same for pixels that were replaced: all of the window differs, not only the face
 
@@ -111,7 +109,7 @@ def to_photo(
         return photo, [face.enlarged(stage.scale) for face in faces]
     if stage.reads and faces:
         return _with_faces(stage, photo, faces, seen, grey), faces
-    pixels, step = photo.pixels, _scale_for(stage, photo, faces)
+    pixels, step = photo.pixels, tiles.scale_for(stage, photo, faces)
     if step != 1:
         kind = cv2.INTER_AREA if step < 1 else cv2.INTER_CUBIC
         pixels = cv2.resize(pixels, None, fx=step, fy=step, interpolation=kind).astype(np.uint8)
@@ -181,18 +179,6 @@ def run(stage: Stage, faces: Tensor, read: Mapping[str, Any] | None = None, *, g
 def _stage_error(stage: Stage, reason: str) -> StageError:
     """Make the error of a stage, with its name and place."""
     return StageError(reason, stage=stage.name, where=stage.where)
-
-
-def _scale_for(stage: Stage, photo: Photo, faces: Sequence[Face]) -> float:
-    """Compute the factor that gives the photo's largest face the size the stage was trained on."""
-    whole = stage.whole_photo
-    if whole.side is None or stage.side is None:
-        return 1.0
-    if not faces:
-        return min(1.0, whole.side / max(photo.size))
-    trained = stage.side * EYE_DISTANCE / stage.framing.side
-    step = min(MAX_UPSCALING, trained / max(face.eye_distance for face in faces))
-    return step if whole.tiles else min(step, MAX_UNTILED / max(photo.size))
 
 
 def _cut(picture: Tensor, window: Window, side: int) -> Tensor:
