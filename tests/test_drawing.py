@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ganchain.drawing import eyes, trace
 from ganchain.drawing.draw import Style, draw
-from ganchain.drawing.held import held_colours
+from ganchain.drawing.held import held_colours, hold_of, study_of
 from ganchain.drawing.page import Head, page
 from ganchain.drawing.paint import paint, paint_page
 from ganchain.drawing.paths import Drawing, Knots, Line, Page, Planes, Ring, Shape, circle, curve, stroke, taper
@@ -213,6 +213,7 @@ def test_along_a_video_colours_light_and_lines_are_held(
     drawing = draw(head[0], mean_face, head[1], hold=hold)
     assert set(hold.known) == {"skin", "hair", "exposure", "light", "base", "locks", "ink"}
     assert drawing.layers["skin"][0].colour != draw(head[0], mean_face, head[1]).layers["skin"][0].colour
+    assert [hold_of(study_of(head[0], mean_face, head[1], each)) for each in (hold, None)] == [hold, None]
 
 
 def test_the_iris_keeps_its_colour(mean_face: Knots, head: tuple[Planes, dict[str, Planes]]) -> None:

@@ -181,7 +181,9 @@ class Pipeline:
         """Provenance that is written into the edited pictures; None where the chain wants no mark."""
         if self.output is not None and not self.output.mark:
             return None
-        return Provenance(tuple(self.names), Path(self.described.source).stem if self.described else "", self.chain_hash)
+        return Provenance(
+            tuple(self.names), Path(self.described.source).stem if self.described else "", self.chain_hash
+        )
 
     def prepare(self) -> None:
         """Read what the stages need (reference pictures) and choose engines now instead of with the first photo."""
