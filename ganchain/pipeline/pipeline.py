@@ -179,11 +179,9 @@ class Pipeline:
     @cached_property
     def mark(self) -> Provenance | None:
         """Provenance that is written into the edited pictures; None where the chain wants no mark."""
-        if self.output is not None and not self.output.mark:
-            return None
-        return Provenance(
-            tuple(self.names), Path(self.described.source).stem if self.described else "", self.chain_hash
-        )
+        wanted = self.output is None or self.output.mark
+        chain = Path(self.described.source).stem if self.described else ""
+        return Provenance(tuple(self.names), chain, self.chain_hash) if wanted else None
 
     def prepare(self) -> None:
         """Read what the stages need (reference pictures) and choose engines now instead of with the first photo."""
