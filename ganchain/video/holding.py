@@ -93,7 +93,8 @@ class Holder:
     """
 
     def __init__(self, reader: FaceReader, steady: float, kind: Kind = "parts") -> None:
-        self.reader, self.steady, self.kind = reader, steady, kind
+        self.reader, self.steady = reader, steady
+        self.kind: Kind = kind
         self.parts: dict[int, HeldParts] = {}
         self.values: dict[str, NDArray[Any]] = {}
 
