@@ -195,15 +195,16 @@ class Courses:
         self.last[sight.track] = sight
         return smoother(sight.points.astype(np.float64), seen.time, flow)
 
-    def follow(self, seen: Seen, sight: Sight) -> tuple[Matrix, NDArray[np.float64]]:
+    def follow(self, seen: Seen, sight: Sight) -> tuple[Matrix, Points]:
         """Filter a face by the frames before alone: its placement, and its points in the template's units."""
-        smoother = self.forward.setdefault(sight.track, Smoother(self.steady))
-        place, shape = smoother(sight.points.astype(np.float64), seen.time)
-        return _to_matrix(place), shape
+        points = self._forward(seen, sight)
+        place = placing.placement(points)
+        return place, placing.unmapped(place, points)
 
     def forget(self, tracks: Collection[int]) -> None:
         """Forget tracks that have ended: all but ``tracks``."""
         self.forward = {track: smoother for track, smoother in self.forward.items() if track in tracks}
+        self.last = {track: sight for track, sight in self.last.items() if track in tracks}
 
     def _chosen(self, seen: Seen) -> list[Sight]:
         return [sight for sight in seen.sights if sight.track in self.tracks]
