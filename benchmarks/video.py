@@ -37,11 +37,14 @@ from ganchain.video import coding, joining, record
 from ganchain.video.clip import Clip
 from ganchain.video.sources import source_of
 
+MAKEUP, ATTRIBUTES = "makeup: {look: evening}", "attributes: {hair: red, age: old}"
 CHAINS = {
-    "makeup": "makeup: {look: evening}",
-    "attributes": "attributes: {hair: red, age: old}",
-    "webtoon": "webtoon: {}",
-    "filter": "webtoon: {look: filter}",
+    "makeup": [MAKEUP],
+    "attributes": [ATTRIBUTES],
+    "webtoon": ["webtoon: {}"],
+    "filter": ["webtoon: {look: filter}"],
+    "page": ["webtoon: {scope: photo}"],
+    "chain": [MAKEUP, ATTRIBUTES, "webtoon: {}"],
 }
 HEAD = (0.5, 0.7, 0.4)  # how far a head reaches beyond the inner face: to the sides, above, below
 
@@ -68,6 +71,13 @@ def drawn(path: Path, frames: int, size: tuple[int, int] = (320, 240)) -> Path:
     writer.close()
     joining.join([part], [[(number, 1) for number in range(frames)]], clip, how, path, None)
     part.unlink()
+    return path
+
+
+def chain_of(folder: Path, name: str) -> Path:
+    """Write one of ``CHAINS`` into a folder."""
+    path = folder / f"{name}.yaml"
+    path.write_text("stages:\n" + "".join(f"  - {stage}\n" for stage in CHAINS[name]))
     return path
 
 
@@ -117,8 +127,7 @@ def flicker(clips: list[Path], names: list[str]) -> None:
         clips = clips or [drawn(Path(folder) / "astronaut.mp4", 60)]
         for clip in clips:
             for name in names:
-                chain = Path(folder) / f"{name}.yaml"
-                chain.write_text(f"stages:\n  - {CHAINS[name]}\n")
+                chain = chain_of(Path(folder), name)
                 figures = {}
                 for steady in (0.0, 0.8):
                     out = Path(folder) / f"{clip.stem}-{name}-{steady}.mkv"
@@ -133,10 +142,8 @@ def speed() -> None:
     """Print frames a second at 640 x 360, of a clip whose one face fills a third of the height."""
     with tempfile.TemporaryDirectory() as folder:
         clip = drawn(Path(folder) / "clip.mp4", 90, (640, 360))
-        for name, stage in CHAINS.items():
-            chain = Path(folder) / f"{name}.yaml"
-            chain.write_text(f"stages:\n  - {stage}\n")
-            pipeline = Pipeline.from_yaml(chain)
+        for name in CHAINS:
+            pipeline = Pipeline.from_yaml(chain_of(Path(folder), name))
             pipeline(moved(0))  # loads all weights
             start, used = time.perf_counter(), time.process_time()
             pipeline.video(clip, Path(folder) / f"{name}.mp4")
@@ -152,8 +159,7 @@ def memory(frames: int = 5000) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         clip = drawn(Path(folder) / "clip.mp4", frames, (160, 120))
-        chain = Path(folder) / "makeup.yaml"
-        chain.write_text(f"stages:\n  - {CHAINS['makeup']}\n")
+        chain = chain_of(Path(folder), "makeup")
         process = psutil.Process()
 
         def show(progress: Progress) -> None:
@@ -167,8 +173,7 @@ def memory(frames: int = 5000) -> None:
 def kills(clip: Path, number: int) -> None:
     """Kill a run ``number`` times, let it finish, and compare its bytes with an undisturbed run's."""
     with tempfile.TemporaryDirectory() as folder:
-        chain = Path(folder) / "makeup.yaml"
-        chain.write_text(f"stages:\n  - {CHAINS['makeup']}\n")
+        chain = chain_of(Path(folder), "makeup")
 
         def start(name: str) -> subprocess.Popen[bytes]:
             command = [sys.executable, "-m", "ganchain", "video", str(chain), str(clip), "-o", f"{folder}/{name}.mp4"]

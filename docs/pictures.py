@@ -191,14 +191,11 @@ def save(name: str, made: Image.Image) -> None:
 def video() -> None:
     """Draw a slow move of the photo, and the same as a webtoon, side by side."""
     with tempfile.TemporaryDirectory() as folder:
-        clip, drawn, both = (Path(folder) / name for name in ("clip.mp4", "drawn.mkv", "both"))
+        clip, drawn = (Path(folder) / name for name in ("clip.mp4", "drawn.mkv"))
         benchmark.drawn(clip, 60, (240, 240))
         Pipeline([Webtoon()]).video(clip, drawn, codec="ffv1")
-        both.mkdir()
-        for number, pair in enumerate(zip(*(source_of(path).frames() for path in (clip, drawn)), strict=True)):
-            if number % 2 == 0:
-                Image.fromarray(np.hstack([frame.pixels for frame in pair])).save(both / f"{number}.png")
-        frames = [Image.open(path) for path in sorted(both.iterdir(), key=lambda path: int(path.stem))]
+        pairs = zip(*(source_of(path).frames() for path in (clip, drawn)), strict=True)
+        frames = [Image.fromarray(np.hstack([frame.pixels for frame in pair])) for pair in pairs][::2]
         target = (HERE / "video").with_suffix(".webp")
         options = {"save_all": True, "append_images": [*frames[1:], *frames[-2:0:-1]], "quality": 70, "method": 6}
         frames[0].save(target, duration=66, loop=0, **options)

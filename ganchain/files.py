@@ -111,3 +111,12 @@ def _sha256(path: Path, *_: int) -> str:
 def sha256_of_texts(*texts: str) -> str:
     """Compute one SHA-256 of all ``texts``, as hexadecimal digits."""
     return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Say whether ``error`` or one of its causes is that the disk, or the user's share of it, is full."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -49,15 +49,13 @@ class Stage(nn.Module):
         shown: the part of it that a face's picture shows (``write: faces``); None for all of it.
         effect: "change": what the stage changed (out - in) is added at the photo's own resolution;
             "replace": its pixels replace the window's; "enlarge": the picture grows ``scale`` times.
-        scale: output side / input side. With "replace" the finer pixels show the same window (a stage that draws at
-            twice the side); with "change" it is 1, with "enlarge" at least 2.
+        scale: output side / input side; with "replace" finer pixels of the window, with "change" 1, with "enlarge" > 1.
         scope: "face": called with aligned faces; "photo": called with tiles of the whole photo.
         reads: what ``forward`` is given of each face beside its pixels: "points", or parts of the head ("hair",
             "beard", "skin", "rest", "glasses", "cover"), each as a keyword argument of that name.
-        keeps: parts of the head that stay as they are in the photo whatever ``forward`` answers: ("cover",) for
-            hands, microphones and masks before the face.
-        any_size: True for a stage that draws as sharply on a large canvas as on a small one: an enlargement that
-            follows it in the chain runs before it.
+        keeps: parts of the head that stay as they are in the photo: ("cover",) for what is before the face.
+        holds: True for a stage that is given ``hold``, too: for each face a ``faces.reading.Hold``, or None in a photo.
+        any_size: True for a stage that draws as sharply on a large canvas: an enlargement after it runs before it.
         whole_photo: settings of scope "photo".
         needs_face: False for a stage of scope "face" without which a chain still has a point: the other stages then run
             on a photo without faces, too, which otherwise stays as it is.
@@ -68,10 +66,10 @@ class Stage(nn.Module):
         architectures: for each option that takes weights, the architectures (``ganchain.checkpoints``) that it takes.
         order: its rank among the stages of a grid that names no chain, the lowest first.
         alternatives: groups of options of which only one can be given; a grid's takes the place of the chain's.
-        plain: options whose values need no name in captions: "old", not "age old".
-        variants: options whose values are named after the stage, for captions: "makeup: rose", not "look rose".
+        plain, variants: options whose values need no name in captions ("old", not "age old"), and those that are named
+            after the stage ("makeup: rose", not "look rose").
         reference_option: the option that takes a reference photo, which a grid shows above its column; "" for none.
-        name, where: what the stage is called in YAML, and file and line of the chain that asked for it, for messages.
+        name, where: what the stage is called in YAML, and file and line in the chain, for messages.
         delegate: the stage of a published network that is run instead of this one, where its weights were asked for.
     """
 
@@ -85,6 +83,7 @@ class Stage(nn.Module):
     scope: Scope = "face"
     reads: tuple[str, ...] = ()
     keeps: tuple[str, ...] = ()
+    holds: bool = False
     any_size: bool = False
     whole_photo: WholePhoto = WholePhoto()
     needs_face: bool = True

@@ -22,7 +22,7 @@ from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.framing import TEMPLATE, Framing
 from ganchain.nets.stylegan2 import StyleGAN2
-from ganchain.pipeline import apply
+from ganchain.pipeline import tiles
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import WholePhoto
 from ganchain.tensors import Pixels, resize, to_faces, to_pixels
@@ -178,7 +178,7 @@ def test_animegan(picture: Path, astronaut: Pixels, landscape: Pixels, monkeypat
         assert {key: getattr(stage, key) for key in PLAIN} == PLAIN | DRAWN | {"scope": "photo"}
         given = given_to(stage.net, torch.neg)
         shown = np.asarray(Pipeline([stage])(photo).image)
-        assert [tuple(faces.shape) for (faces,) in given] == [shape] and apply.MAX_UNTILED == 1536
+        assert [tuple(faces.shape) for (faces,) in given] == [shape] and tiles.MAX_UNTILED == 1536
         assert np.abs(255 - shown.astype(int) - photo).mean() < 3
     path, faces = picture.parent / "celeba_distill.pt", to_faces(landscape)
     pin(monkeypatch, "animegan2-celeba-distill", path)

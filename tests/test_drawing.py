@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import cv2
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from ganchain.drawing import eyes, trace
 from ganchain.drawing.draw import Style, draw
+from ganchain.drawing.held import held_colours, hold_of, study_of
 from ganchain.drawing.page import Head, page
 from ganchain.drawing.paint import paint, paint_page
 from ganchain.drawing.paths import Drawing, Knots, Line, Page, Planes, Ring, Shape, circle, curve, stroke, taper
@@ -177,6 +179,41 @@ def test_a_point_moved_by_a_third_of_a_pixel_moves_no_tone(
         tones.append(paint(shadow, SIDE).astype(int))
     differs = (np.abs(tones[0] - tones[1]).max(axis=2) > 12).astype(np.uint8)
     assert cv2.erode(differs, np.ones((3, 3), np.uint8)).sum() == 0  # nowhere wider than two pixels
+
+
+class Remembered:
+    """Hold that remembers everything, and has skin of its own."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, NDArray[Any]] = {}
+
+    def __call__(self, name: str, value: NDArray[Any], jump: float = 0.0) -> NDArray[Any]:
+        self.known[name] = np.array([70.0, 20, 20]) if name == "skin" else value
+        return self.known[name]
+
+    def last(self, name: str) -> NDArray[Any] | None:
+        return self.known.get(name)
+
+
+def test_along_a_video_the_colours_of_the_ground_go_on_while_they_fit() -> None:
+    dice, hold = np.random.default_rng(0), Remembered()
+    colours = np.array([[20, 0, 0], [50, 20, 10], [80, 0, -20]], np.float32)
+    seen = np.repeat(colours, 50, axis=0) + dice.normal(0, 1, (150, 3)).astype(np.float32)
+    first = held_colours(seen, hold, lambda _: list(colours))
+    again = held_colours(seen + np.float32(1), hold, lambda _: pytest.fail("they are not chosen anew"))
+    assert np.abs(np.stack(again) - colours - 1).max() < 0.5 and len(first) == 3
+    other = np.array([[90, 0, 0]], np.float32)
+    assert (np.stack(held_colours(np.repeat(other, 9, axis=0), hold, lambda _: list(other))) == other).all()
+
+
+def test_along_a_video_colours_light_and_lines_are_held(
+    mean_face: Knots, head: tuple[Planes, dict[str, Planes]]
+) -> None:
+    hold = Remembered()
+    drawing = draw(head[0], mean_face, head[1], hold=hold)
+    assert set(hold.known) == {"skin", "hair", "exposure", "light", "base", "locks", "ink"}
+    assert drawing.layers["skin"][0].colour != draw(head[0], mean_face, head[1]).layers["skin"][0].colour
+    assert [hold_of(study_of(head[0], mean_face, head[1], each)) for each in (hold, None)] == [hold, None]
 
 
 def test_the_iris_keeps_its_colour(mean_face: Knots, head: tuple[Planes, dict[str, Planes]]) -> None:

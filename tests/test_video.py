@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from torch import Tensor
 
@@ -24,15 +25,23 @@ from ganchain.photos import images
 from ganchain.photos.label import labelled
 from ganchain.photos.marks import Provenance
 from ganchain.photos.protect import mark
+from ganchain.pipeline.reader import FaceReader
 from ganchain.stage import Stage
+from ganchain.stages.attributes import Attributes
+from ganchain.stages.makeup import Makeup
+from ganchain.stages.webtoon import Webtoon
 from ganchain.tensors import Pixels
 from ganchain.testing import FakeDetector
-from ganchain.video import joining, passes, record, run
+from ganchain.video import joining, passes, placing, record, run
+from ganchain.video.ahead import Behind, ahead
 from ganchain.video.clip import Frame
 from ganchain.video.colours import Colours
 from ganchain.video.cuts import CutFinder
-from ganchain.video.flow import Carrier
-from ganchain.video.smoothing import FADE, Courses, OneEuro, Seen, fades
+from ganchain.video.editing import Editor, _kind
+from ganchain.video.flow import Carrier, flow_at, flow_back
+from ganchain.video.holding import Holder
+from ganchain.video.options import Options
+from ganchain.video.smoothing import FADE, Courses, Held, OneEuro, Seen, fades
 from ganchain.video.sources import source_of
 from ganchain.video.summary import Summary
 from ganchain.video.tracking import Sight
@@ -168,6 +177,12 @@ def test_transparency_comes_through(tmp_path: Path, suffix: str) -> None:
     assert alpha is not None and alpha[:12, :12].max() < 8 and alpha[:, 20:].min() > 247
     with pytest.raises(VideoError, match="h264 has no transparency"):
         edit(source, tmp_path / "out.mp4")
+
+
+def test_a_drawing_without_a_background_is_transparent(tmp_path: Path, small: Path) -> None:
+    pipeline = Pipeline([Webtoon(scope="photo", background="none")], detector=FakeDetector([]))
+    with pytest.raises(VideoError, match="h264 has no transparency"):
+        pipeline.video(small, tmp_path / "out.mp4")
 
 
 def test_animations_and_folders(tmp_path: Path, small: Path) -> None:
@@ -387,6 +402,102 @@ def test_courses_do_not_depend_on_where_a_run_went_on() -> None:
     assert steps[2:-2].std() < 0.6 * np.std([1.5, 1.5, 0]), "uneven steps are evened"
 
 
+def test_a_face_that_moves_is_followed_and_in_a_repeated_frame_it_stands() -> None:
+    dice, still = np.random.default_rng(0), sight(0)
+    way = np.cumsum([[3.0, 1.0] if n % 4 else [0.0, 0.0] for n in range(40)], axis=0)  # each fourth frame comes twice
+    sights = []
+    for n in range(40):
+        points = still.points + way[n] + dice.normal(0, 0.3, (478, 2))
+        flow = None if n == 0 else np.tile(way[n] - way[n - 1], (478, 1)).astype(np.float32)
+        sights.append(Sight(0, points.astype(np.float32), 1.0, flow))
+    course = [Seen(n, n / 30, False, [each]) for n, each in enumerate(sights)]
+    faces = Courses(0.8, [0])([], course, [])
+    held, raw = (
+        np.array([placing.mapped(matrix, np.full((1, 2), 0.5))[0] for matrix in matrices]) - way
+        for matrices in ([faces[n][0].placement for n in range(40)], [each.placement for each in sights])
+    )
+    assert np.diff(held[4:-4], axis=0).std() < 0.35 * np.diff(raw, axis=0).std(), "it goes as the flow does"
+    assert np.abs(held - held.mean(axis=0)).max() < 0.15, "and is not late"
+
+
+def test_the_flow_of_a_face_is_what_its_picture_moved_by(astronaut: Pixels) -> None:
+    last = np.ascontiguousarray(astronaut[20:220, 120:340])
+    now = np.roll(last, (2, 3), axis=(0, 1))
+    points = np.array([[90.0, 80], [110, 100], [120, 60]], np.float32)
+    assert np.abs(flow_at(points, 60.0, now, last) - (3, 2)).max() < 0.3
+    assert (flow_at(points, 60.0, last, last) == 0).all()
+
+
+def test_measures_are_held_where_they_hardly_change() -> None:
+    holder, plane = Holder(FaceReader(torch.device("cpu")), 0.8), np.zeros((4, 4), np.float32)
+    holder.hold(0, "light", plane, 8.0)
+    changed = plane.copy()
+    changed[0, 0], changed[1, 1] = 1.0, 20.0
+    held = holder.hold(0, "light", changed, 8.0)
+    assert held[0, 0] == pytest.approx(0.1) and held[1, 1] == 20 and held[2, 2] == 0
+    assert holder.hold(1, "light", changed, 8.0)[0, 0] == 1, "another track is another face"
+    assert holder.hold(0, "light", np.zeros((8, 8), np.float32), 8.0).shape == (8, 8), "a face that comes nearer"
+    assert holder.hold(0, "skin", np.array(50.0)) == 50 and holder.hold(0, "skin", np.array(70.0)) == 52
+    other = Holder(FaceReader(torch.device("cpu")), 0.8)
+    other.restore(holder.state())
+    assert other.hold(0, "skin", np.array(70.0)) == holder.hold(0, "skin", np.array(70.0))
+    holder.forget([1])
+    assert holder.hold(0, "skin", np.array(70.0)) == 70
+
+
+class Painted(Stage):
+    """Paint whole photos white where there is a face, and black where there is none."""
+
+    scope, effect = "photo", "replace"
+    side = None
+    reads = ("points",)
+
+    def forward(self, faces: Tensor) -> Tensor:
+        return torch.full_like(faces, -1)
+
+    def forward_photo(self, photo: Pixels, faces: Sequence[Any]) -> Pixels:
+        return np.full_like(photo, 255)
+
+
+def test_where_whole_frames_are_drawn_a_face_fades_over_into_the_frame_without_it(tmp_path: Path, small: Path) -> None:
+    clip_ = source_of(small).clip
+    editor = Editor(Pipeline([Painted()], detector=FakeDetector([])), clip_, Options(steady=0.0))
+    place = np.array([[12.0, 0, 8], [0, 12, 4]])
+    shape = sight(0).points[:, :] / 40
+    levels = []
+    for share in (1.0, 0.5, 0.0):
+        faces = [Held(0, place, shape, 1.0, share)] if share else []
+        levels.append(float(editor(Frame(0, 0, 1, coloured(0)), faces, False).mean()))
+    assert not editor.failed and levels == pytest.approx([255, 128, 0], abs=1)
+
+
+def test_what_is_read_of_heads_is_what_stages_see() -> None:
+    assert [_kind([stage]) for stage in (Makeup(), Attributes(hair="red"))] == ["heads", "parts"]
+    assert _kind([Webtoon().resolved()]) == "heads" and _kind([Webtoon(scope="photo").resolved()]) == "busts"
+
+
+def test_frames_are_read_ahead_and_written_behind_in_order() -> None:
+    def failing() -> Iterator[int]:
+        yield from (1, 2)
+        raise KeyError("x")
+
+    assert list(ahead(iter(range(20)))) == list(range(20))
+    items = ahead(failing())
+    assert [next(items), next(items)] == [1, 2]
+    with pytest.raises(KeyError):
+        next(items)
+    done: list[int] = []
+    with Behind() as behind:
+        for number in range(20):
+            behind(done.append, number)
+    assert done == list(range(20))
+    done.clear()
+    with pytest.raises(KeyError), Behind() as behind:
+        behind({}.__getitem__, 1)
+        behind(done.append, 1)
+    assert not done, "nothing is called after an error"
+
+
 def test_largest_is_the_largest_of_each_scene() -> None:
     tallies = record.Tallies()
     tallies.frames = 40
@@ -410,13 +521,15 @@ def test_what_is_edited_is_carried_along_the_flow(astronaut: Pixels) -> None:
 
 
 def test_the_flow_remembers_nothing() -> None:
-    """A used carrier answers as a new one would that took its state over."""
-    used, dice = Carrier(0.8, replaces=False), np.random.default_rng(0)
-    for _ in range(45):
-        height, width = dice.integers(60, 200, 2)
-        now = np.asarray(cv2.GaussianBlur(dice.integers(0, 256, (height, width, 3), np.uint8), (0, 0), 3), np.uint8)
-        last = np.roll(now, 3, axis=1)
-        assert (used._origin(now, last) == Carrier(0.8, replaces=False)._origin(now, last)).all()
+    """After pictures of other sizes it answers as before."""
+    dice = np.random.default_rng(0)
+    sizes = [(100, 120), *dice.integers(60, 200, (20, 2)), (100, 120)]
+    answers = []
+    for height, width in sizes:
+        picture = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
+        now = np.asarray(cv2.GaussianBlur(picture, (0, 0), 3), np.uint8)
+        answers.append(flow_back(now, np.roll(now, 3, axis=1)))
+    assert (answers[0] == answers[-1]).all()
 
 
 class Reddish(Stage):

@@ -27,7 +27,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from ganchain import Pipeline, chains
+from ganchain import Pipeline, chains, files
 from ganchain.batch.pool import Pool, _WorkerHandle
 from ganchain.chains.document import Document, reason_of
 from ganchain.errors import ChainError, GanchainError, PhotoError
@@ -632,8 +632,8 @@ def test_a_disk_that_fills_while_a_request_arrives_is_said(
 def test_an_error_of_the_disk_that_is_another_is_no_full_disk(tmp_path: Path) -> None:
     error = PhotoError("cannot be written")
     error.__cause__ = OSError(errno.ENOSPC, "")
-    assert reader.is_full(error)
-    assert not reader.is_full(PhotoError("cannot be written"))
+    assert files.is_full(error)
+    assert not files.is_full(PhotoError("cannot be written"))
     with pytest.raises(PermissionError), reader.full_disk():
         raise PermissionError
     with pytest.raises(Full), reader.full_disk():

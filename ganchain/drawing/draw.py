@@ -9,10 +9,12 @@ from typing import Literal
 import numpy as np
 
 from ganchain.drawing import beard, eyes, face, ground, hair, looks, skin
+from ganchain.drawing.held import study_of
 from ganchain.drawing.paths import Drawing, Knots, Line, Planes
 from ganchain.drawing.planes import SIDE
 from ganchain.drawing.study import Study
 from ganchain.faces import mesh
+from ganchain.faces.reading import Hold
 
 SHORT = 0.1  # of the eyes' distance: shorter strokes are specks
 
@@ -41,16 +43,23 @@ class Style:
     likeness: float = 0.4
 
 
-def draw(picture: Planes, points: Knots, mattes: Mapping[str, Planes], style: Style | None = None) -> Drawing:
+def draw(
+    picture: Planes,
+    points: Knots,
+    mattes: Mapping[str, Planes],
+    style: Style | None = None,
+    hold: Hold | None = None,
+) -> Drawing:
     """Draw a face.
 
     Args:
         picture: (S, S, 3) float32 0..1 RGB, a window of the framing ``HEAD``.
         points: (478, 2) in units.
         mattes: (S, S) float32 0..1 by part.
+        hold: holds what is measured still along a video.
     """
     style = style or Style()
-    study = Study(picture, points, mattes)
+    study = study_of(picture, points, mattes, hold)
     around, drawing = ground.around(study), Drawing()
     if style.background == "simple":
         drawing.ground, where = around.flattened(0.35 * _middle(study.picture.shape[0])), _middle(SIDE)

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageColor
 
+from ganchain.drawing.held import held_colours
 from ganchain.drawing.paths import UNITS, Colour, Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
 from ganchain.drawing.planes import blurred, calmed, grown, painted, reduced, rgb, to_lab
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import Lines, contours, flow, lines, valleys
+from ganchain.faces.reading import Hold
 
 EDGE = 8.0  # variance of L*, a* and b* above which a difference is an edge
 ISLAND = 14  # px: smaller areas are given to those around them
@@ -34,6 +36,7 @@ class Surroundings:
         head: (S, S) 0..1, where heads are that will be drawn.
         size: width and height of the large picture in px of the small one.
         chins: places of their chins, and distances of their eyes, in units; the main head's last.
+        hold: holds the colours still along a video; None in a photo.
     """
 
     small: Planes
@@ -41,6 +44,7 @@ class Surroundings:
     head: Planes
     size: tuple[int, int]
     chins: Sequence[tuple[Knots, float]]
+    hold: Hold | None = None
 
     @property
     def width(self) -> float:
@@ -96,7 +100,8 @@ class Surroundings:
     def draw_tones(self, drawing: Drawing, lighter: float = 0.35, people: bool = False) -> None:
         """Draw the picture, or only ``people``, in flat colours with clean borders: layer "ground"."""
         flat = painted(painted(self.lab, 2), 2)
-        means = main_colours(flat[: self.size[1] : 2, : self.size[0] : 2].reshape(-1, 3), COLOURS)
+        seen = flat[: self.size[1] : 2, : self.size[0] : 2].reshape(-1, 3)
+        means = held_colours(seen, self.hold, lambda colours: main_colours(colours, COLOURS))
         label = np.argmin([((flat - mean) ** 2).sum(axis=2) for mean in means], axis=0)
         label = without_islands(label, len(means), ISLAND)
         near = [blurred((label == k).astype(np.float32), 0.8) for k in range(len(means))]

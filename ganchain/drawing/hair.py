@@ -14,6 +14,7 @@ from ganchain.drawing.trace import Lines, contours, flow, lines, sample, soft_sh
 
 SHAVED = 0.6  # mean matte below which hair is shaved: skin is seen through all of it
 RIM = ((0.18, 0.45), (0.32, 0.6), (0.48, 1.0))  # mattes from which hair is drawn, and how opaque
+JUMP = 1.2  # of the light's spread, by which a place changes at once along a video
 TONES = ((-0.6, -1.0), (0.85, 1.0), (1.9, 1.9))  # light at which a lock begins, in its spread, and what it does to it
 
 Lab = tuple[float, float, float]
@@ -87,7 +88,7 @@ def _relative(study: Study, matte: Planes, inside: NDArray[np.bool_]) -> Planes:
     light = (smooth - 0.5 * around - 0.5 * float(np.median(smooth[sure]))) * np.minimum(1, matte[box] * 1.3)
     relative = np.zeros_like(matte)
     relative[box] = light / float(np.clip(np.std(light[sure]), 2.0, 12))
-    return relative
+    return study.steady("locks", relative, JUMP)
 
 
 def locks(relative: Planes, colour: Lab, amount: float, within: list[Ring], tones: int, least: float) -> list[Shape]:

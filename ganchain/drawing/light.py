@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from ganchain.drawing.study import Study
 from ganchain.drawing.trace import soft_shapes
 
 SOFT = 0.8  # L* over half of a tone's border
+JUMP = 8.0  # L* by which a place changes at once along a video
 BRIGHT = 9.0  # L* above the skin's own at which the light tone begins
 
 
@@ -51,6 +53,7 @@ class Modelling:
 def cut_tones(study: Study, rings: list[Ring], modelling: Modelling, tones: int) -> list[Shape]:
     """Cut the photo's light on the skin into tones."""
     low, base = _light(study, modelling)
+    low, base = study.steady("light", low, JUMP), float(study.steady("base", np.array(base, np.float32), inf))
     smooth, least, shapes = modelling.smooth, modelling.least * study.width**2, []
     for level, place in modelling.shadows(tones):
         shade = rgb(shade_of(study.paper, place))

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from ganchain.drawing import ground, looks
 from ganchain.drawing.draw import Style, draw_head
+from ganchain.drawing.held import hold_of, study_of
 from ganchain.drawing.paths import UNITS, Drawing, Knots, Matrix, Page, Planes
 from ganchain.drawing.planes import SIDE
 from ganchain.drawing.study import Study
+from ganchain.faces.reading import Hold
 
 HEAD_SIDE, SMALL_SIDE = 320, 640  # px: of the largest head's window in the small copy, and of the copy at most
 
@@ -32,15 +34,18 @@ class Head:
     matrix: Matrix
 
     @classmethod
-    def of(cls, picture: Planes, points: Knots, mattes: Mapping[str, Planes], placed: Matrix) -> Head:
+    def of(
+        cls, picture: Planes, points: Knots, mattes: Mapping[str, Planes], placed: Matrix, hold: Hold | None = None
+    ) -> Head:
         """Make a head of its window.
 
         Args:
             placed: (2, 3), px of ``picture`` -> px of the photo, centres of pixels at whole numbers.
+            hold: holds what is measured still along a video.
         """
         step = picture.shape[0] / UNITS
         shift = placed[:, 2] - placed[:, :2] @ np.full(2, 0.5) + 0.5
-        return cls(Study(picture, points, mattes), np.column_stack([placed[:, :2] * step, shift]))
+        return cls(study_of(picture, points, mattes, hold), np.column_stack([placed[:, :2] * step, shift]))
 
     @property
     def size(self) -> float:
@@ -140,7 +145,7 @@ def page(pixels: NDArray[np.uint8], heads: Sequence[Head], style: Style) -> Page
     drawn_heads = _most(copy.placed(head, head.study.head, 0.0) for head in heads)
     loose = _most(copy.placed(head, head.study.seen_hair, 0.0) for head in heads)
     behind_hair = ground.uncovered(copy.picture, loose, 1 - drawn_heads)
-    around = ground.Surroundings(behind_hair, behind_hair, drawn_heads, copy.size, chins)
+    around = ground.Surroundings(behind_hair, behind_hair, drawn_heads, copy.size, chins, hold_of(main.study))
     shown = np.ones_like(drawn_heads) if style.background in ("keep", "simple") else 1 - around.behind
     first = Drawing()
     if style.background != "keep":

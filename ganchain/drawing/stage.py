@@ -14,7 +14,7 @@ from ganchain.drawing.paint import paint, paint_page
 from ganchain.drawing.paths import UNITS, Knots, Page, Planes
 from ganchain.drawing.svg import svg
 from ganchain.faces.parts import PARTS
-from ganchain.faces.reading import Kind, Seen
+from ganchain.faces.reading import Hold, Kind, Seen
 from ganchain.framing import BUST, HEAD
 from ganchain.stage import Stage, WholePhoto
 from ganchain.tensors import Pixels, to_faces
@@ -33,19 +33,23 @@ class Drawn(Stage):
     effect = "replace"
     any_size = True
     reads = ("points", *PARTS)
+    holds = True
 
     def __init__(self, style: Style, strength: float = 1.0) -> None:
         super().__init__()
         self.style, self.strength = style, strength
 
-    def forward(self, faces: Tensor, *, points: Tensor, **parts: Tensor) -> Tensor:
+    def forward(
+        self, faces: Tensor, *, points: Tensor, hold: Sequence[Hold | None] | None = None, **parts: Tensor
+    ) -> Tensor:
         """Draw ``faces`` (N, 3, S, S) -1..1 with what is read of them."""
         drawn = []
         for index in range(len(faces)):
             picture, places, mattes = _read(
                 faces[index], points[index], {name: part[index] for name, part in parts.items()}
             )
-            drawn.append(to_faces(paint(draw(picture, places, mattes, self.style), picture.shape[0])))
+            drawing = draw(picture, places, mattes, self.style, hold[index] if hold else None)
+            drawn.append(to_faces(paint(drawing, picture.shape[0])))
         answer = torch.cat(drawn).to(faces.device)
         return torch.lerp(faces, answer, self.strength)
 
@@ -70,6 +74,11 @@ class DrawnPhoto(Stage):
         self.style, self.strength, self.network = style, strength, network
         self.side, self.multiple, self.scale = network.side, network.multiple, network.scale
         self.whole_photo: WholePhoto = network.whole_photo
+
+    @property
+    def clear(self) -> bool:
+        """True if its drawings are transparent where there are no people."""
+        return self.style.background == "none"
 
     @property
     def needs(self) -> tuple[Kind, ...]:
@@ -105,7 +114,7 @@ class DrawnPhoto(Stage):
         heads = []
         for face in faces:
             read = {name: value[0] for name, value in face.read.items()}
-            heads.append(Head.of(*_read(face.picture[0], read.pop("points"), read), face.matrix))
+            heads.append(Head.of(*_read(face.picture[0], read.pop("points"), read), face.matrix, face.hold))
         return page(photo, heads, self.style)
 
 

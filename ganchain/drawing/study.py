@@ -20,6 +20,10 @@ SURE = 0.9  # matte of what is hair, and no collar
 class Study(Palette):
     """One face, measured: its areas, and the lines in it."""
 
+    def steady(self, name: str, value: Planes, jump: float) -> Planes:
+        """Hold a plane, or a number, still along a video, but where it changes by ``jump``: there is none here."""
+        return value
+
     @cached_property
     def whole(self) -> Planes:
         """Skin as one clean area: a face without holes, ears and neck without scraps, (SIDE, SIDE) 0..1."""

@@ -187,15 +187,21 @@ def lines(strength: Planes, along: tuple[Planes, Planes], inside: Planes, want: 
     if not starts.size:
         return []
     both = [_walk(strength, along, inside, starts[::-1].T.astype(np.float32), sign, want) for sign in (-1, 1)]
+    long = (1 + both[0][1] + both[1][1]) * want.step >= want.short
     found = []
-    for k in range(starts.shape[1]):
+    for k in np.flatnonzero(long):
         back, forth = (way[k, : count[k]] for way, count in both)
         line = np.concatenate([back[::-1], starts[::-1, k][None].astype(np.float32), forth])
         found.append(line)
-    weights = [float(np.maximum(strength[_index(line, side)], 0).sum()) for line in found]
+    places = [_index(line, side) for line in found]
+    weights = [float(np.maximum(strength[at], 0).sum()) for at in places]
     taken, kept = np.zeros((side, side), np.uint8), []
     for k in np.argsort(-np.array(weights), kind="stable"):
-        line = _free(found[k], taken, want)
+        free = taken[places[k]] == 0
+        if np.count_nonzero(free) * want.step < want.short:
+            continue
+        first, last = max(spans(free), key=lambda span: span[1] - span[0])
+        line = found[k][first:last]
         if len(line) * want.step < want.short:
             continue
         cv2.polylines(taken, [np.round(line).astype(np.int32)], False, (1,), max(1, round(2 * want.apart)))
@@ -208,12 +214,6 @@ def lines(strength: Planes, along: tuple[Planes, Planes], inside: Planes, want: 
 def _index(line: NDArray[np.float32], side: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     at = np.minimum(np.maximum(np.round(line).astype(np.int64), 0), side - 1)
     return at[:, 1], at[:, 0]
-
-
-def _free(line: NDArray[np.float32], taken: NDArray[np.uint8], want: Lines) -> NDArray[np.float32]:
-    """Cut a line down to its longest part that no other line has taken."""
-    first, last = max(spans(taken[_index(line, len(taken))] == 0), key=lambda span: span[1] - span[0], default=(0, 0))
-    return line[first:last]
 
 
 def _walk(

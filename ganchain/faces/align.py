@@ -60,8 +60,9 @@ class Canvas(ByContent):
 
     def settled(self, stage: str, numbers: Mapping[str, float]) -> Mapping[str, float]:
         """Bring what a stage decides for this face together with what it decided in the frames before, if there are."""
-        settle = self.reading and self.reading.settle
-        return settle(stage, numbers) if settle else numbers
+        if self.reading is None or (hold := self.reading.hold) is None:
+            return numbers
+        return {name: float(hold(f"{stage} {name}", np.array(value))) for name, value in numbers.items()}
 
     def shown(self, window: Window) -> Framing:
         """Return the framing of a window of this canvas."""

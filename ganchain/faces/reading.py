@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from math import inf
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,8 +18,26 @@ from torch import Tensor
 from ganchain.faces.parts import PARTS, Parts
 from ganchain.framing import Framing
 
-Kind = Literal["points", "parts", "busts"]  # busts: parts of head and shoulders
+Kind = Literal["points", "parts", "busts", "heads"]  # busts: parts of head and shoulders; heads: never beyond
 READABLE = ("points", *PARTS)  # what a stage can ask for
+
+
+class Hold(Protocol):
+    """Interface of what brings a measure of a face together with those of the frames before."""
+
+    def __call__(self, name: str, value: NDArray[Any], jump: float = inf) -> NDArray[Any]:
+        """Return the measure that is used.
+
+        Args:
+            name: of the measure.
+            value: a number, some, or a plane in the face's own frame.
+            jump: difference that is followed at once; by default none is.
+        """
+        ...
+
+    def last(self, name: str) -> NDArray[Any] | None:
+        """Return the measure that was used last."""
+        ...
 
 
 class Points(NamedTuple):
@@ -46,14 +65,13 @@ class Reading:
         cut: cuts a window out of the photo: (framing, side) -> (1, 3, side, side) float32 -1..1.
         read: reads a kind of many faces at once, and keeps it in their ``known``.
         known: what was read before.
-        settle: brings what a stage decides for this face together with what it decided before: (stage, numbers) ->
-            numbers; None for a face of a photo.
+        hold: holds what is measured of this face still; None for a face of a photo.
     """
 
     cut: Callable[[Framing, int], Tensor] = field(repr=False)
     read: Callable[[Kind, Sequence[Reading]], None] | None = field(default=None, repr=False)
     known: dict[Kind, Points | Parts] = field(default_factory=dict, repr=False)
-    settle: Callable[[str, Mapping[str, float]], Mapping[str, float]] | None = field(default=None, repr=False)
+    hold: Hold | None = field(default=None, repr=False)
 
     @staticmethod
     def read_all(readings: Sequence[Reading], kind: Kind) -> None:
@@ -107,8 +125,10 @@ class Seen:
         picture: (1, 3, S, S) float32 -1..1, the stage's window of the photo as it is now.
         read: what ``reads`` names, as for ``forward``.
         matrix: (2, 3), px of ``picture`` -> px of the photo; centres of pixels are whole numbers.
+        hold: holds what is measured of it still along a video; None in a photo.
     """
 
     picture: Tensor
     read: Mapping[str, Tensor]
     matrix: NDArray[np.float64]
+    hold: Hold | None = None

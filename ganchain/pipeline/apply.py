@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from math import ceil
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from ganchain.errors import GanchainError, StageError, text_of
 from ganchain.faces.align import Aligner, Canvas
 from ganchain.faces.face import Face
 from ganchain.faces.reading import Reading, Seen
-from ganchain.framing import EYE_DISTANCE, Window
+from ganchain.framing import Window
 from ganchain.photos import images
 from ganchain.photos.photo import Photo
 from ganchain.pipeline import tiles
@@ -28,8 +29,6 @@ log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 64  # faces
 CPU_FULL = "DefaultCPUAllocator"  # part of torch's message when the CPU's memory is full
-MAX_UPSCALING = 2.0
-MAX_UNTILED = 1536  # px: the longest side of a photo that is not tiled
 RIM = 0.12  # share of a window's half side over which a change fades out at its rim
 REPLACED_RIM = 0.25  # the same for pixels that were replaced: all of the window differs, not only the face
 
@@ -47,10 +46,9 @@ def to_canvases(
     """
     if stage.effect == "enlarge":
         return [_enlarge(stage, canvas, device) for canvas in canvases]
-    windows = [stage.framing.within(canvas.framing, canvas.side) for canvas in canvases]
+    windows, edited = [stage.framing.within(canvas.framing, canvas.side) for canvas in canvases], list(canvases)
     rounded = [ceil(window.side / stage.multiple) * stage.multiple for window in windows]
     sides = [stage.side or min(side, stage.largest) for side in rounded]
-    edited = list(canvases)
     for needed in stage.needs:
         Reading.read_all([canvas.reading for canvas in canvases if canvas.reading], needed)
     kinds = [(side, canvas.grey) for side, canvas in zip(sides, canvases, strict=True)]
@@ -61,14 +59,15 @@ def to_canvases(
             chunk = remaining[:size]
             inputs = torch.cat([_cut(canvases[index].after, windows[index], side) for index in chunk])
             read = [_read(stage, canvases[index], windows[index], side) for index in chunk]
-            read_batch = {name: torch.cat([face[name] for face in read]).to(device) for name in stage.reads}
+            given: dict[str, Any] = {name: torch.cat([face[name] for face in read]).to(device) for name in stage.reads}
             decided = [
                 canvases[index].settled(stage.name, stage.examine(to_pixels(face)[0]))
                 for index, face in zip(chunk, torch.split(inputs, 1), strict=True)
             ]
-            read_batch |= _batched(decided, device)
+            given |= _batched(decided, device)
+            given |= {"hold": [canvases[index].face.hold for index in chunk]} if stage.holds else {}
             try:
-                answers = run(stage, inputs.to(device), read_batch, grey=grey).cpu()
+                answers = run(stage, inputs.to(device), given, grey=grey).cpu()
             except (MemoryError, torch.OutOfMemoryError):
                 if len(chunk) == 1:
                     raise
@@ -110,7 +109,7 @@ def to_photo(
         return photo, [face.enlarged(stage.scale) for face in faces]
     if stage.reads and faces:
         return _with_faces(stage, photo, faces, seen, grey), faces
-    pixels, step = photo.pixels, _scale_for(stage, photo, faces)
+    pixels, step = photo.pixels, tiles.scale_for(stage, photo, faces)
     if step != 1:
         kind = cv2.INTER_AREA if step < 1 else cv2.INTER_CUBIC
         pixels = cv2.resize(pixels, None, fx=step, fy=step, interpolation=kind).astype(np.uint8)
@@ -130,9 +129,9 @@ def _with_faces(stage: Stage, photo: Photo, faces: Sequence[Face], seen: Pixels,
     for needed in stage.needs:
         Reading.read_all([face.reading for face in faces if face.reading], needed)
     for face in faces:
-        canvas = aligner.canvas(pixels, face)
-        before = aligner.canvas(seen, face).before
-        placed.append(Seen(canvas.before, canvas.face.within(stage.framing, before, stage.reads), canvas.matrix))
+        canvas, before = aligner.canvas(pixels, face), aligner.canvas(seen, face).before
+        read = canvas.face.within(stage.framing, before, stage.reads)
+        placed.append(Seen(canvas.before, read, canvas.matrix, canvas.face.hold))
     try:
         answer = stage.forward_photo(pixels, placed)
     except (torch.OutOfMemoryError, MemoryError, GanchainError):
@@ -149,7 +148,7 @@ def _with_faces(stage: Stage, photo: Photo, faces: Sequence[Face], seen: Pixels,
     return replace(photo, pixels=answer, alpha=alpha, quality=None, svg=stage.svg_of(pixels, placed))
 
 
-def run(stage: Stage, faces: Tensor, read: Mapping[str, Tensor] | None = None, *, grey: bool = False) -> Tensor:
+def run(stage: Stage, faces: Tensor, read: Mapping[str, Any] | None = None, *, grey: bool = False) -> Tensor:
     """Call ``stage`` on (N, 3, H, W) float32 -1..1; returns (N, 3, H * scale, W * scale), clamped to -1..1.
 
     Args:
@@ -157,8 +156,7 @@ def run(stage: Stage, faces: Tensor, read: Mapping[str, Tensor] | None = None, *
         grey: whether they come from a grey photo.
 
     Raises:
-        StageError: the stage raised an exception (which is the cause), or its answer has another shape or is not
-            finite.
+        StageError: the stage raised an exception (its cause), or its answer has another shape or is not finite.
         MemoryError, torch.OutOfMemoryError: there was not enough memory.
     """
     try:
@@ -181,18 +179,6 @@ def run(stage: Stage, faces: Tensor, read: Mapping[str, Tensor] | None = None, *
 def _stage_error(stage: Stage, reason: str) -> StageError:
     """Make the error of a stage, with its name and place."""
     return StageError(reason, stage=stage.name, where=stage.where)
-
-
-def _scale_for(stage: Stage, photo: Photo, faces: Sequence[Face]) -> float:
-    """Compute the factor that gives the photo's largest face the size the stage was trained on."""
-    whole = stage.whole_photo
-    if whole.side is None or stage.side is None:
-        return 1.0
-    if not faces:
-        return min(1.0, whole.side / max(photo.size))
-    trained = stage.side * EYE_DISTANCE / stage.framing.side
-    step = min(MAX_UPSCALING, trained / max(face.eye_distance for face in faces))
-    return step if whole.tiles else min(step, MAX_UNTILED / max(photo.size))
 
 
 def _cut(picture: Tensor, window: Window, side: int) -> Tensor:

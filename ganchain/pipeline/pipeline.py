@@ -13,8 +13,7 @@ from typing import Any
 import torch
 
 from ganchain import chains
-from ganchain.chains import Chain, Output, registry
-from ganchain.chains.digest import chain_hash
+from ganchain.chains import Chain, Output, digest, registry
 from ganchain.checkpoints import manifest
 from ganchain.engines import choice
 from ganchain.engines.device import choose as choose_device
@@ -172,13 +171,17 @@ class Pipeline:
         return choice.use(dict(zip(self.names, self.stages, strict=True)), self._engine, self.device)
 
     @cached_property
+    def chain_hash(self) -> str:
+        """Digest of chain and weights (``chains.digest``); "" for a pipeline that was not made from a chain."""
+        weights = [ref for stage in self.stages for ref in stage.all_weights]
+        return digest.chain_hash(self.described, weights) if self.described else ""
+
+    @cached_property
     def mark(self) -> Provenance | None:
         """Provenance that is written into the edited pictures; None where the chain wants no mark."""
-        if self.output is not None and not self.output.mark:
-            return None
-        names, chain = tuple(self.names), self.described
-        weights = [ref for stage in self.stages for ref in stage.all_weights]
-        return Provenance(names, Path(chain.source).stem, chain_hash(chain, weights)) if chain else Provenance(names)
+        wanted = self.output is None or self.output.mark
+        chain = Path(self.described.source).stem if self.described else ""
+        return Provenance(tuple(self.names), chain, self.chain_hash) if wanted else None
 
     def prepare(self) -> None:
         """Read what the stages need (reference pictures) and choose engines now instead of with the first photo."""

@@ -47,6 +47,8 @@ class FaceReader(nn.Module):
             if kind == "points":
                 for reading, (_, answer) in zip(chunk, self._answers(kind, mesh.WINDOW, chunk), strict=True):
                     reading.known[kind] = _points(answer)
+            elif kind == "heads":
+                self._read_heads(chunk)
             elif kind == "parts":
                 self._read_parts(chunk)
             else:
@@ -58,9 +60,13 @@ class FaceReader(nn.Module):
 
     def _read_parts(self, readings: Sequence[Reading]) -> None:
         """Read the parts of heads, and of the busts of those whose hair reaches beyond the head's window."""
+        self._read_heads(readings)
+        self._read_busts([reading for reading in readings if reading.parts.reaches_edge])
+
+    def _read_heads(self, readings: Sequence[Reading]) -> None:
+        """Read the parts of heads, within the head's window."""
         for reading, (picture, answer) in zip(readings, self._answers("parts", HEAD, readings), strict=True):
             reading.known["parts"] = _parts(answer, picture, HEAD)
-        self._read_busts([reading for reading in readings if reading.parts.reaches_edge])
 
     def _read_busts(self, readings: Sequence[Reading]) -> None:
         """Continue the parts of heads over their shoulders."""

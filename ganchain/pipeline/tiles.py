@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import NamedTuple
 
@@ -12,8 +12,14 @@ import torch
 from torch import Tensor
 
 from ganchain import tensors
+from ganchain.faces.face import Face
+from ganchain.framing import EYE_DISTANCE
+from ganchain.photos.photo import Photo
+from ganchain.stage import Stage
 from ganchain.tensors import Pixels
 
+MAX_UPSCALING = 2.0
+MAX_UNTILED = 1536  # px: the longest side of a photo that is not tiled
 TILE = 384
 OVERLAP = 64
 
@@ -84,3 +90,15 @@ def _fade(side: int, index: int, count: int, scale: int) -> Tensor:
     if index < count - 1:
         weights[-len(ramp) :] = 1 - ramp
     return weights
+
+
+def scale_for(stage: Stage, photo: Photo, faces: Sequence[Face]) -> float:
+    """Compute the factor that gives the photo's largest face the size the stage was trained on."""
+    whole = stage.whole_photo
+    if whole.side is None or stage.side is None:
+        return 1.0
+    if not faces:
+        return min(1.0, whole.side / max(photo.size))
+    trained = stage.side * EYE_DISTANCE / stage.framing.side
+    step = min(MAX_UPSCALING, trained / max(face.eye_distance for face in faces))
+    return step if whole.tiles else min(step, MAX_UNTILED / max(photo.size))

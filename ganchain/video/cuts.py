@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,6 +31,15 @@ class CutFinder:
     def __init__(self, last: NDArray[np.int16] | None = None, changes: Iterable[float] = ()) -> None:
         self.last = last
         self.changes = deque(changes, WINDOW)
+
+    def record(self) -> dict[str, Any]:
+        """Describe the finder in JSON, exactly."""
+        return {"last": None if self.last is None else self.last.tolist(), "changes": list(self.changes)}
+
+    @classmethod
+    def restored(cls, record: dict[str, Any]) -> CutFinder:
+        """Make the finder that ``record`` described."""
+        return cls(None if record["last"] is None else np.array(record["last"], np.int16), record["changes"])
 
     def __call__(self, pixels: Pixels) -> bool:
         """Say whether a new scene begins with this frame, (H, W, 3) uint8; the first frame begins none."""

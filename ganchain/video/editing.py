@@ -17,8 +17,8 @@ import numpy as np
 from ganchain.errors import VideoError, text_of
 from ganchain.faces.align import Aligner
 from ganchain.faces.face import Face
-from ganchain.faces.reading import Points
-from ganchain.framing import TEMPLATE
+from ganchain.faces.reading import Kind, Points
+from ganchain.framing import HEAD, TEMPLATE, Framing
 from ganchain.photos.images import alpha_enlarged
 from ganchain.photos.label import labelled
 from ganchain.photos.photo import Photo
@@ -26,11 +26,12 @@ from ganchain.pipeline.group import Passage
 from ganchain.pipeline.order import needs_face
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
+from ganchain.stage import Stage
 from ganchain.tensors import Pixels
 from ganchain.video import placing
 from ganchain.video.clip import Clip, Frame
 from ganchain.video.flow import Carrier
-from ganchain.video.holding import Holder, TrackReading
+from ganchain.video.holding import Holder, TrackHold, TrackReading
 from ganchain.video.options import Options
 from ganchain.video.smoothing import Held
 
@@ -45,6 +46,7 @@ class Editor:
 
     Attributes:
         size: width and height of the edited frames.
+        draws_frames: whether a stage draws whole frames with what is read of their faces.
         failed: why frames could not be edited, by number.
     """
 
@@ -54,8 +56,9 @@ class Editor:
         active = [stage for stage in pipeline.stages if not stage.idle]
         self.factor = prod(stage.scale for stage in active if stage.scope == "photo" and stage.effect == "enlarge")
         self.size = (clip.size[0] * self.factor, clip.size[1] * self.factor)
-        self.holder = Holder(pipeline.reader, options.steady, any("busts" in stage.needs for stage in pipeline.stages))
+        self.holder = Holder(pipeline.reader, options.steady, _kind(active))
         self.carrier = Carrier(options.steady, any(stage.effect == "replace" for stage in active))
+        self.draws_frames = any(stage.scope == "photo" and stage.reads for stage in active)
         self.label = options.label or (pipeline.output.label if pipeline.output else "")
         self.grey: bool | None = None
         self.failed: dict[int, str] = {}
@@ -83,6 +86,20 @@ class Editor:
         return pixels if alpha is None else np.dstack([pixels, alpha])
 
     def _edited(self, photo: Photo, faces: Sequence[Held]) -> Photo:
+        """Edit a frame; where whole frames are drawn with their faces, one fades over into the frame without it."""
+        edited = self._run(photo, faces)
+        fading = [face.share for face in faces if face.share < 1]
+        if not fading or not self.draws_frames:
+            return edited
+        without = self._run(photo, [face for face in faces if face.share == 1])
+        share = sum(fading) / len(fading)
+        mixed = np.asarray(cv2.addWeighted(edited.pixels, share, without.pixels, 1 - share, 0), np.uint8)
+        if edited.alpha is None or without.alpha is None:
+            return replace(edited, pixels=mixed)
+        alpha = cv2.addWeighted(edited.alpha, share, without.alpha, 1 - share, 0)
+        return replace(edited, pixels=mixed, alpha=np.asarray(alpha, np.uint8))
+
+    def _run(self, photo: Photo, faces: Sequence[Held]) -> Photo:
         """Run the pipeline on a frame."""
         if not faces and self.needs_face and self.factor == 1:
             return photo
@@ -107,7 +124,7 @@ class Editor:
             lambda framing, side: Aligner(framing).chip(pixels, face, side), self.holder.read, track=held.track
         )
         reading.known["points"] = Points(held.shape, held.confidence)
-        reading.settle = lambda stage, numbers: self.holder.settle(held.track, stage, numbers)
+        reading.hold = TrackHold(self.holder, held.track)
         return replace(face, reading=reading)
 
     def _resized(self, pixels: Pixels) -> Pixels:
@@ -129,6 +146,14 @@ class Editor:
         self.holder.restore(arrays)
         self.carrier.restore(arrays)
         self.grey = bool(arrays["grey"]) if "grey" in arrays else None
+
+
+def _kind(stages: Sequence[Stage]) -> Kind:
+    """Choose what is read of heads: nothing beyond the head's window, where no stage sees that."""
+    if any("busts" in stage.needs for stage in stages):
+        return "busts"
+    seen = Framing.around([HEAD, *(stage.framing for stage in stages if stage.scope == "face")])
+    return "heads" if seen.side < 1.01 * HEAD.side else "parts"
 
 
 @contextmanager

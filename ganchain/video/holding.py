@@ -1,9 +1,10 @@
-"""Holding of what is read of tracked faces: mattes that change slowly, and numbers that stages decide."""
+"""Holding of what is read of tracked faces: mattes and measures that change slowly."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import cv2
@@ -18,10 +19,10 @@ from ganchain.pipeline.reader import FaceReader
 CELLS = 16  # cells of the head's window, a side, that are compared
 INNER = np.s_[5:14, 4:12]  # those of the face
 MOVED = 18.0  # levels by which a cell changes before mattes are read anew
-OLD = 5  # frames for which mattes are used at most, if nothing moves
+OLD = 10  # frames for which mattes are used at most, if nothing moves
 NEW = 0.4  # share of new mattes in those that are held; what covers a face comes at once
 REACHES = 6  # readings for which hair is still looked for beyond the head's window after it was seen there last
-ADAPTS = 0.1  # share of a new number in one that is held
+ADAPTS = 0.1  # share of a new measure in one that is held
 
 
 @dataclass(eq=False)
@@ -33,6 +34,20 @@ class TrackReading(Reading):
     """
 
     track: int = 0
+
+
+@dataclass(frozen=True)
+class TrackHold:
+    """Hold of one track's measures (``ganchain.faces.reading.Hold``)."""
+
+    holder: Holder
+    track: int
+
+    def __call__(self, name: str, value: NDArray[Any], jump: float = inf) -> NDArray[Any]:
+        return self.holder.hold(self.track, name, value, jump)
+
+    def last(self, name: str) -> NDArray[Any] | None:
+        return self.holder.values.get(f"{self.track} {name}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,19 +84,19 @@ class HeldParts:
 
 
 class Holder:
-    """Holder of mattes and numbers of all tracks.
+    """Holder of mattes and measures of all tracks.
 
     Args:
         reader: reads the parts of faces.
         steady: 0 reads all anew in each frame.
-        busts: whether shoulders are read with each head.
+        kind: what is read of heads: "heads", "parts" or "busts".
     """
 
-    def __init__(self, reader: FaceReader, steady: float, busts: bool = False) -> None:
+    def __init__(self, reader: FaceReader, steady: float, kind: Kind = "parts") -> None:
         self.reader, self.steady = reader, steady
-        self.kind: Kind = "busts" if busts else "parts"
+        self.kind: Kind = kind
         self.parts: dict[int, HeldParts] = {}
-        self.numbers: dict[str, float] = {}
+        self.values: dict[str, NDArray[Any]] = {}
 
     def read(self, kind: Kind, readings: Sequence[Reading]) -> None:
         """Read a kind of faces, as ``Reading.read`` asks for it."""
@@ -107,31 +122,35 @@ class Holder:
         self.parts[reading.track] = held
         return held.parts
 
-    def settle(self, track: int, stage: str, numbers: Mapping[str, float]) -> dict[str, float]:
-        """Average numbers that a stage decided for a face with those that it decided before for its track."""
+    def hold(self, track: int, name: str, value: NDArray[Any], jump: float = inf) -> NDArray[Any]:
+        """Bring a measure of a track together with those before (``ganchain.faces.reading.Hold``)."""
         if not self.steady:
-            return dict(numbers)
-        for name, value in numbers.items():
-            key = f"{track} {stage} {name}"
-            former = self.numbers.get(key, value)
-            self.numbers[key] = former + ADAPTS * (value - former)
-        return {name: self.numbers[f"{track} {stage} {name}"] for name in numbers}
+            return value
+        former = self.values.get(key := f"{track} {name}")
+        if former is None or former.ndim != value.ndim:
+            former = value
+        elif former.shape != value.shape:
+            former = cv2.resize(former, value.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        change = value - former
+        share = np.maximum(ADAPTS, np.minimum(1, (change / jump) ** 2)) if jump < inf else ADAPTS
+        self.values[key] = np.asarray(former + share * change, value.dtype)
+        return self.values[key]
 
     def forget(self, tracks: Sequence[int]) -> None:
         """Forget tracks that have ended: all but ``tracks``."""
         self.parts = {track: held for track, held in self.parts.items() if track in tracks}
-        self.numbers = {key: value for key, value in self.numbers.items() if int(key.split()[0]) in tracks}
+        self.values = {key: value for key, value in self.values.items() if int(key.split()[0]) in tracks}
 
     def state(self) -> dict[str, Any]:
         """Return all that is held, as arrays by name."""
-        arrays: dict[str, Any] = {f"number {key}": np.float64(value) for key, value in self.numbers.items()}
+        arrays: dict[str, Any] = {f"value {key}": value for key, value in self.values.items()}
         for track, held in self.parts.items():
             arrays |= held.arrays(track)
         return arrays
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
         """Go back to what ``state`` returned."""
-        self.numbers = {key[7:]: float(value) for key, value in arrays.items() if key.startswith("number ")}
+        self.values = {key[6:]: value for key, value in arrays.items() if key.startswith("value ")}
         tracks = {int(key.split()[1]) for key in arrays if key.startswith("track ")}
         self.parts = {track: HeldParts.of(track, arrays) for track in sorted(tracks)}
 

@@ -34,7 +34,7 @@ def unheld(clip: Clip, coding: Coding, out: Path) -> list[str]:
     left_out = []
     with opened(clip.path) as source, pyav().open(BytesIO(), "w", format=coding.kind) as target:
         for stream in source.streams:
-            if stream.type == "video" or (_is_known(stream) and _holds(target, stream)):
+            if stream.type == "video" or _added(target, stream) is not None:
                 continue
             name = stream.codec_context.name if stream.codec_context else "unknown"
             if stream.type == "audio" and _is_known(stream):
@@ -50,15 +50,14 @@ def _is_known(stream: Any) -> bool:
     return context is not None and (stream.type != "audio" or context.sample_rate > 0)
 
 
-def _holds(target: Any, stream: Any) -> bool:
-    """Say whether a container can hold a stream of sound or subtitles."""
-    if stream.type not in ("audio", "subtitle"):
-        return False
+def _added(target: Any, stream: Any) -> Any:
+    """Add to a container a stream of sound or subtitles that is copied; None where the container cannot hold it."""
+    if stream.type not in ("audio", "subtitle") or not _is_known(stream):
+        return None
     try:
-        target.add_stream_from_template(stream)
+        return target.add_stream_from_template(stream)
     except (ValueError, pyav().error.FFmpegError):
-        return False
-    return True
+        return None
 
 
 def join(
@@ -88,8 +87,8 @@ def join(
     with ExitStack() as stack:
         source = stack.enter_context(opened(clip.path)) if clip.path.is_file() and _is_container(clip.path) else None
         options = {"fflags": "+bitexact"}
-        if coding.kind in ("mp4", "mov"):
-            options |= {"movflags": "+faststart", "video_track_timescale": str(_timescale(clip.time_base))}
+        if coding.kind in ("mp4", "mov"):  # a scale in which all times of the clip are whole numbers
+            options |= {"movflags": "+faststart", "video_track_timescale": str(clip.time_base.denominator)}
         target: Any = stack.enter_context(pyav().open(str(part), "w", format=coding.kind, options=options))
         first = stack.enter_context(opened(segments[0]))
         video = target.add_stream_from_template(first.streams.video[0])
@@ -98,7 +97,8 @@ def join(
             video.metadata["alpha_mode"] = "1"
         others = {}
         if source is not None:
-            others = {stream.index: target.add_stream_from_template(stream) for stream in _copied(source, target)}
+            added = ((stream, _added(target, stream)) for stream in (*source.streams.audio, *source.streams.subtitles))
+            others = {stream.index: copy for stream, copy in added if copy is not None}
             _copy_words(source, target, video, others, clip.path)
         if without_location:
             target.metadata = {key: text for key, text in target.metadata.items() if "location" not in key.lower()}
@@ -126,26 +126,6 @@ def _is_container(path: Path) -> bool:
     except VideoError:
         return False
     return True
-
-
-def _timescale(time_base: Fraction) -> int:
-    """Return units a second in which all times of the clip are whole numbers."""
-    return time_base.denominator
-
-
-def _copied(source: Any, target: Any) -> list[Any]:
-    """List the streams that are copied."""
-    supported = target.supported_codecs
-    return [
-        stream
-        for stream in (*source.streams.audio, *source.streams.subtitles)
-        if _is_known(stream) and stream.codec_context.name in supported | _aliases(stream)
-    ]
-
-
-def _aliases(stream: Any) -> set[str]:
-    """Return names of the stream's codec under which a container may know it; its decoder may be called otherwise."""
-    return {stream.codec_context.name, stream.codec_context.codec.canonical_name}
 
 
 def _copy_words(source: Any, target: Any, video: Any, others: dict[int, Any], path: Path) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -17,6 +17,7 @@ from ganchain.faces.detect import DlibDetector
 from ganchain.photos.protect import Protection
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.video import albums, joining, record
+from ganchain.video.ahead import Behind, ahead
 from ganchain.video.clip import Frame, Source
 from ganchain.video.coding import Coding, SegmentWriter
 from ganchain.video.editing import Editor
@@ -71,14 +72,17 @@ class Passes:
     def track(self) -> None:
         """Look at all frames for faces, part by part."""
         tracker = tracker_of(self.pipeline, float(self.source.clip.rate))
+        state: dict[str, Any] = {}
         last = False
         while self.work.has_part(self.parts) and not last:
             state, last = self.work.behind_part(self.parts)
-            tracker.restore(state)
             self.parts += 1
         if not last:
             start = self.parts * self.length
-            frames = self._counted("track", self.source.frames(start), start, 0)
+            read = ahead(self.source.frames(max(0, start - 1)))
+            if self.parts:
+                tracker.restore(state, next(read).flat())
+            frames = self._counted("track", read, start, 0)
             following = next(frames, None)
             if following is None and not self.parts:
                 raise VideoError("has no frame that can be read", path=self.source.clip.path)
@@ -120,31 +124,39 @@ class Passes:
         if first:
             editor.restore(self.work.state(first - 1))
         start = first * self.length
-        frames = self._counted("edit", self.source.frames(start), start, self.summary.frames)
-        for number in range(first, self.parts):
-            self._edit_segment(number, editor, courses, frames)
+        frames = self._counted("edit", ahead(self.source.frames(start)), start, self.summary.frames)
+        with Behind() as behind:
+            for number in range(first, self.parts):
+                self._edit_segment(number, editor, courses, frames, behind)
 
-    def _edit_segment(self, number: int, editor: Editor, courses: Courses, frames: Iterator[Frame]) -> None:
-        """Edit one segment, and save it and the state behind it."""
+    def _edit_segment(
+        self, number: int, editor: Editor, courses: Courses, frames: Iterator[Frame], behind: Behind
+    ) -> None:
+        """Edit one segment; it is encoded and saved, with the state behind it, while the next one is edited."""
         part = self.work.part(number)
         before = self.work.part(number - 1).seen[-BEFORE:] if number else []
         after = self.work.part(number + 1).seen[:AFTER] if number + 1 < self.parts else []
         faces = courses(before, part.seen, after)
-        path = self.work.segment(number)
-        unfinished = path.with_suffix(".part")
         editor.failed = {}
-        writer = SegmentWriter(unfinished, self.source.clip, self.coding, editor.size)
+        writer = SegmentWriter(self.work.unfinished(number), self.source.clip, self.coding, editor.size)
         try:
             for seen, (pts, _) in zip(part.seen, part.times, strict=True):
                 frame = next(frames, None)
                 if frame is None or frame.pts != pts:
                     raise VideoError("changed while it was read", path=self.source.clip.path)
-                writer.write(editor(frame, faces[seen.number], seen.cut), pts)
-        finally:
+                behind(writer.write, editor(frame, faces[seen.number], seen.cut), pts)
+        except BaseException:
+            behind.stop()
             writer.close()
-        unfinished.replace(path)
-        self.work.save_failed(number, editor.failed)
-        self.work.save_state(number, editor.state())
+            raise
+        behind(self._finish, number, writer, editor.failed, editor.state())
+
+    def _finish(self, number: int, writer: SegmentWriter, failed: dict[int, str], state: Mapping[str, Any]) -> None:
+        """Finish the file of a segment, and save the state behind it."""
+        writer.close()
+        self.work.unfinished(number).replace(self.work.segment(number))
+        self.work.save_failed(number, failed)
+        self.work.save_state(number, state)
 
     def write(self, protection: Protection, key: str) -> None:
         """Join the segments, and write the record of the tracks."""

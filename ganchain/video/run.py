@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from ganchain import files
+from ganchain.drawing.stage import DrawnPhoto
 from ganchain.errors import VideoError
 from ganchain.photos.protect import Protection
 from ganchain.pipeline import outputs
@@ -45,6 +45,8 @@ def edit(
     """
     start, options = time.perf_counter(), options or Options()
     source = source_of(path)
+    if any(isinstance(stage, DrawnPhoto) and stage.clear for stage in pipeline.stages):
+        source.clip = replace(source.clip, alpha=True)
     coding = Coding.choose(out, source.clip, options.codec, options.crf)
     summary = Summary(out, record.path_of(out))
     summary.notes += [
@@ -77,18 +79,15 @@ def edit(
 
 def _key(pipeline: Pipeline, source: Source, options: Options, coding: Coding) -> str:
     """Compute the digest of all that the output depends on; a chain that is not from YAML has none, and no resuming."""
-    if pipeline.mark is not None and pipeline.mark.chain_hash:
-        chain = pipeline.mark.chain_hash
-    elif pipeline.described is not None:
-        from ganchain.chains.digest import chain_hash
-
-        chain = chain_hash(pipeline.described, [ref for stage in pipeline.stages for ref in stage.all_weights])
-    else:
-        chain = uuid4().hex
     how = replace(options, overwrite=False, redo=False)
     libraries = {**pyav().library_versions, "av": pyav().__version__}
     return files.sha256_of_texts(
-        digest(source), chain, repr(pipeline.engines), repr(how), repr(coding), repr(libraries)
+        digest(source),
+        pipeline.chain_hash or uuid4().hex,
+        repr(pipeline.engines),
+        repr(how),
+        repr(coding),
+        repr(libraries),
     )
 
 
@@ -98,12 +97,9 @@ def _in_words(out: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-                reason = "the disk is full; what is finished stays, and the same command goes on with the rest"
-                raise VideoError(reason, path=out) from error
-            cause = cause.__cause__ or cause.__context__
+        if files.is_full(error):
+            reason = "the disk is full; what is finished stays, and the same command goes on with the rest"
+            raise VideoError(reason, path=out) from error
         if isinstance(error, pyav().error.FFmpegError):
             raise VideoError(f"cannot be written: {reason_of(error)}", path=out) from error
         raise

@@ -14,8 +14,11 @@ from ganchain.faces.face import Matrix
 from ganchain.video import placing
 from ganchain.video.tracking import Sight
 
+Points = NDArray[np.float64]  # (478, 2) px
+
 FADE = 5  # frames in which the edits of a face come and go
 PROFILE = 0.62  # how far a face may be turned to a side (``placing.sideways``)
+APART = 0.05  # of a face's size, by which optical flow and points may disagree
 SHORTEST = 5  # frames of a track; shorter ones are mistakes
 BEFORE, AFTER = FADE, 20  # frames around a part of a video by which it is smoothed and faded
 
@@ -61,42 +64,31 @@ def _share(cut_off: NDArray[np.float64] | float, step: float) -> NDArray[np.floa
 
 
 class Smoother:
-    """Filters of one track: of the place of its face, and of the points within it.
+    """Filter of the points of one track.
+
+    What is filtered is how far they are from where optical flow brought them: a face that moves is followed at once,
+    and one that stops stands, as it does in a frame that comes twice.
 
     Args:
         steady: 0 filters nothing, 1 most.
     """
 
     def __init__(self, steady: float) -> None:
-        least = 0.8 / max(steady, 1e-3)
-        self.place, self.turn, self.shape = (OneEuro(least, slope) for slope in (8.0, 8.0, 10.0))
-        self.steady = steady
+        self.filter, self.steady = OneEuro(0.8 / max(steady, 1e-3), 8.0), steady
+        self.way = np.zeros(2)
 
-    def __call__(self, points: NDArray[np.float64], time: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Filter points (478, 2) px: the place (5,) as ``_of_place`` has it, and the shape in the template's units."""
-        matrix = placing.placement(points)
-        shape, place = placing.unmapped(matrix, points), _of_place(matrix)
+    def __call__(self, points: Points, time: float, flow: Points | None) -> Points:
+        """Filter points (478, 2) px at ``time``.
+
+        Args:
+            flow: px by which they have moved since the call before, by optical flow; None if it is unknown.
+        """
         if not self.steady:
-            return place, shape
-        size = float(np.exp(place[2]))
-        middle = self.place(place[None, :2], time, size)[0]
-        turn = self.turn(place[None, 2:], time)[0]
-        return np.concatenate([middle, turn]), self.shape(shape, time)
-
-
-def _of_place(matrix: Matrix) -> NDArray[np.float64]:
-    """Write a similarity as the middle of the face, the logarithm of its size, and cosine and sine of its turn."""
-    middle = placing.mapped(matrix, placing.MIDDLE_OF_TEMPLATE)[0]
-    size = placing.size(matrix)
-    return np.array([*middle, np.log(size), matrix[0, 0] / size, matrix[1, 0] / size])
-
-
-def _to_matrix(place: NDArray[np.float64]) -> Matrix:
-    """Undo ``_of_place``."""
-    x, y, size, cos, sin = place
-    factor = np.exp(size) / np.hypot(cos, sin)
-    turn = np.array([[cos, -sin], [sin, cos]]) * factor
-    return np.column_stack([turn, np.array([x, y]) - turn @ placing.MIDDLE_OF_TEMPLATE[0]])
+            return points
+        if flow is not None:
+            self.way = self.way + flow
+        size = placing.size(placing.placement(points))
+        return self.filter(points - self.way, time, size) + self.way
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +141,7 @@ class Courses:
     def __init__(self, steady: float, tracks: Iterable[int]) -> None:
         self.steady, self.tracks = steady, frozenset(tracks)
         self.forward: dict[int, Smoother] = {}
+        self.last: dict[int, Sight] = {}
 
     def __call__(self, before: Sequence[Seen], part: Sequence[Seen], after: Sequence[Seen]) -> dict[int, list[Held]]:
         """Smooth one part of the video; parts must come in order.
@@ -160,47 +153,71 @@ class Courses:
             The faces of each frame, by its number.
         """
         wanted = [seen.number for seen in part]
-        filtered: dict[tuple[int, int], list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = defaultdict(list)
+        filtered: dict[tuple[int, int], list[Points]] = defaultdict(list)
         confidence: dict[tuple[int, int], float] = {}
         for seen in part:
             for sight in self._chosen(seen):
-                smoother = self.forward.setdefault(sight.track, Smoother(self.steady))
-                filtered[seen.number, sight.track].append(smoother(sight.points.astype(np.float64), seen.time))
+                filtered[seen.number, sight.track].append(self._forward(seen, sight))
                 confidence[seen.number, sight.track] = sight.confidence
         backward: dict[int, Smoother] = {}
+        later: dict[int, Sight] = {}
         for seen in [*reversed(after), *reversed(part)] if self.steady else ():
             for sight in self._chosen(seen):
                 smoother = backward.setdefault(sight.track, Smoother(self.steady))
-                answer = smoother(sight.points.astype(np.float64), seen.time)
+                next_one = later.get(sight.track)
+                flow = None if next_one is None else _trusted(next_one, sight)
+                answer = smoother(sight.points.astype(np.float64), seen.time, None if flow is None else -flow)
                 if (seen.number, sight.track) in confidence:
                     filtered[seen.number, sight.track].append(answer)
+            later = {sight.track: sight for sight in seen.sights}
         shares = fades([*before, *part, *after], self.tracks)
         faces: dict[int, list[Held]] = {number: [] for number in wanted}
         for (number, track), answers in sorted(filtered.items()):
-            place, shape = (np.mean([answer[k] for answer in answers], axis=0) for k in (0, 1))
+            points = np.mean(answers, axis=0)
             share = shares.get((number, track), 0.0)
             if share > 0:
-                faces[number].append(Held(track, _to_matrix(place), shape, confidence[number, track], share))
+                place = placing.placement(points)
+                shape = placing.unmapped(place, points)
+                faces[number].append(Held(track, place, shape, confidence[number, track], share))
         return faces
 
     def skip(self, part: Sequence[Seen]) -> None:
         """Go over a part that was smoothed before."""
         for seen in part:
             for sight in self._chosen(seen):
-                self.forward.setdefault(sight.track, Smoother(self.steady))(sight.points.astype(np.float64), seen.time)
+                self._forward(seen, sight)
 
-    def follow(self, seen: Seen, sight: Sight) -> tuple[Matrix, NDArray[np.float64]]:
-        """Filter a face by the frames before alone: its placement, and its points in the template's units."""
+    def _forward(self, seen: Seen, sight: Sight) -> Points:
+        """Filter the points of a face by those in the frames before."""
         smoother = self.forward.setdefault(sight.track, Smoother(self.steady))
-        place, shape = smoother(sight.points.astype(np.float64), seen.time)
-        return _to_matrix(place), shape
+        last = self.last.get(sight.track)
+        flow = None if last is None else _trusted(sight, last)
+        self.last[sight.track] = sight
+        return smoother(sight.points.astype(np.float64), seen.time, flow)
+
+    def follow(self, seen: Seen, sight: Sight) -> tuple[Matrix, Points]:
+        """Filter a face by the frames before alone: its placement, and its points in the template's units."""
+        points = self._forward(seen, sight)
+        place = placing.placement(points)
+        return place, placing.unmapped(place, points)
 
     def forget(self, tracks: Collection[int]) -> None:
         """Forget tracks that have ended: all but ``tracks``."""
         self.forward = {track: smoother for track, smoother in self.forward.items() if track in tracks}
+        self.last = {track: sight for track, sight in self.last.items() if track in tracks}
 
     def _chosen(self, seen: Seen) -> list[Sight]:
         return [sight for sight in seen.sights if sight.track in self.tracks]
+
+
+def _trusted(sight: Sight, before: Sight) -> Points | None:
+    """Return the flow of a face's points; where the points themselves moved quite otherwise, it is theirs."""
+    if sight.flow is None:
+        return None
+    own = sight.points.astype(np.float64) - before.points
+    apart = own - sight.flow
+    far = np.linalg.norm(apart, axis=1, keepdims=True) / (APART * placing.size(sight.placement))
+    return np.asarray(sight.flow + (1 - np.exp(-(far**2))) * apart, np.float64)
 
 
 def fades(frames: Sequence[Seen], tracks: frozenset[int]) -> Mapping[tuple[int, int], float]:

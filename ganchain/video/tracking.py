@@ -18,6 +18,7 @@ from ganchain.framing import TEMPLATE, TIGHT
 from ganchain.tensors import Pixels, to_pixels
 from ganchain.video import placing
 from ganchain.video.cuts import CutFinder
+from ganchain.video.flow import flow_at
 
 EVERY = 8  # frames between two searches
 LOST = 1.0  # seconds that a lost track is waited for
@@ -37,11 +38,13 @@ class Sight:
         track: the number of its track, from 0.
         points: (478, 2) float32 px.
         confidence: 0..1 by the network of the points.
+        flow: (478, 2) px by which they moved since the frame before, by optical flow; None if it was not seen there.
     """
 
     track: int
     points: NDArray[np.float32]
     confidence: float
+    flow: NDArray[np.float32] | None = None
 
     @cached_property
     def placement(self) -> Matrix:
@@ -103,22 +106,21 @@ class Tracker:
         self.patience = max(EVERY + 2, round(LOST * rate))
         self.min_size = min_size
         self.cuts = CutFinder()
+        self.last = np.zeros((0, 0, 3), np.uint8)
         self.tracks: list[Track] = []
         self.count, self.searched = 0, -EVERY
 
     def record(self) -> dict[str, Any]:
         """Describe the state between two frames in JSON, exactly."""
-        last = None if self.cuts.last is None else self.cuts.last.tolist()
         tracks = [track.record() for track in self.tracks]
-        fields = {"tracks": tracks, "count": self.count, "searched": self.searched}
-        return {**fields, "last": last, "changes": list(self.cuts.changes)}
+        return {"tracks": tracks, "count": self.count, "searched": self.searched, "cuts": self.cuts.record()}
 
-    def restore(self, record: dict[str, Any]) -> None:
-        """Go back to the state that ``record`` described."""
+    def restore(self, record: dict[str, Any], last: Pixels) -> None:
+        """Go back to the state that ``record`` described, behind the frame ``last``."""
+        self.last = last
         self.tracks = [Track.restored(track) for track in record["tracks"]]
         self.count, self.searched = record["count"], record["searched"]
-        last = None if record["last"] is None else np.array(record["last"], np.int16)
-        self.cuts = CutFinder(last, record["changes"])
+        self.cuts = CutFinder.restored(record["cuts"])
 
     def __call__(self, number: int, pixels: Pixels) -> tuple[bool, list[Sight]]:
         """Look at the next frame: whether it begins a scene, and the faces in it, by their tracks' numbers."""
@@ -136,6 +138,7 @@ class Tracker:
             self.tracks = [track for track in self.tracks if not track.lost]
         self.tracks = [track for track in self.tracks if number - track.seen <= self.patience]
         self._part(sights)
+        self.last = pixels
         return cut, [sights[number] for number in sorted(sights)]
 
     def _follow(self, number: int, pixels: Pixels) -> dict[int, Sight]:
@@ -153,7 +156,8 @@ class Tracker:
                 track.lost = True
             else:
                 self._update(track, number, pixels, sight)
-                sights[track.number] = sight
+                flow = flow_at(sight.points, placing.size(sight.placement), pixels, self.last)
+                sights[track.number] = replace(sight, flow=flow)
         return sights
 
     def _sight(self, track: int, pixels: Pixels, placement: Matrix, least: float = SURE) -> Sight | None:
@@ -189,9 +193,7 @@ class Tracker:
     def _search(self, number: int, pixels: Pixels, sights: dict[int, Sight], faces: Sequence[Face], cut: bool) -> None:
         """Give detections to the tracks that they are near; those of no track begin one."""
         for face in faces:
-            if face.left_out is not None:
-                continue
-            if _nearby(sights, face.landmarks.mean(axis=0)):
+            if face.left_out is not None or _nearby(sights, face.landmarks.mean(axis=0)):
                 continue
             sight = self._sight(-1, pixels, face.placement, BEGIN)
             if sight is None or _nearby(sights, _middle(sight.placement)):
@@ -237,8 +239,7 @@ def _face(placement: Matrix) -> Face:
 
 
 def _middle(placement: Matrix) -> NDArray[np.float64]:
-    middle: NDArray[np.float64] = placing.mapped(placement, placing.MIDDLE_OF_TEMPLATE)[0]
-    return middle
+    return np.asarray(placing.mapped(placement, placing.MIDDLE_OF_TEMPLATE)[0], np.float64)
 
 
 def _apart(placement: Matrix, middle: NDArray[np.float64]) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from ganchain import files
 from ganchain.errors import VideoError
@@ -79,6 +80,10 @@ class Work:
         """Return the path of a segment."""
         return self.folder / f"segment-{number:05d}.mkv"
 
+    def unfinished(self, number: int) -> Path:
+        """Return the path of a segment that is being written."""
+        return self.segment(number).with_suffix(".part")
+
     def save_part(self, number: int, part: Part, state: Mapping[str, Any], last: bool) -> None:
         """Save what was seen in a part, and the tracker's state behind it; ``last``: the video ends with it."""
         sights = [(index, sight) for index, seen in enumerate(part.seen) for sight in seen.sights]
@@ -91,6 +96,7 @@ class Work:
             "track": np.array([sight.track for _, sight in sights], np.int64),
             "confidence": np.array([sight.confidence for _, sight in sights]),
             "points": np.array([sight.points for _, sight in sights], np.float32).reshape(-1, 478, 2),
+            "flow": np.array([_or_unknown(sight.flow) for _, sight in sights], np.float32).reshape(-1, 478, 2),
             "state": np.array(json.dumps(state)),
             "last": np.array(last),
         }
@@ -107,7 +113,15 @@ class Work:
         seen = []
         for index, (frame, time, cut) in enumerate(zip(arrays["number"], arrays["time"], arrays["cut"], strict=True)):
             own = np.flatnonzero(arrays["frame"] == index)
-            sights = [Sight(int(arrays["track"][k]), arrays["points"][k], float(arrays["confidence"][k])) for k in own]
+            sights = [
+                Sight(
+                    int(arrays["track"][k]),
+                    arrays["points"][k],
+                    float(arrays["confidence"][k]),
+                    _known(arrays["flow"][k]),
+                )
+                for k in own
+            ]
             seen.append(Seen(int(frame), float(time), bool(cut), sights))
         return Part(seen, [(int(pts), int(duration)) for pts, duration in arrays["times"]])
 
@@ -159,3 +173,13 @@ class Work:
 
     def _state(self, number: int) -> Path:
         return self.folder / f"state-{number:05d}.npz"
+
+
+def _or_unknown(flow: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Stand in for a flow that is not known."""
+    return np.full((478, 2), np.nan, np.float32) if flow is None else flow
+
+
+def _known(flow: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """Undo ``_or_unknown``."""
+    return None if np.isnan(flow[0, 0]) else flow

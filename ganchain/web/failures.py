@@ -11,10 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from ganchain import files
 from ganchain.errors import GanchainError, text_of
 from ganchain.web import models
 from ganchain.web.folder import cleaned_away
-from ganchain.web.reader import Full, is_full
+from ganchain.web.reader import Full
 from ganchain.web.service import Service
 from ganchain.web.uploads import CleanedAway
 
@@ -57,7 +58,7 @@ def handle(api: FastAPI, service: Service) -> None:
 
     @api.exception_handler(OSError)
     async def not_stored(request: Request, error: OSError) -> Response:
-        if is_full(error):
+        if files.is_full(error):
             await run_in_threadpool(service.drop_oldest)  # for the next request
             return await refused(request, Full())
         if problem := await run_in_threadpool(service.uploads.renewed):

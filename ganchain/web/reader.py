@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ganchain import files
 from ganchain.errors import GanchainError, PhotoError
 from ganchain.faces.detect import DlibDetector, in_reading_order
 from ganchain.faces.face import Face
@@ -91,21 +91,12 @@ def preview(pixels: Pixels, path: Path) -> None:
     image.save(path, "JPEG", quality=88)
 
 
-def is_full(error: BaseException | None) -> bool:
-    """Say whether ``error`` or one of its causes is that the disk, or the user's share of it, is full."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__
-    return False
-
-
 @contextmanager
 def full_disk() -> Iterator[None]:
     """Raise ``Full`` where the block finds the disk full."""
     try:
         yield
     except Exception as error:
-        if is_full(error):
+        if files.is_full(error):
             raise Full from error
         raise

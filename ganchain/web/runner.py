@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ganchain import files
 from ganchain.batch import memory
 from ganchain.chains import Chain
 from ganchain.errors import GanchainError, PhotoError, StageError, is_bug, text_of
-from ganchain.files import sha256
 from ganchain.photos.images import write
 from ganchain.photos.photo import Photo
 from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
 from ganchain.web.models import Problem, problems_of
-from ganchain.web.reader import Full, is_full, preview
+from ganchain.web.reader import Full, preview
 from ganchain.web.worker import Line
 
 log = logging.getLogger(__name__)
@@ -87,9 +87,9 @@ class Runner:
         try:
             self._run(task, outcome)
         except Exception as error:  # a visitor must never see a traceback
-            if is_bug(error) and not memory.ran_out(error) and not is_full(error):
+            if is_bug(error) and not memory.ran_out(error) and not files.is_full(error):
                 log.error("job %s: stage %s: %s", task.id, self._stage(task), text_of(error), exc_info=error)
-            outcome.error = Full() if is_full(error) else _public(error, task)
+            outcome.error = Full() if files.is_full(error) else _public(error, task)
         finally:
             logging.getLogger("ganchain").removeHandler(records)
         outcome.logged = records.texts
@@ -171,7 +171,7 @@ def _write(task: Task, result: Result, pipeline: Pipeline, outcome: Outcome) -> 
         "seconds": {name: round(seconds, 3) for name, seconds in result.seconds.items()},
         "engines": pipeline.engines,
         "pictures": [
-            {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)} for path in outcome.pictures
+            {"name": path.name, "bytes": path.stat().st_size, "sha256": files.sha256(path)} for path in outcome.pictures
         ],
     }
 
@@ -209,7 +209,7 @@ def _key(chain: Chain) -> str:
 
 
 def _content(value: Any) -> Any:
-    return sha256(value) if isinstance(value, Path) else value
+    return files.sha256(value) if isinstance(value, Path) else value
 
 
 class Failed(GanchainError):
