@@ -24,6 +24,7 @@ PORTRAIT = "attributes-portrait"
 YEARS = 30.0  # that are added by a full step of age
 FEWER = 24.0  # that are taken off by one: wrinkles hold on
 GREYING = 0.8, 1.6  # most of the hair's colour that age changes; how much earlier at the temples than elsewhere
+BEARD_GREYING = 0.6  # share of it in beards, through which skin is seen
 SHAVED_BELOW = 0.06  # share of the face's width below the jaw that is shaved
 FAINT = 0.08  # mattes below this are zero, so that nothing beside the hair changes by a single bit
 SCARCE = (0.003, 0.007)  # shares of the window: hair on less than the first is none, on more than the second hair
@@ -195,14 +196,16 @@ class Attributes(Stage):
     ) -> Tensor:
         """Dye hair, and with age a beard."""
         matte = hair * enough(hair)
-        if self.by_age and beard is not None:
-            matte = (matte + beard * enough(beard)).clamp(max=1)  # a shadow over the lip is none
-        matte = ((matte - FAINT) / (1 - FAINT)).clamp(min=0)
         share: Tensor | float = self.share
+        if self.by_age and beard is not None and points is not None:
+            grown = beard * enough(beard) * (1 - matte)  # a shadow over the lip is none
+            if not self.only_grey:
+                share = share * (1 + (GREYING[1] - 1) * zones.temples(points, faces.shape[3]))
+                share = share.clamp(max=GREYING[0]) * (1 - (1 - BEARD_GREYING) * grown)
+            matte = (matte + grown).clamp(max=1)
+        matte = ((matte - FAINT) / (1 - FAINT)).clamp(min=0)
         if self.only_grey:
             share = share * greyness(faces, matte)
-        elif self.by_age and points is not None:
-            share = (share * (1 + (GREYING[1] - 1) * zones.temples(points, faces.shape[3]))).clamp(max=GREYING[0])
         return dye(faces, matte, self.dye, self.ends, share)
 
 

@@ -21,10 +21,11 @@ from ganchain.colour.filters import blur
 from ganchain.colour.hair import DYES, Dye, dye
 from ganchain.colour.lab import to_lab
 from ganchain.colour.makeup import colour
-from ganchain.colour.strands import flow, strands
+from ganchain.colour.strands import flow, softened, strands
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.framing import BUST, HEAD, TIGHT
+from ganchain.looks.transfer import mean_points
 from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.portrait import Portrait
 from ganchain.pipeline.pipeline import Pipeline
@@ -214,6 +215,34 @@ def test_strands_follow_the_flow_and_are_the_same_each_time() -> None:
         assert 0.6 < float(drawn.std()) < 1.4 and abs(float(drawn.mean())) < 0.2
         tensor = [float((drawn.roll(shift, (2, 3)) - drawn).square().mean()) for shift in shifts(angle)]
         assert tensor[0] < 0.5 * tensor[1]  # along, and across
+
+
+def test_shine_that_lies_across_the_strands_does_not_turn_them() -> None:
+    rows, columns = torch.meshgrid(torch.arange(200.0), torch.arange(200.0), indexing="ij")
+    light = 30 + 1.5 * torch.sin(columns / 1.2) + 25 * torch.exp(-(((rows - 100) / 18) ** 2))
+    found = flow(light[None, None], torch.ones(1, 1, 200, 200))[0, 0, 80:120, 50:150]
+    assert float((found - np.pi / 2).abs().max()) < 0.3
+
+
+def test_what_is_drawn_is_as_soft_as_the_photo() -> None:
+    drawn = torch.randn(1, 1, 256, 256, generator=torch.Generator().manual_seed(0))
+    sharp = (drawn / 4 + 2 * blur(drawn, 2.0)).clamp(-1, 1).expand(1, 3, 256, 256)  # detail of all sizes
+    assert torch.equal(softened(drawn, sharp), drawn)
+    assert float(softened(drawn, blur(sharp, 2.0)).std()) < 0.5 * float(drawn.std())
+    flat = torch.zeros(1, 3, 256, 256)
+    assert torch.allclose(softened(drawn, flat), drawn)  # which tells nothing
+
+
+def test_a_beard_turns_less_grey_than_the_hair() -> None:
+    """Skin is seen through it, which must not turn white."""
+    stage, face = Attributes(age="old"), torch.full((1, 3, 128, 128), -0.8)
+    points = torch.from_numpy(mean_points())
+    hair, beard = torch.zeros(2, 1, 1, 128, 128)
+    hair[..., :40, :], beard[..., 80:, :] = 1, 1
+    light = to_lab(stage._dye_hair(face, hair=hair, beard=beard, points=points))[0, 0]
+    own = float(to_lab(face)[0, 0].mean())
+    top, chin = (float(light[rows].mean()) - own for rows in (slice(8, 32), slice(90, 120)))
+    assert 0.3 * top < chin < 0.85 * top
 
 
 def shifts(angle: float) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ganchain.colour.filters import Box, blur, extent
 from ganchain.colour.lab import from_lab, to_lab
-from ganchain.colour.strands import combed
+from ganchain.colour.strands import combed, softened
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Cut:
         shade: change of L of the skin below it, which shows through.
         length: of its strands, as a share of those of the hair.
         below: how far it reaches below the jaw, as a share of the face's width.
+        soft: over how much of the zone's plane it grows dense.
+        relief: how much its strands stand out from each other.
     """
 
     cover: float
@@ -33,17 +35,19 @@ class Cut:
     shade: float
     length: float
     below: float
+    soft: float
+    relief: float
 
 
 CUTS: Mapping[str, Cut] = {
-    "stubble": Cut(0.3, 0.6, -4.0, 0.07, 0.08),
-    "short": Cut(0.62, 0.5, -7.0, 0.12, 0.08),
-    "full": Cut(0.96, 0.38, -10.0, 0.35, 0.2),
+    "stubble": Cut(0.36, 0.28, -4.0, 0.03, 0.08, 0.8, 0.8),
+    "short": Cut(0.62, 0.5, -7.0, 0.12, 0.08, 0.45, 0.75),
+    "full": Cut(0.96, 0.38, -10.0, 0.35, 0.2, 0.45, 0.6),
 }
 DARKER = 0.75  # L of a beard for each L of the hair
 DEFAULT = (22.0, 5.0, 7.0)  # L*a*b* where there is no hair to be like
 PALE = 0.25  # share of the skin's chroma that its shade takes
-SOFT, RAGGED = 0.45, 0.05  # of the zone's plane: over how much a beard grows dense, how uneven its edge is
+RAGGED = 0.05  # of the zone's plane: how uneven a beard's edge is
 SHADE = 8.0  # L by which skin may be darker than the cheeks
 LIFT = 18.0  # most L by which a beard is lightened that nobody asked to be taken off
 FINE = 0.25  # share of its fine detail that shaven skin keeps
@@ -94,9 +98,9 @@ def grow(faces: Tensor, zone: Tensor, cut: Cut, hair: Tensor) -> Tensor:
         return faces
     side, box, few = faces.shape[3], extent(zone, 1), Few.of(faces)
     colour = tone(few.lab, few.reduced(hair))
-    strand = combed(_downwards(zone), cut.length, box)
+    strand = cut.relief * softened(combed(_downwards(zone), cut.length, box), faces)
     lab, cover, zone_few = to_lab(faces[box]), zone[box], few.reduced(zone)
-    dense = ((cover - cut.within + RAGGED * strand.clamp(-2, 2)) / SOFT).clamp(0, 1)
+    dense = ((cover - cut.within + RAGGED * strand.clamp(-2, 2)) / cut.soft).clamp(0, 1)
     dense = dense * dense * (3 - 2 * dense)
     share = cut.cover * dense * (0.72 + 0.28 * torch.tanh(strand))
     skin = lab + dense * torch.cat([torch.full_like(cover, cut.shade), -PALE * lab[:, 1:]], dim=1)

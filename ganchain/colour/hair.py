@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ganchain.colour.filters import blur, extent
 from ganchain.colour.lab import from_lab, to_lab
-from ganchain.colour.strands import SIDE, strands
+from ganchain.colour.strands import SIDE, softened, strands
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def dye(faces: Tensor, matte: Tensor, colour: Dye, ends: Dye | None = None, shar
     sure = eighth(cover)
     hair = pure(lab, cover, sure, side)
     corner = (float(box[2].start), float(box[1].start))
-    texture = cache(lambda: strands(hair[:, :1], cover, corner, max(1.0, side / SIDE)))
+    texture = cache(lambda: softened(strands(hair[:, :1], cover, corner, max(1.0, side / SIDE)), faces))
     new = _recoloured(hair, sure, colour, texture, side)
     if ends is not None:
         new = torch.lerp(new, _recoloured(hair, sure, ends, texture, side), _lower(cover))
