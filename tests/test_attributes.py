@@ -16,11 +16,11 @@ from torch import Tensor
 
 from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
-from ganchain.colour.beard import CUTS, beard_removal
+from ganchain.colour.beard import CUTS, DARKER, DEFAULT, beard_removal, tone
 from ganchain.colour.filters import blur
 from ganchain.colour.hair import DYES, Dye, dye
 from ganchain.colour.lab import to_lab
-from ganchain.colour.makeup import colour
+from ganchain.colour.makeup import Lab, colour
 from ganchain.colour.strands import flow, softened, strands
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
@@ -243,6 +243,18 @@ def test_a_beard_turns_less_grey_than_the_hair() -> None:
     own = float(to_lab(face)[0, 0].mean())
     top, chin = (float(light[rows].mean()) - own for rows in (slice(8, 32), slice(90, 120)))
     assert 0.3 * top < chin < 0.85 * top
+
+
+@pytest.mark.parametrize(
+    ("hair", "like"),
+    [((60.0, 2.0, 4.0), True), ((50.0, 6.0, 22.0), True), ((12.0, 0.0, -1.0), True), ((50.0, 22.0, -2.0), False)],
+    ids=["grey", "blond", "black", "a mauve headscarf"],
+)
+def test_a_beard_is_like_hair_not_like_a_headscarf(hair: Lab, like: bool) -> None:
+    head = torch.tensor(hair)[None, :, None, None].expand(1, 3, 64, 64)
+    colour = tone(head, torch.ones(1, 1, 64, 64)).flatten()
+    wanted = torch.tensor([DARKER * hair[0], *hair[1:]]) if like else torch.tensor(DEFAULT)
+    assert torch.allclose(colour, wanted, atol=0.1)
 
 
 def shifts(angle: float) -> list[tuple[int, int]]:

@@ -46,6 +46,7 @@ CUTS: Mapping[str, Cut] = {
 }
 DARKER = 0.75  # L of a beard for each L of the hair
 DEFAULT = (22.0, 5.0, 7.0)  # L*a*b* where there is no hair to be like
+VIOLET = 0.35, -6.0  # hair of any colour has at least this b for each a, and more than that
 PALE = 0.25  # share of the skin's chroma that its shade takes
 RAGGED = 0.05  # of the zone's plane: how uneven a beard's edge is
 SHADE = 8.0  # L by which skin may be darker than the cheeks
@@ -169,11 +170,15 @@ def _removal(lab: Tensor, smooth: Tensor, cheek: Tensor) -> Tensor:
 
 
 def tone(lab: Tensor, hair: Tensor) -> Tensor:
-    """Tell the colour of a person's beard by the hair: (N, 3, H, W), (N, 1, H, W) 0..1 -> L*a*b* (N, 3, 1, 1)."""
+    """Tell the colour of a person's beard by the hair: (N, 3, H, W), (N, 1, H, W) 0..1 -> L*a*b* (N, 3, 1, 1).
+
+    What is too violet for hair is a headscarf or a dye.
+    """
     weight = hair**8
     total = weight.sum(dim=(2, 3), keepdim=True)
     mean = _mean(lab, weight)
-    known = (total / (2e-3 * weight[0].numel())).clamp(0, 1)
+    grown = ((mean[:, 2:] - VIOLET[0] * mean[:, 1:2] - VIOLET[1]) / 4).clamp(0, 1)
+    known = (total / (2e-3 * weight[0].numel())).clamp(0, 1) * grown
     like = torch.cat([DARKER * mean[:, :1], mean[:, 1:]], dim=1)
     return torch.lerp(lab.new_tensor(DEFAULT)[:, None, None].expand_as(like), like, known)
 

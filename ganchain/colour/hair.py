@@ -89,7 +89,8 @@ def dye(faces: Tensor, matte: Tensor, colour: Dye, ends: Dye | None = None, shar
     box = extent(matte, round(3 * AROUND * side / 256))
     dyed = faces.clone()
     part, cover = faces[box], matte[box]
-    lab = to_lab(part)
+    where = (cover[:, 0] > 0).flatten().nonzero()[:, 0]  # colours are converted of these px alone
+    lab = _put(torch.zeros_like(part), where, to_lab(_picked(part, where)))
     sure = eighth(cover)
     hair = pure(lab, cover, sure, side)
     corner = (float(box[2].start), float(box[1].start))
@@ -97,14 +98,27 @@ def dye(faces: Tensor, matte: Tensor, colour: Dye, ends: Dye | None = None, shar
     new = _recoloured(hair, sure, colour, texture, side)
     if ends is not None:
         new = torch.lerp(new, _recoloured(hair, sure, ends, texture, side), _lower(cover))
+    lab, cover, hair, new, own = (_picked(x, where) for x in (lab, cover, hair, new, part))
     moved = lab + cover**ROOTS * (new - hair)
     # a light fringe on light skin must not glow where the matte says too much
     top = torch.minimum(moved[:, :1], torch.maximum(lab[:, :1], new[:, :1]))
     new = from_lab(torch.cat([top, moved[:, 1:]], dim=1))
     if isinstance(share, Tensor):
-        share = share if share.shape[3] == 1 else share[box]
-    dyed[box] = torch.where(cover > 0, part + share * (new - part), part)
+        share = _picked((share if share.shape[3] == 1 else share[box]).expand(-1, -1, *part.shape[2:]), where)
+    dyed[box] = _put(part, where, own + share * (new - own))
     return dyed
+
+
+def _picked(planes: Tensor, where: Tensor) -> Tensor:
+    """Pick pixels of pictures (N, C, H, W) by their numbers (K,) among all of N, H and W: (1, C, 1, K)."""
+    return planes.transpose(0, 1).reshape(planes.shape[1], -1).index_select(1, where)[None, :, None]
+
+
+def _put(planes: Tensor, where: Tensor, picked: Tensor) -> Tensor:
+    """Put pixels that were picked, and perhaps changed, into pictures: the same (N, C, H, W) with these."""
+    count, channels, height, width = planes.shape
+    flat = planes.transpose(0, 1).reshape(channels, -1).index_copy(1, where, picked[0, :, 0])
+    return flat.view(channels, count, height, width).transpose(0, 1)
 
 
 def eighth(matte: Tensor) -> Tensor:
