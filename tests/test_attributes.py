@@ -18,7 +18,7 @@ from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
 from ganchain.colour.beard import CUTS, DARKER, DEFAULT, beard_removal, tone
 from ganchain.colour.filters import blur
-from ganchain.colour.hair import DYES, Dye, dye
+from ganchain.colour.hair import DYES, Dye, dye, ramp
 from ganchain.colour.lab import to_lab
 from ganchain.colour.makeup import Lab, colour
 from ganchain.colour.strands import flow, softened, strands
@@ -176,6 +176,17 @@ def test_black_hair_takes_any_colour_and_shows_strands(name: str) -> None:
     assert float(chroma.norm()) > 0.5 * float(own.norm()) - 3
     assert 0.3 * wanted.contrast[0] < float(made[:, :1].std()) < 1.2 * wanted.contrast[1]
     assert torch.equal(dye(head, matte, wanted)[..., 100:, :], head[..., 100:, :])
+
+
+@pytest.mark.parametrize("name", ["brown", "blond", "pink", "black"])
+def test_the_mean_of_dyed_hair_has_the_colour_of_the_dye(name: str) -> None:
+    """Its lights and shadows have less of it."""
+    noise = torch.randn(1, 1, 128, 128, generator=torch.Generator().manual_seed(0))
+    head, matte = (blur(noise, 2.0) * 2 - 0.4).clamp(-1, 1).expand(1, 3, 128, 128), torch.ones(1, 1, 128, 128)
+    wanted = DYES[name]
+    made = to_lab(dye(head, matte, wanted))[0, 1:].mean(dim=(1, 2))
+    target = ramp(torch.full((1, 1, 1, 1), float(wanted.lightness)), wanted).flatten()
+    assert float((made - target).norm()) < 1.5
 
 
 @pytest.mark.slow

@@ -65,6 +65,7 @@ DYES: Mapping[str, Dye] = {
 GAIN = 2.4  # most that contrast is stretched; beyond it noise would show
 RELIEF = (22.0, 30.0)  # farthest that lights may lie above the mean L, and shadows below it
 ROOTS = 0.7  # exponent of a matte: roots shade the skin beside them, and that shade goes with the hair's colour
+RICHER, COLOURLESS = (0.8, 1.3), 2.0  # by how much colour is raised or lowered; the a, b of a dye that has none
 AROUND = 3.3  # px of 256: how far around a pixel its hair's colour is looked for
 DRAWN = 0.45  # share of the missing contrast that drawn strands give
 VISIBLE = 1.0  # standard deviation of L that is worth drawing
@@ -145,7 +146,13 @@ def _recoloured(hair: Tensor, weight: Tensor, colour: Dye, texture: Callable[[],
     limit = torch.where(relief > 0, RELIEF[0], RELIEF[1])
     target = colour.lightness + 0.12 * (middle - 40)
     new = (target + limit * torch.tanh(relief / limit)).clamp(0, 100)
-    return torch.cat([new, ramp(new, colour) + 0.3 * (hair - mean)[:, 1:]], dim=1)
+    chroma = ramp(new, colour)
+    wanted, made = (
+        x.norm(dim=1, keepdim=True) + COLOURLESS
+        for x in (ramp(torch.full_like(middle, colour.lightness), colour), moments(chroma, weight)[0])
+    )
+    share = (wanted / made).clamp(*RICHER)  # lights and shadows have less colour: the mean is to be the dye's
+    return torch.cat([new, share * chroma + 0.3 * (hair - mean)[:, 1:]], dim=1)
 
 
 def _variance(x: Tensor, weight: Tensor, sigma: float) -> Tensor:
