@@ -144,9 +144,9 @@ def test_the_rim_of_a_bald_head_is_no_hair() -> None:
     rows, columns = torch.meshgrid(torch.arange(256) - 128.0, torch.arange(256) - 128.0, indexing="ij")
     radius = (rows**2 + columns**2).sqrt() * BUST.side / HEAD.side  # px of 256 of the head
     rim, cap = (((radius > 60) & (radius < outer) & (rows < 0)).float()[None, None] for outer in (61.5, 90))
-    assert enough(rim).item() == 0
-    assert enough(cap).item() == 1
-    assert enough(torch.cat([rim, cap])).flatten().tolist() == [0, 1]
+    assert enough(rim, "hair").item() == 0
+    assert enough(cap, "hair").item() == 1
+    assert enough(torch.cat([rim, cap]), "hair").flatten().tolist() == [0, 1]
 
 
 def test_only_the_hair_in_a_pixel_is_dyed() -> None:

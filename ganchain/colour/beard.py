@@ -47,7 +47,6 @@ CUTS: Mapping[str, Cut] = {
 DARKER = 0.75  # L of a beard for each L of the hair
 DEFAULT = (22.0, 5.0, 7.0)  # L*a*b* where there is no hair to be like
 VIOLET = 0.35, -6.0  # hair of any colour has at least this b for each a, and more than that
-PALE = 0.25  # share of the skin's chroma that its shade takes
 RAGGED = 0.05  # of the zone's plane: how uneven a beard's edge is
 SHADE = 8.0  # L by which skin may be darker than the cheeks
 LIFT = 18.0  # most L by which a beard is lightened that nobody asked to be taken off
@@ -104,7 +103,7 @@ def grow(faces: Tensor, zone: Tensor, cut: Cut, hair: Tensor) -> Tensor:
     dense = ((cover - cut.within + RAGGED * strand.clamp(-2, 2)) / cut.soft).clamp(0, 1)
     dense = dense * dense * (3 - 2 * dense)
     share = cut.cover * dense * (0.72 + 0.28 * torch.tanh(strand))
-    skin = lab + dense * torch.cat([torch.full_like(cover, cut.shade), -PALE * lab[:, 1:]], dim=1)
+    skin = lab + F.pad(dense * cut.shade, (0, 0, 0, 0, 0, 2))
     # the face's own light and shade fall on the beard, too
     smooth = blur(few.lab[:, :1], 0.03 * side / few.step)
     mean = _mean(smooth, zone_few)

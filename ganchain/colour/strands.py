@@ -15,7 +15,7 @@ from ganchain.colour.filters import Box, blur
 SIDE = 512  # px of the window that strands are drawn at: a strand is about as wide as a pixel
 SIDE_COMBED = 1024  # the same for beards, whose strands are seen one by one
 DIRECTIONS = 12  # of the drawn textures; those between are mixed of two
-BROADEST, BROADEST_COMBED = 3.0, 2.0  # px of SIDE: bands as broad as this are no strands of hair, or of a beard
+BROADEST, BROADEST_COMBED = 3.0, 5.0  # px of SIDE: bands as broad as this are no strands of hair, or locks of a beard
 LENGTH, WIDTH = 30.0, 0.7  # px of SIDE: standard deviations along and across a strand of hair
 FINE, COARSE = 1.5, 14.0  # px of SIDE: scales at which the gradient and the flow are measured
 SHINE = 5.0  # px of SIDE: what is coarser than this is shine and shade, which lie across the strands

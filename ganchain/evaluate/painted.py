@@ -34,6 +34,7 @@ from ganchain.train.datasets.parts import STYLES, Labelled
 from ganchain.train.landmarks import aligned
 from ganchain.train.teachers.parts import region
 
+SPILLED = 0.05  # matte below which colour is beside the hair
 BAND = 6  # px of the heads: a tenth of the distance between the eyes
 LABELS = {"makeup": {"points": "faces256"}, "hair": {"points": "wide256", "mattes": "wide256"}}  # kinds, folders
 
@@ -97,7 +98,7 @@ def hair(data: Path, limit: int | None = None) -> Figures:
                 sums.add("change on bald heads, dE", change.mean(), 1)
                 continue
             sums.add("beside, %", 100 * (change * beside).sum(), change.sum())
-            band = near & known & (matte[:, 0] < FAINT)
+            band = near & known & (matte[:, 0] < SPILLED)
             sums.add("change in a band around the hair, dE", (change * band).sum(), band.sum())
             before, after = (_distance(x, matte, name) for x in (picture, dyed))
             sums.add("chroma of the way", before - after, before)
