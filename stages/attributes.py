@@ -27,7 +27,7 @@ GREYING = 0.8, 1.6  # most of the hair's colour that age changes; how much earli
 BEARD_GREYING = 0.6  # share of it in beards, through which skin is seen
 SHAVED_BELOW = 0.06  # share of the face's width below the jaw that is shaved
 FAINT = 0.08  # mattes below this are zero, so that nothing beside the hair changes by a single bit
-# shares of the window: less is none (what shines on a bald head, the shadow over a lip), and more than the second is some
+# shares of the window: less is none (what shines on a bald head, a shadow over the lip), more than the second is some
 SCARCE = {"hair": (0.007, 0.012), "beard": (0.003, 0.007)}
 COLOURLESS = {"black", "grey", "white"}
 AGES = {"keep": 0.0, "young": -YEARS, "old": YEARS}
