@@ -40,19 +40,21 @@ class Cut:
 
 
 CUTS: Mapping[str, Cut] = {
-    "stubble": Cut(0.36, 0.28, -4.0, 0.03, 0.08, 0.8, 0.8),
+    "stubble": Cut(0.48, 0.28, -3.0, 0.035, 0.1, 0.75, 0.9),
     "short": Cut(0.62, 0.5, -7.0, 0.12, 0.08, 0.45, 0.75),
     "full": Cut(0.96, 0.38, -10.0, 0.35, 0.2, 0.45, 0.6),
 }
 DARKER = 0.75  # L of a beard for each L of the hair
+DARK = 30.0  # most L of a beard that is not grey
 DEFAULT = (22.0, 5.0, 7.0)  # L*a*b* where there is no hair to be like
 VIOLET = 0.35, -6.0  # hair of any colour has at least this b for each a, and more than that
-RAGGED = 0.05  # of the zone's plane: how uneven a beard's edge is
+RAGGED = 0.1  # of the zone's plane: how uneven a beard's edge is
 SHADE = 8.0  # L by which skin may be darker than the cheeks
 LIFT = 18.0  # most L by which a beard is lightened that nobody asked to be taken off
 FINE = 0.25  # share of its fine detail that shaven skin keeps
 SMALL = 256  # px: a window is averaged to a bit more than this for what varies slowly
 RELIEF, SHAPED = 9.0, 0.4  # px for a 256th of the tight face, and the share of the relief under a beard that stays
+WARM = 0.35  # share of the skin's hue in hairs on it
 CONTRAST = 6.0  # standard deviation of L among strands
 
 
@@ -109,7 +111,9 @@ def grow(faces: Tensor, zone: Tensor, cut: Cut, hair: Tensor) -> Tensor:
     mean = _mean(smooth, zone_few)
     smooth = few.enlarged(smooth, side, box)
     light = colour[:, :1] + 0.3 * (smooth - mean) + CONTRAST * strand * (colour[:, :1] / 40).clamp(0.4, 1.2)
-    hairs = torch.cat([light.clamp(3, 95), colour[:, 1:].expand(-1, -1, *light.shape[2:])], dim=1)
+    light = light.clamp(3, 95)
+    lit = lab[:, 1:] * (light / lab[:, :1].clamp(min=20))  # of the skin's hue, where the light has one
+    hairs = torch.cat([light, torch.lerp(colour[:, 1:].expand_as(lit), lit, WARM)], dim=1)
     grown = faces.clone()
     grown[box] = torch.where(cover > 0, from_lab(torch.lerp(skin, hairs, share)), faces[box])
     return grown
@@ -178,7 +182,9 @@ def tone(lab: Tensor, hair: Tensor) -> Tensor:
     mean = _mean(lab, weight)
     grown = ((mean[:, 2:] - VIOLET[0] * mean[:, 1:2] - VIOLET[1]) / 4).clamp(0, 1)
     known = (total / (2e-3 * weight[0].numel())).clamp(0, 1) * grown
-    like = torch.cat([DARKER * mean[:, :1], mean[:, 1:]], dim=1)
+    light = DARKER * mean[:, :1]
+    coloured = ((mean[:, 1:].norm(dim=1, keepdim=True) - 6) / 4).clamp(0, 1)
+    like = torch.cat([torch.lerp(light, light.clamp(max=DARK), coloured), mean[:, 1:]], dim=1)
     return torch.lerp(lab.new_tensor(DEFAULT)[:, None, None].expand_as(like), like, known)
 
 
