@@ -24,9 +24,11 @@ PORTRAIT = "attributes-portrait"
 YEARS = 30.0  # that are added by a full step of age
 FEWER = 24.0  # that are taken off by one: wrinkles hold on
 GREYING = 0.8, 1.6  # most of the hair's colour that age changes; how much earlier at the temples than elsewhere
+BEARD_GREYING = 0.6  # share of it in beards, through which skin is seen
 SHAVED_BELOW = 0.06  # share of the face's width below the jaw that is shaved
 FAINT = 0.08  # mattes below this are zero, so that nothing beside the hair changes by a single bit
-SCARCE = (0.003, 0.007)  # shares of the window: hair on less than the first is none, on more than the second hair
+# shares of the window: less is none (what shines on a bald head, a shadow over the lip), more than the second is some
+SCARCE = {"hair": (0.007, 0.012), "beard": (0.003, 0.007)}
 COLOURLESS = {"black", "grey", "white"}
 AGES = {"keep": 0.0, "young": -YEARS, "old": YEARS}
 DIRECTIONS = {"keep": 0.0, "female": -1.0, "male": 1.0}
@@ -194,20 +196,22 @@ class Attributes(Stage):
         self, faces: Tensor, *, hair: Tensor, points: Tensor | None = None, beard: Tensor | None = None, **_: Any
     ) -> Tensor:
         """Dye hair, and with age a beard."""
-        matte = hair * enough(hair)
-        if self.by_age and beard is not None:
-            matte = (matte + beard * enough(beard)).clamp(max=1)  # a shadow over the lip is none
-        matte = ((matte - FAINT) / (1 - FAINT)).clamp(min=0)
+        matte = hair * enough(hair, "hair")
         share: Tensor | float = self.share
+        if self.by_age and beard is not None and points is not None:
+            grown = beard * enough(beard, "beard") * (1 - matte)
+            if not self.only_grey:
+                share = share * (1 + (GREYING[1] - 1) * zones.temples(points, faces.shape[3]))
+                share = share.clamp(max=GREYING[0]) * (1 - (1 - BEARD_GREYING) * grown)
+            matte = (matte + grown).clamp(max=1)
+        matte = ((matte - FAINT) / (1 - FAINT)).clamp(min=0)
         if self.only_grey:
             share = share * greyness(faces, matte)
-        elif self.by_age and points is not None:
-            share = (share * (1 + (GREYING[1] - 1) * zones.temples(points, faces.shape[3]))).clamp(max=GREYING[0])
         return dye(faces, matte, self.dye, self.ends, share)
 
 
-def enough(matte: Tensor) -> Tensor:
-    """Tell whether a head has hair: 0 where it has almost none, 1 where it has some. (N, 1, H, W) -> (N, 1, 1, 1)."""
+def enough(matte: Tensor, part: str) -> Tensor:
+    """Tell whether a head has hair, or a beard: 0 for almost none, 1 for some. (N, 1, H, W) -> (N, 1, 1, 1)."""
     area = (matte > 0.5).float().mean(dim=(1, 2, 3), keepdim=True)
-    low, high = SCARCE
+    low, high = SCARCE[part]
     return ((area - low) / (high - low)).clamp(0, 1)

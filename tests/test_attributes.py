@@ -16,15 +16,16 @@ from torch import Tensor
 
 from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
-from ganchain.colour.beard import CUTS, beard_removal
+from ganchain.colour.beard import CUTS, DARK, DARKER, DEFAULT, beard_removal, tone
 from ganchain.colour.filters import blur
-from ganchain.colour.hair import DYES, Dye, dye
+from ganchain.colour.hair import DYES, Dye, dye, ramp
 from ganchain.colour.lab import to_lab
-from ganchain.colour.makeup import colour
-from ganchain.colour.strands import flow, strands
+from ganchain.colour.makeup import Lab, colour
+from ganchain.colour.strands import flow, softened, strands
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.framing import BUST, HEAD, TIGHT
+from ganchain.looks.transfer import mean_points
 from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.portrait import Portrait
 from ganchain.pipeline.pipeline import Pipeline
@@ -143,9 +144,9 @@ def test_the_rim_of_a_bald_head_is_no_hair() -> None:
     rows, columns = torch.meshgrid(torch.arange(256) - 128.0, torch.arange(256) - 128.0, indexing="ij")
     radius = (rows**2 + columns**2).sqrt() * BUST.side / HEAD.side  # px of 256 of the head
     rim, cap = (((radius > 60) & (radius < outer) & (rows < 0)).float()[None, None] for outer in (61.5, 90))
-    assert enough(rim).item() == 0
-    assert enough(cap).item() == 1
-    assert enough(torch.cat([rim, cap])).flatten().tolist() == [0, 1]
+    assert enough(rim, "hair").item() == 0
+    assert enough(cap, "hair").item() == 1
+    assert enough(torch.cat([rim, cap]), "hair").flatten().tolist() == [0, 1]
 
 
 def test_only_the_hair_in_a_pixel_is_dyed() -> None:
@@ -175,6 +176,17 @@ def test_black_hair_takes_any_colour_and_shows_strands(name: str) -> None:
     assert float(chroma.norm()) > 0.5 * float(own.norm()) - 3
     assert 0.3 * wanted.contrast[0] < float(made[:, :1].std()) < 1.2 * wanted.contrast[1]
     assert torch.equal(dye(head, matte, wanted)[..., 100:, :], head[..., 100:, :])
+
+
+@pytest.mark.parametrize("name", ["brown", "blond", "pink", "black"])
+def test_the_mean_of_dyed_hair_has_the_colour_of_the_dye(name: str) -> None:
+    """Its lights and shadows have less of it."""
+    noise = torch.randn(1, 1, 128, 128, generator=torch.Generator().manual_seed(0))
+    head, matte = (blur(noise, 2.0) * 2 - 0.4).clamp(-1, 1).expand(1, 3, 128, 128), torch.ones(1, 1, 128, 128)
+    wanted = DYES[name]
+    made = to_lab(dye(head, matte, wanted))[0, 1:].mean(dim=(1, 2))
+    target = ramp(torch.full((1, 1, 1, 1), float(wanted.lightness)), wanted).flatten()
+    assert float((made - target).norm()) < 1.5
 
 
 @pytest.mark.slow
@@ -214,6 +226,47 @@ def test_strands_follow_the_flow_and_are_the_same_each_time() -> None:
         assert 0.6 < float(drawn.std()) < 1.4 and abs(float(drawn.mean())) < 0.2
         tensor = [float((drawn.roll(shift, (2, 3)) - drawn).square().mean()) for shift in shifts(angle)]
         assert tensor[0] < 0.5 * tensor[1]  # along, and across
+
+
+def test_shine_that_lies_across_the_strands_does_not_turn_them() -> None:
+    rows, columns = torch.meshgrid(torch.arange(200.0), torch.arange(200.0), indexing="ij")
+    light = 30 + 1.5 * torch.sin(columns / 1.2) + 25 * torch.exp(-(((rows - 100) / 18) ** 2))
+    found = flow(light[None, None], torch.ones(1, 1, 200, 200))[0, 0, 80:120, 50:150]
+    assert float((found - np.pi / 2).abs().max()) < 0.3
+
+
+def test_what_is_drawn_is_as_soft_as_the_photo() -> None:
+    drawn = torch.randn(1, 1, 256, 256, generator=torch.Generator().manual_seed(0))
+    sharp = (drawn / 4 + 2 * blur(drawn, 2.0)).clamp(-1, 1).expand(1, 3, 256, 256)  # detail of all sizes
+    assert torch.equal(softened(drawn, sharp), drawn)
+    assert float(softened(drawn, blur(sharp, 2.0)).std()) < 0.5 * float(drawn.std())
+    flat = torch.zeros(1, 3, 256, 256)
+    assert torch.allclose(softened(drawn, flat), drawn)  # which tells nothing
+
+
+def test_a_beard_turns_less_grey_than_the_hair() -> None:
+    """Skin is seen through it, which must not turn white."""
+    stage, face = Attributes(age="old"), torch.full((1, 3, 128, 128), -0.8)
+    points = torch.from_numpy(mean_points())
+    hair, beard = torch.zeros(2, 1, 1, 128, 128)
+    hair[..., :40, :], beard[..., 80:, :] = 1, 1
+    light = to_lab(stage._dye_hair(face, hair=hair, beard=beard, points=points))[0, 0]
+    own = float(to_lab(face)[0, 0].mean())
+    top, chin = (float(light[rows].mean()) - own for rows in (slice(8, 32), slice(90, 120)))
+    assert 0.3 * top < chin < 0.85 * top
+
+
+@pytest.mark.parametrize(
+    ("hair", "like"),
+    [((60.0, 2.0, 4.0), True), ((50.0, 6.0, 22.0), True), ((12.0, 0.0, -1.0), True), ((50.0, 22.0, -2.0), False)],
+    ids=["grey", "blond", "black", "a mauve headscarf"],
+)
+def test_a_beard_is_like_hair_not_like_a_headscarf(hair: Lab, like: bool) -> None:
+    head = torch.tensor(hair)[None, :, None, None].expand(1, 3, 64, 64)
+    colour = tone(head, torch.ones(1, 1, 64, 64)).flatten()
+    light = DARKER * hair[0] if np.hypot(*hair[1:]) < 6 else min(DARKER * hair[0], DARK)
+    wanted = torch.tensor([light, *hair[1:]]) if like else torch.tensor(DEFAULT)
+    assert torch.allclose(colour, wanted, atol=0.1)
 
 
 def shifts(angle: float) -> list[tuple[int, int]]:

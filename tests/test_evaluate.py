@@ -13,7 +13,7 @@ from PIL import Image
 
 from ganchain.cli.main import main
 from ganchain.errors import ChainError, PhotoError
-from ganchain.evaluate import edits, painted, report, standard
+from ganchain.evaluate import edits, painted, report, standard, years
 from ganchain.evaluate.cost import cost
 from ganchain.evaluate.edits import Edit, People
 from ganchain.sheets import sheet
@@ -75,6 +75,13 @@ def test_the_judge_is_asked_of_those_of_the_other_class(heads: Path) -> None:
     assert {"old: taken for it", "old: taken for it, of the opposite"} <= figures.keys()
 
 
+@pytest.mark.slow
+def test_years_are_in_order_and_teeth_stay(heads: Path) -> None:
+    figures = years.figures(None, People(heads, "faces256", limit=1))
+    assert figures["age: judged in the order of years"] == 1  # the astronaut
+    assert all(0 < figures[f"{name}: change in an open mouth, dE"] < 3 for name in edits.AIMS)
+
+
 def test_people_need_faces(tmp_path: Path) -> None:
     for name in "abcdefgh":
         Image.new("RGB", (64, 64), "navy").save(tmp_path / f"{name}.png")
@@ -90,6 +97,7 @@ def test_painted_lips_and_dyed_hair_are_measured_against_the_labels(heads: Path)
     assert all(lips[f"removed in {name}"] > 0.8 for name in ("lips", "lids", "cheeks"))  # the labels are our own points
     assert lips["change outside, dE"] < 0.1
     assert 0 < hair["chroma of the way"] < 1 and 0 < hair["beside, %"] < 100  # an ellipse is labelled
+    assert 0 < hair["change in a band around the hair, dE"] < 50
 
 
 @pytest.mark.usefixtures("dlib_models")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ganchain.colour.filters import Box, blur, extent
 from ganchain.colour.lab import from_lab, to_lab
-from ganchain.colour.strands import combed
+from ganchain.colour.strands import combed, softened
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Cut:
         shade: change of L of the skin below it, which shows through.
         length: of its strands, as a share of those of the hair.
         below: how far it reaches below the jaw, as a share of the face's width.
+        soft: over how much of the zone's plane it grows dense.
+        relief: how much its strands stand out from each other.
     """
 
     cover: float
@@ -33,22 +35,26 @@ class Cut:
     shade: float
     length: float
     below: float
+    soft: float
+    relief: float
 
 
 CUTS: Mapping[str, Cut] = {
-    "stubble": Cut(0.3, 0.6, -4.0, 0.07, 0.08),
-    "short": Cut(0.62, 0.5, -7.0, 0.12, 0.08),
-    "full": Cut(0.96, 0.38, -10.0, 0.35, 0.2),
+    "stubble": Cut(0.48, 0.28, -3.0, 0.035, 0.1, 0.75, 0.9),
+    "short": Cut(0.62, 0.5, -7.0, 0.12, 0.08, 0.45, 0.75),
+    "full": Cut(0.96, 0.38, -10.0, 0.35, 0.2, 0.45, 0.6),
 }
 DARKER = 0.75  # L of a beard for each L of the hair
+DARK = 30.0  # most L of a beard that is not grey
 DEFAULT = (22.0, 5.0, 7.0)  # L*a*b* where there is no hair to be like
-PALE = 0.25  # share of the skin's chroma that its shade takes
-SOFT, RAGGED = 0.45, 0.05  # of the zone's plane: over how much a beard grows dense, how uneven its edge is
+VIOLET = 0.35, -6.0  # hair of any colour has at least this b for each a, and more than that
+RAGGED = 0.1  # of the zone's plane: how uneven a beard's edge is
 SHADE = 8.0  # L by which skin may be darker than the cheeks
 LIFT = 18.0  # most L by which a beard is lightened that nobody asked to be taken off
 FINE = 0.25  # share of its fine detail that shaven skin keeps
 SMALL = 256  # px: a window is averaged to a bit more than this for what varies slowly
 RELIEF, SHAPED = 9.0, 0.4  # px for a 256th of the tight face, and the share of the relief under a beard that stays
+WARM = 0.35  # share of the skin's hue in hairs on it
 CONTRAST = 6.0  # standard deviation of L among strands
 
 
@@ -94,18 +100,20 @@ def grow(faces: Tensor, zone: Tensor, cut: Cut, hair: Tensor) -> Tensor:
         return faces
     side, box, few = faces.shape[3], extent(zone, 1), Few.of(faces)
     colour = tone(few.lab, few.reduced(hair))
-    strand = combed(_downwards(zone), cut.length, box)
+    strand = cut.relief * softened(combed(_downwards(zone), cut.length, box), faces)
     lab, cover, zone_few = to_lab(faces[box]), zone[box], few.reduced(zone)
-    dense = ((cover - cut.within + RAGGED * strand.clamp(-2, 2)) / SOFT).clamp(0, 1)
+    dense = ((cover - cut.within + RAGGED * strand.clamp(-2, 2)) / cut.soft).clamp(0, 1)
     dense = dense * dense * (3 - 2 * dense)
     share = cut.cover * dense * (0.72 + 0.28 * torch.tanh(strand))
-    skin = lab + dense * torch.cat([torch.full_like(cover, cut.shade), -PALE * lab[:, 1:]], dim=1)
+    skin = lab + F.pad(dense * cut.shade, (0, 0, 0, 0, 0, 2))
     # the face's own light and shade fall on the beard, too
     smooth = blur(few.lab[:, :1], 0.03 * side / few.step)
     mean = _mean(smooth, zone_few)
     smooth = few.enlarged(smooth, side, box)
     light = colour[:, :1] + 0.3 * (smooth - mean) + CONTRAST * strand * (colour[:, :1] / 40).clamp(0.4, 1.2)
-    hairs = torch.cat([light.clamp(3, 95), colour[:, 1:].expand(-1, -1, *light.shape[2:])], dim=1)
+    light = light.clamp(3, 95)
+    lit = lab[:, 1:] * (light / lab[:, :1].clamp(min=20))  # of the skin's hue, where the light has one
+    hairs = torch.cat([light, torch.lerp(colour[:, 1:].expand_as(lit), lit, WARM)], dim=1)
     grown = faces.clone()
     grown[box] = torch.where(cover > 0, from_lab(torch.lerp(skin, hairs, share)), faces[box])
     return grown
@@ -165,12 +173,18 @@ def _removal(lab: Tensor, smooth: Tensor, cheek: Tensor) -> Tensor:
 
 
 def tone(lab: Tensor, hair: Tensor) -> Tensor:
-    """Tell the colour of a person's beard by the hair: (N, 3, H, W), (N, 1, H, W) 0..1 -> L*a*b* (N, 3, 1, 1)."""
+    """Tell the colour of a person's beard by the hair: (N, 3, H, W), (N, 1, H, W) 0..1 -> L*a*b* (N, 3, 1, 1).
+
+    What is too violet for hair is a headscarf or a dye.
+    """
     weight = hair**8
     total = weight.sum(dim=(2, 3), keepdim=True)
     mean = _mean(lab, weight)
-    known = (total / (2e-3 * weight[0].numel())).clamp(0, 1)
-    like = torch.cat([DARKER * mean[:, :1], mean[:, 1:]], dim=1)
+    grown = ((mean[:, 2:] - VIOLET[0] * mean[:, 1:2] - VIOLET[1]) / 4).clamp(0, 1)
+    known = (total / (2e-3 * weight[0].numel())).clamp(0, 1) * grown
+    light = DARKER * mean[:, :1]
+    coloured = ((mean[:, 1:].norm(dim=1, keepdim=True) - 6) / 4).clamp(0, 1)
+    like = torch.cat([torch.lerp(light, light.clamp(max=DARK), coloured), mean[:, 1:]], dim=1)
     return torch.lerp(lab.new_tensor(DEFAULT)[:, None, None].expand_as(like), like, known)
 
 

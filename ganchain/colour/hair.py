@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ganchain.colour.filters import blur, extent
 from ganchain.colour.lab import from_lab, to_lab
-from ganchain.colour.strands import SIDE, strands
+from ganchain.colour.strands import SIDE, softened, strands
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ DYES: Mapping[str, Dye] = {
 GAIN = 2.4  # most that contrast is stretched; beyond it noise would show
 RELIEF = (22.0, 30.0)  # farthest that lights may lie above the mean L, and shadows below it
 ROOTS = 0.7  # exponent of a matte: roots shade the skin beside them, and that shade goes with the hair's colour
+RICHER, COLOURLESS = (0.8, 1.3), 2.0  # by how much colour is raised or lowered; the a, b of a dye that has none
 AROUND = 3.3  # px of 256: how far around a pixel its hair's colour is looked for
 DRAWN = 0.45  # share of the missing contrast that drawn strands give
 VISIBLE = 1.0  # standard deviation of L that is worth drawing
@@ -89,22 +90,36 @@ def dye(faces: Tensor, matte: Tensor, colour: Dye, ends: Dye | None = None, shar
     box = extent(matte, round(3 * AROUND * side / 256))
     dyed = faces.clone()
     part, cover = faces[box], matte[box]
-    lab = to_lab(part)
+    where = (cover[:, 0] > 0).flatten().nonzero()[:, 0]  # colours are converted of these px alone
+    lab = _put(torch.zeros_like(part), where, to_lab(_picked(part, where)))
     sure = eighth(cover)
     hair = pure(lab, cover, sure, side)
     corner = (float(box[2].start), float(box[1].start))
-    texture = cache(lambda: strands(hair[:, :1], cover, corner, max(1.0, side / SIDE)))
+    texture = cache(lambda: softened(strands(hair[:, :1], cover, corner, max(1.0, side / SIDE)), faces))
     new = _recoloured(hair, sure, colour, texture, side)
     if ends is not None:
         new = torch.lerp(new, _recoloured(hair, sure, ends, texture, side), _lower(cover))
+    lab, cover, hair, new, own = (_picked(x, where) for x in (lab, cover, hair, new, part))
     moved = lab + cover**ROOTS * (new - hair)
     # a light fringe on light skin must not glow where the matte says too much
     top = torch.minimum(moved[:, :1], torch.maximum(lab[:, :1], new[:, :1]))
     new = from_lab(torch.cat([top, moved[:, 1:]], dim=1))
     if isinstance(share, Tensor):
-        share = share if share.shape[3] == 1 else share[box]
-    dyed[box] = torch.where(cover > 0, part + share * (new - part), part)
+        share = _picked((share if share.shape[3] == 1 else share[box]).expand(-1, -1, *part.shape[2:]), where)
+    dyed[box] = _put(part, where, own + share * (new - own))
     return dyed
+
+
+def _picked(planes: Tensor, where: Tensor) -> Tensor:
+    """Pick pixels of pictures (N, C, H, W) by their numbers (K,) among all of N, H and W: (1, C, 1, K)."""
+    return planes.transpose(0, 1).reshape(planes.shape[1], -1).index_select(1, where)[None, :, None]
+
+
+def _put(planes: Tensor, where: Tensor, picked: Tensor) -> Tensor:
+    """Put pixels that were picked, and perhaps changed, into pictures: the same (N, C, H, W) with these."""
+    count, channels, height, width = planes.shape
+    flat = planes.transpose(0, 1).reshape(channels, -1).index_copy(1, where, picked[0, :, 0])
+    return flat.view(channels, count, height, width).transpose(0, 1)
 
 
 def eighth(matte: Tensor) -> Tensor:
@@ -131,7 +146,13 @@ def _recoloured(hair: Tensor, weight: Tensor, colour: Dye, texture: Callable[[],
     limit = torch.where(relief > 0, RELIEF[0], RELIEF[1])
     target = colour.lightness + 0.12 * (middle - 40)
     new = (target + limit * torch.tanh(relief / limit)).clamp(0, 100)
-    return torch.cat([new, ramp(new, colour) + 0.3 * (hair - mean)[:, 1:]], dim=1)
+    chroma = ramp(new, colour)
+    wanted, made = (
+        x.norm(dim=1, keepdim=True) + COLOURLESS
+        for x in (ramp(torch.full_like(middle, colour.lightness), colour), moments(chroma, weight)[0])
+    )
+    share = (wanted / made).clamp(*RICHER)  # lights and shadows have less colour: the mean is to be the dye's
+    return torch.cat([new, share * chroma + 0.3 * (hair - mean)[:, 1:]], dim=1)
 
 
 def _variance(x: Tensor, weight: Tensor, sigma: float) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from math import pi
 
 import torch
@@ -12,11 +13,18 @@ from torch import Tensor
 from ganchain.colour.filters import Box, blur
 
 SIDE = 512  # px of the window that strands are drawn at: a strand is about as wide as a pixel
+SIDE_COMBED = 1024  # the same for beards, whose strands are seen one by one
 DIRECTIONS = 12  # of the drawn textures; those between are mixed of two
-BROADEST, BROADEST_COMBED = 3.0, 2.0  # px of SIDE: bands as broad as this are no strands of hair, or of a beard
+BROADEST, BROADEST_COMBED = 3.0, 5.0  # px of SIDE: bands as broad as this are no strands of hair, or locks of a beard
 LENGTH, WIDTH = 30.0, 0.7  # px of SIDE: standard deviations along and across a strand of hair
 FINE, COARSE = 1.5, 14.0  # px of SIDE: scales at which the gradient and the flow are measured
+SHINE = 5.0  # px of SIDE: what is coarser than this is shine and shade, which lie across the strands
 SPARE = 4  # px of SIDE for one of the smooth flow
+MIDDLE = 0.36, 0.64  # of the window of a bust: where the face is
+DETAIL = 0.7, 1.4, 2.8  # px: blurs between which detail is measured
+SHARP, BLURRED = 0.63, 0.45  # fine detail for coarse detail: of sharp photos, and of those blurred by 1.5 px or more
+FLAT = 0.004  # of -1..1: detail so faint that it tells nothing
+SOFT = 1.1  # px by which strands are blurred in such photos
 FALL = 2e-3  # how much hair falls where nothing else is seen; a share of the strongest gradient
 
 
@@ -49,13 +57,35 @@ def combed(angle: Tensor, length: float, box: Box) -> Tensor:
     Returns:
         (N, 1, H, W) of that part, as ``strands``.
     """
-    side = angle.shape[3]
-    small = F.interpolate(angle, size=(min(side, SIDE),) * 2, mode="bilinear", align_corners=False)
-    drawn = _along(small, (length * LENGTH, BROADEST_COMBED), (0, 0))
-    rows, columns = (((torch.arange(side, device=angle.device) + 0.5) * (2 / side) - 1)[part] for part in box[1:])
-    y, x = torch.meshgrid(rows, columns, indexing="ij")
-    places = torch.stack([x, y], dim=-1)[None].expand(len(drawn), -1, -1, -1)
-    return F.grid_sample(drawn, places, "bicubic", "border", align_corners=False)
+    unit = max(1.0, angle.shape[3] / SIDE_COMBED)
+    part = angle[box]
+    size = [max(8, round(side / unit)) for side in part.shape[2:]]
+    small = F.interpolate(part, size=size, mode="bilinear", align_corners=False)
+    start = round(box[2].start / unit), round(box[1].start / unit)
+    drawn = _along(small, (length * LENGTH, BROADEST_COMBED), start)
+    return F.interpolate(drawn, size=part.shape[2:], mode="bicubic", align_corners=False)
+
+
+def softened(drawn: Tensor, faces: Tensor) -> Tensor:
+    """Make what is drawn as soft as the photo: a blurred one has no sharp strands.
+
+    The measure is how much finer detail the middle of the window has for its coarser detail.
+
+    Args:
+        drawn: (N, 1, H, W), a part of the window.
+        faces: (N, 3, S, S) -1..1, the window.
+
+    Returns:
+        (N, 1, H, W).
+    """
+    side = faces.shape[3]
+    middle = slice(round(MIDDLE[0] * side), round(MIDDLE[1] * side))
+    light = faces[:, 1:2, middle, middle]
+    planes = [blur(light, sigma) for sigma in DETAIL]
+    fine, coarse = ((a - b).square().mean(dim=(2, 3), keepdim=True) for a, b in pairwise(planes))
+    ratio = ((fine + (SHARP * FLAT) ** 2) / (coarse + FLAT**2)).sqrt()
+    share = ((SHARP - ratio) / (SHARP - BLURRED)).clamp(0, 1)
+    return torch.lerp(drawn, blur(drawn, SOFT), share) if bool((share > 0).any()) else drawn
 
 
 def _along(angle: Tensor, strand: tuple[float, float], start: tuple[int, int]) -> Tensor:
@@ -72,7 +102,7 @@ def _along(angle: Tensor, strand: tuple[float, float], start: tuple[int, int]) -
 
 def flow(light: Tensor, matte: Tensor) -> Tensor:
     """Measure the direction of strands by the structure tensor (Bigün & Granlund 1987): (N, 1, H, W) in 0..pi."""
-    smooth = blur(light, FINE)
+    smooth = blur(light, FINE) - blur(light, SHINE)
     dy, dx = F.pad(smooth.diff(dim=2), (0, 0, 0, 1)), F.pad(smooth.diff(dim=3), (0, 1))
     weight = matte**4
     doubled = torch.cat([dx * dx - dy * dy, 2 * dx * dy], dim=1) * weight

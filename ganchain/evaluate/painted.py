@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import default_collate
 
@@ -33,6 +34,8 @@ from ganchain.train.datasets.parts import STYLES, Labelled
 from ganchain.train.landmarks import aligned
 from ganchain.train.teachers.parts import region
 
+SPILLED = 0.05  # matte below which colour is beside the hair
+BAND = 6  # px of the heads: a tenth of the distance between the eyes
 LABELS = {"makeup": {"points": "faces256"}, "hair": {"points": "wide256", "mattes": "wide256"}}  # kinds, folders
 
 
@@ -78,7 +81,7 @@ def hair(data: Path, limit: int | None = None) -> Figures:
 
     "chroma of the way": the share of the distance in mean a*b* between hair and dye that is gone. "beside": the share
     of the change (CIE76) that lies on pixels that surely show no hair, by the mended label. "on bald heads": the change
-    per pixel of the picture.
+    per pixel of the picture. "in a band": of pixels beside the hair, at most ``BAND`` px from it.
     """
     heads, reader, sums = Labelled(data, "test", limit).heads, FaceReader(torch.device("cpu")), Sums()
     stages = {edit.name: edit.build_stage(None) for edit in EDITS["hair"]}
@@ -87,6 +90,7 @@ def hair(data: Path, limit: int | None = None) -> Figures:
         picture, face = to_faces(pixels), aligned(pixels, HEAD, reader)
         matte, known = head.plane("teacher"), head.plane("known")[:, 0] > 0.5
         bald, beside = bool(head.style == STYLES.index("bald")), known & (grown(head.plane("hair"))[:, 0] < 0.05)
+        near = F.max_pool2d(matte, 2 * BAND + 1, 1, BAND)[:, 0] > 0.5
         for name, stage in stages.items():
             dyed = _edited(stage, pixels, face)
             change = difference(picture, dyed)
@@ -94,6 +98,8 @@ def hair(data: Path, limit: int | None = None) -> Figures:
                 sums.add("change on bald heads, dE", change.mean(), 1)
                 continue
             sums.add("beside, %", 100 * (change * beside).sum(), change.sum())
+            band = near & known & (matte[:, 0] < SPILLED)
+            sums.add("change in a band around the hair, dE", (change * band).sum(), band.sum())
             before, after = (_distance(x, matte, name) for x in (picture, dyed))
             sums.add("chroma of the way", before - after, before)
             sums.add(f"{name}: chroma of the way", before - after, before)

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Subset
 from ganchain.chains.document import Place
 from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, PhotoError, available
-from ganchain.evaluate import drawn, edits, painted, parts, points, restore, standard
+from ganchain.evaluate import drawn, edits, painted, parts, points, restore, standard, years
 from ganchain.evaluate.cost import cost
 from ganchain.evaluate.edits import EDITS, Edit, People
 from ganchain.evaluate.spoilt import RECIPES
@@ -49,11 +49,13 @@ WANTED: dict[str, dict[str, tuple[str, float]]] = {
     | dict.fromkeys(("change in an open mouth, dE", "transfer: change in an open mouth, dE"), ("<=", 1.5))
     | {f"{name} at 256 px, ms": ("<=", 25.0) for name in ("a look", "a transfer")}
     | {f"{name} at 1,350 px, ms": ("<=", 80.0) for name in ("a look", "a transfer")},
-    "hair": {"chroma of the way": (">=", 0.7)}
-    | {f"{hair}: share below 0.6": (">=", 0.9) for hair in ("black", "brown", "blond")},
+    "hair": {"chroma of the way": (">=", 0.8), "change in a band around the hair, dE": ("<=", 1.0)}
+    | {f"{hair}: share below 0.6": (">=", 0.95) for hair in ("black", "brown", "blond")},
     "attributes-portrait": BUDGET
-    | {f"{name}: taken for it, of the opposite": (">=", 0.8) for name in ("young", "old", "female", "male")}
-    | {f"{name}: share below 0.6": (">=", 0.9) for name in ("young", "old")},
+    | {f"{name}: taken for it, of the opposite": (">=", 0.85) for name in ("young", "old", "female", "male")}
+    | {f"{name}: share below 0.6": (">=", 0.95) for name in ("young", "old", "female", "male")}
+    | {f"{name}: change in an open mouth, dE": ("<=", 1.5) for name in ("young", "old", "female", "male")}
+    | {"age: judged in the order of years": (">=", 0.95)},
     "webtoon": BUDGET
     | {"psnr": (">=", 32.0)}
     | {"filter: share below 0.55": (">=", 0.9), "drawn: share below 0.6": (">=", 0.8)}
@@ -154,7 +156,7 @@ def measured(
     if key == "webtoon" and weights is None:
         figures |= drawn.figures(people[HEADS])
     if key == "attributes-portrait":
-        figures |= edits.success_rates(weights, people[FACES])
+        figures |= edits.success_rates(weights, people[FACES]) | years.figures(weights, people[FACES])
     if key.startswith("upscale") and (data / "sr_eval").is_dir():
         figures |= standard.figures(EDITS[key][0].build_stage(weights), FACTOR, data / "sr_eval")
     return figures | cost(key, weights)
