@@ -23,6 +23,7 @@ REASONS = {
     403: "It came from the page of another site.",
     404: "There is no such photo, job or picture (any more).",
     408: "Nothing was sent for too long.",
+    409: "A newer draft was asked for meanwhile.",
     413: "It is larger than is taken here.",
     421: "The server was asked for under a name that it does not answer to (ganchain serve --allow-host).",
     422: "The chain, the photo or a field is wrong, or the job failed.",

@@ -1,0 +1,281 @@
+// All texts of the page. Words of chains that are not listed here are shown as they are.
+
+const en = {
+  title: "ganchain",
+  about: "Play with a face: makeup, hair, age, webtoon",
+  photos: "Photo",
+  choose: "Choose photos",
+  chooseHint: "or drop, or paste them",
+  camera: "Camera",
+  take: "Take the picture",
+  cameraNo: "The camera cannot be used: {0}",
+  live: "Live camera",
+  samples: "Or try one of these",
+  sample: "Try sample face {0}",
+  show: "Show {0}",
+  remove: "Remove {0}",
+  sending: "Sending {0}: {1} %",
+  reading: "Looking for faces …",
+  faces: "Faces",
+  allFaces: "All",
+  largest: "Largest",
+  best: "Clearest",
+  face: "Face {0}",
+  leftOut: "Left out: {0}",
+  leftOutCount: "{0} more left out",
+  noFace: "No face was found here. Only what changes the whole photo works.",
+  noChange: "No face that is chosen is in this photo: nothing was changed.",
+  presets: "Styles",
+  edits: "Edits",
+  add: "Add",
+  up: "Move up {0}",
+  down: "Move down {0}",
+  removeStage: "Remove {0}",
+  more: "Other weights",
+  empty: "No edits yet: choose a style, or add one.",
+  usual: "as usual",
+  reset: "{0}: as usual",
+  colourOf: "{0}: colour",
+  amountOf: "{0}: amount",
+  bundled: "bundled",
+  photoFile: "Choose a photo",
+  noPhotoFile: "{0}: no photo",
+  output: "File",
+  share: "Save, share, command line",
+  yaml: "The chain as YAML",
+  copy: "Copy",
+  copied: "Copied",
+  openYaml: "Open a chain (YAML)",
+  copyYaml: "Copy YAML",
+  saveYaml: "Save YAML",
+  copyLink: "Copy a link",
+  copyCommand: "Copy the command",
+  startOver: "Forget all photos",
+  startOverSure: "Delete all photos and results, here and on the server?",
+  before: "before",
+  after: "after",
+  divider: "Share of the picture before",
+  dividerText: "{0} % before",
+  zoomIn: "Zoom in",
+  zoomOut: "Zoom out",
+  fit: "Fit",
+  fullZoom: "100 %",
+  result: "Result",
+  steps: "After each edit",
+  original: "Photo",
+  pictures: "Pictures of the faces",
+  undo: "Undo",
+  redo: "Redo",
+  download: "Download",
+  downloadAll: "Download all {0}",
+  full: "Full size",
+  cancel: "Cancel",
+  drawing: "Drawing …",
+  draftOnly: "Preview. Download makes the full picture: {0} × {1} px, about {2}.",
+  enlarges: "Preview, not enlarged. Download makes {0} × {1} px, about {2}.",
+  made: "Full picture: {0} × {1} px, {2}.",
+  expired: "The full picture has expired on the server; Download makes it again.",
+  waiting: "{0} before you …",
+  loading: "Loading …",
+  readingPhoto: "Reading the photo …",
+  writing: "Writing the file …",
+  percent: "{0} · {1} %",
+  left: "{0} left",
+  ofPhotos: "{0} of {1}",
+  seconds: "{0} s",
+  minutes: "{0} min",
+  large: "This makes {0} megapixels, a file of about {1}.",
+  largeGo: "Make it",
+  largeLess: "Smaller instead: {0} megapixels, about {1}",
+  largeNone: "Not enlarged instead",
+  tooMany: "At most {0} photos are taken here.",
+  tooLarge: "{0} MB; at most {1} MB are taken here.",
+  unreachable: "The server cannot be reached. What you did is kept here.",
+  noChain: "This is no chain.",
+  noStage: "No edit is called {0}.",
+  noFile: "The chain names photos that are not here: {0}. Choose them in the edits.",
+  noFaceInFile: "{0}: no face was found in it, and one is needed; choose another photo.",
+  wrongValue: "A value is wrong, and marked at its edit.",
+  help: "Shortcuts",
+  close: "Close",
+  keys: [
+    ["Ctrl Z", "undo"], ["Ctrl Shift Z", "redo"], ["Ctrl S", "download"], ["← →", "move the line between before and after"],
+    ["+ −", "zoom"], ["0", "fit"], ["1", "100 %"], ["B", "hold: before"], ["[ ]", "the photo before, the next one"],
+    ["Ctrl V", "paste photos, or a chain as YAML"], ["?", "this list"],
+  ],
+  foot: "Edit photos of people who agreed to it, and say that a picture was edited. ganchain identifies nobody. Photos stay in this browser and on the machine that serves this page, which deletes them after a while.",
+  language: "Language",
+  api: "API",
+
+};
+
+const enNames = {
+  preset: { portrait: "Character", webtoon: "Webtoon", retouch: "Natural", faces: "Avatars", restore: "Restore", upscale: "Enlarge" },
+  stage: { makeup: "Makeup", attributes: "Hair & age", webtoon: "Webtoon", upscale: "Enlarge", restore: "Restore" },
+  option: { reference: "As in a photo", factor: "Times", size: "Network" },
+  value: { photo: "whole photo", face: "faces only", faces: "faces" },
+};
+
+const ko = {
+  title: "ganchain",
+  about: "얼굴로 놀아 보세요: 메이크업, 머리, 나이, 웹툰",
+  photos: "사진",
+  choose: "사진 선택",
+  chooseHint: "또는 끌어다 놓거나 붙여 넣기",
+  camera: "카메라",
+  take: "사진 찍기",
+  cameraNo: "카메라를 쓸 수 없습니다: {0}",
+  live: "라이브 카메라",
+  samples: "또는 예시 얼굴로 해 보기",
+  sample: "예시 얼굴 {0} 써 보기",
+  show: "{0} 보기",
+  remove: "{0} 지우기",
+  sending: "{0} 보내는 중: {1} %",
+  reading: "얼굴을 찾는 중 …",
+  faces: "얼굴",
+  allFaces: "모두",
+  largest: "가장 큰 얼굴",
+  best: "가장 뚜렷한 얼굴",
+  face: "얼굴 {0}",
+  leftOut: "제외됨: {0}",
+  leftOutCount: "{0}개 더 제외됨",
+  noFace: "얼굴을 찾지 못했습니다. 사진 전체를 바꾸는 편집만 적용됩니다.",
+  noChange: "선택한 얼굴이 이 사진에 없어 바뀐 것이 없습니다.",
+  presets: "스타일",
+  edits: "편집",
+  add: "추가",
+  up: "{0} 위로",
+  down: "{0} 아래로",
+  removeStage: "{0} 지우기",
+  more: "다른 가중치",
+  empty: "아직 편집이 없습니다. 스타일을 고르거나 편집을 추가하세요.",
+  usual: "기본",
+  reset: "{0}: 기본값으로",
+  colourOf: "{0}: 색",
+  amountOf: "{0}: 정도",
+  bundled: "기본 제공",
+  photoFile: "사진 고르기",
+  noPhotoFile: "{0}: 사진 없음",
+  output: "파일",
+  share: "저장, 공유, 명령줄",
+  yaml: "체인 (YAML)",
+  copy: "복사",
+  copied: "복사됨",
+  openYaml: "체인 열기 (YAML)",
+  copyYaml: "YAML 복사",
+  saveYaml: "YAML 저장",
+  copyLink: "링크 복사",
+  copyCommand: "명령 복사",
+  startOver: "모든 사진 지우기",
+  startOverSure: "여기와 서버의 사진과 결과를 모두 지울까요?",
+  before: "전",
+  after: "후",
+  divider: "원본이 보이는 비율",
+  dividerText: "원본 {0} %",
+  zoomIn: "확대",
+  zoomOut: "축소",
+  fit: "맞춤",
+  fullZoom: "100 %",
+  result: "결과",
+  steps: "편집 단계별",
+  original: "사진",
+  pictures: "얼굴 그림",
+  undo: "실행 취소",
+  redo: "다시 실행",
+  download: "내려받기",
+  downloadAll: "{0}장 모두 내려받기",
+  full: "전체 크기",
+  cancel: "취소",
+  drawing: "그리는 중 …",
+  draftOnly: "미리보기. 내려받으면 {0} × {1} px, 약 {2}의 그림을 만듭니다.",
+  enlarges: "확대 전 미리보기. 내려받으면 {0} × {1} px, 약 {2}입니다.",
+  made: "전체 그림: {0} × {1} px, {2}.",
+  expired: "전체 그림이 서버에서 만료되었습니다. 내려받으면 다시 만듭니다.",
+  waiting: "앞에 {0}개 …",
+  loading: "불러오는 중 …",
+  readingPhoto: "사진을 읽는 중 …",
+  writing: "파일을 쓰는 중 …",
+  percent: "{0} · {1} %",
+  left: "{0} 남음",
+  ofPhotos: "{1}장 중 {0}장",
+  seconds: "{0}초",
+  minutes: "{0}분",
+  large: "{0} 메가픽셀, 약 {1} 크기의 파일이 됩니다.",
+  largeGo: "만들기",
+  largeLess: "더 작게: {0} 메가픽셀, 약 {1}",
+  largeNone: "확대하지 않기",
+  tooMany: "사진은 {0}장까지 받습니다.",
+  tooLarge: "{0} MB입니다. {1} MB까지 받습니다.",
+  unreachable: "서버에 연결할 수 없습니다. 작업은 여기에 보관됩니다.",
+  noChain: "체인이 아닙니다.",
+  noStage: "{0}(이)라는 편집이 없습니다.",
+  noFile: "체인이 가리키는 사진이 없습니다: {0}. 편집에서 골라 주세요.",
+  noFaceInFile: "{0}: 얼굴이 필요한데 찾지 못했습니다. 다른 사진을 골라 주세요.",
+  wrongValue: "잘못된 값이 있습니다. 해당 편집에 표시했습니다.",
+  help: "단축키",
+  close: "닫기",
+  keys: [
+    ["Ctrl Z", "실행 취소"], ["Ctrl Shift Z", "다시 실행"], ["Ctrl S", "내려받기"], ["← →", "전/후 경계선 옮기기"],
+    ["+ −", "확대, 축소"], ["0", "맞춤"], ["1", "100 %"], ["B", "누르는 동안 원본"], ["[ ]", "이전 사진, 다음 사진"],
+    ["Ctrl V", "사진 또는 YAML 체인 붙여 넣기"], ["?", "이 목록"],
+  ],
+  foot: "동의한 사람의 사진만 편집하고, 편집한 그림임을 밝혀 주세요. ganchain은 누구인지 알아보지 않습니다. 사진은 이 브라우저와 이 페이지를 제공하는 컴퓨터에만 있으며, 얼마 뒤 지워집니다.",
+  language: "언어",
+  api: "API",
+};
+
+const koNames = {
+  preset: { portrait: "캐릭터", webtoon: "웹툰", retouch: "자연스럽게", faces: "아바타", restore: "복원", upscale: "확대" },
+  stage: { makeup: "메이크업", attributes: "머리와 나이", webtoon: "웹툰", upscale: "확대", restore: "복원" },
+  option: {
+    look: "룩", reference: "사진처럼", lips: "입술", eyes: "눈", cheeks: "볼", brows: "눈썹", skin: "피부", strength: "세기", hair: "머리색",
+    beard: "수염", gender: "성별", age: "나이", scope: "범위", line: "선", tones: "톤 수", blush: "홍조", background: "배경", likeness: "닮은 정도",
+    factor: "배율", detail: "세부", restore: "복원", size: "네트워크", amount: "정도", weights: "가중치", write: "쓸 그림", format: "형식",
+    side: "크기 (px)", location: "위치 정보", mark: "편집 표시", label: "글자",
+  },
+  value: {
+    keep: "그대로", black: "검정", brown: "갈색", auburn: "적갈색", red: "빨강", blond: "금발", platinum: "백금", grey: "회색", white: "흰색",
+    pink: "분홍", blue: "파랑", green: "초록", purple: "보라", none: "없음", stubble: "까칠하게", short: "짧게", full: "풍성하게",
+    female: "여성", male: "남성", young: "젊게", old: "늙게", photo: "사진 전체", face: "얼굴만", faces: "얼굴", both: "둘 다", webtoon: "웹툰",
+    ink: "먹", line: "선", filter: "필터", simple: "단순하게", auto: "자동", strip: "지우기", natural: "내추럴", evening: "이브닝", rose: "로즈",
+    berry: "베리", bitten: "비튼", bronze: "브론즈", coral: "코랄", groomed: "그루밍", smoky: "스모키", winged: "윙", fast: "빠르게",
+    standard: "표준", best: "최고",
+  },
+};
+
+const TEXTS = { en: { ...en, names: enNames }, ko: { ...ko, names: koNames } };
+export const LANGUAGES = { en: "English", ko: "한국어" };
+const KEPT = "ganchain language";
+let texts = TEXTS.en;
+
+export const speak = (lang) => {
+  texts = TEXTS[lang] ?? TEXTS.en;
+  document.documentElement.lang = lang;
+  document.title = `ganchain – ${texts.about}`;
+};
+
+// The language that was chosen, or the browser's.
+export const language = () => {
+  let lang = "";
+  try { lang = localStorage.getItem(KEPT) ?? ""; } catch { /* no storage */ }
+  lang = [lang, ...navigator.languages].map((each) => each.slice(0, 2)).find((each) => each in TEXTS) ?? "en";
+  speak(lang);
+  return lang;
+};
+
+export const chooseLanguage = (lang) => {
+  try { localStorage.setItem(KEPT, lang); } catch { /* no storage */ }
+  speak(lang);
+};
+
+export const say = (key, ...values) => (typeof texts[key] === "string" ? texts[key].replace(/\{(\d)\}/g, (_, number) => values[number]) : texts[key]);
+
+// What a word of a chain is called: kind is "preset", "stage", "option" or "value".
+export const nameOf = (kind, word) => {
+  const known = texts.names[kind]?.[word];
+  const plain = String(word).replaceAll("_", " ");
+  return known ?? (kind === "value" ? plain : plain.charAt(0).toUpperCase() + plain.slice(1));
+};
+
+export const sizeText = (bytes) => (bytes >= 1e6 ? `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB` : `${Math.max(1, Math.round(bytes / 1e3))} kB`);
+export const timeText = (seconds) => (seconds < 90 ? say("seconds", Math.max(1, Math.round(seconds))) : say("minutes", Math.round(seconds / 60)));
