@@ -87,6 +87,8 @@ def test_drafts_that_are_refused(ask: Any, photo: bytes, chain: str, status: int
     assert answer.status_code == status
     assert reason in answer.json()["error"]
     assert draw(ask, chain, {"id": "gone"}).status_code == 404
+    keys = [problem["key"] for problem in answer.json().get("problems", [])]
+    assert keys == (["stages[0].upscale.factor"] if "factor" in chain else keys)
 
 
 def test_the_newest_draft_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -54,7 +54,9 @@ def handle(api: FastAPI, service: Service) -> None:
 
     @api.exception_handler(GanchainError)
     async def refused(_: Request, error: GanchainError) -> Response:
-        return answer(getattr(error, "status", 422), text_of(error), models.problems_of(error))
+        return answer(
+            getattr(error, "status", 422), text_of(error), getattr(error, "problems", models.problems_of(error))
+        )
 
     @api.exception_handler(OSError)
     async def not_stored(request: Request, error: OSError) -> Response:

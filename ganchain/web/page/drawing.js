@@ -4,6 +4,7 @@ import { draftOf, filesOf } from "./chain.js";
 import { draft } from "./server.js";
 import { changed, current, set, state, withPhoto } from "./store.js";
 import { say } from "./texts.js";
+import { screen } from "./viewer.js";
 
 const KEPT = 40; // drafts
 const QUIET = 350; // ms without a change, after which presets are drawn
@@ -14,7 +15,7 @@ const drafts = new Map(); // what was asked for: {wanted, url, status, seconds}
 let drawing = false;
 let later = 0;
 
-const side = () => Math.min(1200, Math.max(640, Math.round(Math.max(innerWidth, 800) * 0.75)));
+const side = () => Math.min(1200, Math.max(480, Math.ceil(screen.side / 160) * 160)); // in steps, since the server keeps what it read at each
 const wantedOf = (photo) => `${photo.key} ${draftOf(state.chain, photo.rule)} ${JSON.stringify(filesOf(state.chain, state.files))}`;
 
 const ask = (photo, chain, px, where) => withPhoto(photo, () => draft({

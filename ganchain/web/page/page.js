@@ -11,6 +11,7 @@ import { chooseLanguage, LANGUAGES, say } from "./texts.js";
 
 const { state } = store;
 const YAML = /\.(ya?ml|json)$/i;
+const LINKS = []; // other pages: [address, key of the text]
 let hold = () => {}; // shows the photo before while a key is held
 
 const take = async (files) => {
@@ -74,6 +75,7 @@ window.addEventListener("beforeunload", (event) => { if (state.run || state.phot
 
 const Head = () => html`<header><h1><img src="/icon.svg" alt="" width="28" height="28" /> ganchain</h1><p>${say("about")}</p>
   <nav>
+    ${LINKS.map(([address, key]) => html`<a class="button" href=${address}>${say(key)}</a>`)}
     <label class="language"><span class="hidden">${say("language")}</span><select value=${state.lang} onchange=${(event) => {
       chooseLanguage(event.target.value);
       store.set({ lang: event.target.value });
@@ -89,7 +91,7 @@ const Page = () => {
     store.listen(() => again((count) => count + 1));
     store.listen(draw);
   }, []);
-  return html`<${Head} /><main>${state.ready && html`<${Panel} />`}<${Result} held=${held} /></main><${Dialogs} />`;
+  return html`<${Head} /><main>${state.ready ? html`<${Panel} />` : html`<div class="panel"></div>`}<${Result} held=${held} /></main><${Dialogs} />`;
 };
 
 render(html`<${Page} />`, document.getElementById("page"));

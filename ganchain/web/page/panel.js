@@ -82,7 +82,7 @@ const Photos = () => {
       <button type="button" class="camera" onclick=${() => store.set({ dialog: "camera" })}>${say("camera")}</button>
     </div>
     ${state.photos.length ? html`<div class="thumbs" role="group" aria-label=${say("photos")}>${state.photos.map((each) => html`<${Thumbnail} key=${each.key} photo=${each} />`)}</div>
-      ${photo && html`<${Faces} photo=${photo} />`}` : html`<${Samples} />`}
+      <div class="about-faces">${photo && html`<${Faces} photo=${photo} />`}</div>` : html`<${Samples} />`}
   </section>`;
 };
 

@@ -124,7 +124,7 @@ export const Result = ({ held }) => {
       busy=${isDrawing(photo)} start=${middle(photo)} held=${held} view=${view} />` : html`<div class="viewer empty"><p role="status">${photo.error || say("reading")}</p></div>`}
     <div class="under">
       ${pictures ? html`<${FacePictures} job=${photo.made.job} />` : made && html`<${Steps} photo=${photo} step=${step} setStep=${(next) => setChosen({ order, step: next })} />`}
-      ${state.announced ? html`<${Announced} />` : error ? html`<p class="error" role="alert">${error}</p>` : html`<p class="told" role="status">${told(photo)}</p>`}
+      ${state.announced ? html`<${Announced} />` : error ? html`<p class="error" role="alert">${error}</p>` : html`<p class="said" role="status">${told(photo)}</p>`}
     </div>
     <${Bar} photo=${photo} />
   </section>`;

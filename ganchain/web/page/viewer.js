@@ -6,6 +6,8 @@ import { say } from "./texts.js";
 const STEPS = { ArrowLeft: -2, ArrowDown: -2, ArrowRight: 2, ArrowUp: 2, PageDown: -10, PageUp: 10, Home: -100, End: 100 };
 const LARGEST = 8; // device px for a px of the picture
 
+export const screen = { side: 640 }; // px of the longest side of a picture that fits the viewer
+
 const bound = (low, value, high) => Math.min(high, Math.max(low, value));
 
 // before, after: addresses; size: width and height in px of the full picture; busy: it is being drawn anew;
@@ -33,6 +35,7 @@ export const Viewer = ({ before, after, size, alt, busy, held, overlay, view, st
   const fit = Math.min(box[0] / size[0], box[1] / size[1]); // CSS px for a px of the picture
   const [width, height] = [size[0] * fit, size[1] * fit];
   const full = Math.max(1, 1 / (fit * devicePixelRatio)); // the zoom at which a px is a px
+  if (box[0] > 1) screen.side = Math.max(width, height) * Math.min(devicePixelRatio, 2);
   const [left, top] = [(box[0] - width) / 2, (box[1] - height) / 2];
 
   const settle = ({ zoom, x, y }) => {
