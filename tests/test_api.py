@@ -105,8 +105,10 @@ def test_openapi_names_media_types_and_the_errors_that_are_answered(ask: Any) ->
     run = paths["/run"]["post"]
     assert set(run["responses"]["200"]["content"]) == pictures | {"application/json", "application/zip"}
     assert run["requestBody"]["content"]["multipart/form-data"]["schema"]["required"] == ["chain", "photo"]
-    for address in ("/photos/{key}/preview", "/jobs/{key}/previews/{number}"):
-        assert set(paths[address]["get"]["responses"]["200"]["content"]) == {"image/jpeg"}
+    for address in ("/photos/{key}/preview", "/jobs/{key}/previews/{number}", "/jobs/{key}/thumbnails/{number}"):
+        assert set(paths[address]["get"]["responses"]["200"]["content"]) == {"image/jpeg", "image/webp"}
+    assert set(paths["/drafts"]["post"]["responses"]["200"]["content"]) == {"image/jpeg", "image/webp"}
+    assert set(paths["/jobs/{key}/events"]["get"]["responses"]["200"]["content"]) == {"text/event-stream"}
     assert set(paths["/jobs/{key}/chain"]["get"]["responses"]["200"]["content"]) == {"application/yaml"}
     for path, methods in paths.items():
         for operation in methods.values():

@@ -90,7 +90,7 @@ const parts = (kind, all) => {
   return shown;
 };
 
-export const Control = ({ id, option, shape, options, set, problem }) => {
+export const Control = ({ id, option, shape, options, set, problem, explained }) => {
   const kind = kindOf(shape, options);
   const value = options[option];
   const name = nameOf("option", option);
@@ -101,6 +101,7 @@ export const Control = ({ id, option, shape, options, set, problem }) => {
     <div class="control">${parts(kind, all)}
       ${resets && html`<button type="button" class="icon" onclick=${() => set(undefined)} aria-label=${say("reset", name)} title=${say("usual")}>↺</button>`}
     </div>
+    ${explained && shape.description && html`<p class="quiet">${shape.description}</p>`}
     ${problem && html`<p class="error" role="alert" id=${`${id}-wrong`}>${problem}</p>`}
   </div>`;
 };

@@ -14,10 +14,10 @@ const address = (name) => `/samples/${name}.webp`;
 export const shownOf = (photo) => photo.shown ?? (photo.id ? `/photos/${photo.id}/preview` : "");
 
 // The style of an element that shows a square around a face, of a picture of the whole photo.
-const cropped = (photo, url, face) => {
+const cropped = (photo, url, face, wide) => {
   const [width, height] = photo.size;
   const box = face?.box ?? [0, 0, width, height];
-  const side = Math.min(width, height, Math.max(box[2] - box[0], box[3] - box[1]) * (face ? 1.6 : 1));
+  const side = Math.min(width, height, Math.max(box[2] - box[0], box[3] - box[1]) * (face ? wide : 1));
   const place = (low, high, whole) => (whole > side ? (100 * Math.min(Math.max((low + high - side) / 2, 0), whole - side)) / (whole - side) : 0);
   return {
     backgroundImage: `url("${url}")`,
@@ -26,7 +26,10 @@ const cropped = (photo, url, face) => {
   };
 };
 export const faceOf = (photo) => usable(photo).find((face) => chosen(photo, face.number)) ?? photo?.faces?.[0];
-export const Crop = ({ photo, url, face = faceOf(photo) }) => html`<span class="crop checks" style=${cropped(photo, url, face)}></span>`;
+export const Crop = ({ photo, url, face = faceOf(photo), wide = 1.6 }) => html`<span class="crop checks" style=${cropped(photo, url, face, wide)}></span>`;
+
+// A style that only enlarges shows the face larger.
+const wideOf = ({ chain }) => (chain.stages.every((stage) => "factor" in (state.stages[Object.keys(stage)[0]]?.options ?? {})) ? 0.8 : 1.6);
 
 const trySample = async (name) => {
   const blob = await (await fetch(address(name))).blob();
@@ -89,9 +92,9 @@ const Photos = () => {
 const Presets = () => {
   const photo = store.current();
   return html`<section aria-labelledby="presets-title"><h2 id="presets-title">${say("presets")}</h2>
-    <div class="presets">${state.presets.map(({ name, about }) => html`<button type="button" class="preset" aria-pressed=${state.chain.preset === name} title=${about}
+    <div class="presets">${state.presets.map(({ name, about, chain }) => html`<button type="button" class="preset" aria-pressed=${state.chain.preset === name} title=${about}
       onclick=${() => store.choosePreset(name)} data-preset=${name}>
-      ${photo?.thumbs[name] ? html`<${Crop} photo=${photo} url=${photo.thumbs[name]} />` : html`<span class=${`crop before-${name}`}></span>`}
+      ${photo?.thumbs[name] ? html`<${Crop} photo=${photo} url=${photo.thumbs[name]} wide=${wideOf({ chain })} />` : html`<span class=${`crop before-${name}`}></span>`}
       <span>${nameOf("preset", name)}</span></button>`)}</div>
   </section>`;
 };
@@ -107,15 +110,18 @@ const Stage = ({ stage, index, opened }) => {
     return Number(at) === index ? [[option, reason]] : [];
   }));
   const [open, setOpen] = useState(opened);
+  const [explained, setExplained] = useState(false);
   const control = ([option, shape]) => html`<${Control} key=${option} id=${`${stage.key}-${option}`} option=${option} shape=${shape} options=${stage.options}
-    problem=${wrong[option]} set=${(value) => store.setOption(stage, option, value)} />`;
+    problem=${wrong[option]} explained=${explained} set=${(value) => store.setOption(stage, option, value)} />`;
   const last = ([, shape]) => Number(kindOf(shape).file && !kindOf(shape).words.length); // files come after what is tried at once
   const [rare, usual] = [true, false].map((each) => Object.entries(known.options).filter(([, shape]) => Boolean(shape.rare) === each).sort((a, b) => last(a) - last(b)));
   return html`<li class="edit" data-stage=${stage.name}><details open=${open || Object.keys(wrong).length > 0} ontoggle=${(event) => setOpen(event.target.open)}>
     <summary><strong>${name}</strong> <span class="set">${summary(stage.options)}</span></summary>
-    <div class="options">${usual.map(control)}</div>
+    <div class="options">${explained && html`<p class="quiet">${known.about}</p>`}${usual.map(control)}</div>
     ${rare.length > 0 && html`<details class="rare"><summary>${say("more")}</summary><div class="options">${rare.map(control)}</div></details>`}
     <div class="row moves">
+      <button type="button" aria-pressed=${explained} onclick=${() => setExplained(!explained)} aria-label=${say("explainStage", name)}>${say("explain")}</button>
+      <span class="grow"></span>
       <button type="button" class="icon" aria-label=${say("up", name)} disabled=${index === 0} onclick=${() => store.moveStage(stage, -1)}>↑</button>
       <button type="button" class="icon" aria-label=${say("down", name)} disabled=${index === state.chain.stages.length - 1} onclick=${() => store.moveStage(stage, 1)}>↓</button>
       <button type="button" class="icon" aria-label=${say("removeStage", name)} onclick=${() => store.removeStage(stage)}>✕</button>
