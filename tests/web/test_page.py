@@ -21,7 +21,8 @@ COMMAND = [sys.executable, "-m", "ganchain"]
 FLAGS = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
 SECONDS = 120_000  # ms that a chain may take on a slow machine
-DRAWN = "() => document.querySelector('.layer.over img') && document.querySelector('.viewer').ariaBusy === 'false'"
+DRAWN = """() => document.querySelector('.viewer').ariaBusy === 'false'
+  && /^blob:|jobs/.test(document.querySelector('.layer.over img')?.src)"""
 
 
 @pytest.fixture(scope="session")
