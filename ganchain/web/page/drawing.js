@@ -31,8 +31,19 @@ const keepDraft = (wanted, drawn) => {
   }
 };
 
+// What takes longest is a drawing of the whole photo: at first the face is shown as it is before that.
+const drawBegun = async (photo) => {
+  const at = state.chain.stages.findIndex(({ options }) => options.scope === "photo");
+  if (photo.draft || at < 1) return;
+  const begun = { ...state.chain, stages: state.chain.stages.slice(0, at) };
+  const { blob } = await ask(photo, draftOf(begun, photo.rule), side(), "large");
+  photo.draft = { wanted: "", url: URL.createObjectURL(blob) };
+  changed();
+};
+
 const drawCurrent = async (photo, wanted) => {
   try {
+    await drawBegun(photo);
     const { blob, ...report } = await ask(photo, draftOf(state.chain, photo.rule), side(), "large");
     const drawn = { wanted, url: URL.createObjectURL(blob), ...report };
     keepDraft(wanted, drawn);
