@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +70,7 @@ def write(name: str, pixels: Pixels, quality: int) -> None:
 
 def page() -> Image.Image:
     """Take a picture of the page with a sample, on a screen and beside it on a phone; needs playwright and Chromium."""
-    from playwright.sync_api import sync_playwright
-
+    sync_playwright = import_module("playwright.sync_api").sync_playwright
     command = [sys.executable, "-u", "-m", "ganchain", "serve", "--port", "0"]
     serving = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     with serving, tempfile.TemporaryDirectory() as folder:
