@@ -168,6 +168,14 @@ def test_limits_are_told_and_a_chain_is_read(ask: Any) -> None:
     assert ask.post("/chain", json={"chain": "stages: [{upscale: {factor: x}}, 3]"}).json()["scale"] == 4
 
 
+@pytest.mark.parametrize("address", ["/stages", "/schema", "/chains"])
+def test_what_the_page_asks_for_first_is_compressed(ask: Any, address: str) -> None:
+    got, head = ask.get(address), ask.head(address)
+    assert got.headers["content-encoding"] == "gzip" and got.json()
+    assert head.headers["content-length"] == got.headers["content-length"] and not head.content
+    assert "content-encoding" not in ask.get("/health").headers
+
+
 def test_progress_is_learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("ganchain.web.pace.time.monotonic", lambda: now)

@@ -67,6 +67,7 @@ def app(
         title="ganchain", version=VERSION, lifespan=life, docs_url=None, redoc_url=None, responses=responses()
     )
     api.state.service = service
+    api.add_middleware(pages.Packed)
     api.add_middleware(Head)
     failures.handle(api, service)
     _facts(api, service)

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, Response
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from ganchain.web import reference
 
@@ -19,6 +20,15 @@ class _Page(StaticFiles):
         response = super().file_response(*args, **kwargs)
         response.headers["Cache-Control"] = "no-cache"
         return response
+
+
+class Packed(GZipMiddleware):
+    """Middleware that compresses what the page asks for first: what stages and chains there are."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        packed = scope["type"] == "http" and scope["path"] in ("/stages", "/schema", "/chains")
+        await (super().__call__ if packed else self.app)(scope, receive, send)
 
 
 def add(api: FastAPI) -> None:
