@@ -11,7 +11,7 @@ import { chooseLanguage, LANGUAGES, say } from "./texts.js";
 
 const { state } = store;
 const YAML = /\.(ya?ml|json)$/i;
-const LINKS = []; // other pages: [address, key of the text]
+const LINKS = [["/live.html", "live"]]; // other pages: address, key of the text
 let hold = () => {}; // shows the photo before while a key is held
 
 const take = async (files) => {
