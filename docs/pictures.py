@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from benchmarks import video as benchmark
+from docs import page_pictures
 from ganchain import Pipeline
 from ganchain.evaluate.spoilt import messenger, old_print
 from ganchain.looks.files import bundled
@@ -224,6 +225,10 @@ def main() -> None:
     ):
         write(name, rows, side)
     video()
+    try:
+        save("page", page_pictures.page())
+    except ImportError:
+        print("page: as it was; its picture needs playwright (make test-web installs it)")
 
 
 if __name__ == "__main__":

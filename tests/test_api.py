@@ -22,7 +22,7 @@ from ganchain.stage import Stage
 httpx = pytest.importorskip("httpx", reason="the extra web is not installed")
 pytest.importorskip("uvicorn", reason="the extra web is not installed")
 
-from ganchain.web import answers, models, reference, runner, submitted  # noqa: E402
+from ganchain.web import answers, models, public, reference, runner, submitted  # noqa: E402
 from ganchain.web.app import app  # noqa: E402
 from ganchain.web.jobs import Job  # noqa: E402
 from ganchain.web.limits import Limits  # noqa: E402
@@ -105,8 +105,10 @@ def test_openapi_names_media_types_and_the_errors_that_are_answered(ask: Any) ->
     run = paths["/run"]["post"]
     assert set(run["responses"]["200"]["content"]) == pictures | {"application/json", "application/zip"}
     assert run["requestBody"]["content"]["multipart/form-data"]["schema"]["required"] == ["chain", "photo"]
-    for address in ("/photos/{key}/preview", "/jobs/{key}/previews/{number}"):
-        assert set(paths[address]["get"]["responses"]["200"]["content"]) == {"image/jpeg"}
+    for address in ("/photos/{key}/preview", "/jobs/{key}/previews/{number}", "/jobs/{key}/thumbnails/{number}"):
+        assert set(paths[address]["get"]["responses"]["200"]["content"]) == {"image/jpeg", "image/webp"}
+    assert set(paths["/drafts"]["post"]["responses"]["200"]["content"]) == {"image/jpeg", "image/webp"}
+    assert set(paths["/jobs/{key}/events"]["get"]["responses"]["200"]["content"]) == {"text/event-stream"}
     assert set(paths["/jobs/{key}/chain"]["get"]["responses"]["200"]["content"]) == {"application/yaml"}
     for path, methods in paths.items():
         for operation in methods.values():
@@ -180,7 +182,7 @@ def test_head_is_get_without_its_body(ask: Any) -> None:
     for address in (
         "/",
         "/page.js",
-        "/slider.js",
+        "/viewer.js",
         "/chains",
         "/health",
         "/docs",
@@ -293,7 +295,7 @@ def test_errors_of_a_constructor_name_the_value_too(
         try:
             job.chain.stages[0].build()
         except ChainError as error:
-            raise runner._public(error, task_of(job.chain, job.folder)) from error
+            raise public.public_error(error, job.folder) from error
 
     monkeypatch.setattr(application.app.state.service.queue, "_run", run)
     answer = post(ask, "stages:\n  - upscale: {factor: 3}\n")
@@ -313,15 +315,15 @@ def test_a_bug_of_a_stage_is_no_fault_of_the_visitor(
         try:
             raise StageError("failed: KeyError: 'x'", stage="oil") from KeyError("x")
         except StageError as error:
-            raise runner._public(error, task_of(job.chain, job.folder)) from error
+            raise public.public_error(error, job.folder) from error
 
     monkeypatch.setattr(application.app.state.service.queue, "_run", run)
     answer = post(ask)
     assert answer.status_code == 500
     said = "the stage 'oil' failed: an error of its own, not of the photo; the server's log says more"
     assert answer.json() == {"error": said}
-    assert runner._public(KeyError("x"), task_of(chains.load("retouch"), Path("f"))).status == 500
-    assert runner._public(MemoryError(), task_of(chains.load("retouch"), Path("f"))).status == 422
+    assert public.public_error(KeyError("x"), Path("f")).status == 500
+    assert public.public_error(MemoryError(), Path("f")).status == 422
 
 
 def test_a_photo_that_had_to_go_is_said_with_the_limit(ask: Any) -> None:

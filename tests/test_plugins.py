@@ -247,11 +247,13 @@ def test_what_it_raises_is_named_with_type_and_traceback_by_run_and_batch(
 def test_what_it_raises_is_a_plain_sentence_to_visitors_and_a_traceback_in_the_log(
     package: Path, astronaut: Pixels, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    from ganchain.web.redraw import Redrawer
     from ganchain.web.runner import Runner
     from tests.test_web import Limits, Server, png
 
     monkeypatch.setattr("ganchain.web.worker.Pool", Warm)
     monkeypatch.setattr("ganchain.web.editor.warm_runner", Runner)
+    monkeypatch.setattr("ganchain.web.drafts.warm_redrawer", Redrawer)
     monkeypatch.syspath_prepend(package)
     with Server(Limits()) as server, httpx.Client(base_url=server.address, timeout=60) as client:
         photo = {"photo": ("a.png", png(astronaut))}

@@ -13,8 +13,9 @@ import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from ganchain.tensors import Pixels
 httpx = pytest.importorskip("httpx", reason="the extra web is not installed")
 uvicorn = pytest.importorskip("uvicorn", reason="the extra web is not installed")
 
-from ganchain.web import runner, submitted  # noqa: E402
+from ganchain.web import public, redraw, runner, tidy  # noqa: E402
 from ganchain.web.app import app  # noqa: E402
 from ganchain.web.folder import LOCK, PREFIX  # noqa: E402
 from ganchain.web.jobs import Job, Queue  # noqa: E402
@@ -74,6 +75,7 @@ def _warm() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ganchain.web.worker.Pool", Warm)
         patch.setattr("ganchain.web.editor.warm_runner", runner.Runner)
+        patch.setattr("ganchain.web.drafts.warm_redrawer", redraw.Redrawer)
         yield
 
 
@@ -121,14 +123,16 @@ def ended(ask: Any, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_page_and_its_parts(ask: Any) -> None:
-    parts = ("style.css", "page.js", "chain.js", "photos.js", "jobs.js", "slider.js", "icon.svg")
+    page = resources.files("ganchain.web") / "page"
+    scripts = [part.name for part in page.iterdir() if part.name.endswith(".js")]
+    parts = ("style.css", *scripts, "icon.svg", "vendor/preact.js", "vendor/LICENSE.txt", "samples/astronaut.webp")
     for address in ("/", "/index.html", *(f"/{part}" for part in parts)):
         answer = ask.get(address)
         assert answer.status_code == 200
         assert "default-src 'self'" in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"
-    page = ask.get("/").text
-    assert "http://" not in page and "https://" not in page  # works offline
+    text = ask.get("/").text
+    assert "http://" not in text and "https://" not in text  # works offline
     assert {chain["name"] for chain in ask.get("/chains").json()} == set(chains.bundled())
     stages = {stage["name"]: stage for stage in ask.get("/stages").json()}
     assert {"makeup", "attributes", "webtoon", "upscale"} <= set(stages)
@@ -379,7 +383,7 @@ def test_what_failed_is_said_without_places_of_this_machine(tmp_path: Path, capl
     job = job_of("key", tmp_path)
 
     def said(error: Exception) -> str:
-        return runner._message(error, cast(runner.Task, job))
+        return public.message(error, job.folder)
 
     assert said(PhotoError("cut", path=job.upload.path)) == "a.png: cut"
     assert said(FaceError("none", path=job.folder / "look.png", stage="makeup", where="c.yaml:2")) == (
@@ -450,10 +454,10 @@ def test_time_is_kept_within_a_chain(ask: Any, server: Any, photo: bytes, monkey
         if stage == "makeup":
             raise Ended(f"over at {stage}")
 
-    def slow(line: Line, step: int) -> None:
-        reach(line, step)
+    def slow(line: Line, step: int, share: float = 0.0) -> None:
+        reach(line, step, share)
         time.sleep(0.3 * (step == 1))
-        reach(line, step)
+        reach(line, step, share)
 
     reach = Line.reach
     monkeypatch.setattr(Job, "tick", over)
@@ -519,11 +523,11 @@ def test_names(given: str, name: str) -> None:
 @pytest.mark.parametrize("name", chains.bundled())
 def test_a_tidied_chain_is_the_same_chain(name: str, tmp_path: Path) -> None:
     text = chains.find(name).read_text()
-    one, other = (chains.parse(each, "c.yaml", tmp_path) for each in (text, submitted.tidied(text)))
+    one, other = (chains.parse(each, "c.yaml", tmp_path) for each in (text, tidy.tidied(text)))
     assert [(spec.name, spec.options) for spec in one.stages] == [(spec.name, spec.options) for spec in other.stages]
     assert (one.faces, one.output) == (other.faces, other.output)
     with pytest.raises(ChainError):
-        submitted.tidied("[")
+        tidy.tidied("[")
 
 
 @pytest.mark.parametrize("text", ["stages: 3", "stages: [3, {makeup: 4}]\noutput: x", "{}", "faces: {a: b}"])

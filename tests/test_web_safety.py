@@ -43,11 +43,12 @@ uvicorn = pytest.importorskip("uvicorn", reason="the extra web is not installed"
 
 from starlette.exceptions import HTTPException  # noqa: E402
 
-from ganchain.web import answers, connection, folder, guard, reader, reference, submitted, uploads, warm  # noqa: E402
+from ganchain.web import answers, connection, folder, guard, reader, reference, submitted, tidy, uploads, warm  # noqa: E402
 from ganchain.web.app import app  # noqa: E402
 from ganchain.web.jobs import Job  # noqa: E402
 from ganchain.web.limits import Limits  # noqa: E402
 from ganchain.web.reader import Full  # noqa: E402
+from ganchain.web.redraw import Redrawer  # noqa: E402
 from ganchain.web.runner import Runner  # noqa: E402
 from ganchain.web.server import Server, listen  # noqa: E402
 from ganchain.web.service import Order, Service  # noqa: E402
@@ -78,6 +79,7 @@ def in_threads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Workers are threads; the folder of the server lies in ``tmp_path``."""
     monkeypatch.setattr("ganchain.web.worker.Pool", Warm)
     monkeypatch.setattr("ganchain.web.editor.warm_runner", Runner)
+    monkeypatch.setattr("ganchain.web.drafts.warm_redrawer", Redrawer)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
@@ -139,7 +141,7 @@ BOMBS = [
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_what_is_nested_deeply_is_refused_before_it_is_parsed(bomb: str) -> None:
     with pytest.raises(ChainError, match="more than 10 lists and mappings in each other"):
-        submitted.tidied(bomb)
+        tidy.tidied(bomb)
     with pytest.raises(ChainError, match="more than 10 lists and mappings in each other"):
         chains.parse(bomb, "chain.yaml", Path())
 
@@ -453,12 +455,6 @@ def test_a_picture_that_is_deleted_while_it_is_sent_arrives(tmp_path: Path) -> N
     assert sum(len(message.get("body", b"")) for message in received) == 200_000
     with pytest.raises(Exception, match="404"):
         answers.screen(path, "image/png")
-
-
-def test_the_page_waits_for_its_deletions() -> None:
-    page = Path(submitted.__file__).with_name("page") / "page.js"
-    go = page.read_text().partition("const go = ")[2].partition("\n};")[0]
-    assert "await Promise.all(todo.map((photo) => photo.job?.id && forget(" in go
 
 
 # the folder and the disk
@@ -829,20 +825,20 @@ def test_nobody_begins_when_the_server_ends(in_threads: None, small: bytes, tmp_
     with pytest.raises(Ending):
         service._add("a.png", io.BytesIO(small))
     with pytest.raises(Ending):
-        asyncio.run(service.parsing(submitted.tidied, ROSE))
+        asyncio.run(service.parsing(tidy.tidied, ROSE))
     service.close()
 
 
 def test_chains_are_parsed_one_at_a_time(ask: Any, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     at_once, most = threading.Semaphore(1), list[bool]()
 
-    def slow(text: str) -> str:
+    def slow(text: str) -> dict[str, Any]:
         most.append(at_once.acquire(blocking=False))
         time.sleep(0.02)
         at_once.release()
-        return text
+        return {"yaml": text, "chain": {}, "scale": 1}
 
-    monkeypatch.setattr(submitted, "tidied", slow)
+    monkeypatch.setattr(tidy, "described", slow)
     with ThreadPoolExecutor(6) as threads:
         statuses = list(threads.map(lambda _: ask.post("/chain", json={"chain": ROSE}).status_code, range(6)))
     assert statuses == [200] * 6 and most == [True] * 6

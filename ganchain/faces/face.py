@@ -90,7 +90,7 @@ class Face(ByContent):
             fields["turned"] = self.turned
         return {**fields, "points": self.points.round(1).tolist()} if points and self.left_out is None else fields
 
-    def enlarged(self, factor: int) -> Face:
+    def enlarged(self, factor: float) -> Face:
         """Return this face in the photo enlarged ``factor`` times (pixel centres at whole numbers)."""
         left, top, right, bottom = ((edge + 0.5) * factor - 0.5 for edge in self.box)
         return replace(self, box=(left, top, right, bottom), landmarks=(self.landmarks + 0.5) * factor - 0.5)

@@ -66,6 +66,11 @@ def tiled(
     return result
 
 
+def count(size: tuple[int, int], multiple: int = 1) -> int:
+    """Count the tiles of a photo of this size."""
+    return _split(size[0], multiple, TILE).tiles * _split(size[1], multiple, TILE).tiles
+
+
 class _Split(NamedTuple):
     """Division of an axis into tiles: their side in px, and how many they are."""
 

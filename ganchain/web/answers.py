@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from ganchain.photos.images import Format
 from ganchain.web.jobs import Job
+from ganchain.web.redraw import Drawn
 
 TYPES = {
     ".png": "image/png",
@@ -35,6 +36,7 @@ FORMATS: dict[str, Format] = {
     "image/tiff": "tiff",
     "image/svg+xml": "svg",
 }
+SCREEN = ("image/jpeg", "image/webp")  # of pictures for the screen
 GONE = "no such picture any more"
 LONGEST_HEADER = 6000  # characters; proxies take about 8 KB
 
@@ -101,12 +103,26 @@ def whole(job: Job, described: dict[str, Any], kind: str) -> Response:
     return picture(job.pictures[0], headers)
 
 
+def draft(drawn: Drawn) -> Response:
+    report = json.dumps({"status": drawn.status, "seconds": round(drawn.seconds, 3)})
+    headers = {"Cache-Control": "private, no-store", "Ganchain-Report": report}
+    return Response(drawn.picture, media_type=_kind(drawn.picture[:4]), headers=headers)
+
+
 def picture(path: Path, headers: Mapping[str, str] | None = None) -> Response:
     return screen(path, TYPES[path.suffix], {"Content-Disposition": attachment(path.name), **(headers or {})})
 
 
-def screen(path: Path, kind: str, headers: Mapping[str, str] | None = None) -> Response:
+def _kind(head: bytes) -> str:
+    return "image/webp" if head == b"RIFF" else "image/jpeg"  # as ``reader.for_screen`` encodes
+
+
+def screen(path: Path, kind: str = "", headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with a file; without ``kind``, one for the screen."""
     try:
+        if not kind:
+            with path.open("rb") as file:
+                kind = _kind(file.read(4))
         return _Opened(path, kind, {"Cache-Control": "private, no-store", **(headers or {})})
     except FileNotFoundError:  # deleted in the meantime
         raise HTTPException(404, GONE) from None

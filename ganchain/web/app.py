@@ -5,29 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from importlib import resources
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Path, Request
+from fastapi import FastAPI, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse, HTMLResponse, Response
-from starlette.middleware.gzip import GZipMiddleware
-from starlette.staticfiles import StaticFiles
+from fastapi.responses import Response, StreamingResponse
 
 from ganchain import chains
 from ganchain._version import VERSION
 from ganchain.engines import choice
 from ganchain.engines.device import choose as choose_device
-from ganchain.web import answers, failures, forms, live, models, reference, run, submitted
+from ganchain.web import answers, archive, failures, forms, live, models, pages, reports, run, submitted, tidy
 from ganchain.web.failures import responses
 from ganchain.web.guard import Guard
 from ganchain.web.head import Head
 from ganchain.web.limits import Limits
 from ganchain.web.live_seats import Live
-from ganchain.web.service import Order, Service
+from ganchain.web.orders import Order
+from ganchain.web.service import Service
 from ganchain.web.uploads import file_name
 
 Key = Annotated[str, Path(description="The id.")]
+Jobs = Annotated[list[str], Query(description="The ids of jobs that are done.", max_length=200)]
 Number = Annotated[int, Path(description="From 0.")]
 
 
@@ -68,39 +67,17 @@ def app(
         title="ganchain", version=VERSION, lifespan=life, docs_url=None, redoc_url=None, responses=responses()
     )
     api.state.service = service
+    api.add_middleware(pages.Packed)
     api.add_middleware(Head)
     failures.handle(api, service)
     _facts(api, service)
     _photos(api, service)
     _jobs(api, service)
+    _pictures(api, service)
     run.add(api, service)
     live.add(api, service.seats)
-    _pages(api)
+    pages.add(api)
     return Guard(api, service, hosts)
-
-
-class _Page(StaticFiles):
-    """The files of the page, for which a browser asks again each time; it gets them again if they have changed."""
-
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        response = super().file_response(*args, **kwargs)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
-
-
-def _pages(api: FastAPI) -> None:
-    sheets = resources.files("ganchain.sheets")
-
-    @api.get("/slider.js", include_in_schema=False)
-    def slider() -> Response:
-        return FileResponse(str(sheets / "slider.js"), headers={"Cache-Control": "no-cache"})
-
-    @api.get("/docs", include_in_schema=False)
-    def docs() -> Response:
-        return HTMLResponse(reference.html(api.openapi()))
-
-    # not a mount at "/", which would answer 404 to GET /run, where 405 is right
-    api.router.default = GZipMiddleware(_Page(packages=[("ganchain", "web/page")], html=True))
 
 
 def _facts(api: FastAPI, service: Service) -> None:
@@ -120,9 +97,14 @@ def _facts(api: FastAPI, service: Service) -> None:
         return chains.schema()
 
     @api.post("/chain", responses=responses(408, 413, 422))
-    async def chain(asked: models.NewChain) -> models.Yaml:
-        """Write a chain, JSON or YAML, as readable YAML; its options are not checked."""
-        return models.Yaml(yaml=await service.parsing(submitted.tidied, asked.chain))
+    async def chain(asked: models.NewChain) -> models.Tidied:
+        """Write a chain, JSON or YAML, as readable YAML and as JSON; its options are not checked."""
+        return models.Tidied(**await service.parsing(tidy.described, asked.chain))
+
+    @api.get("/limits", response_model=models.Limits)
+    def limits() -> Any:
+        """List the limits for visitors."""
+        return vars(service.limits)
 
     @api.get("/health")
     def health() -> models.Health:
@@ -148,11 +130,25 @@ def _photos(api: FastAPI, service: Service) -> None:
     @api.get(
         "/photos/{key}/preview",
         response_class=Response,
-        responses={**responses(404), **answers.described("image/jpeg")},
+        responses={**responses(404), **answers.described(*answers.SCREEN)},
     )
     def shown(key: Key) -> Response:
-        """Answer with the photo as a JPEG for the screen, upright."""
-        return answers.screen(service.upload(key).preview, "image/jpeg")
+        """Answer with the photo as a picture for the screen, upright."""
+        return answers.screen(service.upload(key).preview)
+
+    @api.post(
+        "/drafts",
+        response_class=Response,
+        responses={**responses(404, 408, 409, 413, 422, 507), **answers.described(*answers.SCREEN)},
+    )
+    async def draft(asked: models.NewDraft) -> Response:
+        """Draw what a chain does to a photo, at the size of the screen and without its enlargements.
+
+        The header ``Ganchain-Report`` holds `status`, as in a report, and `seconds`.
+        """
+        uploads = {file: service.upload(key) for file, key in (asked.files or {}).items()}
+        order = Order(asked.chain, "chain", service.upload(asked.photo), uploads)
+        return answers.draft(await service.draft(order, asked.side, asked.place))
 
     @api.delete("/photos/{key}", status_code=204)
     def drop(key: Key) -> None:
@@ -179,11 +175,24 @@ def _jobs(api: FastAPI, service: Service) -> None:
         """Report the progress of a job; when it is done, its report and the addresses of its pictures."""
         return service.describe(service.job(key))
 
+    @api.get(
+        "/jobs/{key}/events",
+        response_class=Response,
+        responses={**responses(404), **answers.described("text/event-stream")},
+    )
+    def events(key: Key) -> Response:
+        """Report the progress of a job as server-sent events, each as ``GET /jobs/ID``, until it has ended."""
+        job = service.job(key)
+        stream = reports.events(job, lambda: service.describe(job))
+        return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
     @api.delete("/jobs/{key}", status_code=204)
     def drop(key: Key) -> None:
         """Cancel a job and delete its pictures."""
         service.queue.drop(key)
 
+
+def _pictures(api: FastAPI, service: Service) -> None:
     @api.get(
         "/jobs/{key}/pictures/{number}",
         response_class=Response,
@@ -196,11 +205,31 @@ def _jobs(api: FastAPI, service: Service) -> None:
     @api.get(
         "/jobs/{key}/previews/{number}",
         response_class=Response,
-        responses={**responses(404, 422), **answers.described("image/jpeg")},
+        responses={**responses(404, 422), **answers.described(*answers.SCREEN)},
     )
     def shown(key: Key, number: Number) -> Response:
-        """Answer with a JPEG for the screen: 0 is the photo itself, then follows one after each stage."""
-        return answers.screen(answers.nth(service.job(key).previews, number)[1], "image/jpeg")
+        """Answer with a picture for the screen: 0 is the photo itself, then follows one after each stage."""
+        return answers.screen(answers.nth(service.job(key).previews, number)[1])
+
+    @api.get(
+        "/jobs/{key}/thumbnails/{number}",
+        response_class=Response,
+        responses={**responses(404, 422), **answers.described(*answers.SCREEN)},
+    )
+    def small(key: Key, number: Number) -> Response:
+        """Answer with a small picture of a picture, where the chain writes faces."""
+        return answers.screen(answers.nth(service.job(key).thumbnails, number))
+
+    @api.get(
+        "/pictures.zip",
+        response_class=Response,
+        responses={**responses(404, 422), **answers.described("application/zip")},
+    )
+    def pictures(job: Jobs) -> Response:
+        """Answer with the pictures of several jobs as a zip."""
+        headers = {"Content-Disposition": answers.attachment("pictures.zip"), "Cache-Control": "private, no-store"}
+        jobs = [service.job(key) for key in job]
+        return StreamingResponse(archive.stream(jobs), media_type="application/zip", headers=headers)
 
     @api.get(
         "/jobs/{key}/chain",

@@ -63,14 +63,20 @@ class Editor(Worker):
         if outcome.error is not None:
             raise outcome.error
         job.report, job.pictures, job.previews = outcome.report, outcome.pictures, outcome.previews
+        job.thumbnails = outcome.thumbnails
 
     def _outcome(self, job: Job) -> Outcome:
         upload, names = job.upload, chains.numbered(spec.name for spec in job.chain.stages)
         task = Task(
             job.id[:4], job.name, job.chain, upload.path, upload.preview, upload.size, upload.describe(), job.folder
         )
+
+        def tick(step: int) -> None:
+            job.reach(step, self.share)
+            job.tick(*phase(names, step))
+
         try:
-            outcome: Outcome = self.call(task, lambda step: job.tick(*phase(names, step)), LOADING)
+            outcome: Outcome = self.call(task, tick, LOADING)
         except Crashed as error:
             raise PhotoError(error.reason, path=upload.name) from None
         return outcome

@@ -24,6 +24,7 @@ REASONS = {
     403: "It came from the page of another site.",
     404: "There is no such photo, job or picture (any more).",
     408: "Nothing was sent for too long.",
+    409: "A newer draft was asked for meanwhile.",
     413: "It is larger than is taken here.",
     421: "The server was asked for under a name that it does not answer to (ganchain serve --allow-host).",
     422: "The chain, the photo or a field is wrong, or the job failed.",
@@ -54,7 +55,9 @@ def handle(api: FastAPI, service: Service) -> None:
 
     @api.exception_handler(GanchainError)
     async def refused(_: Request, error: GanchainError) -> Response:
-        return answer(getattr(error, "status", 422), text_of(error), models.problems_of(error))
+        return answer(
+            getattr(error, "status", 422), text_of(error), getattr(error, "problems", models.problems_of(error))
+        )
 
     @api.exception_handler(OSError)
     async def not_stored(request: Request, error: OSError) -> Response:

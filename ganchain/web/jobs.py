@@ -41,7 +41,11 @@ class Job:
         stage: the name of what runs now; it is the ``step``-th of ``steps``.
         report: the report in the answer of ``GET /jobs/ID`` once the job is done.
         pictures: the files that ``ganchain run`` would write.
-        previews: pairs of a caption and a JPEG for the screen, the photo first, then after each stage.
+        previews: pairs of a caption and a picture for the screen, the photo first, then after each stage.
+        thumbnails: small pictures of ``pictures``, where there are several.
+        begun: when each step began, by ``time.monotonic``, in the order in which they ran: 0 is the reading, 1 the
+            first stage.
+        share: of the running step that is done, 0..1; 0 where it is not counted.
         ended: a future that is done when the job has ended.
         used: when a visitor last asked for the job, by ``time.monotonic``.
         deadline: when the job must have ended, by the same clock.
@@ -64,6 +68,9 @@ class Job:
     report: dict[str, Any] = field(default_factory=dict)
     pictures: list[Path] = field(default_factory=list)
     previews: list[tuple[str, Path]] = field(default_factory=list)
+    thumbnails: list[Path] = field(default_factory=list)
+    begun: dict[int, float] = field(default_factory=dict)
+    share: float = 0.0
     ended: Future[None] = field(default_factory=Future)
     used: float = field(default_factory=time.monotonic)
     deadline: float = 0.0
@@ -71,12 +78,17 @@ class Job:
     status: int = 422
     problems: list[Problem] = field(default_factory=list)
 
+    def reach(self, step: int, share: float) -> None:
+        """Note how far the job is: the step that runs, and the share of it that is done."""
+        self.begun.setdefault(max(step, 0), time.monotonic())
+        self.share = share
+
     @property
     def steps(self) -> int:
         return len(self.chain.stages)
 
     def tick(self, stage: str = "", step: int = 0) -> None:
-        """Note the stage that runs next, and end the job if it must not go on; called again and again while it runs.
+        """Note the stage that runs now, and end the job if it must not go on; called again and again while it runs.
 
         Raises:
             Ended: the job was cancelled, or its time is up.

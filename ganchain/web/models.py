@@ -51,6 +51,19 @@ class NewJob(BaseModel):
     files: Annotated[dict[str, str] | None, Field(description="Ids of the files that the chain names, by name.")] = None
 
 
+class NewDraft(BaseModel):
+    """A draft to be drawn."""
+
+    model_config = ConfigDict(extra="forbid")
+    chain: Annotated[str, Field(description="The name of a bundled chain, or a chain in YAML or JSON.")]
+    photo: Annotated[str, Field(description="The id of a photo.")]
+    files: Annotated[dict[str, str] | None, Field(description="Ids of the files that the chain names, by name.")] = None
+    side: Annotated[int, Field(ge=32, le=1600, description="Most px of its longest side.")] = 960
+    place: Annotated[
+        str, Field(max_length=40, description="Where it is shown; a newer draft for the same photo and place counts.")
+    ] = ""
+
+
 class NewChain(BaseModel):
     """A chain to be written as YAML."""
 
@@ -80,7 +93,7 @@ class Report(BaseModel):
 
 
 class Preview(BaseModel):
-    """A JPEG for the screen."""
+    """A picture for the screen."""
 
     shows: Annotated[str, Field(description="photo, or the stage after which it was made.")]
     address: str
@@ -94,11 +107,16 @@ class Job(BaseModel):
     chain: str
     photo: str
     place: Annotated[int | None, Field(description="How many jobs are before this one; while it waits.")] = None
-    stage: Annotated[str | None, Field(description="What is done now; while it runs, as are the next two.")] = None
+    stage: Annotated[str | None, Field(description="What is done now; while it runs, as are the next four.")] = None
     step: Annotated[int | None, Field(description="The stage's number, from 1; 0 before the first.")] = None
     steps: Annotated[int | None, Field(description="The number of stages.")] = None
+    share: Annotated[float | None, Field(description="How much of it is done, 0 to 1, as far as known.")] = None
+    left: Annotated[float | None, Field(description="Seconds that are left, by what such jobs took here.")] = None
     report: Annotated[Report | None, Field(description="When it is done, as are the next four.")] = None
     pictures: Annotated[list[str] | None, Field(description="Their addresses.")] = None
+    thumbnails: Annotated[
+        list[str] | None, Field(description="Addresses of small copies of the pictures, where faces are written.")
+    ] = None
     previews: list[Preview] | None = None
     yaml: Annotated[str | None, Field(description="The address of the chain as YAML.")] = None
     command: Annotated[str | None, Field(description="The command line that does the same.")] = None
@@ -130,10 +148,22 @@ class Stage(BaseModel):
     alternatives: Annotated[list[list[str]], Field(description="Groups of options of which only one can be set.")]
 
 
-class Yaml(BaseModel):
-    """A chain as YAML."""
+class Tidied(BaseModel):
+    """A chain, in YAML and in JSON's types."""
 
     yaml: str
+    chain: dict[str, Any]
+    scale: Annotated[int, Field(description="How many times as wide as the photo its picture is.")]
+
+
+class Limits(BaseModel):
+    """The limits for visitors."""
+
+    upload: Annotated[int, Field(description="Most bytes of a request.")]
+    pixels: Annotated[int, Field(description="Most pixels of a photo.")]
+    photos: Annotated[int, Field(description="Most photos that are kept at once.")]
+    waiting: Annotated[int, Field(description="Most jobs in the queue.")]
+    kept: Annotated[float, Field(description="Seconds until photos and results are deleted that nobody asks for.")]
 
 
 class Health(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from ganchain.errors import GanchainError, PhotoError
 from ganchain.faces.detect import DlibDetector, in_reading_order
 from ganchain.faces.face import Face
 from ganchain.photos import images
-from ganchain.tensors import Pixels
+from ganchain.photos.photo import Photo
 from ganchain.web.worker import Line
 
 PREVIEW = 1600  # px of the longest side
@@ -78,17 +79,29 @@ class Reader:
                 raise PhotoError(f"a JPEG of more than {SCANS} scans is not taken here", path=sent.path)
         photo = images.read(sent.path)
         seen = Seen(photo.size, in_reading_order(self._detector(photo.visible())))
-        preview(photo.pixels, sent.preview)
+        preview(photo, sent.preview)
         return seen
 
 
-def preview(pixels: Pixels, path: Path) -> None:
-    """Write ``pixels`` (H, W, 3) for the screen: a JPEG of at most PREVIEW px."""
-    step = max(1, max(pixels.shape[:2]) // PREVIEW)
-    image = Image.fromarray(pixels)
+def preview(photo: Photo, path: Path, side: int = PREVIEW) -> None:
+    """Write a photo for the screen, at most ``side`` px: a JPEG, or a WebP where it is transparent."""
+    step = max(1, max(photo.size) // side)
+    image = Image.fromarray(photo.pixels)
+    if photo.alpha is not None:
+        image.putalpha(Image.fromarray(photo.alpha))
     image = image.reduce(step) if step > 1 else image
-    image.thumbnail((PREVIEW, PREVIEW), Image.Resampling.LANCZOS)
-    image.save(path, "JPEG", quality=88)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    path.write_bytes(for_screen(image))
+
+
+def for_screen(image: Image.Image) -> bytes:
+    """Encode a picture for the screen: as JPEG, or as WebP where it is transparent."""
+    file = io.BytesIO()
+    if image.mode == "RGBA":
+        image.save(file, "WEBP", quality=88)
+    else:
+        image.save(file, "JPEG", quality=88)
+    return file.getvalue()
 
 
 @contextmanager

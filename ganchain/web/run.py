@@ -15,7 +15,8 @@ from starlette.datastructures import UploadFile
 from ganchain.web import answers, failures, forms, submitted
 from ganchain.web.failures import responses
 from ganchain.web.jobs import Job
-from ganchain.web.service import Order, Service
+from ganchain.web.orders import Order
+from ganchain.web.service import Service
 from ganchain.web.uploads import Upload, file_name
 
 FIELDS = ("chain", "photo", "files")

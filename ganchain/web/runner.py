@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from copy import copy
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ganchain import files
 from ganchain.batch import memory
-from ganchain.chains import Chain
-from ganchain.errors import GanchainError, PhotoError, StageError, is_bug, text_of
+from ganchain.chains import Chain, StageSpec
+from ganchain.errors import GanchainError, PhotoError, is_bug, text_of
 from ganchain.photos.images import write
 from ganchain.photos.photo import Photo
-from ganchain.pipeline import outputs
+from ganchain.pipeline import outputs, tiles
+from ganchain.pipeline.order import running_order
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
-from ganchain.web.models import Problem, problems_of
+from ganchain.stage import Stage
+from ganchain.web.public import public_error
 from ganchain.web.reader import Full, preview
 from ganchain.web.worker import Line
 
 log = logging.getLogger(__name__)
 
 LOADED = 4  # pipelines that stay in memory
+THUMBNAIL = 320  # px
 SLACK = 512 << 20  # bytes of memory left free for the rest of the system
 
 
@@ -61,6 +64,7 @@ class Outcome:
     report: dict[str, Any] = dataclasses.field(default_factory=dict)
     pictures: list[Path] = dataclasses.field(default_factory=list)
     previews: list[tuple[str, Path]] = dataclasses.field(default_factory=list)
+    thumbnails: list[Path] = dataclasses.field(default_factory=list)
     error: GanchainError | None = None
     logged: list[str] = dataclasses.field(default_factory=list)
 
@@ -89,7 +93,7 @@ class Runner:
         except Exception as error:  # a visitor must never see a traceback
             if is_bug(error) and not memory.ran_out(error) and not files.is_full(error):
                 log.error("job %s: stage %s: %s", task.id, self._stage(task), text_of(error), exc_info=error)
-            outcome.error = Full() if files.is_full(error) else _public(error, task)
+            outcome.error = Full() if files.is_full(error) else public_error(error, task.folder)
         finally:
             logging.getLogger("ganchain").removeHandler(records)
         outcome.logged = records.texts
@@ -107,8 +111,9 @@ class Runner:
             raise PhotoError(
                 f"needs about {memory.text(needs)} of memory, {memory.text(available)} are there; {memory.CURE}"
             )
+        calls = _calls(task, pipeline.stages)
         hooks = [
-            stage.register_forward_pre_hook(lambda *_, step=step: self._line.reach(step))
+            stage.register_forward_pre_hook(lambda *_, step=step: self._line.reach(step, next(calls[step - 1])))
             for step, stage in enumerate(pipeline.stages, start=1)
         ]
         try:
@@ -157,11 +162,14 @@ def _write(task: Task, result: Result, pipeline: Pipeline, outcome: Outcome) -> 
     for path, photo in result.files(base):
         write(photo, path)
         outcome.pictures.append(path)
+        if task.chain.output.write != "photo":
+            outcome.thumbnails.append(task.folder / f".thumbnail-{len(outcome.pictures)}.jpg")
+            preview(photo, outcome.thumbnails[-1], THUMBNAIL)
     steps: list[tuple[str, Photo]] = list(result.steps) if result.status == "ok" else []
     outcome.previews.append(("photo", task.preview))
     for number, (name, photo) in enumerate(steps, start=1):
         outcome.previews.append((name, task.folder / f".step-{number}.jpg"))
-        preview(photo.pixels, outcome.previews[-1][1])
+        preview(photo, outcome.previews[-1][1])
     outcome.report = {
         "status": result.status,
         "chain": task.name,
@@ -179,6 +187,19 @@ def _write(task: Task, result: Result, pipeline: Pipeline, outcome: Outcome) -> 
 def _faces(task: Task, result: Result) -> list[dict[str, Any]]:
     """Describe the upload's faces, those that the chain's rule leaves out included."""
     return [{**described, "left_out": face.left_out} for described, face in zip(task.faces, result.faces, strict=True)]
+
+
+def _calls(task: Task, stages: Sequence[Stage]) -> list[Iterator[float]]:
+    """Yield for each stage the share of its calls that are done, where a stage enlarges a photo in tiles; else 0."""
+    size, shares = task.size, dict[int, Iterator[float]]()
+    for number in running_order(stages):
+        stage = stages[number]
+        shares[number] = itertools.repeat(0.0)
+        if stage.effect == "enlarge" and stage.scope == "photo":
+            total = tiles.count(size, stage.multiple)
+            shares[number] = itertools.chain((done / total for done in range(total)), itertools.repeat(0.99))
+            size = (size[0] * stage.scale, size[1] * stage.scale)
+    return [shares[number] for number in range(len(stages))]
 
 
 def _step_bytes(task: Task, pipeline: Pipeline) -> int:
@@ -201,52 +222,14 @@ def _face_bytes(task: Task, pipeline: Pipeline) -> int:
 
 def _key(chain: Chain) -> str:
     """Write all that a pipeline depends on as one text, files by their digests."""
-    stages = [
-        [spec.name, {key: _content(value) for key, value in sorted(spec.options.items())}] for spec in chain.stages
-    ]
     head = [str(chain.faces), chain.output.model_dump(), chain.license_policy, chain.source]
-    return json.dumps([stages, head], default=repr)
+    return json.dumps([*map(stage_key, chain.stages), head], default=repr)
+
+
+def stage_key(spec: StageSpec) -> str:
+    """Write all that a stage depends on as one text, files by their digests."""
+    return json.dumps([spec.name, {key: _content(value) for key, value in sorted(spec.options.items())}], default=repr)
 
 
 def _content(value: Any) -> Any:
     return files.sha256(value) if isinstance(value, Path) else value
-
-
-class Failed(GanchainError):
-    """An error of a job as its visitor may read it.
-
-    Attributes:
-        status: the HTTP status.
-        problems: the wrong values of the chain.
-    """
-
-    def __init__(self, reason: str, status: int, problems: list[Problem]) -> None:
-        super().__init__(reason)
-        self.status, self.problems = status, problems
-
-
-def _public(error: Exception, task: Task) -> Failed:
-    """Turn an error into one for the visitor; a bug has the status 500."""
-    text = _message(error, task)
-    problems = problems_of(error)
-    if str(task.folder.parent) in "".join(problem.reason for problem in problems):
-        problems = []
-    return Failed(text, 500 if is_bug(error) and not memory.ran_out(error) else 422, problems)
-
-
-def _message(error: Exception, task: Task) -> str:
-    """Say why a job failed, without paths on this machine."""
-    if memory.ran_out(error):
-        return f"not enough memory for this photo; {memory.CURE}"
-    if isinstance(error, StageError) and is_bug(error):
-        return f"the stage {error.stage!r} failed: an error of its own, not of the photo; the server's log says more"
-    if not isinstance(error, GanchainError):
-        return f"an error of ganchain's own: {type(error).__name__}"
-    public = copy(error)
-    for field in ("path", "ref", "file"):
-        if Path(value := getattr(public, field, "")).is_absolute():
-            setattr(public, field, Path(value).name)
-    if str(task.folder.parent) in str(public):
-        log.error("job %s: an error's reason names a path", task.id, exc_info=error)
-        return "failed; the server's log says why"
-    return str(public)

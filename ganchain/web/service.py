@@ -4,60 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import re
-import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, BinaryIO, TypeVar
 
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import HTTPException
 
-from ganchain import chains
-from ganchain.errors import GanchainError
-from ganchain.photos.images import Format
-from ganchain.web import submitted
+from ganchain.web import reports
+from ganchain.web.drafts import Drafts
 from ganchain.web.editor import Editor
 from ganchain.web.jobs import Job, Queue
 from ganchain.web.limits import Limits
 from ganchain.web.live_seats import Live, Seats
+from ganchain.web.orders import GONE, Order
+from ganchain.web.pace import Pace
 from ganchain.web.reader import Full, full_disk
-from ganchain.web.uploads import Busy, CleanedAway, Upload, Uploads, file_name
+from ganchain.web.redraw import Draft, Drawn
+from ganchain.web.uploads import Busy, CleanedAway, Upload, Uploads
 from ganchain.web.worker import Ending
 
 log = logging.getLogger(__name__)
 Parsed = TypeVar("Parsed")
 
 SWEEP = 60.0  # seconds
-FILES = 16  # most files that a chain may name
 TAKING = 4  # photos that are received at once
 RECENT = 60.0  # seconds in which a photo is not deleted for want of room, since its visitor is about to use it
-GONE = "no such photo (any more)"
-WORD = re.compile(r"[\w-]+")  # the name of a bundled chain, as opposed to YAML
-
-
-@dataclass(frozen=True)
-class Order:
-    """A visitor's order for a job.
-
-    Attributes:
-        chain: the name of a bundled chain, or a chain in YAML or JSON.
-        name: the name of a chain in YAML or JSON.
-        upload: the photo.
-        files: the uploads that the chain names, by their names in it.
-        format: the format of the pictures, in place of the chain's.
-    """
-
-    chain: str
-    name: str
-    upload: Upload
-    files: Mapping[str, Upload]
-    format: Format | None = None
 
 
 class Service:
@@ -71,7 +45,9 @@ class Service:
         self.limits = limits
         self.uploads = Uploads(limits)
         self._editor = Editor(device, engine, self.drop_oldest)
-        self.queue = Queue(limits, self._editor)
+        self.pace = Pace()
+        self.queue = Queue(limits, self._edit)
+        self.drafts = Drafts(device)
         self.seats = Seats(live or Live(), device, engine)
         self.receiving = 0
         self._taking, self._parsing = asyncio.Semaphore(TAKING), asyncio.Lock()
@@ -80,6 +56,7 @@ class Service:
     def start(self) -> None:
         """Start the worker processes, so that they are ready for the first visitor."""
         self.uploads.start()
+        self.drafts.start()
         self._editor.start()
 
     @property
@@ -92,16 +69,23 @@ class Service:
         self._ended = True
         self.queue.end()
         self.uploads.end()
+        self.drafts.end()
         self._editor.end()
         self.seats.end()
 
     def close(self) -> None:
         """End all, and delete all files."""
         self.end()
+        self.drafts.close()
         self._editor.close()
         self.seats.close()
         self.queue.close()
         self.uploads.close()
+
+    def _edit(self, job: Job) -> None:
+        """Run a job, and learn how long its steps take."""
+        self._editor(job)
+        self.pace.learn(job)
 
     async def sweep(self) -> None:
         """Delete what nobody asks for, again and again."""
@@ -191,26 +175,14 @@ class Service:
             Busy: too many jobs wait, or there is no room for their results.
             Full: the disk is full.
         """
-        if len(order.files) > FILES:
-            raise GanchainError(f"a chain with more than {FILES} files is not taken here")
+        order.check_number()
         self.make_room()
 
         def make(key: str) -> Job:
             folder = self.uploads.folder.make(key)
             try:
-                for name, upload in order.files.items():
-                    _put(upload.path, folder / file_name(name))
-                name, text, bundled = order.name, order.chain, False
-                if WORD.fullmatch(text.strip()):
-                    name, text, bundled = text.strip(), submitted.text_of(text.strip()), True
-                elif name in chains.bundled():  # the name of another chain
-                    name = f"my-{name}"
-                chain = submitted.parse(text, f"{name}.yaml", folder)
-                text = submitted.tidied(text, order.format)
-                if order.format:
-                    output = chain.output.model_copy(update={"format": order.format})
-                    chain, bundled = replace(chain, output=output), False
-                return Job(key, name, chain, text, order.upload, folder, bundled)
+                parsed = order.parse(folder)
+                return Job(key, parsed.name, parsed.chain, parsed.text, order.upload, folder, parsed.bundled)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
@@ -218,40 +190,30 @@ class Service:
         with full_disk():
             return self.queue.submit(make)
 
+    async def draft(self, order: Order, side: int, place: str) -> Drawn:
+        """Draw what a chain does to a photo, at the size of the screen.
+
+        Args:
+            side: most px of its longest side.
+            place: where the visitor shows it; a newer one for the same photo and place takes its turn.
+
+        Raises:
+            ChainError: the chain is wrong, or has parts that are not allowed here.
+            Superseded, Busy: it is not drawn.
+        """
+        draft = await self.parsing(self._draft, order, side)
+        return await self.drafts.draw((order.upload.id, place), draft)
+
+    def _draft(self, order: Order, side: int) -> Draft:
+        order.check_number()
+        upload = order.upload
+        folder = upload.path.parent / "files"
+        with full_disk():
+            folder.mkdir(exist_ok=True)
+            chain = order.chain_of(folder)
+        return Draft(chain, upload.preview, upload.faces, upload.size[0], side, folder)
+
     def describe(self, job: Job) -> dict[str, Any]:
         """Describe a job, as the answer of ``GET /jobs/ID``."""
-        answer: dict[str, Any] = {"id": job.id, "state": job.state, "chain": job.name, "photo": job.upload.name}
-        if job.state == "waiting":
-            answer["place"] = len(self.queue.ahead(job))
-        elif job.state == "running":
-            answer |= {"stage": job.stage, "step": job.step, "steps": job.steps}
-        elif job.state == "done":
-            base = f"/jobs/{job.id}"
-            answer["report"] = job.report
-            answer["pictures"] = [f"{base}/pictures/{number}" for number in range(len(job.pictures))]
-            answer["previews"] = [
-                {"shows": caption, "address": f"{base}/previews/{number}"}
-                for number, (caption, _) in enumerate(job.previews)
-            ]
-            answer["yaml"] = f"{base}/chain"
-            file = job.name if job.bundled else f"{job.name}.yaml"
-            answer["command"] = f"ganchain run {shlex.quote(file)} {shlex.quote(_as_path(job.upload.name))}"
-        elif job.error:
-            answer["error"] = job.error
-            answer |= {"problems": job.problems} if job.problems else {}
-        return answer
-
-
-def _as_path(name: str) -> str:
-    return f"./{name}" if name.startswith("-") else name  # a leading "-" begins an option
-
-
-def _put(source: Path, target: Path) -> None:
-    """Link the file ``source`` under another name, or copy it if the file system has no links."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise HTTPException(404, GONE) from None  # deleted in the meantime
-    except OSError:
-        shutil.copyfile(source, target)
+        progress = self.pace.progress(job) if job.state == "running" else (0.0, 0.0)
+        return reports.describe(job, len(self.queue.ahead(job)), progress)

@@ -8,12 +8,10 @@ import logging
 import re
 from functools import reduce
 from importlib import resources
-from io import StringIO
 from operator import getitem
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from ganchain import chains
@@ -24,14 +22,12 @@ from ganchain.chains.document import Document, Key
 from ganchain.chains.json_schema import choices
 from ganchain.checkpoints import manifest
 from ganchain.errors import ChainError, available, shown
-from ganchain.photos.images import Format
 
 log = logging.getLogger(__name__)
 
 LONGEST = 16_384  # characters
 MOST = 20  # stages
 MOST_TOKENS = 5000  # of YAML; 16 KB of short lines would take seconds
-HEAD = ("faces", "stages", "output", "license_policy")
 PATH = re.compile(r"[/\\\x00-\x1f]|^~|^[A-Za-z]:|^.{200}|^\.*$")  # a path, or a text that cannot name a file
 
 
@@ -47,7 +43,7 @@ def parse(text: str, name: str, folder: Path) -> Chain:
         ChainError: as ``chains.parse``; or the text is too long, has anchors (a few lines of them make gigabytes), or
             names a path, or weights that are not in the list.
     """
-    document = _read(text, name)
+    document = read(text, name)
     items = document.data.get("stages")
     if isinstance(items, list):
         if len(items) > MOST:
@@ -95,7 +91,7 @@ class _Scanner(Scanner):
         raise ChainError("anchors and aliases (& and *) are not taken here")
 
 
-def _read(text: str, name: str) -> Document:
+def read(text: str, name: str) -> Document:
     """Parse YAML or JSON; refuse anything but JSON's types, and paths."""
     if len(text) > LONGEST:
         raise ChainError(f"a chain of more than {LONGEST} characters is not taken here", file=name)
@@ -147,41 +143,6 @@ def _words(cls: type[Any], option: str) -> list[str]:
 def files(chain: Chain) -> list[str]:
     """List the names of the files that a chain from ``parse`` needs."""
     return [value.name for spec in chain.stages for value in spec.options.values() if isinstance(value, Path)]
-
-
-def tidied(text: str, format_: Format | None = None) -> str:
-    """Write a chain, YAML or JSON, as readable YAML with a line for each stage.
-
-    Args:
-        format_: the format of its pictures, in place of its own.
-
-    Raises:
-        ChainError: the text is no mapping of plain values.
-    """
-    chain = plain(_read(text, "chain"))
-    if format_:
-        chain["output"] = {**(chain.get("output") or {}), "format": format_}
-    yaml, out = YAML(), StringIO()
-    yaml.width = 10_000
-    tidy = CommentedMap({key: _flow(chain[key]) for key in HEAD if key in chain})
-    if isinstance(stages := chain.get("stages"), list):
-        items = (
-            {stage: _flow(options) for stage, options in item.items()} if isinstance(item, dict) else item
-            for item in stages
-        )
-        tidy["stages"] = CommentedSeq(items)
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.dump(tidy, out)
-    return out.getvalue()
-
-
-def _flow(value: Any) -> Any:
-    """Make a value appear on one line: {look: rose}; None, for a stage without options, becomes {}."""
-    if not isinstance(value, dict | list | None):
-        return value
-    kind = CommentedSeq(value) if isinstance(value, list) else CommentedMap(value or {})
-    kind.fa.set_flow_style()
-    return kind
 
 
 def text_of(name: str) -> str:

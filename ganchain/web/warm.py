@@ -1,4 +1,4 @@
-"""The runner of jobs, warmed up: the first visitor need not wait for what is loaded when it is first used."""
+"""The workers' insides, warmed up: the first visitor need not wait for what is loaded when it is first used."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from ganchain import chains, tensors
 from ganchain.engines.probe import probe_picture
 from ganchain.pipeline.pipeline import Pipeline
+from ganchain.web.redraw import Redrawer
 from ganchain.web.runner import LOADING, Runner
 from ganchain.web.worker import Line
 
@@ -23,6 +24,15 @@ def warm_runner(line: Line, device: str, engine: str) -> Runner:
     except Exception as error:  # a job will say so to its visitor
         log.debug("not warmed up", exc_info=error)
     return Runner(line, device, engine)
+
+
+def warm_redrawer(line: Line, device: str) -> Redrawer:
+    """Make a redrawer, after a drawn face went through a chain; a draft that waits ends that before its next stage."""
+    try:
+        _run(line, device)
+    except Exception as error:
+        log.debug("not warmed up", exc_info=error)
+    return Redrawer(line, device)
 
 
 def _run(line: Line, device: str) -> None:

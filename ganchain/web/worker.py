@@ -45,25 +45,31 @@ class Line:
     def __init__(self) -> None:
         context = get_context("spawn")
         self._step, self._stop = context.RawValue("i", 0), context.RawValue("i", 0)
+        self._share = context.RawValue("d", 0.0)
 
     @property
     def step(self) -> int:
         """Step that the item has reached."""
         return self._step.value
 
-    def reach(self, step: int) -> None:
-        """Note the next step; called in the worker process.
+    @property
+    def share(self) -> float:
+        """Share of the step that is done, 0..1; 0 where it is not counted."""
+        return self._share.value
+
+    def reach(self, step: int, share: float = 0.0) -> None:
+        """Note the step that runs and the share of it that is done; called in the worker process.
 
         Raises:
             Ended: the item shall stop.
         """
-        self._step.value = step
+        self._step.value, self._share.value = step, share
         if self._stop.value:
             raise Ended("stopped")
 
     def begin(self, step: int) -> None:
         """Begin an item at ``step``."""
-        self._step.value, self._stop.value = step, 0
+        self._step.value, self._share.value, self._stop.value = step, 0.0, 0
 
     def stop(self) -> None:
         """Ask the item to stop at its next step."""
@@ -82,6 +88,11 @@ class Worker:
         self._make, self._args = make, args
         self._pool: Pool | None = None
         self._lock, self._closed = Lock(), Event()
+
+    @property
+    def share(self) -> float:
+        """Share of the running item's step that is done, 0..1."""
+        return self._line.share
 
     def start(self) -> None:
         """Start the process, and return before it is ready."""

@@ -1,127 +1,98 @@
-// The page: it connects photos, chain and results.
+// The page: its parts, the keyboard, and what is dropped or pasted anywhere.
 
-import { Chain } from "./chain.js";
-import { cancel, changed, copied, progress, result, run } from "./jobs.js";
-import { ask, forget, Photos, upload } from "./photos.js";
+import { html, render, useEffect, useState } from "./vendor/preact.js";
+import { Dialogs } from "./dialogs.js";
+import { draw } from "./drawing.js";
+import { download } from "./making.js";
+import { Panel } from "./panel.js";
+import { Result, view } from "./result.js";
+import * as store from "./store.js";
+import { chooseLanguage, LANGUAGES, say } from "./texts.js";
 
-const $ = (id) => document.getElementById(id);
-const [stages, schema, bundled] = await Promise.all(["/stages", "/schema", "/chains"].map((address) => ask(address)));
-const photos = new Photos();
-const chain = new Chain(stages, schema, bundled, upload, forget);
-let busy = false;
-let stopped = false;
+const { state } = store;
+const YAML = /\.(ya?ml|json)$/i;
+const LINKS = [["/live.html", "live"]]; // other pages: address, key of the text
+let hold = () => {}; // shows the photo before while a key is held
 
-const rule = () => (Array.isArray(chain.faces) ? "chosen" : chain.faces);
-
-const faces = () => {
-  photos.mark(chain.faces);
-  const usable = (photos.current?.faces ?? []).filter((face) => face.number !== null);
-  $("faces-rule").hidden = usable.length < 2;
-  $("faces-rule").querySelector(`[value="${rule()}"]`).checked = true;
+const take = async (files) => {
+  const texts = files.filter((file) => YAML.test(file.name));
+  if (texts.length) store.open(await texts[0].text());
+  const photos = files.filter((file) => !YAML.test(file.name));
+  if (photos.length) store.addPhotos(photos);
 };
 
-const asYaml = async () => {
-  const text = chain.text.startsWith("{") ? chain.text : bundled.find((entry) => entry.name === chain.text).yaml;
-  const body = JSON.stringify({ chain: text });
-  try {
-    $("yaml").textContent = (await ask("/chain", { method: "POST", headers: { "Content-Type": "application/json" }, body })).yaml;
-  } catch (error) {
-    $("yaml").textContent = error.message;
-  }
+const next = (by) => {
+  const at = state.photos.findIndex((photo) => photo.key === state.current);
+  if (state.photos[at + by]) store.set({ current: state.photos[at + by].key });
 };
 
-const ready = () => {
-  $("run").disabled = busy || !photos.all.length || !chain.stages.length;
-  $("run").textContent = photos.all.length > 1 ? `Run on ${photos.all.length} photos` : "Run";
-  $("cancel").hidden = !busy;
+const KEYS = {
+  "?": () => store.set({ dialog: "help" }),
+  "+": () => view.in?.(),
+  "=": () => view.in?.(),
+  "-": () => view.out?.(),
+  0: () => view.fit?.(),
+  1: () => view.full?.(),
+  b: () => hold(true),
+  "[": () => next(-1),
+  "]": () => next(1),
+};
+const WITH_CTRL = { z: store.undo, y: store.redo, s: () => store.current() && download() };
+
+const pressed = (event) => {
+  if (event.altKey || state.dialog) return;
+  const typing = event.target.closest?.("input:is([type=text], [type=number]), textarea, select");
+  const ctrl = event.ctrlKey || event.metaKey;
+  if (typing && !(ctrl && event.key.toLowerCase() === "s")) return;
+  const act = ctrl ? (event.shiftKey && event.key.toLowerCase() === "z" ? store.redo : WITH_CTRL[event.key.toLowerCase()]) : KEYS[event.key.length === 1 ? event.key.toLowerCase() : ""];
+  if (!act) return;
+  event.preventDefault();
+  act();
 };
 
-const wrong = (message) => {
-  $("error").textContent = message;
-  $("error").hidden = !message;
-};
-
-const shown = () => {
-  const job = photos.current?.job;
-  const done = job?.state === "done";
-  $("result").hidden = !done;
-  if (done) $("result").replaceChildren(...result(job));
-  else $("result").replaceChildren();
-  const problems = job?.problems ?? [];
-  const elsewhere = chain.mark(problems);
-  const marked = problems.length > elsewhere.length ? ["Not run: an option of the chain is wrong, and marked there."] : [];
-  const reasons = problems.length ? [...marked, ...elsewhere] : [job?.error];
-  wrong(job?.state === "failed" ? reasons.join("\n") : "");
-};
-
-const listen = (job) => {
-  const { share, text } = progress(job);
-  $("progress").hidden = false;
-  if (share === null) $("bar").removeAttribute("value");
-  else $("bar").value = share;
-  $("progress-said").textContent = photos.all.length > 1 ? `${job.photo}: ${text}` : text;
-};
-
-const runOne = async (order, photo) => {
-  photo.state = "…";
-  try {
-    const job = await run(order, photo, listen);
-    if (job.state === "done") photo.state = changed(job) ? "✓" : "no face";
-    else photo.state = "";
-  } catch (error) {
-    photo.state = "!";
-    const reason = error.message.replace(/^[\w-]+\.yaml:\d+: /, "");
-    photo.job = { ...(photo.job ?? {}), state: "failed", error: reason, problems: error.problems ?? [] };
-  }
-};
-
-const go = async () => {
-  busy = true;
-  stopped = false;
-  ready();
-  $("cancel").focus(); // the disabled Run would lose the focus
-  wrong("");
-  $("result").hidden = true;
-  const todo = [...photos.all];
-  const order = { text: chain.text, name: chain.name, files: { ...chain.files } }; // later changes do not count
-  await Promise.all(todo.map((photo) => photo.job?.id && forget(`/jobs/${photo.job.id}`)));
-  for (const photo of todo) Object.assign(photo, { job: null, state: "", cancelled: false });
-  for (const photo of todo) {
-    if (stopped || !photos.all.includes(photo)) continue;
-    await runOne(order, photo);
-    if (!photos.all.includes(photo)) continue;
-    photos.show(photo);
-  }
-  busy = false;
-  const focused = document.activeElement === $("cancel") || document.activeElement === document.body;
-  $("progress").hidden = true;
-  $("progress-said").textContent = stopped ? "Cancelled." : "";
-  ready();
-  if (focused) $("run").focus({ preventScroll: true });
-  const place = chain.jump() ? null : $("error");
-  if (place && !place.hidden) place.scrollIntoView({ block: "nearest", behavior: "smooth" });
-  if (!$("result").hidden) $("result-title").scrollIntoView({ block: "nearest", behavior: "smooth" });
-};
-
-photos.addEventListener("show", () => { faces(); shown(); ready(); });
-photos.addEventListener("choose", (event) => { chain.setFaces(event.detail); faces(); });
-chain.addEventListener("change", () => { faces(); ready(); asYaml(); });
-$("faces-rule").addEventListener("change", (event) => {
-  const usable = photos.current.faces.filter((face) => face.number !== null).map((face) => face.number);
-  chain.setFaces(event.target.value === "chosen" ? usable : event.target.value);
-  faces();
+document.addEventListener("keydown", pressed);
+document.addEventListener("keyup", (event) => event.key.toLowerCase() === "b" && hold(false));
+for (const name of ["dragenter", "dragover"]) {
+  document.addEventListener(name, (event) => {
+    event.preventDefault();
+    document.body.classList.add("over");
+  });
+}
+document.addEventListener("dragleave", (event) => event.relatedTarget ?? document.body.classList.remove("over"));
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("over");
+  take([...event.dataTransfer.files]);
 });
-$("run").addEventListener("click", go);
-$("cancel").addEventListener("click", () => { stopped = true; photos.all.forEach(cancel); });
-$("copy-yaml").addEventListener("click", () => copied($("copy-yaml"), $("yaml").textContent));
-window.addEventListener("beforeunload", (event) => { if (busy) event.preventDefault(); });
-window.addEventListener("pagehide", (event) => {
-  if (event.persisted) return; // the browser may show the page again
-  const gone = (address) => fetch(address, { method: "DELETE", keepalive: true });
-  for (const photo of photos.all) {
-    if (photo.job?.id) gone(`/jobs/${photo.job.id}`);
-    gone(`/photos/${photo.id}`);
-  }
+document.addEventListener("paste", (event) => {
+  if (event.target.closest?.("input, textarea")) return;
+  const files = [...(event.clipboardData?.files ?? [])];
+  const text = event.clipboardData?.getData("text/plain") ?? "";
+  if (files.length) take(files);
+  else if (/\bstages\b/.test(text)) store.open(text);
 });
-ready();
-asYaml();
+window.addEventListener("beforeunload", (event) => { if (state.run || state.photos.some((photo) => photo.sending != null)) event.preventDefault(); });
+
+const Head = () => html`<header><h1><img src="/icon.svg" alt="" width="28" height="28" /> ganchain</h1><p>${say("about")}</p>
+  <nav>
+    ${LINKS.map(([address, key]) => html`<a class="button" href=${address}>${say(key)}</a>`)}
+    <label class="language"><span class="hidden">${say("language")}</span><select value=${state.lang} onchange=${(event) => {
+      chooseLanguage(event.target.value);
+      store.set({ lang: event.target.value });
+    }}>${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} lang=${code}>${name}</option>`)}</select></label>
+    <button type="button" class="icon" aria-label=${say("help")} title=${say("help")} onclick=${() => store.set({ dialog: "help" })}>?</button>
+  </nav></header>`;
+
+const Page = () => {
+  const [, again] = useState(0);
+  const [held, setHeld] = useState(false);
+  useEffect(() => {
+    hold = setHeld;
+    store.listen(() => again((count) => count + 1));
+    store.listen(draw);
+  }, []);
+  return html`<${Head} /><main>${state.ready ? html`<${Panel} />` : html`<div class="panel"></div>`}<${Result} held=${held} /></main><${Dialogs} />`;
+};
+
+render(html`<${Page} />`, document.getElementById("page"));
+store.start().catch((error) => store.set({ error: error.unreachable ? say("unreachable") : error.message }));
