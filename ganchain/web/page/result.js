@@ -46,7 +46,8 @@ const middle = (photo) => {
 };
 
 const told = (photo) => {
-  if (!photo?.faces) return "";
+  if (!photo) return say("about");
+  if (!photo.faces) return "";
   if (making.isMade(photo)) {
     const { report } = photo.made.job;
     if (report.status === "no_face") return say("noChange");
