@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -178,8 +179,9 @@ def test_what_the_page_asks_for_first_is_compressed(ask: Any, address: str) -> N
 
 def test_progress_is_learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("ganchain.web.pace.time.monotonic", lambda: now)
-    monkeypatch.setattr("ganchain.web.jobs.time.monotonic", lambda: now)
+    clock = SimpleNamespace(monotonic=lambda: now)  # for these two alone: the server's event loop needs the real one
+    monkeypatch.setattr("ganchain.web.pace.time", clock)
+    monkeypatch.setattr("ganchain.web.jobs.time", clock)
     known = pace.Pace()
     job = job_of("a", tmp_path)
     for step, seconds in ((0, 1.0), (1, 2.0), (2, 7.0)):
