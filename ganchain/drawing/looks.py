@@ -113,7 +113,7 @@ def _hair(shape: Shape, index: int, dark: bool, fill: float) -> Shape | None:
 def _mouth(shape: Shape) -> Shape:
     assert shape.colour is not None
     light = light_of(shape.colour)
-    if 0.3 < light < 0.8:
+    if shape.fade or 0.3 < light < 0.8:  # lips, also dark ones
         return replace(_in(shape, BLACK), hatch=SHADE / 2)
     return _in(shape, _nearer(shape.colour))
 
