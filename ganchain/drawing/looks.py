@@ -36,7 +36,7 @@ def inked(drawing: Drawing, study: Study) -> Drawing:
     skin = _first(drawing, "skin")
     hair = _first(drawing, "hair")
     for name, shapes in drawing.layers.items():
-        for index, shape in enumerate(shape for shape in shapes if not shape.rim):
+        for shape in (shape for shape in shapes if not shape.rim):
             if name in ("ground", "screen"):
                 drawn: Shape | None = shape
             elif shape.colour is None or name == "skin":
@@ -48,7 +48,7 @@ def inked(drawing: Drawing, study: Study) -> Drawing:
             elif isinstance(shape, Line) and name == "mouth" and light_of(shape.colour) >= PALE:
                 drawn = None
             elif name == "hair":
-                drawn = _hair(shape, index, dark, hair)
+                drawn = _hair(shape, dark, hair)
             elif name == "strands" or isinstance(shape, Line):
                 lighter = name == "strands" and light_of(shape.colour) > hair
                 drawn = _in(shape, WHITE if lighter else BLACK)
@@ -100,10 +100,11 @@ def _nearer(colour: Colour) -> Colour:
     return BLACK if light_of(colour) < 0.45 else WHITE
 
 
-def _hair(shape: Shape, index: int, dark: bool, fill: float) -> Shape | None:
+def _hair(shape: Shape, dark: bool, fill: float) -> Shape | None:
     """Draw the hair's fill and its locks: black with white ones, or white with hatched ones."""
-    lighter = shape.colour is not None and light_of(shape.colour) > fill
-    if index == 0:
+    light = light_of(shape.colour) if shape.colour else fill
+    lighter = light > fill
+    if light == fill:
         return _in(shape, BLACK if dark else WHITE)
     if dark:
         return replace(_in(shape, WHITE), hatch=SHADE_HAIR) if lighter else None

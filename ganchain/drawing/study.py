@@ -13,6 +13,7 @@ from ganchain.drawing.paths import UNITS, Planes
 from ganchain.drawing.planes import FINE, SIDE, blurred, closed, disc, filled, grown, reduced
 from ganchain.drawing.trace import flow, valleys
 
+FAINT = 0.45  # matte of large areas that are taken for hair all over where there is no other near
 SURE = 0.9  # matte of what is hair, and no collar
 
 
@@ -63,9 +64,11 @@ class Study(Palette):
 
     @cached_property
     def locks(self) -> Planes:
-        """Hair without gaps that nobody sees, at most FINE px wide: 0..1."""
-        px = self.seen_hair.shape[0] / UNITS
-        return closed(self.seen_hair * self.like_hair(self.seen_hair), 0.008 * self.width * px)
+        """Hair without gaps that nobody sees, at most FINE px wide: 0..1; large areas, as of a bun, count for all."""
+        hair, unit = self.seen_hair, self.width * self.seen_hair.shape[0] / UNITS
+        large = np.asarray(cv2.morphologyEx(hair, cv2.MORPH_OPEN, disc(0.1 * unit)), np.float32)
+        hair = np.maximum(hair, large / np.maximum(grown(large, 0.1 * unit), FAINT))
+        return closed(np.asarray(hair * self.like_hair(hair), np.float32), 0.008 * unit)
 
     @cached_property
     def shaved(self) -> Planes:
