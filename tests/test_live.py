@@ -316,7 +316,7 @@ def test_what_a_page_can_ask_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 async def knocked(headers: dict[str, str], *, ending: bool = False) -> list[Any]:
-    """What is sent to a WebSocket with these headers: "app" if it comes to the application."""
+    """Return what a WebSocket with these headers is sent: "app" if it comes to the application."""
     sent: list[Any] = []
 
     async def application(scope: Any, receive: Any, send: Any) -> None:

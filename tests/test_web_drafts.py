@@ -1,4 +1,4 @@
-"""What the page needs beside the API's first requests: drafts, events, thumbnails, zips and limits."""
+"""Tests of what the page asks for: drafts, events, thumbnails, zips and limits."""
 
 from __future__ import annotations
 

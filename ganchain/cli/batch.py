@@ -11,7 +11,7 @@ import click
 from ganchain.batch.options import Options
 from ganchain.batch.signals import Signals
 from ganchain.cli.group import echo
-from ganchain.cli.options import DEVICE, LICENSE_POLICY, Number
+from ganchain.cli.options import DEVICE, LICENSE_POLICY, timeout_option
 
 
 @click.command()
@@ -36,14 +36,7 @@ from ganchain.cli.options import DEVICE, LICENSE_POLICY, Number
     metavar="ENGINE",
     help="As of ganchain run: torch is the reference, auto takes the fastest that agrees with it.",
 )
-@click.option(
-    "--timeout",
-    type=Number(min=0, min_open=True),
-    default=Options.timeout,
-    show_default=True,
-    metavar="SECONDS",
-    help="A photo that takes longer is given up.",
-)
+@timeout_option(Options.timeout, "A photo that takes longer is given up.")
 @click.option(
     "--ray",
     is_flag=False,

@@ -49,3 +49,15 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is no number.", param, ctx)
         return number
+
+
+def timeout_option(default: float, text: str) -> Callable[[Any], Any]:
+    """Make the option ``--timeout`` of commands that edit many pictures; ``text`` says what happens to a slow one."""
+    return click.option(
+        "--timeout",
+        type=Number(min=0, min_open=True),
+        default=default,
+        show_default=True,
+        metavar="SECONDS",
+        help=text,
+    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ganchain.cli.group import echo
-from ganchain.cli.options import DEVICE, LICENSE_POLICY, Number
+from ganchain.cli.options import DEVICE, LICENSE_POLICY, Number, timeout_option
 from ganchain.video.options import Options
 
 if TYPE_CHECKING:
@@ -51,14 +51,7 @@ STEPS = {"track": "looking for faces", "edit": "editing", "write": "writing"}
     metavar="[WORD]",
     help='Write a small word into a corner of every frame; without WORD it is "AI edited".',
 )
-@click.option(
-    "--timeout",
-    type=Number(min=0, min_open=True),
-    default=Options.timeout,
-    show_default=True,
-    metavar="SECONDS",
-    help="A frame that takes longer stays as it is.",
-)
+@timeout_option(Options.timeout, "A frame that takes longer stays as it is.")
 @DEVICE
 @click.option("--engine", default="torch", show_default=True, metavar="ENGINE", help="As of ganchain run.")
 @click.option("--overwrite", is_flag=True, help="Also replace an output that was not made with this chain.")

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from ganchain.drawing.hair import locks, smoothed
 from ganchain.drawing.paths import Drawing, Planes, Ring, Shape
-from ganchain.drawing.planes import blurred, closed, filled, grown, rgb
+from ganchain.drawing.planes import blurred, closed, grown, rgb
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import contours, soft_shapes
-from ganchain.faces import mesh
 
 FULL = 0.5  # hairiness from which a beard has locks
 
@@ -32,8 +31,7 @@ def draw_beard(study: Study, drawing: Drawing, tones: int) -> None:
     if chosen.sum() > 0.25 * study.width**2 and (white or _hairiness(study, chosen, gap) >= FULL):
         _draw_full(study, drawing, measured, (light, soft), chosen, tones)
         return
-    lips = filled([study.points[[*mesh.UPPER_LIP, *mesh.LOWER_LIP[-2:0:-1]]]])
-    soft = closed(soft, 0.07 * study.width) * (1 - lips)
+    soft = closed(soft, 0.07 * study.width) * (1 - study.mouth)
     soft = soft * blurred(grown(study.oval, 0.02 * study.width), 1.5)  # below the jaw it is in the chin's shadow
     darkness = (float(study.skin[0]) - light).clip(0, None)
     usual = float(np.median(darkness[chosen])) if chosen.any() else float((darkness * soft).sum() / soft.sum())

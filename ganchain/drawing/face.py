@@ -87,7 +87,7 @@ def draw_mouth(study: Study, points: Knots, drawing: Drawing, line: float) -> No
     above, below = curve(points[list(mesh.INNER_UPPER_LIP)], 30), curve(points[list(mesh.INNER_LOWER_LIP)], 30)
     p = study.points
     inner = filled([p[[*mesh.INNER_UPPER_LIP, *mesh.INNER_LOWER_LIP[-2:0:-1]]]])
-    lips = filled([p[[*mesh.UPPER_LIP, *mesh.LOWER_LIP[-2:0:-1]]]]) * (1 - inner)
+    lips = study.mouth * (1 - inner)
     seen = lips * (1 - study.matte("beard")) > 0.8
     measured = np.median(study.calm[seen], axis=0) if seen.sum() > 12 else study.paper - [12, -8, 0]
     lift = float(study.paper[0] - study.skin[0])

@@ -88,9 +88,11 @@ class Surroundings:
     @cached_property
     def people(self) -> list[Ring]:
         """Outlines of heads and clothes."""
+        return self._outlined(np.asarray(1 - self.behind, np.float32), holes=False)
+
+    def _outlined(self, plane: Planes, holes: bool) -> list[Ring]:
         width = self.width
-        front = np.asarray(1 - self.behind, np.float32)
-        found = contours(front, 0.5, smooth=0.02 * width, spacing=0.06 * width, least=0.3 * width**2, holes=False)
+        found = contours(plane, 0.5, smooth=0.02 * width, spacing=0.06 * width, least=0.3 * width**2, holes=holes)
         return [Ring((knots,)) for knots in found]
 
     def draw_people(self, drawing: Drawing) -> None:
@@ -158,9 +160,7 @@ class Surroundings:
 
     def draw_plain(self, drawing: Drawing, colour: str) -> None:
         """Draw what is behind people in one colour of CSS: layer "ground"."""
-        width = self.width
-        found = contours(self.behind, 0.5, smooth=0.02 * width, spacing=0.06 * width, least=0.3 * width**2)
-        drawing.put("ground", Shape([Ring((knots,)) for knots in found], _colour(colour), holes=True))
+        drawing.put("ground", Shape(self._outlined(self.behind, holes=True), _colour(colour), holes=True))
 
     def draw_lines(self, drawing: Drawing, inside: Planes, line: float) -> None:
         """Draw long lines of what lies ``inside``, (S, S) 0..1: layer "background"."""

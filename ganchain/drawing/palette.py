@@ -68,13 +68,17 @@ class Palette:
         return filled([self.points[list(mesh.OVAL)]])
 
     @cached_property
+    def mouth(self) -> Planes:
+        """The mouth with its lips, (SIDE, SIDE) 0..1."""
+        return filled([self.points[[*mesh.UPPER_LIP, *mesh.LOWER_LIP[-2:0:-1]]]])
+
+    @cached_property
     def features(self) -> Planes:
         """Eyes, brows and mouth with a margin, (SIDE, SIDE) 0..1."""
         p, w = self.points, self.width
         eyes = grown(filled([p[list(eye)] for eye in HOLES]), 0.055 * w)
         brows = grown(filled([p[list(brow)] for brow in (mesh.RIGHT_BROW, mesh.LEFT_BROW)]), 0.045 * w)
-        mouth = grown(filled([p[[*mesh.UPPER_LIP, *mesh.LOWER_LIP[-2:0:-1]]]]), 0.035 * w)
-        return np.maximum(np.maximum(eyes, brows), mouth)
+        return np.maximum(np.maximum(eyes, brows), grown(self.mouth, 0.035 * w))
 
     @cached_property
     def bare(self) -> Planes:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ganchain.colour import filters
 from ganchain.drawing.paths import UNITS, Colour, Knots, Planes
 
 SIDE, FINE = 256, 512  # px: of what is measured; of outlines in which single strands are to be seen
@@ -53,9 +54,8 @@ def _at_half(plane: Planes, radius: float, kind: int) -> Planes:
 
 
 def disc(radius: float) -> NDArray[np.uint8]:
-    """Make a disc of ``radius`` px to grow and shrink planes with."""
-    side = 2 * max(1, round(radius)) + 1
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
+    """Make a disc of ``radius`` px, at least 1, to grow and shrink planes with."""
+    return filters.disc(max(1.0, radius))
 
 
 def blurred(plane: NDArray[np.floating[Any]], sigma: float) -> Planes:
