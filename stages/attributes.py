@@ -15,7 +15,7 @@ from ganchain.colour.makeup import colour
 from ganchain.errors import OptionError, available
 from ganchain.faces import zones
 from ganchain.framing import BUST, HEAD, TIGHT
-from ganchain.nets.portrait import SIDE, Portrait
+from ganchain.nets.portrait import SIDE, Features, Portrait
 from ganchain.published.stargan import StarGANEditor
 from ganchain.stage import Stage
 from ganchain.tensors import resize, with_light_of
@@ -29,6 +29,7 @@ SHAVED_BELOW = 0.06  # share of the face's width below the jaw that is shaved
 FAINT = 0.08  # mattes below this are zero, so that nothing beside the hair changes by a single bit
 # shares of the window: less is none (what shines on a bald head, a shadow over the lip), more than the second is some
 SCARCE = {"hair": (0.007, 0.012), "beard": (0.003, 0.007)}
+AROUND_LIPS = 0.05  # share of the face's width beyond the lips in which nothing of their mean change may fall
 COLOURLESS = {"black", "grey", "white"}
 AGES = {"keep": 0.0, "young": -YEARS, "old": YEARS}
 DIRECTIONS = {"keep": 0.0, "female": -1.0, "male": 1.0}
@@ -150,34 +151,43 @@ class Attributes(Stage):
 
     def forward(self, faces: Tensor, **read: Tensor) -> Tensor:
         """Edit faces: (N, 3, S, S) float32 RGB -1..1 -> the same."""
-        if self.moves:
-            faces = self._edit_portrait(faces, read["points"])
-        if self.cut:
-            faces = self._cut_beard(faces, **read)
+        faces, read = self._edit_face(faces, read)
         if self.dyes:
             faces = self._dye_hair(faces, **read)
         return faces.clamp(-1, 1)
 
     def forward_grey(self, faces: Tensor, **read: Tensor) -> Tensor:
         """Edit faces of a grey photo: all but a colour of hair that was asked for by name changes the light alone."""
-        edited = self._edit_portrait(faces, read["points"]) if self.moves else faces
-        edited = self._cut_beard(edited, **read) if self.cut else edited
+        edited, read = self._edit_face(faces, read)
         faces = with_light_of(faces, edited.clamp(-1, 1))
         if self.dyes:
             dyed = self._dye_hair(faces, **read).clamp(-1, 1)
             faces = dyed if self.colours else with_light_of(faces, dyed)
         return faces.clamp(-1, 1)
 
-    def _edit_portrait(self, faces: Tensor, points: Tensor) -> Tensor:
+    def _edit_face(self, faces: Tensor, read: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Change age, gender and beard; the points of what is read move with the face."""
+        if self.moves:
+            faces, points = self._edit_portrait(faces, read["points"])
+            read = {**read, "points": points}
+        return self._cut_beard(faces, **read) if self.cut else faces, read
+
+    def _edit_portrait(self, faces: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """Change age and gender in the tight window inside the bust's, at the side of the network's frame."""
-        place = TIGHT.within(self.framing, faces.shape[3]).place
-        window = resize(faces[place], (SIDE, SIDE)).clamp(-1, 1)
+        side, tight = faces.shape[3], TIGHT.within(self.framing, faces.shape[3])
+        unit, corner = tight.side / side, points.new_tensor((tight.x, tight.y)) / side
+        inside = ((points + 1) / 2 - corner) / unit * 2 - 1
+        window = resize(faces[tight.place], (SIDE, SIDE)).clamp(-1, 1)
         condition = faces.new_tensor(self.condition).expand(len(faces), -1)
-        change = self.portrait(window, condition) - window
-        change = resize(change, (faces[place].shape[2], faces[place].shape[3]))
+        offsets = self.portrait.offsets(window)
+        lips = zones.lips(inside, SIDE) * (1 - zones.mouth(inside, SIDE))
+        features = Features(lips, zones.lips(inside, SIDE, AROUND_LIPS), zones.lashes(inside, SIDE))
+        change = self.portrait.edit(window, offsets, condition, features) - window
+        change = resize(change, (tight.side, tight.side))
         edited = faces.clone()
-        edited[place] += change * (1 - zones.mouth(points, faces.shape[3])[place])
-        return edited
+        edited[tight.place] += change * (1 - zones.mouth(points, side)[tight.place])
+        moved = self.portrait.moved(inside, offsets, condition)
+        return edited, ((moved + 1) / 2 * unit + corner) * 2 - 1
 
     def _cut_beard(
         self, faces: Tensor, *, points: Tensor, hair: Tensor, beard: Tensor, skin: Tensor, **_: Any
@@ -189,7 +199,7 @@ class Attributes(Stage):
             unit = faces.shape[3] * TIGHT.side / self.framing.side / SIDE
             changed = shaved(faces, zone, beard, skin * (1 - zone) * (1 - beard), unit)
         else:
-            changed = grow(faces, zone, cut, hair)
+            changed = grow(faces, zone, zones.chin(points, faces.shape[3]), cut, hair)
         return faces + self.strength * (changed - faces)
 
     def _dye_hair(

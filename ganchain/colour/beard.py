@@ -14,6 +14,7 @@ from torch import Tensor
 from ganchain.colour.filters import Box, blur, extent
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.strands import combed, softened
+from ganchain.tensors import resize
 
 
 @dataclass(frozen=True)
@@ -21,29 +22,36 @@ class Cut:
     """Cut of a beard.
 
     Attributes:
-        cover: share of the skin that its densest part hides.
+        cover: share of the skin that its hairs hide where they lie closest.
+        gaps: standard deviations of the drawn strands below which skin is seen between them where it is densest.
         within: the zone's plane where it begins: 0.5 is the zone's edge, more lies inside.
-        shade: change of L of the skin below it, which shows through.
-        length: of its strands, as a share of those of the hair.
-        below: how far it reaches below the jaw, as a share of the face's width.
         soft: over how much of the zone's plane it grows dense.
-        relief: how much its strands stand out from each other.
+        shade: change of L of the skin below it, which shows through.
+        strand: standard deviation along its hairs, and how broad its locks are at most, in fifths of a millimetre.
+        below: how far it reaches below the jaw, as a share of the face's width.
+        relief: how much its strands stand out from each other, standard deviation of L.
+        cheeks: how dense it is on the cheeks, as a share of the densest, around mouth and chin.
     """
 
     cover: float
+    gaps: float
     within: float
-    shade: float
-    length: float
-    below: float
     soft: float
+    shade: float
+    strand: tuple[float, float]
+    below: float
     relief: float
+    cheeks: float
 
 
 CUTS: Mapping[str, Cut] = {
-    "stubble": Cut(0.48, 0.28, -3.0, 0.035, 0.1, 0.75, 0.9),
-    "short": Cut(0.62, 0.5, -7.0, 0.12, 0.08, 0.45, 0.75),
-    "full": Cut(0.96, 0.38, -10.0, 0.35, 0.2, 0.45, 0.6),
+    "stubble": Cut(0.5, 0.2, 0.12, 0.85, -6.5, (2.2, 7.0), 0.1, 0.0, 0.7),
+    "short": Cut(0.8, -0.3, 0.42, 0.5, -7.0, (6.0, 7.0), 0.1, 5.0, 0.75),
+    "full": Cut(0.97, -2.0, 0.38, 0.45, -10.0, (20.0, 12.0), 0.2, 6.0, 1.0),
 }
+SPARSE = 2.2  # standard deviations by which gaps widen to where a beard ends
+FADED = 0.2  # share of its chroma that skin loses under hairs
+EDGE = 1.6  # standard deviations over which a strand covers the skin
 DARKER = 0.75  # L of a beard for each L of the hair
 DARK = 30.0  # most L of a beard that is not grey
 DEFAULT = (22.0, 5.0, 7.0)  # L*a*b* where there is no hair to be like
@@ -55,7 +63,6 @@ FINE = 0.25  # share of its fine detail that shaven skin keeps
 SMALL = 256  # px: a window is averaged to a bit more than this for what varies slowly
 RELIEF, SHAPED = 9.0, 0.4  # px for a 256th of the tight face, and the share of the relief under a beard that stays
 WARM = 0.35  # share of the skin's hue in hairs on it
-CONTRAST = 6.0  # standard deviation of L among strands
 
 
 class Few(NamedTuple):
@@ -84,12 +91,13 @@ class Few(NamedTuple):
         return F.interpolate(plane, size=(side, side), mode="bilinear", align_corners=False)[box]
 
 
-def grow(faces: Tensor, zone: Tensor, cut: Cut, hair: Tensor) -> Tensor:
+def grow(faces: Tensor, zone: Tensor, middle: Tensor, cut: Cut, hair: Tensor) -> Tensor:
     """Grow a beard.
 
     Args:
         faces: (N, 3, S, S) -1..1.
         zone: (N, 1, S, S) 0..1, where it can grow, less what lies before the skin.
+        middle: (N, 1, S, S) 0..1, where beards are dense, around mouth and chin.
         cut: its kind.
         hair: (N, 1, S, S) 0..1, the person's hair; the beard is like it.
 
@@ -100,22 +108,26 @@ def grow(faces: Tensor, zone: Tensor, cut: Cut, hair: Tensor) -> Tensor:
         return faces
     side, box, few = faces.shape[3], extent(zone, 1), Few.of(faces)
     colour = tone(few.lab, few.reduced(hair))
-    strand = cut.relief * softened(combed(_downwards(zone), cut.length, box), faces)
-    lab, cover, zone_few = to_lab(faces[box]), zone[box], few.reduced(zone)
-    dense = ((cover - cut.within + RAGGED * strand.clamp(-2, 2)) / cut.soft).clamp(0, 1)
-    dense = dense * dense * (3 - 2 * dense)
-    share = cut.cover * dense * (0.72 + 0.28 * torch.tanh(strand))
-    skin = lab + F.pad(dense * cut.shade, (0, 0, 0, 0, 0, 2))
+    strand = combed(_downwards(zone), cut.strand, box)
+    lab, size = to_lab(faces[box]), faces[box].shape[2:]
+    dense, near = (F.interpolate(x[box], strand.shape[2:], mode="bilinear") for x in (zone, middle))
+    dense = ((dense - cut.within + RAGGED * strand.clamp(-2, 2)) / cut.soft).clamp(0, 1)
+    dense = dense * dense * (3 - 2 * dense) * (cut.cheeks + (1 - cut.cheeks) * near)
+    hidden = ((strand - cut.gaps - SPARSE * (1 - dense)) / EDGE + 0.5).clamp(0, 1) * dense.sqrt()
+    # strands are finer than pixels: what a pixel has is the mean of those in it
+    share, dense, strand = resize(torch.cat([cut.cover * hidden, dense, strand]), (size[0], size[1])).chunk(3)
+    share = softened(share.clamp(0, 1), faces)
+    skin = (lab + F.pad(dense * cut.shade, (0, 0, 0, 0, 0, 2))) * (1 - FADED * dense * lab.new_tensor((0, 1, 1))[:, None, None])
     # the face's own light and shade fall on the beard, too
     smooth = blur(few.lab[:, :1], 0.03 * side / few.step)
-    mean = _mean(smooth, zone_few)
+    mean = _mean(smooth, few.reduced(zone))
     smooth = few.enlarged(smooth, side, box)
-    light = colour[:, :1] + 0.3 * (smooth - mean) + CONTRAST * strand * (colour[:, :1] / 40).clamp(0.4, 1.2)
+    light = colour[:, :1] + 0.3 * (smooth - mean) + cut.relief * strand * (colour[:, :1] / 40).clamp(0.4, 1.2)
     light = light.clamp(3, 95)
     lit = lab[:, 1:] * (light / lab[:, :1].clamp(min=20))  # of the skin's hue, where the light has one
     hairs = torch.cat([light, torch.lerp(colour[:, 1:].expand_as(lit), lit, WARM)], dim=1)
     grown = faces.clone()
-    grown[box] = torch.where(cover > 0, from_lab(torch.lerp(skin, hairs, share)), faces[box])
+    grown[box] = torch.where(zone[box] > 0, from_lab(torch.lerp(skin, hairs, share)), faces[box])
     return grown
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from ganchain.colour.filters import Box, blur
 
 SIDE = 512  # px of the window that strands are drawn at: a strand is about as wide as a pixel
-SIDE_COMBED = 1024  # the same for beards, whose strands are seen one by one
+SIDE_COMBED = 2304  # px of the window that beards are drawn at: a fifth of a millimetre each
 DIRECTIONS = 12  # of the drawn textures; those between are mixed of two
-BROADEST, BROADEST_COMBED = 3.0, 5.0  # px of SIDE: bands as broad as this are no strands of hair, or locks of a beard
+BROADEST = 3.0  # px of SIDE: bands as broad as this are no strands
 LENGTH, WIDTH = 30.0, 0.7  # px of SIDE: standard deviations along and across a strand of hair
 FINE, COARSE = 1.5, 14.0  # px of SIDE: scales at which the gradient and the flow are measured
 SHINE = 5.0  # px of SIDE: what is coarser than this is shine and shade, which lie across the strands
@@ -46,24 +46,22 @@ def strands(light: Tensor, matte: Tensor, start: tuple[float, float], unit: floa
     return F.interpolate(drawn, size=light.shape[2:], mode="bicubic", align_corners=False)
 
 
-def combed(angle: Tensor, length: float, box: Box) -> Tensor:
+def combed(angle: Tensor, strand: tuple[float, float], box: Box) -> Tensor:
     """Draw strands in given directions.
 
     Args:
         angle: (N, 1, S, S) directions in 0..pi, of a whole window.
-        length: of the strands, as a share of those of hair.
+        strand: standard deviation along strands, and how broad bands of them are at most, px of ``SIDE_COMBED``.
         box: the part of the window that is wanted.
 
     Returns:
-        (N, 1, H, W) of that part, as ``strands``.
+        (N, 1, H, W) of that part, mean 0 and standard deviation about 1, as if the window were ``SIDE_COMBED`` px.
     """
-    unit = max(1.0, angle.shape[3] / SIDE_COMBED)
+    unit = angle.shape[3] / SIDE_COMBED
     part = angle[box]
     size = [max(8, round(side / unit)) for side in part.shape[2:]]
-    small = F.interpolate(part, size=size, mode="bilinear", align_corners=False)
-    start = round(box[2].start / unit), round(box[1].start / unit)
-    drawn = _along(small, (length * LENGTH, BROADEST_COMBED), start)
-    return F.interpolate(drawn, size=part.shape[2:], mode="bicubic", align_corners=False)
+    fine = F.interpolate(part, size=size, mode="bilinear", align_corners=False)
+    return _along(fine, strand, (round(box[2].start / unit), round(box[1].start / unit)))
 
 
 def softened(drawn: Tensor, faces: Tensor) -> Tensor:

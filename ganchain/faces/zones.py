@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ganchain.colour.filters import disc
 from ganchain.faces import mesh
 from ganchain.faces.regions import filled
 
@@ -24,7 +25,10 @@ BEARD = (
 )
 JAW = BEARD[2:21]
 SIDES = 234, 454  # points where the face is widest
+LASHES = 0.04  # of the face's width: how far from the eye lashes and liner lie
 TEMPLES = 21, 251
+MIDLINE = 2, 152  # from below the nose to the chin
+DENSEST = 0.2  # of the face's width: how far from it beards are dense
 
 Places = NDArray[np.float32]  # (478, 2) px
 Plane = NDArray[np.float32]  # (S, S) 0..1
@@ -33,6 +37,20 @@ Plane = NDArray[np.float32]  # (S, S) 0..1
 def mouth(points: Tensor, side: int) -> Tensor:
     """Draw what is seen between the lips: (N, 478, 2) -1..1 -> (N, 1, side, side) 0..1."""
     return _drawn(points, side, lambda face, size: _blur(filled(face[list(MOUTH)], size), 0.008 * _width(face)))
+
+
+def lips(points: Tensor, side: int, around: float = 0.0) -> Tensor:
+    """Draw the lips with what lies between them: (N, 478, 2) -1..1 -> (N, 1, side, side) 0..1.
+
+    Args:
+        around: how far the zone goes beyond them, as a share of the face's width.
+    """
+    return _drawn(points, side, lambda face, size: _lips(face, size, around))
+
+
+def lashes(points: Tensor, side: int) -> Tensor:
+    """Draw the rims of the eyes: (N, 478, 2) -1..1 -> (N, 1, side, side) 0..1."""
+    return _drawn(points, side, _lashes)
 
 
 def beard(points: Tensor, side: int, below: float) -> Tensor:
@@ -49,18 +67,43 @@ def temples(points: Tensor, side: int) -> Tensor:
     return _drawn(points, side, _temples)
 
 
+def chin(points: Tensor, side: int) -> Tensor:
+    """Draw where beards are densest, from below the nose to the chin: (N, 478, 2) -1..1 -> (N, 1, side, side) 0..1."""
+    return _drawn(points, side, _chin)
+
+
 def _beard(face: Places, size: int, below: float) -> Plane:
     width, jaw = _width(face), face[list(JAW)]
     hanging = np.concatenate([jaw, (jaw + np.array([0, below * width], np.float32))[::-1]])
-    zone = _blur(np.maximum(filled(face[list(BEARD)], size), filled(hanging, size)), 0.05 * width)
-    lips = cv2.dilate(filled(face[list(LIPS)], size), np.ones((3, 3)), iterations=max(1, round(0.008 * width)))
-    return zone * (1 - _blur(np.asarray(lips, np.float32), 0.01 * width))
+    zone = _blur(np.maximum(filled(face[list(BEARD)], size), filled(hanging, size)), 0.07 * width)
+    return zone * (1 - _lips(face, size, 0.008))
+
+
+def _lashes(face: Places, size: int) -> Plane:
+    width = _width(face)
+    eyes = np.maximum(*(filled(side[list(mesh.RIGHT_CONTOUR)], size) for side in (face, face[list(mesh.MIRROR)])))
+    around = np.asarray(cv2.dilate(eyes, disc(max(1.0, LASHES * width))), np.float32)
+    return _blur(around, 0.01 * width) * (1 - _blur(eyes, 0.005 * width))
+
+
+def _lips(face: Places, size: int, around: float) -> Plane:
+    width, drawn = _width(face), filled(face[list(LIPS)], size)
+    if around:
+        drawn = np.asarray(cv2.dilate(drawn, disc(max(1.0, around * width))), np.float32)
+    return _blur(drawn, 0.01 * width)
 
 
 def _temples(face: Places, size: int) -> Plane:
     rows, columns = np.mgrid[:size, :size].astype(np.float32)
     spots = [(columns - x) ** 2 + (rows - y) ** 2 for x, y in face[list(TEMPLES)]]
     return np.asarray(np.exp(-np.minimum(*spots) / (2 * (0.35 * _width(face)) ** 2)), np.float32)
+
+
+def _chin(face: Places, size: int) -> Plane:
+    line = np.zeros((size, size), np.float32)
+    cv2.line(line, *(face[k].round().astype(int).tolist() for k in MIDLINE), 1.0, 1)
+    distance = cv2.distanceTransform((line == 0).astype(np.uint8), cv2.DIST_L2, 3)
+    return np.asarray(np.exp(-((distance / (DENSEST * _width(face))) ** 2) / 2), np.float32)
 
 
 def _drawn(points: Tensor, side: int, draw: Callable[[Places, int], Plane]) -> Tensor:

@@ -10,6 +10,7 @@ and the face keeps its own resolution. The network is trained with the same arit
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 from ganchain.colour.beard import beard_removal
 from ganchain.colour.filters import blur
 from ganchain.colour.lab import from_lab, to_lab
+from ganchain.colour.lips import lips_change
+from ganchain.colour.makeup import mean_colour
 from ganchain.nets.unet import UNet
 from ganchain.tensors import resize
 
@@ -27,12 +30,21 @@ OFFSET = 4.0  # one unit of the network's answer, in px of SIDE
 RIM = 16  # px of SIDE within which an edit fades in from the window's edge
 SIGMAS = (1.0, 2.0, 4.0, 8.0)  # of the detail bands, in px of SIDE
 GAIN = 1.0  # limit of the logarithm of a band's gain
+PLAIN = 0.5  # share of what is dark in lashes and liner that a man loses
 SKIN = (18.0, 8.0, 8.0)  # differences from the cheeks' L, a, b at which a colour stops being skin
 
 # planes for a full step of age, the same for gender, then the cheeks
 COLOUR, DETAIL, MOVE = 3, len(SIGMAS), 2
 EFFECT = COLOUR + DETAIL + MOVE
 DRAWN = 3  # planes: lines of old age, lashes (changes of L), and where a beard grows (0..1)
+
+
+class Features(NamedTuple):
+    """Planes (N, 1, S, S) 0..1 of the lips, of them with what is near them, and of the lash lines."""
+
+    lips: Tensor
+    near_lips: Tensor
+    lashes: Tensor
 
 
 class Portrait(nn.Module):
@@ -75,8 +87,12 @@ class Portrait(nn.Module):
         offsets: Tensor = self.net(resize(faces, (INPUT_SIDE, INPUT_SIDE)))
         return offsets
 
-    def edit(self, faces: Tensor, offsets: Tensor, condition: Tensor) -> Tensor:
-        """Edit as ``forward`` does, with given ``offsets`` (N, 2, H, W) instead of the network's."""
+    def edit(self, faces: Tensor, offsets: Tensor, condition: Tensor, features: Features | None = None) -> Tensor:
+        """Edit as ``forward`` does, with given ``offsets`` (N, 2, H, W) instead of the network's.
+
+        Where its ``features`` are known, lips become as red as is usual instead of by the mean change of all faces, and
+        the lashes of a man lighter.
+        """
         side = faces.shape[3]
         fade = rim(side, faces.device)
         place = grid(side, faces.device) + _grid_units(resize(offsets.float(), (side, side)) * OFFSET)
@@ -88,17 +104,33 @@ class Portrait(nn.Module):
         lab = to_lab(faces)
         wrinkles, lashes, beard = torch.split(drawn, 1, dim=1)
         skin, cheek = skin_map(lab, planes[:, -1:])
-        light = (gains.clamp(-GAIN, GAIN).expm1() * bands(lab[:, :1])).sum(dim=1, keepdim=True)
+        if features is not None:
+            colour = colour - features.near_lips * gender * planes[:, EFFECT : EFFECT + COLOUR]
+            colour = colour + features.lips * lips_change(mean_colour(lab, features.lips), cheek, gender)
+        detail = bands(lab[:, :1])
+        light = (gains.clamp(-GAIN, GAIN).expm1() * detail).sum(dim=1, keepdim=True)
         male, female = gender.clamp(min=0), (-gender).clamp(min=0)
         light = light + age.clamp(min=0) * wrinkles * skin + female * lashes
+        if features is not None:
+            light = light - PLAIN * male * features.lashes * detail.sum(dim=1, keepdim=True).clamp(max=0)
         lab = lab + female * beard * beard_removal(lab, cheek, side / SIDE)
-        colour = colour * (1 - male * beard)  # beards are drawn, not averaged
+        colour = colour * (1 - male * beard * (1 - (features.lips if features else 0)))  # beards are drawn, not averaged
         changed = from_lab(lab + colour + F.pad(light, (0, 0, 0, 0, 0, 2)))
         edited = faces + fade * (changed - faces)
         moved = F.grid_sample(
             edited, grid(side, faces.device) + _grid_units(move * fade), "bicubic", "border", align_corners=False
         )
         return torch.where(fade > 0, moved, faces)
+
+    def moved(self, points: Tensor, offsets: Tensor, condition: Tensor) -> Tensor:
+        """Move points (N, K, 2) -1..1 of the window as ``edit`` moves what it shows."""
+        place = points[:, None]
+        mean = place + _grid_units(_sample(offsets.float(), place) * OFFSET)
+        planes = _sample(self.planes.expand(len(points), -1, -1, -1), mean)
+        age, gender = (planes[:, start : start + MOVE] for start in (EFFECT - MOVE, 2 * EFFECT - MOVE))
+        move = condition[:, 0, None, None, None] * age + condition[:, 1, None, None, None] * gender
+        fade = _sample(rim(SIDE, points.device).expand(len(points), 1, -1, -1), place)
+        return (place - _grid_units(move * fade))[:, 0]  # an edit says where each pixel comes from
 
 
 def bands(light: Tensor) -> Tensor:
