@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import pi
 from typing import NamedTuple
 
@@ -45,17 +46,18 @@ class Cut:
 
 
 CUTS: Mapping[str, Cut] = {
-    "stubble": Cut(0.5, 0.2, 0.12, 0.85, -6.5, (2.2, 7.0), 0.1, 0.0, 0.7),
+    "stubble": Cut(0.46, 0.1, 0.12, 0.85, -6.5, (1.5, 6.0), 0.1, 0.0, 0.7),
     "short": Cut(0.8, -0.3, 0.42, 0.5, -7.0, (6.0, 7.0), 0.1, 5.0, 0.75),
-    "full": Cut(0.97, -2.0, 0.38, 0.45, -10.0, (20.0, 12.0), 0.2, 6.0, 1.0),
+    "full": Cut(0.97, -2.0, 0.38, 0.45, -10.0, (20.0, 30.0), 0.2, 10.0, 1.0),
 }
 SPARSE = 2.2  # standard deviations by which gaps widen to where a beard ends
 FADED = 0.2  # share of its chroma that skin loses under hairs
-EDGE = 1.6  # standard deviations over which a strand covers the skin
+EDGE = 2.0  # standard deviations over which a strand covers the skin
 DARKER = 0.75  # L of a beard for each L of the hair
 DARK = 30.0  # most L of a beard that is not grey
 DEFAULT = (22.0, 5.0, 7.0)  # L*a*b* where there is no hair to be like
 VIOLET = 0.35, -6.0  # hair of any colour has at least this b for each a, and more than that
+TUFTS, TOUSLED = 160, 0.3  # across a window: tufts whose hairs lie alike; their turns, standard deviation in radians
 RAGGED = 0.1  # of the zone's plane: how uneven a beard's edge is
 SHADE = 8.0  # L by which skin may be darker than the cheeks
 LIFT = 18.0  # most L by which a beard is lightened that nobody asked to be taken off
@@ -206,8 +208,15 @@ def _mean(plane: Tensor, weight: Tensor) -> Tensor:
 
 
 def _downwards(zone: Tensor) -> Tensor:
-    """Comb a beard: down, and outwards at its sides; directions (N, 1, H, W) in 0..pi."""
+    """Comb a beard: down, outwards at its sides, and not too well; directions (N, 1, H, W) in 0..pi."""
     side = zone.shape[3]
     place = torch.arange(side, device=zone.device, dtype=zone.dtype)
     across = ((place - _mean(place, zone)) / (0.25 * side)).clamp(-1, 1)
-    return (pi / 2 - 0.5 * across).expand(-1, 1, side, side)
+    turned = F.interpolate(_tousled().to(zone), (side, side), mode="bilinear", align_corners=False)
+    return (pi / 2 - 0.5 * across + turned) % pi
+
+
+@lru_cache(maxsize=1)
+def _tousled() -> Tensor:
+    """Draw random turns of hairs: (1, 1, TUFTS, TUFTS) radians."""
+    return TOUSLED * torch.randn(1, 1, TUFTS, TUFTS, generator=torch.Generator().manual_seed(0))

@@ -90,8 +90,8 @@ class Portrait(nn.Module):
     def edit(self, faces: Tensor, offsets: Tensor, condition: Tensor, features: Features | None = None) -> Tensor:
         """Edit as ``forward`` does, with given ``offsets`` (N, 2, H, W) instead of the network's.
 
-        Where its ``features`` are known, lips become as red as is usual instead of by the mean change of all faces, and
-        the lashes of a man lighter.
+        Where its ``features`` are known, lips become as red as is usual and the lashes of a man lighter, instead of by
+        the mean change of all faces, which is that of lipstick and stubble.
         """
         side = faces.shape[3]
         fade = rim(side, faces.device)
@@ -105,8 +105,11 @@ class Portrait(nn.Module):
         wrinkles, lashes, beard = torch.split(drawn, 1, dim=1)
         skin, cheek = skin_map(lab, planes[:, -1:])
         if features is not None:
-            colour = colour - features.near_lips * gender * planes[:, EFFECT : EFFECT + COLOUR]
-            colour = colour + features.lips * lips_change(mean_colour(lab, features.lips), cheek, gender)
+            own = gender * planes[:, EFFECT : EFFECT + COLOUR]
+            even = mean_colour(own, planes[:, -1:])
+            known = torch.lerp(own, even, torch.maximum(features.near_lips, (-gender).clamp(min=0) * beard))
+            lips = lips_change(mean_colour(lab, features.lips), cheek, gender)
+            colour = colour - own + torch.lerp(known, lips, features.lips)
         detail = bands(lab[:, :1])
         light = (gains.clamp(-GAIN, GAIN).expm1() * detail).sum(dim=1, keepdim=True)
         male, female = gender.clamp(min=0), (-gender).clamp(min=0)
