@@ -180,8 +180,9 @@ class Attributes(Stage):
         window = resize(faces[tight.place], (SIDE, SIDE)).clamp(-1, 1)
         condition = faces.new_tensor(self.condition).expand(len(faces), -1)
         offsets = self.portrait.offsets(window)
-        lips = zones.lips(inside, SIDE) * (1 - zones.mouth(inside, SIDE))
-        features = Features(lips, zones.lips(inside, SIDE, AROUND_LIPS), zones.lashes(inside, SIDE))
+        opened = 1 - zones.mouth(inside, SIDE)
+        lips, near = (opened * zones.lips(inside, SIDE, around) for around in (0.0, AROUND_LIPS))
+        features = Features(lips, near, zones.lids(inside, SIDE), zones.lashes(inside, SIDE))
         change = self.portrait.edit(window, offsets, condition, features) - window
         change = resize(change, (tight.side, tight.side))
         edited = faces.clone()

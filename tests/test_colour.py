@@ -11,7 +11,7 @@ from ganchain.colour.filters import blur
 from ganchain.colour.hair import DYES, dye, ramp
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.makeup import Look, colour, paint
-from ganchain.colour.strands import combed
+from ganchain.colour.strands import SIDE_COMBED, combed
 from ganchain.tensors import Pixels, to_faces, to_pixels
 
 
@@ -73,10 +73,10 @@ def test_a_blur_is_the_same_with_gradients_and_without(sigma: float, apart: floa
 
 
 def test_strands_of_a_part_are_those_of_the_whole() -> None:
-    angle = torch.full((1, 1, 600, 600), 1.2)
-    whole = combed(angle, 0.1, (..., slice(0, 600), slice(0, 600)))
-    part = combed(angle, 0.1, (..., slice(100, 230), slice(310, 500)))
-    assert torch.allclose(whole[..., 100:230, 310:500], part, atol=1e-4) and 0.8 < whole.std() < 1.2
+    angle = torch.full((1, 1, SIDE_COMBED // 4, SIDE_COMBED // 4), 1.2)  # drawn four times as large
+    whole = combed(angle, (3.0, 5.0), (..., slice(0, 576), slice(0, 576)))
+    part = combed(angle, (3.0, 5.0), (..., slice(100, 230), slice(310, 500)))
+    assert torch.allclose(whole[..., 400:920, 1240:2000], part, atol=1e-4) and 0.8 < whole.std() < 1.2
 
 
 def test_a_ramp_is_straight_between_its_points_and_flat_beyond() -> None:

@@ -46,7 +46,7 @@ class Cut:
 
 
 CUTS: Mapping[str, Cut] = {
-    "stubble": Cut(0.46, 0.1, 0.12, 0.85, -6.5, (1.5, 6.0), 0.1, 0.0, 0.7),
+    "stubble": Cut(0.6, 0.2, 0.12, 0.85, -6.5, (1.8, 8.0), 0.06, 0.0, 0.7),
     "short": Cut(0.8, -0.3, 0.42, 0.5, -7.0, (6.0, 7.0), 0.1, 5.0, 0.75),
     "full": Cut(0.97, -2.0, 0.38, 0.45, -10.0, (20.0, 30.0), 0.2, 10.0, 1.0),
 }
@@ -119,7 +119,7 @@ def grow(faces: Tensor, zone: Tensor, middle: Tensor, cut: Cut, hair: Tensor) ->
     # strands are finer than pixels: what a pixel has is the mean of those in it
     share, dense, strand = resize(torch.cat([cut.cover * hidden, dense, strand]), (size[0], size[1])).chunk(3)
     share = softened(share.clamp(0, 1), faces)
-    skin = (lab + F.pad(dense * cut.shade, (0, 0, 0, 0, 0, 2))) * (1 - FADED * dense * lab.new_tensor((0, 1, 1))[:, None, None])
+    skin = torch.cat([lab[:, :1] + dense * cut.shade, lab[:, 1:] * (1 - FADED * dense)], dim=1)
     # the face's own light and shade fall on the beard, too
     smooth = blur(few.lab[:, :1], 0.03 * side / few.step)
     mean = _mean(smooth, few.reduced(zone))

@@ -149,7 +149,7 @@ def _soft_face(points: Places, size: int) -> tuple[Plane, Plane]:
         for ring in (mesh.RIGHT_CONTOUR, mesh.RIGHT_BROW)
     )
     outer = filled(places[[*mesh.UPPER_LIP, *mesh.LOWER_LIP[-2:0:-1]]], small)
-    holes = np.maximum.reduce([_grown(eyes, 3 * unit), _grown(outer, 2 * unit), _grown(_blur(brows, unit), unit)])
+    holes = np.maximum.reduce([grown(eyes, 3 * unit), grown(outer, 2 * unit), grown(_blur(brows, unit), unit)])
     return _enlarged(inside, size), _enlarged(_blur(holes, unit), size)
 
 
@@ -234,7 +234,7 @@ def filled(polygon: Places, size: int) -> Plane:
     return _painted([polygon], size)
 
 
-def _grown(plane: Plane, radius: float) -> Plane:
+def grown(plane: Plane, radius: float) -> Plane:
     """Enlarge what is drawn by ``radius`` px."""
     side = 2 * max(1, round(radius)) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))

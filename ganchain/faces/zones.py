@@ -11,9 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganchain.colour.filters import disc
 from ganchain.faces import mesh
-from ganchain.faces.regions import filled
+from ganchain.faces.regions import filled, grown
 
 SIDE = 384  # px that zones are drawn at, at most; their edges are softer than that
 MOUTH = (*mesh.INNER_UPPER_LIP, *mesh.INNER_LOWER_LIP[-2:0:-1])
@@ -48,6 +47,11 @@ def lips(points: Tensor, side: int, around: float = 0.0) -> Tensor:
     return _drawn(points, side, lambda face, size: _lips(face, size, around))
 
 
+def lids(points: Tensor, side: int) -> Tensor:
+    """Draw what lies between eyes and brows: (N, 478, 2) -1..1 -> (N, 1, side, side) 0..1."""
+    return _drawn(points, side, _lids)
+
+
 def lashes(points: Tensor, side: int) -> Tensor:
     """Draw the rims of the eyes: (N, 478, 2) -1..1 -> (N, 1, side, side) 0..1."""
     return _drawn(points, side, _lashes)
@@ -75,21 +79,28 @@ def chin(points: Tensor, side: int) -> Tensor:
 def _beard(face: Places, size: int, below: float) -> Plane:
     width, jaw = _width(face), face[list(JAW)]
     hanging = np.concatenate([jaw, (jaw + np.array([0, below * width], np.float32))[::-1]])
-    zone = _blur(np.maximum(filled(face[list(BEARD)], size), filled(hanging, size)), 0.07 * width)
-    return zone * (1 - _lips(face, size, 0.008))
+    zone = _blur(np.maximum(filled(face[list(BEARD)], size), filled(hanging, size)), 0.08 * width)
+    return zone * (1 - _lips(face, size, 0.004))
+
+
+def _lids(face: Places, size: int) -> Plane:
+    lash, _, brow = (list(ring) for ring in mesh.RIGHT_LID_RINGS)
+    sides = (face, face[list(mesh.MIRROR)])
+    drawn = np.maximum(*(filled(np.concatenate([side[lash], side[brow][::-1]]), size) for side in sides))
+    return _blur(drawn, 0.015 * _width(face))
 
 
 def _lashes(face: Places, size: int) -> Plane:
     width = _width(face)
     eyes = np.maximum(*(filled(side[list(mesh.RIGHT_CONTOUR)], size) for side in (face, face[list(mesh.MIRROR)])))
-    around = np.asarray(cv2.dilate(eyes, disc(max(1.0, LASHES * width))), np.float32)
+    around = grown(eyes, LASHES * width)
     return _blur(around, 0.01 * width) * (1 - _blur(eyes, 0.005 * width))
 
 
 def _lips(face: Places, size: int, around: float) -> Plane:
     width, drawn = _width(face), filled(face[list(LIPS)], size)
     if around:
-        drawn = np.asarray(cv2.dilate(drawn, disc(max(1.0, around * width))), np.float32)
+        drawn = grown(drawn, around * width)
     return _blur(drawn, 0.01 * width)
 
 
@@ -101,7 +112,8 @@ def _temples(face: Places, size: int) -> Plane:
 
 def _chin(face: Places, size: int) -> Plane:
     line = np.zeros((size, size), np.float32)
-    cv2.line(line, *(face[k].round().astype(int).tolist() for k in MIDLINE), 1.0, 1)
+    start, end = (face[k].round().astype(int).tolist() for k in MIDLINE)
+    cv2.line(line, start, end, 1.0, 1)
     distance = cv2.distanceTransform((line == 0).astype(np.uint8), cv2.DIST_L2, 3)
     return np.asarray(np.exp(-((distance / (DENSEST * _width(face))) ** 2) / 2), np.float32)
 

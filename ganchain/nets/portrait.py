@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from ganchain.colour.beard import beard_removal
 from ganchain.colour.filters import blur
+from ganchain.colour.gender import painted_lips, plain_lids, plain_lips
 from ganchain.colour.lab import from_lab, to_lab
-from ganchain.colour.lips import lips_change
 from ganchain.colour.makeup import mean_colour
 from ganchain.nets.unet import UNet
 from ganchain.tensors import resize
@@ -30,7 +30,7 @@ OFFSET = 4.0  # one unit of the network's answer, in px of SIDE
 RIM = 16  # px of SIDE within which an edit fades in from the window's edge
 SIGMAS = (1.0, 2.0, 4.0, 8.0)  # of the detail bands, in px of SIDE
 GAIN = 1.0  # limit of the logarithm of a band's gain
-PLAIN = 0.5  # share of what is dark in lashes and liner that a man loses
+PLAIN = 0.6  # share of what is dark in lashes and liner that a man loses
 SKIN = (18.0, 8.0, 8.0)  # differences from the cheeks' L, a, b at which a colour stops being skin
 
 # planes for a full step of age, the same for gender, then the cheeks
@@ -40,10 +40,11 @@ DRAWN = 3  # planes: lines of old age, lashes (changes of L), and where a beard 
 
 
 class Features(NamedTuple):
-    """Planes (N, 1, S, S) 0..1 of the lips, of them with what is near them, and of the lash lines."""
+    """Planes (N, 1, S, S) 0..1 of the lips, of them with what is near them, of the lids and of the lash lines."""
 
     lips: Tensor
     near_lips: Tensor
+    lids: Tensor
     lashes: Tensor
 
 
@@ -104,26 +105,32 @@ class Portrait(nn.Module):
         lab = to_lab(faces)
         wrinkles, lashes, beard = torch.split(drawn, 1, dim=1)
         skin, cheek = skin_map(lab, planes[:, -1:])
-        if features is not None:
-            own = gender * planes[:, EFFECT : EFFECT + COLOUR]
-            even = mean_colour(own, planes[:, -1:])
-            known = torch.lerp(own, even, torch.maximum(features.near_lips, (-gender).clamp(min=0) * beard))
-            lips = lips_change(mean_colour(lab, features.lips), cheek, gender)
-            colour = colour - own + torch.lerp(known, lips, features.lips)
         detail = bands(lab[:, :1])
         light = (gains.clamp(-GAIN, GAIN).expm1() * detail).sum(dim=1, keepdim=True)
         male, female = gender.clamp(min=0), (-gender).clamp(min=0)
-        light = light + age.clamp(min=0) * wrinkles * skin + female * lashes
         if features is not None:
+            own = gender * planes[:, EFFECT : EFFECT + COLOUR]
+            even = mean_colour(own, planes[:, -1:])
+            colour = colour + torch.maximum(features.near_lips, female * beard) * (even - own)
             light = light - PLAIN * male * features.lashes * detail.sum(dim=1, keepdim=True).clamp(max=0)
+        light = light + age.clamp(min=0) * wrinkles * skin + female * lashes
+        colour = colour * (1 - male * beard)  # beards are drawn, not averaged
+        if features is not None:
+            colour = colour + self._make_up(lab, cheek, features, male, female)
         lab = lab + female * beard * beard_removal(lab, cheek, side / SIDE)
-        colour = colour * (1 - male * beard * (1 - (features.lips if features else 0)))  # beards are drawn, not averaged
         changed = from_lab(lab + colour + F.pad(light, (0, 0, 0, 0, 0, 2)))
         edited = faces + fade * (changed - faces)
         moved = F.grid_sample(
             edited, grid(side, faces.device) + _grid_units(move * fade), "bicubic", "border", align_corners=False
         )
         return torch.where(fade > 0, moved, faces)
+
+    @staticmethod
+    def _make_up(lab: Tensor, cheek: Tensor, features: Features, male: Tensor, female: Tensor) -> Tensor:
+        """Compute the change that takes makeup off a man, and paints the lips of a woman: (N, 3, S, S) L*a*b*."""
+        mean = mean_colour(lab, features.lips)
+        plain = features.near_lips * plain_lips(lab, mean, cheek) + features.lids * plain_lids(lab, cheek)
+        return male * plain + female * features.lips * painted_lips(mean, cheek)
 
     def moved(self, points: Tensor, offsets: Tensor, condition: Tensor) -> Tensor:
         """Move points (N, K, 2) -1..1 of the window as ``edit`` moves what it shows."""
