@@ -46,7 +46,7 @@ class Cut:
 
 
 CUTS: Mapping[str, Cut] = {
-    "stubble": Cut(0.6, 0.2, 0.12, 0.85, -6.5, (1.8, 8.0), 0.06, 0.0, 0.7),
+    "stubble": Cut(0.55, 0.1, 0.15, 0.85, -6.5, (4.0, 8.0), 0.06, 0.0, 0.75),
     "short": Cut(0.8, -0.3, 0.42, 0.5, -7.0, (6.0, 7.0), 0.1, 5.0, 0.75),
     "full": Cut(0.97, -2.0, 0.38, 0.45, -10.0, (20.0, 30.0), 0.2, 10.0, 1.0),
 }
@@ -54,6 +54,7 @@ SPARSE = 2.2  # standard deviations by which gaps widen to where a beard ends
 FADED = 0.2  # share of its chroma that skin loses under hairs
 EDGE = 2.0  # standard deviations over which a strand covers the skin
 DARKER = 0.75  # L of a beard for each L of the hair
+GREYISH, DARKER_THAN_SKIN = 40.0, 0.5  # L from which a beard is grey; most L of others for each L of the skin
 DARK = 30.0  # most L of a beard that is not grey
 DEFAULT = (22.0, 5.0, 7.0)  # L*a*b* where there is no hair to be like
 VIOLET = 0.35, -6.0  # hair of any colour has at least this b for each a, and more than that
@@ -115,16 +116,19 @@ def grow(faces: Tensor, zone: Tensor, middle: Tensor, cut: Cut, hair: Tensor) ->
     dense, near = (F.interpolate(x[box], strand.shape[2:], mode="bilinear") for x in (zone, middle))
     dense = ((dense - cut.within + RAGGED * strand.clamp(-2, 2)) / cut.soft).clamp(0, 1)
     dense = dense * dense * (3 - 2 * dense) * (cut.cheeks + (1 - cut.cheeks) * near)
-    hidden = ((strand - cut.gaps - SPARSE * (1 - dense)) / EDGE + 0.5).clamp(0, 1) * dense.sqrt()
+    hidden = ((strand - cut.gaps - SPARSE * (1 - dense)) / EDGE + 0.5).clamp(0, 1) * dense
     # strands are finer than pixels: what a pixel has is the mean of those in it
     share, dense, strand = resize(torch.cat([cut.cover * hidden, dense, strand]), (size[0], size[1])).chunk(3)
     share = softened(share.clamp(0, 1), faces)
     skin = torch.cat([lab[:, :1] + dense * cut.shade, lab[:, 1:] * (1 - FADED * dense)], dim=1)
     # the face's own light and shade fall on the beard, too
     smooth = blur(few.lab[:, :1], 0.03 * side / few.step)
-    mean = _mean(smooth, few.reduced(zone))
+    zone_few = few.reduced(zone)
+    mean = _mean(smooth, zone_few)
     smooth = few.enlarged(smooth, side, box)
-    light = colour[:, :1] + 0.3 * (smooth - mean) + cut.relief * strand * (colour[:, :1] / 40).clamp(0.4, 1.2)
+    own = colour[:, :1]
+    own = torch.where(own < GREYISH, torch.minimum(own, DARKER_THAN_SKIN * _mean(few.lab[:, :1], zone_few)), own)
+    light = own + 0.3 * (smooth - mean) + cut.relief * strand * (own / 40).clamp(0.4, 1.2)
     light = light.clamp(3, 95)
     lit = lab[:, 1:] * (light / lab[:, :1].clamp(min=20))  # of the skin's hue, where the light has one
     hairs = torch.cat([light, torch.lerp(colour[:, 1:].expand_as(lit), lit, WARM)], dim=1)

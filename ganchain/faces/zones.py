@@ -79,8 +79,8 @@ def chin(points: Tensor, side: int) -> Tensor:
 def _beard(face: Places, size: int, below: float) -> Plane:
     width, jaw = _width(face), face[list(JAW)]
     hanging = np.concatenate([jaw, (jaw + np.array([0, below * width], np.float32))[::-1]])
-    zone = _blur(np.maximum(filled(face[list(BEARD)], size), filled(hanging, size)), 0.08 * width)
-    return zone * (1 - _lips(face, size, 0.004))
+    zone = _blur(np.maximum(filled(face[list(BEARD)], size), filled(hanging, size)), 0.06 * width)
+    return zone * (1 - _lips(face, size, 0.0))
 
 
 def _lids(face: Places, size: int) -> Plane:
