@@ -180,9 +180,7 @@ class Attributes(Stage):
         window = resize(faces[tight.place], (SIDE, SIDE)).clamp(-1, 1)
         condition = faces.new_tensor(self.condition).expand(len(faces), -1)
         offsets = self.portrait.offsets(window)
-        opened = 1 - zones.mouth(inside, SIDE)
-        lips, near = (opened * zones.lips(inside, SIDE, around) for around in (0.0, AROUND_LIPS))
-        features = Features(lips, near, zones.lids(inside, SIDE), zones.lashes(inside, SIDE))
+        features = _features(inside) if self.condition[1] else None  # which age does not need
         change = self.portrait.edit(window, offsets, condition, features) - window
         change = resize(change, (tight.side, tight.side))
         edited = faces.clone()
@@ -219,6 +217,13 @@ class Attributes(Stage):
         if self.only_grey:
             share = share * greyness(faces, matte)
         return dye(faces, matte, self.dye, self.ends, share)
+
+
+def _features(points: Tensor) -> Features:
+    """Draw the features of a face from its points in the tight window."""
+    opened = 1 - zones.mouth(points, SIDE)
+    lips, near = (opened * zones.lips(points, SIDE, around) for around in (0.0, AROUND_LIPS))
+    return Features(lips, near, zones.lids(points, SIDE), zones.lashes(points, SIDE))
 
 
 def enough(matte: Tensor, part: str) -> Tensor:

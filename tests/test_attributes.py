@@ -16,10 +16,11 @@ from torch import Tensor
 
 from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
-from ganchain.colour.beard import CUTS, DARK, DARKER, DEFAULT, beard_removal, tone
+from ganchain.colour.beard import CUTS, DARK, DARKER, DEFAULT, beard_removal, grow, tone
 from ganchain.colour.filters import blur
+from ganchain.colour.gender import painted_lips, plain_lids, plain_lips
 from ganchain.colour.hair import DYES, Dye, dye, ramp
-from ganchain.colour.lab import to_lab
+from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.makeup import Lab, colour
 from ganchain.colour.strands import flow, softened, strands
 from ganchain.faces.align import Aligner
@@ -267,6 +268,69 @@ def test_a_beard_is_like_hair_not_like_a_headscarf(hair: Lab, like: bool) -> Non
     light = DARKER * hair[0] if np.hypot(*hair[1:]) < 6 else min(DARKER * hair[0], DARK)
     wanted = torch.tensor([light, *hair[1:]]) if like else torch.tensor(DEFAULT)
     assert torch.allclose(colour, wanted, atol=0.1)
+
+
+def test_hairs_are_finer_than_the_pixels_of_a_small_face() -> None:
+    """They are averaged there: a small face has a shade, a large one hairs."""
+    spread = []
+    for side in (256, 900):
+        face, zone = torch.full((1, 3, side, side), 0.4), torch.zeros(1, 1, side, side)
+        zone[..., side // 2 : side * 6 // 10, side * 4 // 10 : side * 6 // 10] = 1
+        grown = grow(face, zone, zone, CUTS["stubble"], torch.zeros_like(zone))
+        assert grown[zone.expand_as(face) == 0].eq(0.4).all()
+        inside = to_lab(grown)[0, 0][zone[0, 0] > 0]
+        assert 5 < float(to_lab(face)[0, 0, 0, 0] - inside.mean()) < 25
+        spread.append(float(inside.std()))
+    assert spread[0] < 0.6 * spread[1]
+
+
+@pytest.mark.parametrize("skin", [(70.0, 12.0, 16.0), (30.0, 12.0, 14.0)], ids=["light", "dark"])
+def test_stubble_is_seen_on_any_skin(skin: Lab) -> None:
+    face = from_lab(torch.tensor(skin)[None, :, None, None].expand(1, 3, 256, 256))
+    zone = torch.zeros(1, 1, 256, 256)
+    zone[..., 120:150, 100:150] = 1
+    grown = grow(face, zone, zone, CUTS["stubble"], torch.zeros_like(zone))
+    change = (to_lab(grown) - to_lab(face))[0, 0, 128:142, 110:140]
+    assert float(change.mean()) < -0.17 * skin[0]
+
+
+LIPSTICK, NATURAL, BARE = (45.0, 45.0, 12.0), (52.0, 14.0, 11.0), (65.0, 12.0, 16.0)
+
+
+@pytest.mark.parametrize(("lips", "stay"), [(LIPSTICK, False), (NATURAL, True)], ids=["lipstick", "none"])
+def test_lipstick_comes_off_and_bare_lips_stay(lips: Lab, stay: bool) -> None:
+    cheeks, lips_lab = (torch.tensor(colour)[None, :, None, None] for colour in (BARE, lips))
+    both = torch.cat([lips_lab, cheeks], dim=3)
+    change = plain_lips(both, lips_lab, cheeks)
+    assert change[..., 1].abs()[:, 1:].max() == 0  # skin beside lips keeps its colour
+    assert (change.abs().max() < 0.5) if stay else (change[0, 1, 0, 0] < -15)
+    painted = painted_lips(lips_lab, cheeks)
+    assert (painted[0, 1] > 5) if stay else (painted.abs().max() == 0)
+
+
+def test_eye_shadow_comes_off_but_its_shade_stays() -> None:
+    cheeks, blue = (torch.tensor(colour)[None, :, None, None] for colour in (BARE, (45.0, 2.0, -30.0)))
+    change = plain_lids(blue, cheeks)
+    assert change[0, 0] == 0 and change[0, 2] > 20
+
+
+def test_points_move_as_the_face_does() -> None:
+    """A beard is grown around the lips where they are after the edit."""
+    model = Portrait.from_tensors(manifest.load("attributes-portrait").tensors)
+    rows, columns = torch.meshgrid(torch.arange(256.0), torch.arange(256.0), indexing="ij")
+    places, male = ((150.0, 128.0), (190.0, 150.0), (95.0, 100.0)), torch.tensor([[0.0, 1.0]])
+    offsets = torch.zeros(1, 2, 128, 128)
+    points = torch.tensor([[(2 * x + 1) / 256 - 1, (2 * y + 1) / 256 - 1] for y, x in places])[None]
+    moved = model.moved(points, offsets, male)[0]
+    apart = 0.0
+    for (y, x), (to_x, to_y) in zip(places, (moved + 1) * 128 - 0.5, strict=True):
+        dot = torch.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 8).expand(1, 3, 256, 256)
+        change = model.edit(dot - 0.5, offsets, male) - model.edit(torch.full_like(dot, -0.5), offsets, male)
+        weight = change[0, 1].clamp(min=0.05) - 0.05
+        there = (weight * torch.stack([columns, rows])).sum(dim=(1, 2)) / weight.sum()
+        assert (there - torch.stack([to_x, to_y])).norm() < 0.35
+        apart = max(apart, float((torch.stack([to_x, to_y]) - torch.tensor([x, y])).norm()))
+    assert apart > 1
 
 
 def shifts(angle: float) -> list[tuple[int, int]]:

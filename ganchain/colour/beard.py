@@ -46,7 +46,7 @@ class Cut:
 
 
 CUTS: Mapping[str, Cut] = {
-    "stubble": Cut(0.55, 0.1, 0.15, 0.85, -6.5, (4.0, 8.0), 0.06, 0.0, 0.75),
+    "stubble": Cut(0.5, 0.1, 0.15, 0.85, -7.0, (4.0, 8.0), 0.06, 0.0, 0.75),
     "short": Cut(0.8, -0.3, 0.42, 0.5, -7.0, (6.0, 7.0), 0.1, 5.0, 0.75),
     "full": Cut(0.97, -2.0, 0.38, 0.45, -10.0, (20.0, 30.0), 0.2, 10.0, 1.0),
 }
@@ -58,7 +58,7 @@ GREYISH, DARKER_THAN_SKIN = 40.0, 0.5  # L from which a beard is grey; most L of
 DARK = 30.0  # most L of a beard that is not grey
 DEFAULT = (22.0, 5.0, 7.0)  # L*a*b* where there is no hair to be like
 VIOLET = 0.35, -6.0  # hair of any colour has at least this b for each a, and more than that
-TUFTS, TOUSLED = 160, 0.3  # across a window: tufts whose hairs lie alike; their turns, standard deviation in radians
+TUFTS, TOUSLED = 160, 0.22  # across a window: tufts whose hairs lie alike; their turns, standard deviation in radians
 RAGGED = 0.1  # of the zone's plane: how uneven a beard's edge is
 SHADE = 8.0  # L by which skin may be darker than the cheeks
 LIFT = 18.0  # most L by which a beard is lightened that nobody asked to be taken off
@@ -113,13 +113,15 @@ def grow(faces: Tensor, zone: Tensor, middle: Tensor, cut: Cut, hair: Tensor) ->
     colour = tone(few.lab, few.reduced(hair))
     strand = combed(_downwards(zone), cut.strand, box)
     lab, size = to_lab(faces[box]), faces[box].shape[2:]
-    dense, near = (F.interpolate(x[box], strand.shape[2:], mode="bilinear") for x in (zone, middle))
+    dense = F.interpolate(zone[box], strand.shape[2:], mode="bilinear", align_corners=False)
     dense = ((dense - cut.within + RAGGED * strand.clamp(-2, 2)) / cut.soft).clamp(0, 1)
-    dense = dense * dense * (3 - 2 * dense) * (cut.cheeks + (1 - cut.cheeks) * near)
+    dense = dense * dense * (3 - 2 * dense)
     hidden = ((strand - cut.gaps - SPARSE * (1 - dense)) / EDGE + 0.5).clamp(0, 1) * dense
     # strands are finer than pixels: what a pixel has is the mean of those in it
-    share, dense, strand = resize(torch.cat([cut.cover * hidden, dense, strand]), (size[0], size[1])).chunk(3)
-    share = softened(share.clamp(0, 1), faces)
+    hidden, dense, strand = resize(torch.cat([hidden, dense, strand]), (size[0], size[1])).chunk(3)
+    amount = cut.cheeks + (1 - cut.cheeks) * middle[box]
+    share = cut.cover * amount * softened(hidden.clamp(0, 1), faces)
+    dense = dense * amount
     skin = torch.cat([lab[:, :1] + dense * cut.shade, lab[:, 1:] * (1 - FADED * dense)], dim=1)
     # the face's own light and shade fall on the beard, too
     smooth = blur(few.lab[:, :1], 0.03 * side / few.step)

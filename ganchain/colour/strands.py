@@ -19,6 +19,7 @@ BROADEST = 3.0  # px of SIDE: bands as broad as this are no strands
 LENGTH, WIDTH = 30.0, 0.7  # px of SIDE: standard deviations along and across a strand of hair
 FINE, COARSE = 1.5, 14.0  # px of SIDE: scales at which the gradient and the flow are measured
 SHINE = 5.0  # px of SIDE: what is coarser than this is shine and shade, which lie across the strands
+FINER = 1.4  # px of drawn strands for a px of the window, at least
 SPARE = 4  # px of SIDE for one of the smooth flow
 MIDDLE = 0.36, 0.64  # of the window of a bust: where the face is
 DETAIL = 0.7, 1.4, 2.8  # px: blurs between which detail is measured
@@ -55,13 +56,15 @@ def combed(angle: Tensor, strand: tuple[float, float], box: Box) -> Tensor:
         box: the part of the window that is wanted.
 
     Returns:
-        (N, 1, H, W) of that part, mean 0 and standard deviation about 1, as if the window were ``SIDE_COMBED`` px.
+        (N, 1, H, W) of that part, mean 0 and standard deviation about 1, as if the window were ``SIDE_COMBED`` px; or
+        averaged to a half or a quarter of that, with a smaller deviation, for a window that shows no more.
     """
-    unit = angle.shape[3] / SIDE_COMBED
+    reduced = next(n for n in (4, 2, 1) if n == 1 or n * FINER * angle.shape[3] <= SIDE_COMBED)
+    unit = angle.shape[3] * reduced / SIDE_COMBED
     part = angle[box]
     size = [max(8, round(side / unit)) for side in part.shape[2:]]
     fine = F.interpolate(part, size=size, mode="bilinear", align_corners=False)
-    return _along(fine, strand, (round(box[2].start / unit), round(box[1].start / unit)))
+    return _along(fine, strand, (round(box[2].start / unit), round(box[1].start / unit)), reduced)
 
 
 def softened(drawn: Tensor, faces: Tensor) -> Tensor:
@@ -86,14 +89,19 @@ def softened(drawn: Tensor, faces: Tensor) -> Tensor:
     return torch.lerp(drawn, blur(drawn, SOFT), share) if bool((share > 0).any()) else drawn
 
 
-def _along(angle: Tensor, strand: tuple[float, float], start: tuple[int, int]) -> Tensor:
+def _along(angle: Tensor, strand: tuple[float, float], start: tuple[int, int], reduced: int = 1) -> Tensor:
     """Mix the textures of the two nearest directions: (N, 1, H, W) in 0..pi -> (N, 1, H, W)."""
+    drawn = _textures(*strand, reduced).to(angle)
+    side = drawn.shape[2]
     angle = angle / pi * DIRECTIONS  # of textures
     first = angle.floor()
-    rows, columns = ((torch.arange(n) + corner) % SIDE for n, corner in zip(angle.shape[2:], start[::-1], strict=True))
-    drawn = _textures(*strand).to(angle)[:, rows][:, :, columns]
-    index, share = first.long()[:, 0] % DIRECTIONS, (angle - first)[:, 0]
-    picked = [drawn.gather(0, (index + k) % DIRECTIONS) for k in (0, 1)]
+    rows, columns = (
+        (torch.arange(n, device=angle.device) + corner) % side
+        for n, corner in zip(angle.shape[2:], start[::-1], strict=True)
+    )
+    place = rows[:, None] * side + columns
+    index, share = first.long()[:, 0], (angle - first)[:, 0]
+    picked = [drawn.take((index + k) % DIRECTIONS * side**2 + place) for k in (0, 1)]
     mixed = (1 - share) * picked[0] + share * picked[1]
     return (mixed * torch.rsqrt(share**2 + (1 - share) ** 2))[:, None]  # two independent ones: the same deviation
 
@@ -113,8 +121,12 @@ def flow(light: Tensor, matte: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _textures(length: float, broadest: float) -> Tensor:
-    """Draw strands in all directions, by filtering one noise each: (DIRECTIONS, SIDE, SIDE), which can be tiled."""
+def _textures(length: float, broadest: float, reduced: int) -> Tensor:
+    """Draw strands in all directions, by filtering one noise each, and average them to a ``reduced``-th.
+
+    Returns:
+        (DIRECTIONS, SIDE / reduced, SIDE / reduced), which can be tiled.
+    """
     noise = torch.randn(DIRECTIONS, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     line = torch.fft.fftfreq(SIDE)
     v, u = torch.meshgrid(line, line, indexing="ij")
@@ -123,4 +135,4 @@ def _textures(length: float, broadest: float) -> Tensor:
     gain = torch.exp(-2 * pi**2 * ((length * along) ** 2 + (WIDTH * across) ** 2))
     gain = gain * (1 - torch.exp(-2 * pi**2 * (broadest * across) ** 2))
     drawn = torch.fft.ifft2(torch.fft.fft2(noise) * gain).real
-    return drawn / drawn.std(dim=(1, 2), keepdim=True)
+    return F.avg_pool2d(drawn / drawn.std(dim=(1, 2), keepdim=True), reduced)
