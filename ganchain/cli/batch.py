@@ -97,7 +97,7 @@ def _run(chain: str, inputs: tuple[Path, ...], out: Path, options: Options, sign
 
     on_terminal = sys.stdout.isatty()
     with display.bar() if on_terminal else display.lines() as shown:
-        summary = run(chain, inputs, out, options, *shown, signals)
+        summary = run(chain, inputs, out, options, shown.on_record, shown.on_found, signals, shown.on_progress)
     with suppress(OSError):  # a pipe or a terminal that is gone
         if not on_terminal:
             echo(json.dumps({"summary": display.summary_fields(summary)}))
@@ -127,6 +127,10 @@ def _print_plan(chain: str, inputs: tuple[Path, ...], out: Path, options: Option
         echo(line)
     if record.damaged:
         echo(damaged_line(record.damaged))
+    for note in planned.notes:
+        echo(note)
     done = planned.total - len(todo) - len(unreadable) - twice
-    echo(f"{planned.total} inputs: {len(todo)} to do, {done} done", nl=False)
+    videos = sum(bool(item.video) for item in todo)
+    counted = f"{len(todo)} to do" + (f" ({videos} of them video{'s' * (videos > 1)})" if videos else "")
+    echo(f"{planned.total} inputs: {counted}, {done} done", nl=False)
     echo(f", {twice} of them the same file as another" if twice else "")

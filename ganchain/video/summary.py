@@ -24,6 +24,7 @@ class Progress:
     rate: float
 
 
+STEPS = {"track": "looking for faces", "edit": "editing", "write": "writing"}  # in words
 OnProgress = Callable[[Progress], None]
 
 
