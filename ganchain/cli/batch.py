@@ -36,7 +36,7 @@ from ganchain.cli.options import DEVICE, LICENSE_POLICY, timeout_option
     metavar="ENGINE",
     help="As of ganchain run: torch is the reference, auto takes the fastest that agrees with it.",
 )
-@timeout_option(Options.timeout, "A photo that takes longer is given up.")
+@timeout_option(Options.timeout, "A photo that takes longer is given up; a frame of a video stays as it is.")
 @click.option(
     "--ray",
     is_flag=False,
@@ -59,7 +59,7 @@ from ganchain.cli.options import DEVICE, LICENSE_POLICY, timeout_option
 def batch(
     ctx: click.Context, /, chain: str, inputs: tuple[Path, ...], out: Path, dry_run: bool, **options: object
 ) -> None:
-    """Run CHAIN (a YAML file, or the name of a bundled chain) over all photos in IN (folders, files).
+    """Run CHAIN (a YAML file, or the name of a bundled chain) over all photos and videos in IN (folders, files).
 
     \b
     ganchain batch portrait photos/ -o characters/
@@ -74,6 +74,9 @@ def batch(
     line about each. What happens to one does not stop the others. Ctrl-C lets the running photos end, a second one
     does not. After that, a power cut or a full disk the same command does only what is missing; a failed photo is
     tried again; a photo, chain or weights that changed are done anew.
+
+    Videos and pictures that move (extra `video`) are edited as by ganchain video, after the photos; an output has the
+    container of its input. --exclude '*.mov' leaves some out.
 
     With --ray the photos and OUT must lie under the same paths on all machines, and ganchain be installed there.
 
