@@ -90,9 +90,5 @@ class VideoWorker(Worker):
             "resumed": summary.resumed,
             "failed": len(summary.failed),
         }
-        record.notes = list(summary.notes)
-        if summary.failed:
-            number, reason = next(iter(summary.failed.items()))
-            count = f"{len(summary.failed)} frame{'s' * (len(summary.failed) > 1)}"
-            record.notes.append(f"{count} failed and stay as they were; the first is {number}: {reason}")
+        record.notes = summary.all_notes()
         record.status = "no_face" if needs_face(self.pipeline.stages) and not summary.edited else "ok"
