@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from ganchain import Pipeline
 from ganchain.errors import VideoError
@@ -113,6 +114,18 @@ def test_what_is_no_video_or_too_much_is_refused(ask: Any, film: bytes, tmp_path
     ):
         assert ask.post("/jobs", json={"chain": "retouch", **body}).status_code == status, body
     assert ask.get("/jobs/none/video").status_code == 404
+
+
+def test_animations_are_videos(ask: Any, tmp_path: Path) -> None:
+    pictures = [Image.fromarray(coloured(9 * number)) for number in range(4)]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=100)
+    pictures[0].save(tmp_path / "still.gif")
+    video = send(ask, (tmp_path / "a.gif").read_bytes(), "a.gif").json()
+    assert (video["frames"], video["seconds"], len(video["stills"])) == (4, 0.4, 3)
+    job = ask.post("/jobs", json={"chain": ROSE, "video": video["id"]}).json()["id"]
+    assert ask.get(ended(ask, job)[-1]["video"]).headers["content-type"] == "image/gif"
+    still = send(ask, (tmp_path / "still.gif").read_bytes(), "still.gif")
+    assert still.status_code == 422 and "still.gif: is a picture, not a video" in still.json()["error"]
 
 
 def test_a_playlist_names_no_other_file(tmp_path: Path) -> None:

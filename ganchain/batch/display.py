@@ -123,7 +123,7 @@ def summary_lines(summary: Summary) -> Iterator[str]:
     """Write the summary as lines of text."""
     spent = f"{summary.seconds:.1f} s, {summary.rate:.2f} photos/s"
     kinds = "photos"
-    if summary.videos:  # they take longer
+    if summary.has_videos:  # they take longer
         spent, kinds = f"{summary.seconds:.1f} s", "photos and videos"
     yield f"{_counts(summary) or 'nothing done'} of {summary.total} {kinds} in {spent}"
     for input_, reason in list(summary.failed.items())[:NAMED]:

@@ -54,6 +54,11 @@ class Plan:
         """Photos that the inputs name, repeated and unreadable ones included."""
         return len(self.inputs.items) + len(self.inputs.twice) + len(self.inputs.unreadable)
 
+    @property
+    def has_videos(self) -> bool:
+        """True if there are videos among the inputs."""
+        return any(item.video for item in self.inputs.items)
+
 
 @dataclass(frozen=True)
 class _Watched(Globs):
@@ -102,8 +107,10 @@ def plan(
     if not can_read and any(suffix in VIDEOS for suffix in photos.passed.suffixes):
         photos.passed.hint = PYAV
     key = chain_key(described, [ref for stage in stages for ref in stage.all_weights], options.name, options.engine)
-    has_videos = any(item.video for item in photos.items)
-    return Plan(described, names, photos, key, list(_unheeded(described.output, options)) if has_videos else [])
+    planned = Plan(described, names, photos, key)
+    if planned.has_videos:
+        planned.notes.extend(_unheeded(described.output, options))
+    return planned
 
 
 def _is_taken(path: Path) -> bool:

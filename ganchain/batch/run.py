@@ -79,7 +79,7 @@ def batch(
             if record.changed:  # another batch has ended meanwhile
                 record = Journal(out)
                 planned = plan(chain, inputs, out, record, options, found)
-            summary.total, summary.damaged = planned.total, record.damaged
+            summary.total, summary.has_videos, summary.damaged = planned.total, planned.has_videos, record.damaged
             summary.passed, summary.notes = list(planned.inputs.passed.lines()), planned.notes
             try:
                 with record:

@@ -15,7 +15,7 @@ class Summary:
     """Summary of a batch.
 
     Attributes:
-        total: photos that the inputs name.
+        total: photos and videos that the inputs name; ``has_videos`` says whether there are videos.
         counts: photos by status.
         failed: input -> reason.
         out, record: the output folder and the file with one JSON line a photo.
@@ -34,6 +34,7 @@ class Summary:
     out: Path
     record: Path
     total: int = 0
+    has_videos: bool = False
     counts: Counter[Status] = field(default_factory=Counter)
     failed: dict[str, str] = field(default_factory=dict)
     start: float = field(default_factory=time.perf_counter)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from ganchain.errors import VideoError
 from ganchain.photos import images
+from ganchain.photos.moving import ANIMATIONS
 from ganchain.photos.photo import Photo
+from ganchain.video.containers import opened, video_of
 from ganchain.video.sources import source_of
 from ganchain.video.stills import extent, stills
 
@@ -40,11 +42,11 @@ def look(sent: SentVideo) -> SeenVideo:
     Raises:
         VideoError: it is none, or too large or too long.
     """
-    source = source_of(sent.path)
-    width, height = source.clip.size
+    width, height = _size(sent.path)
     if width * height > sent.pixels:
         most = f"{sent.pixels / 1e6:.0f} megapixels"
         raise VideoError(f"{width} x {height} px are more than the {most} that are taken here", path=sent.path)
+    source = source_of(sent.path)
     seconds, frames = extent(source)
     if seconds > sent.seconds or frames > FASTEST * sent.seconds:
         reason = f"{seconds:.1f} s ({frames} frames) are more than the {sent.seconds:g} s that are taken here"
@@ -53,4 +55,13 @@ def look(sent: SentVideo) -> SeenVideo:
     for number, frame in enumerate(stills(source, STILLS), start=1):
         paths.append(sent.path.parent / f".still-{number}.png")
         images.write(Photo(frame.pixels, frame.alpha), paths[-1])
-    return SeenVideo((width, height), seconds, frames, paths)
+    return SeenVideo(source.clip.size, seconds, frames, paths)
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Read width and height in px from the header, before anything is decoded."""
+    if path.suffix.lower() in ANIMATIONS:
+        return images.size(path)
+    with opened(path) as container:
+        stream = video_of(container, path)
+        return stream.width, stream.height
