@@ -371,7 +371,7 @@ def test_what_cannot_be_recorded_waits(tmp_path: Path) -> None:
         import resource, signal
         from pathlib import Path
         from ganchain.batch.journal import Journal
-from ganchain.batch.record import Record
+        from ganchain.batch.record import Record
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         with Journal(Path({str(tmp_path)!r})) as record:
             def add(name): return record.append(Record(name, name, "c", "ok", name))

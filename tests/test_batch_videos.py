@@ -88,6 +88,7 @@ def test_an_output_is_of_the_kind_of_its_input(name: str, suffix: str, clear: st
     assert (suffix_for(Path(name)), suffix_for(Path(name), clear=True)) == (suffix, clear)
 
 
+@pytest.mark.slow
 def test_videos_are_done_among_photos(place: Path) -> None:
     (place / "in" / "text.mp4").write_bytes(b"no video")
     (place / "in" / "notes.txt").write_bytes(b"")
@@ -133,6 +134,7 @@ def test_a_rerun_does_only_what_is_missing(place: Path) -> None:
     assert dict(summary.counts) == {"skipped": 1} and summary.passed == ["1 file passed over: 1 .jsonl"]
 
 
+@pytest.mark.slow
 def test_a_stopped_video_goes_on(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that is half-written goes, and the bytes are those of an undisturbed batch."""
     monkeypatch.setattr(passes, "LEAST", 2)

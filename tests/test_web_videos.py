@@ -58,6 +58,7 @@ def ended(ask: Any, job: str) -> Any:
     return [json.loads(line.removeprefix("data: ")) for line in lines if line]
 
 
+@pytest.mark.slow
 def test_a_video_is_sent_shown_by_stills_run_and_fetched(ask: Any, film: bytes, tmp_path: Path) -> None:
     sent = send(ask, film)
     assert sent.status_code == 201, sent.text
@@ -135,6 +136,7 @@ def test_a_playlist_names_no_other_file(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_a_video_waits_for_no_photo_and_is_cancelled(
     ask: Any, server: Any, film: bytes, small_head: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

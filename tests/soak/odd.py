@@ -36,7 +36,7 @@ class Odd:
             if item == "raise":
                 raise ValueError("a bug")
             for part in range(3 if item == "tell" else 0):
-                time.sleep(0.5)
+                time.sleep(0.4)
                 self.tell(part)
         return lambda: [f"{item} {os.getpid()}" for item in items]
 
