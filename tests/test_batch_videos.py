@@ -14,7 +14,7 @@ from PIL import Image
 
 from ganchain import Pipeline
 from ganchain.batch import loop, plan, run
-from ganchain.batch.display import summary_lines
+from ganchain.batch.display import bar, summary_lines
 from ganchain.batch.journal import Journal
 from ganchain.batch.options import Options
 from ganchain.batch.record import Record
@@ -175,6 +175,17 @@ def test_frames_that_failed_are_said(place: Path) -> None:
         loop.Loop(place, "rose", journal, summary).report(record)
     assert summary.exit_code == 1
     assert f"b.mp4: {record.notes[0]}" in summary_lines(summary)
+
+
+def test_each_video_has_a_bar_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    summary = Summary(tmp_path, tmp_path / "record", 1, has_videos=True)
+    with bar() as shown:
+        assert shown.on_progress is not None
+        shown.on_progress(Item(tmp_path / "b.mp4", "[b].mp4", video="mp4"), Progress("edit", 3, 9, 4.5))
+        shown.on_progress(Item(tmp_path / "c.mp4", "c.mp4", video="mp4"), Progress("track", 3, 0, 0.0))
+        shown.on_record(Record("c.mp4", "/c.mp4", "rose", "ok", "c-rose.mp4", type="video"), summary)
+    shown_last = capsys.readouterr().err
+    assert "[b].mp4: editing  4.5 frames/s" in shown_last and "c.mp4" not in shown_last
 
 
 def test_a_signal_stops_a_video_and_it_is_left(tmp_path: Path) -> None:

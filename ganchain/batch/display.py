@@ -75,8 +75,8 @@ def bar() -> Iterator[Display]:
         videos = dict[str, TaskID]()
 
         def show(record: Record, summary: Summary) -> None:
-            rate = f"{summary.rate:.2f} photos/s  {_counts(summary)}"
-            progress.update(task, total=summary.total, advance=1, description=rate)
+            rate = "" if summary.has_videos else f"{summary.rate:.2f} photos/s  "
+            progress.update(task, total=summary.total, advance=1, description=rate + _counts(summary))
             if record.input in videos:
                 progress.remove_task(videos.pop(record.input))
             if record.status == "failed":

@@ -86,9 +86,9 @@ def serve(
     ganchain serve --open
     curl -F chain=portrait -F photo=@photo.jpg http://127.0.0.1:8000/run -o character.png
 
-    Photos wait their turn in a queue, one runs at a time. What is sent lies in a private folder, is deleted after a
-    while, and goes nowhere else. There are no accounts: whoever can reach the address can use it. Ctrl-C ends it; the
-    exit status is 0, or 130 if something was running.
+    Photos wait their turn in a queue, one runs at a time; short videos (extra video) in another. What is sent lies in a
+    private folder, is deleted after a while, and goes nowhere else. There are no accounts: whoever can reach the
+    address can use it. Ctrl-C ends it; the exit status is 0, or 130 if something was running.
     """
     from ganchain.errors import GanchainError
 
