@@ -16,16 +16,22 @@ from uuid import uuid4
 
 
 @contextmanager
-def replaced(path: Path, prefix: str = "", permit: Callable[[Path, Path], None] | None = None) -> Iterator[IO[bytes]]:
+def replaced(
+    path: Path,
+    prefix: str = "",
+    permit: Callable[[Path, Path], None] | None = None,
+    folder: Path | None = None,
+) -> Iterator[IO[bytes]]:
     """Open a file that appears at ``path`` when the block has ended without an error; missing folders are made.
 
     Until then it is called ``.PREFIXHEX.part``; by the ``prefix`` callers recognise part files that a crash left.
     ``permit(path, part file)`` is called before the file appears, and may raise an error to keep what is there.
+    The part file lies beside ``path``, or in a ``folder`` of the same file system.
 
     Raises:
         OSError: it cannot be written.
     """
-    unfinished = path.with_name(f".{prefix}{uuid4().hex}.part")
+    unfinished = (folder or path.parent) / f".{prefix}{uuid4().hex}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished.open("w+b") as file:

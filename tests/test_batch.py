@@ -27,14 +27,16 @@ from ganchain import chains
 from ganchain.batch import loop, memory, run
 from ganchain.batch import pool as batch_pool
 from ganchain.batch.display import summary_lines
-from ganchain.batch.journal import Journal, Record
+from ganchain.batch.journal import Journal
 from ganchain.batch.options import Options
 from ganchain.batch.pool import Pool
 from ganchain.batch.process import Lost
+from ganchain.batch.record import Record
 from ganchain.batch.run import batch
+from ganchain.batch.settings import LOCK, Settings
 from ganchain.batch.signals import ENDING, Signals
 from ganchain.batch.summary import Summary
-from ganchain.batch.worker import LOCK, Settings, Worker
+from ganchain.batch.worker import Worker
 from ganchain.checkpoints import manifest
 from ganchain.cli.batch import batch as command
 from ganchain.cli.main import Group
@@ -368,7 +370,8 @@ def test_what_cannot_be_recorded_waits(tmp_path: Path) -> None:
     code = f"""if True:
         import resource, signal
         from pathlib import Path
-        from ganchain.batch.journal import Journal, Record
+        from ganchain.batch.journal import Journal
+        from ganchain.batch.record import Record
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         with Journal(Path({str(tmp_path)!r})) as record:
             def add(name): return record.append(Record(name, name, "c", "ok", name))
@@ -820,13 +823,16 @@ def answers(pool: Pool, *items: str) -> dict[str, str | Lost]:
 @pytest.mark.slow
 def test_a_dead_or_stuck_worker_costs_only_its_work() -> None:
     with Pool(1, Odd, (), timeout=1.0, ahead=1) as pool:
-        found = answers(pool, "a", "die", "b", "hang", "c", "raise", "d")
+        parts: list[Any] = []
+        pool.on_progress = lambda items, part: parts.append((items, part))
+        found = answers(pool, "a", "die", "b", "hang", "c", "raise", "d", "tell")
         assert found["die"] == Lost("killed the worker (signal 9, out of memory?)")
         assert found["hang"] == Lost("took longer than 1 s")
         assert isinstance(bug := found["raise"], Lost) and bug.reason == "ValueError: a bug"
+        assert parts == [(["tell"], part) for part in range(3)] and isinstance(found["tell"], str)
         assert "odd.py" in (bug.traceback or "") and "Traceback" in (bug.traceback or "")
         assert len({found[name] for name in ("a", "b", "c")}) == 3
-        assert found["c"] == found["d"]
+        assert found["c"] == found["d"] == found["tell"]
         os.kill(int(str(found["d"])), signal.SIGKILL)  # an idle one
         time.sleep(0.1)
         assert answers(pool, "e")["e"] not in (found["d"], None)

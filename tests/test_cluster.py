@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganchain.batch.journal import Record
 from ganchain.batch.options import Options
+from ganchain.batch.record import Record
 from ganchain.batch.run import batch
 from ganchain.batch.summary import Summary
 from ganchain.errors import GanchainError

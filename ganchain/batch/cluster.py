@@ -19,7 +19,8 @@ from typing import Any, Self
 from ganchain.batch import memory
 from ganchain.batch.pool import AHEAD, Answer
 from ganchain.batch.process import Lost
-from ganchain.batch.worker import Outcome, Settings, Worker
+from ganchain.batch.settings import Settings
+from ganchain.batch.worker import Outcome, Worker
 from ganchain.chains import Chain
 from ganchain.errors import GanchainError, text_of
 

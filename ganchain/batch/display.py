@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 import click
 
-from ganchain.batch.journal import Record, Status
-from ganchain.batch.loop import OnRecord
+from ganchain.batch.loop import OnProgress, OnRecord
 from ganchain.batch.plan import OnFound
+from ganchain.batch.record import Record, Status
 from ganchain.batch.summary import Summary
 from ganchain.errors import plain
+from ganchain.photos.find import Item
+from ganchain.video.summary import STEPS, Progress
 
 FOUND_STEP = 100  # photos between two updates, while they are looked for
 NAMED = 20  # failed photos named in the summary
@@ -22,10 +24,11 @@ STATUSES: tuple[Status, ...] = ("ok", "no_face", "skipped", "failed")
 
 
 class Display(NamedTuple):
-    """Calls that show how far a batch is: of each record, and of each photo that is found at the beginning."""
+    """Calls that show how far a batch is: of each record, of each photo that is found, and of each video."""
 
     on_record: OnRecord
     on_found: OnFound | None = None
+    on_progress: OnProgress | None = None
 
 
 @contextmanager
@@ -35,9 +38,10 @@ def lines() -> Iterator[Display]:
     def show(record: Record, summary: Summary) -> None:
         line = {
             "input": record.input,
+            "type": record.type,
             "status": record.status,
             "outputs": [output["path"] for output in record.outputs],
-            "faces": sum(face["left_out"] is None for face in record.faces),
+            "faces": record.video["edited"] if record.video else sum(face["left_out"] is None for face in record.faces),
             "seconds": round(sum(record.seconds.values()), 3),
             "error": record.error,
         }
@@ -48,26 +52,33 @@ def lines() -> Iterator[Display]:
 
 @contextmanager
 def bar() -> Iterator[Display]:
-    """Show a progress bar with the rate, the time left and the counts; failed photos are named above it."""
+    """Show a progress bar with the rate, the time left and the counts, and one for each video that is being done.
+
+    Failed photos are named above it.
+    """
     found = count(1)
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
-        Progress,
+        TaskID,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.progress import Progress as Bars
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+    with Bars(*columns, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task("starting", total=None)
+        videos = dict[str, TaskID]()
 
         def show(record: Record, summary: Summary) -> None:
-            rate = f"{summary.rate:.2f} photos/s  {_counts(summary)}"
-            progress.update(task, total=summary.total, advance=1, description=rate)
+            rate = "" if summary.has_videos else f"{summary.rate:.2f} photos/s  "
+            progress.update(task, total=summary.total, advance=1, description=rate + _counts(summary))
+            if record.input in videos:
+                progress.remove_task(videos.pop(record.input))
             if record.status == "failed":
                 reason = escape(plain(record.error or ""))
                 progress.console.print(f"[red]{escape(plain(record.input))}[/]: {reason}", highlight=False)
@@ -76,7 +87,15 @@ def bar() -> Iterator[Display]:
             if (number := next(found)) % FOUND_STEP == 0:
                 progress.update(task, description=f"looking for photos: {number}")
 
-        yield Display(show, show_found)
+        def show_video(item: Item, reached: Progress) -> None:
+            if item.input not in videos:
+                videos[item.input] = progress.add_task("", total=None)
+            rate = f"  {reached.rate:.1f} frames/s" if reached.rate else ""
+            words = f"{escape(plain(item.input))}: {STEPS[reached.step]}{rate}"
+            total = reached.total or None
+            progress.update(videos[item.input], completed=reached.done, total=total, description=words)
+
+        yield Display(show, show_found, show_video)
 
 
 def summary_fields(summary: Summary) -> dict[str, object]:
@@ -92,6 +111,9 @@ def summary_fields(summary: Summary) -> dict[str, object]:
         "stopped": summary.stopped,
         "interrupted": summary.interrupted,
         "unrecorded": summary.unrecorded,
+        "videos": summary.videos,
+        "spoilt_frames": summary.spoilt_frames,
+        "notes": summary.notes,
         "passed": summary.passed,
         "damaged": len(summary.damaged),
     }
@@ -100,12 +122,18 @@ def summary_fields(summary: Summary) -> dict[str, object]:
 def summary_lines(summary: Summary) -> Iterator[str]:
     """Write the summary as lines of text."""
     spent = f"{summary.seconds:.1f} s, {summary.rate:.2f} photos/s"
-    yield f"{_counts(summary) or 'nothing done'} of {summary.total} photos in {spent}"
+    kinds = "photos"
+    if summary.has_videos:  # they take longer
+        spent, kinds = f"{summary.seconds:.1f} s", "photos and videos"
+    yield f"{_counts(summary) or 'nothing done'} of {summary.total} {kinds} in {spent}"
     for input_, reason in list(summary.failed.items())[:NAMED]:
         yield f"failed: {plain(input_)}: {plain(reason)}"
     if len(summary.failed) > NAMED:
         yield f"and {len(summary.failed) - NAMED} more failed: see {summary.record}"
     yield from summary.passed
+    yield from map(plain, summary.notes[:NAMED])
+    if len(summary.notes) > NAMED:
+        yield f"and {len(summary.notes) - NAMED} more notes: see {summary.record}"
     if summary.stopped is not None:
         yield f"stopped: {summary.stopped}"
     if summary.left:

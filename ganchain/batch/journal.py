@@ -6,62 +6,18 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import IO, Any, Literal, Self, get_args
+from typing import IO, Self, get_args
 
 from ganchain import files
+from ganchain.batch.record import Record, Status
 from ganchain.errors import GanchainError, PhotoError
 
-Status = Literal["ok", "no_face", "skipped", "failed"]
 NAME = "ganchain-batch.jsonl"
 MAX_NUMBER = 1 << 62  # of tries, or of bytes in a file
 MARK = "batch-"  # unfinished files of a batch are called .batch-HEX.part
-
-
-@dataclass
-class Record:
-    """Outcome of one photo.
-
-    Attributes:
-        input, path, chain: its path below the input folder, the whole path, and the chain's name.
-        status: "ok"; "no_face": written unchanged; "skipped": an earlier run has done it; "failed": see ``error``.
-        target: the path below the output folder that its output has or would have.
-        sha256: of the input; None where it cannot be read.
-        key: digest of input, chain, weights, names and version; equal keys mean equal outputs.
-        outputs: [{"path", "bytes", "sha256"}], paths below the output folder.
-        faces: [{"box", "score", "landmarks", "left_out", "distance", "points"}]; when asked for, distance: between the
-            embeddings of the face before and after, and points: the 478 of ``ganchain.faces.mesh``.
-        size: width, height in px of the photo as it was read.
-        seconds: by step.
-        engines, decided: the engine of each stage, and what stages decided by themselves (``Result.decided``).
-        error: why it failed.
-        traceback: of the bug (of ganchain or a plug-in) that it failed for, if it was one.
-        tries: how often it was tried, over all runs.
-    """
-
-    input: str
-    path: str
-    chain: str
-    status: Status
-    target: str
-    sha256: str | None = None
-    key: str | None = None
-    outputs: list[dict[str, Any]] = field(default_factory=list)
-    faces: list[dict[str, Any]] = field(default_factory=list)
-    size: list[int] | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-    engines: dict[str, str] = field(default_factory=dict)
-    decided: dict[str, list[dict[str, float]]] = field(default_factory=dict)
-    version: str = ""
-    error: str | None = None
-    traceback: str | None = None
-    tries: int = 1
-
-    def line(self) -> bytes:
-        """Encode the record as a line of the file."""
-        return json.dumps(asdict(self), separators=(",", ":")).encode() + b"\n"
 
 
 @dataclass

@@ -9,22 +9,26 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from ganchain._version import VERSION
 from ganchain.batch import memory
 from ganchain.batch.cluster import Cluster
-from ganchain.batch.journal import MARK, Journal, Record
+from ganchain.batch.journal import MARK, Journal
 from ganchain.batch.pool import Pool
 from ganchain.batch.process import Lost
+from ganchain.batch.record import Record
+from ganchain.batch.settings import LOCK
 from ganchain.batch.signals import Signals
 from ganchain.batch.summary import Summary
-from ganchain.batch.worker import LOCK, Outcome
+from ganchain.batch.worker import Outcome
 from ganchain.errors import GanchainError
 from ganchain.photos.find import Item
 
 POLL_INTERVAL = 0.25  # seconds between checks of signals and time limits
 PROBE_SIZE = 1 << 20  # bytes that must still fit in the output folder for a batch to go on
 OnRecord = Callable[[Record, Summary], None]
+OnProgress = Callable[[Item, Any], None]
 
 
 @dataclass
@@ -33,6 +37,7 @@ class Loop:
 
     Attributes:
         on_record: called with each record.
+        on_progress: called with a video that is being done, and how far it is.
         aside: photos to be done alone at the end: too large for a worker's share of memory, or suspected of having
             killed their worker.
         lost: how often each input's worker was lost.
@@ -43,6 +48,7 @@ class Loop:
     journal: Journal
     summary: Summary
     on_record: OnRecord | None = None
+    on_progress: OnProgress | None = None
     signals: Signals = field(default_factory=Signals)
     aside: list[Item] = field(default_factory=list)
     lost: Counter[str] = field(default_factory=Counter)
@@ -52,11 +58,12 @@ class Loop:
         """True if no more photos shall be begun."""
         return bool(self.signals.count or self.summary.stopped)
 
-    def run(self, items: Iterable[Item], pool: Pool | Cluster, size: int, limit: int | None) -> None:
+    def run(self, items: Iterable[Item], pool: Pool | Cluster, size: int, limit: int | None, patience: int = 2) -> None:
         """Do ``items`` in groups of ``size``.
 
         Args:
             limit: bytes that one photo may take, if this is the last try; None if there will be another one.
+            patience: the signals after which running items are given up, too.
 
         Raises:
             GanchainError: the pool cannot work, and nothing was begun.
@@ -64,7 +71,7 @@ class Loop:
         remaining = iter(items)
         exhausted = False
         with pool:
-            while self.signals.count < 2:
+            while self.signals.count < patience:
                 while pool.room and not (exhausted or self.stopping):
                     group = list(islice(remaining, size))
                     exhausted = not group
@@ -101,10 +108,20 @@ class Loop:
             else:
                 self.aside.append(item)
 
+    def take_aside(self) -> list[Item]:
+        """Return the items that were put aside, which are so no longer."""
+        items, self.aside = self.aside, []
+        return items
+
+    def tell(self, group: Sequence[Item], reached: Any) -> None:
+        """Hand on how far a video is."""
+        if self.on_progress is not None:
+            self.on_progress(group[0], reached)
+
     def fail(self, item: Item, reason: str, traceback: str | None = None) -> None:
         """Record that a photo failed, with the reason."""
-        record = Record(item.input, str(item.source), self.chain, "failed", item.target, error=reason, version=VERSION)
-        record.traceback = traceback
+        record = Record.of(item, self.chain)
+        record.error, record.traceback, record.version = reason, traceback, VERSION
         record.tries = 0 if self.lost[item.input] else 1  # `finish` adds those that were lost
         self.finish(record)
 
@@ -131,6 +148,10 @@ class Loop:
         self.summary.counts[record.status] += 1
         if record.status == "failed":
             self.summary.failed[record.input] = record.error or "unknown"
+        elif record.video is not None:
+            self.summary.videos += 1
+            self.summary.spoilt_frames += record.video["failed"]
+        self.summary.notes += [f"{record.input}: {note}" for note in record.notes]
         if self.on_record is not None:
             try:
                 self.on_record(record, self.summary)

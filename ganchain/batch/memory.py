@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from math import prod
 from pathlib import Path
 
 import psutil
@@ -21,6 +22,7 @@ ENLARGED, WRITTEN = 3, 9  # for a pixel of the enlarged photo, while it grows an
 STRIP = 45  # for a pixel of the row of tiles that is being enlarged
 FACE_ENLARGED = 100  # for a pixel of an enlarged canvas
 FACE_SHARE = 1 / 8  # of a photo that is taken by faces, to guess the size of their canvases
+FRAME, CODED = 60, 240  # for a pixel of a video's frame, and of an edited one: those on their way, and the encoder's
 TYPICAL = 12_000_000  # px
 CURE = "a smaller photo, or a chain that enlarges less, needs less"
 # how torch, OpenCV and C++ say it
@@ -60,6 +62,12 @@ def needed(width: int, height: int, stages: Sequence[Stage], *, faces: bool = Tr
             peaks.append(pixels * scale**2 * CANVASES)
     written = pixels * scale**2 * WRITTEN if scale > 1 else 0
     return int(pixels * DECODED + max(*peaks, written))
+
+
+def needed_by_video(width: int, height: int, stages: Sequence[Stage]) -> int:
+    """Estimate the peak in bytes of a video of that size in px in ``stages``, beyond the worker's own memory."""
+    scale = prod(stage.scale for stage in stages if stage.scope == "photo" and stage.effect == "enlarge")
+    return needed(width, height, stages) + width * height * (FRAME + CODED * scale**2)
 
 
 def confine(extra: int) -> None:

@@ -24,7 +24,7 @@ class Options:
         name: template of the outputs' names, see ``Names``.
         workers: processes; None: one a core, fewer where memory is short, 2 on CUDA.
         device, engine, license_policy: as for ``Pipeline``.
-        timeout: seconds that one photo may take.
+        timeout: seconds that one photo, or a frame of a video, may take.
         identity: record how far each face's embedding moves (extra ``evaluate``).
         points: record the 478 points of each face.
         redo: do finished photos once more.

@@ -1,7 +1,7 @@
 """Worker processes of a batch: a worker that dies or hangs costs only the groups it had.
 
-Ready-made pools do not serve: the standard library's breaks when one worker is killed, pebble's when an idle one is
-killed. Here every worker has pipes of its own, so that no worker can block or garble the others.
+Ready-made pools break when a worker is killed (the standard library's), or an idle one (pebble's). Here every worker
+has pipes of its own, so that no worker can block or garble the others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from ganchain.batch.process import Lost, Work, run_worker
+from ganchain.batch.process import Lost, Progress, Work, run_worker
 from ganchain.batch.signals import ENDING
 from ganchain.errors import GanchainError
 
@@ -69,9 +69,14 @@ class Pool:
     Args:
         workers: how many processes.
         make, args: called in each process to make its ``Work``; picklable.
-        timeout: seconds that one item may take, and the start of a worker, for which there are at least MIN_START.
+        timeout: seconds that one item may take, or may not tell how far it is; and the start, at least MIN_START.
         ahead: groups that a worker may have at once.
+
+    Attributes:
+        on_progress: called with a group, and how far it is.
     """
+
+    on_progress: Callable[[list[Any], Any], None] = staticmethod(lambda *_: None)
 
     def __init__(
         self, workers: int, make: Callable[..., Work], args: tuple[Any, ...], timeout: float, ahead: int = AHEAD
@@ -164,8 +169,7 @@ class Pool:
         Raises:
             GanchainError: no worker could be made.
         """
-        sources: list[Any] = [worker.answers for worker in self._workers]
-        sources += [worker.process.sentinel for worker in self._workers]
+        sources: list[Any] = [end for worker in self._workers for end in (worker.answers, worker.process.sentinel)]
         events = connection.wait(sources, seconds)
         answers: list[Answer] = []
         for worker in list(self._workers):
@@ -195,6 +199,8 @@ class Pool:
                     worker.ready = True
                 elif isinstance(message, BaseException):
                     raise message
+                elif isinstance(message, Progress):
+                    self.on_progress(worker.in_flight[0], message.reached)
                 else:
                     answers.append(Answer(worker.in_flight.popleft(), message))
                 worker.busy_since = time.monotonic()

@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
-from threading import Thread
-from typing import Any, Protocol
+from threading import Lock, Thread
+from typing import Any, Protocol, runtime_checkable
 
 from ganchain.batch.signals import ENDING
 from ganchain.errors import GanchainError, plain, text_of, traceback_of
@@ -22,6 +22,20 @@ class Work(Protocol):
     """Work of a worker process: ``begin`` does the larger part; the function it returns waits for the rest."""
 
     def begin(self, items: Sequence[Any], /) -> Callable[[], list[Any]]: ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """Work that takes long, and tells how far it is by calling ``tell`` in ``begin``."""
+
+    tell: Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Place that the work on a group has reached, before there is an answer."""
+
+    reached: Any
 
 
 @dataclass(frozen=True)
@@ -55,10 +69,18 @@ def run_worker(
     except GanchainError as error:
         answers.send(error)
         return
-    answers.send(None)
+    sending = Lock()
+
+    def send(message: Any) -> None:
+        with sending:
+            answers.send(message)
+
+    if isinstance(work, Telling):
+        work.tell = lambda reached: send(Progress(reached))
+    send(None)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff and others complain there, naming no photo
     begun: queue.SimpleQueue[Callable[[], list[Any]] | None] = queue.SimpleQueue()
-    sender = Thread(target=_send_answers, args=(answers, begun), daemon=True)
+    sender = Thread(target=_send_answers, args=(send, begun), daemon=True)
     sender.start()
     with suppress(EOFError):  # the parent has closed its end: no more tasks
         while True:
@@ -96,14 +118,14 @@ def _begin(work: Work, items: list[Any]) -> Callable[[], list[Any]]:
         return raise_bug
 
 
-def _send_answers(answers: Connection, begun: queue.SimpleQueue[Callable[[], list[Any]] | None]) -> None:
+def _send_answers(send: Callable[[Any], None], begun: queue.SimpleQueue[Callable[[], list[Any]] | None]) -> None:
     """Wait for each group that was begun, in turn, and send its outcomes; None in the queue ends it."""
     while (finish := begun.get()) is not None:
         try:
             message: list[Any] | Lost = finish()
         except Exception as error:
             message = Lost(text_of(error), traceback_of(error) or None)
-        answers.send(message)
+        send(message)
 
 
 def _end_with_parent() -> None:

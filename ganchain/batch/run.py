@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain as joined
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 
 import psutil
@@ -18,14 +18,17 @@ from filelock import FileLock, Timeout
 
 from ganchain.batch import memory
 from ganchain.batch.cluster import Cluster
-from ganchain.batch.journal import MARK, NAME, Journal, Record
-from ganchain.batch.loop import Loop, OnRecord
+from ganchain.batch.journal import MARK, NAME, Journal
+from ganchain.batch.loop import Loop, OnProgress, OnRecord
 from ganchain.batch.options import Options
 from ganchain.batch.plan import OnFound, Plan, finished, plan
 from ganchain.batch.pool import Pool
+from ganchain.batch.record import Record
+from ganchain.batch.settings import LOCK, Settings
 from ganchain.batch.signals import Interrupted, Signals
 from ganchain.batch.summary import Summary
-from ganchain.batch.worker import LOCK, Settings, Worker
+from ganchain.batch.video_worker import VideoWorker
+from ganchain.batch.worker import Worker
 from ganchain.chains import Chain
 from ganchain.chains.digest import photo_key
 from ganchain.errors import PhotoError
@@ -34,6 +37,7 @@ from ganchain.pipeline.pipeline import Pipeline
 
 PART = re.compile(rf"\.{MARK}[0-9a-f]{{32}}\.part")
 CUDA_WORKERS, CUDA_GROUP = 2, 8
+UNTOLD = 60.0  # seconds beyond the time of a frame in which a video's worker need not tell how far it is
 
 
 def batch(
@@ -44,15 +48,17 @@ def batch(
     on_record: OnRecord | None = None,
     on_found: OnFound | None = None,
     signals: Signals | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Summary:
-    """Run ``chain`` over all photos that ``inputs`` (files, folders) name, into the folder ``out``.
+    """Run ``chain`` over all photos and videos that ``inputs`` (files, folders) name, into the folder ``out``.
 
-    Every photo ends as ok, no_face, skipped or failed. Photos that an earlier batch finished are skipped. SIGINT,
+    Every one ends as ok, no_face, skipped or failed. Photos that an earlier batch finished are skipped. SIGINT,
     SIGTERM and SIGHUP end it cleanly when it runs in the main thread.
 
     Args:
         on_found: called for each photo that was found.
         signals: those that were counted since the command began.
+        on_progress: called with a video that is being done, and how far it is.
 
     Raises:
         GanchainError: nothing was begun: the chain, an input, an option or ``out`` is wrong.
@@ -73,11 +79,11 @@ def batch(
             if record.changed:  # another batch has ended meanwhile
                 record = Journal(out)
                 planned = plan(chain, inputs, out, record, options, found)
-            summary.total, summary.damaged = planned.total, record.damaged
-            summary.passed = list(planned.inputs.passed.lines())
+            summary.total, summary.has_videos, summary.damaged = planned.total, planned.has_videos, record.damaged
+            summary.passed, summary.notes = list(planned.inputs.passed.lines()), planned.notes
             try:
                 with record:
-                    loop = Loop(out, planned.names.chain, record, summary, on_record, signals)
+                    loop = Loop(out, planned.names.chain, record, summary, on_record, on_progress, signals)
                     loop.note_passed()
                     _run(planned, options, loop)
             finally:
@@ -147,18 +153,46 @@ def _do(items: Iterator[Item], planned: Plan, options: Options, loop: Loop) -> N
         points=options.points,
         accept_damaged=options.accept_damaged,
         overwrite=options.overwrite,
+        redo=options.redo,
+        timeout=options.timeout,
         confined=resources.device.type == "cpu",  # CUDA reserves more than it uses
     )
+    for are_videos, group in groupby(joined(first, items), lambda item: bool(item.video)):
+        if not loop.stopping:
+            (_do_videos if are_videos else _do_photos)(group, planned, options, loop, resources, settings)
+
+
+def _do_photos(
+    items: Iterator[Item], planned: Plan, options: Options, loop: Loop, resources: _Resources, settings: Settings
+) -> None:
+    """Do photos in groups, here or on a cluster."""
     pool: Pool | Cluster
     if options.ray:
         pool = Cluster(planned.chain, settings, address=options.ray, threads=resources.threads, timeout=options.timeout)
     else:
         pool = Pool(resources.workers, Worker, (planned.chain, settings), options.timeout)
-    loop.run(joined(first, items), pool, CUDA_GROUP if resources.device.type == "cuda" else 1, None)
+    loop.run(items, pool, CUDA_GROUP if resources.device.type == "cuda" else 1, None)
     if loop.aside and not loop.stopping:
         settings = replace(settings, memory=memory.share(1), alone=True)
         pool = Pool(1, Worker, (planned.chain, settings), options.timeout, ahead=1)
-        loop.run(list(loop.aside), pool, 1, settings.memory)
+        loop.run(loop.take_aside(), pool, 1, settings.memory)
+
+
+def _do_videos(
+    items: Iterator[Item], planned: Plan, options: Options, loop: Loop, resources: _Resources, settings: Settings
+) -> None:
+    """Do videos, a process for each; at a signal they are stopped, since the next run goes on where they were."""
+
+    def pool(workers: int, alone: bool) -> Pool:
+        shared = replace(settings, memory=memory.share(workers), alone=alone)
+        made = Pool(workers, VideoWorker, (planned.chain, shared), options.timeout + UNTOLD, ahead=1)
+        made.on_progress = loop.tell
+        return made
+
+    number = min(resources.workers, sum(bool(item.video) for item in planned.inputs.items))
+    loop.run(items, pool(number, alone=False), 1, None, patience=1)
+    if loop.aside and not loop.stopping:
+        loop.run(loop.take_aside(), pool(1, alone=True), 1, memory.share(1), patience=1)
 
 
 def _unfinished(planned: Plan, options: Options, loop: Loop) -> Generator[Item]:
@@ -167,7 +201,7 @@ def _unfinished(planned: Plan, options: Options, loop: Loop) -> Generator[Item]:
         if loop.stopping:
             return
         if done:
-            loop.report(Record(item.input, str(item.source), loop.chain, "skipped", item.target))
+            loop.report(Record.of(item, loop.chain, "skipped"))
         else:
             yield item
 

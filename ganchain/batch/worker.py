@@ -17,10 +17,11 @@ import torch
 from ganchain import files
 from ganchain._version import VERSION
 from ganchain.batch import memory
-from ganchain.batch.journal import MARK, Record
+from ganchain.batch.journal import MARK
+from ganchain.batch.record import Record
+from ganchain.batch.settings import LOCK, Settings
 from ganchain.chains import Chain
 from ganchain.chains.digest import photo_key
-from ganchain.checkpoints.manifest import Policy
 from ganchain.engines.probe import probe
 from ganchain.errors import PhotoError, text_of, traceback_of
 from ganchain.faces.align import Aligner
@@ -33,46 +34,10 @@ from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result, Stopwatch
 from ganchain.tensors import to_pixels
 
-LOCK = ".ganchain-batch.lock"
 log = logging.getLogger(__name__)
 
 EMBEDDING_SIDE = 150  # px
 SLACK = 512 << 20  # bytes for memory that is reserved but not used, and for estimates that are too low
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Settings of a worker beside its chain; they can be pickled.
-
-    Attributes:
-        out: the output folder.
-        chain: the chain's name.
-        key: the chain's digest, of ``chain_key``.
-        engines: the answer of ``Pipeline.engines``, or one engine's name.
-        threads: of torch and OpenCV; None leaves their number as it is.
-        memory: bytes that a group of photos may take; larger photos are put aside.
-        identity: record the distance between the embeddings of a face before and after.
-        points: record the 478 points of each face.
-        accept_damaged: edit photos whose file is damaged, too.
-        overwrite: replace files that are in the way, too.
-        confined: limit this process to that memory and ``SLACK``.
-        alone: no other worker is at work; a photo that does not fit now never will.
-    """
-
-    out: Path
-    chain: str
-    key: str
-    device: str = "auto"
-    engines: str | Mapping[str, str] = "torch"
-    license_policy: Policy | None = None
-    threads: int | None = None
-    memory: int = 1 << 62
-    identity: bool = False
-    points: bool = False
-    accept_damaged: bool = False
-    overwrite: bool = False
-    confined: bool = False
-    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,15 +119,24 @@ class Worker:
         outcomes = [futures[photo.item] if isinstance(photo, _Job) else photo for photo in inspected]
         return lambda: [outcome.result() if isinstance(outcome, Future) else outcome for outcome in outcomes]
 
+    def _begun(self, item: Item) -> Record:
+        """Begin the record of an item."""
+        record = Record.of(item, self.settings.chain)
+        record.engines, record.version = dict(self.pipeline.engines), VERSION
+        return record
+
+    def _identify(self, record: Record, item: Item) -> None:
+        """Fill in the digest of a file and the key of its output."""
+        if not item.source.is_file():
+            raise PhotoError("not a regular file" if item.source.exists() else "no such file")
+        record.sha256 = files.sha256(item.source)
+        record.key = photo_key(record.sha256, self.settings.key)
+
     def _inspect(self, item: Item) -> _Job | Outcome:
         """Check and measure a photo before it is read whole, and begin its record."""
-        record = Record(item.input, str(item.source), self.settings.chain, "failed", item.target)
-        record.engines, record.version = dict(self.pipeline.engines), VERSION
+        record = self._begun(item)
         try:
-            if not item.source.is_file():
-                raise PhotoError("not a regular file" if item.source.exists() else "no such file")
-            record.sha256 = files.sha256(item.source)
-            record.key = photo_key(record.sha256, self.settings.key)
+            self._identify(record, item)
             record.size = list(images.size(item.source))
             faces = not self.settings.alone  # alone it is the last try, and costs no other worker memory
             needs = memory.needed(record.size[0], record.size[1], self.pipeline.stages, faces=faces)
@@ -215,12 +189,20 @@ class Worker:
         protection = Protection(result.reads, self.settings.chain, overwrite=self.settings.overwrite or item.recorded)
         entries = []
         for path, photo in result.files(self.settings.out / item.target):
-            if not (self.settings.out / LOCK).exists():  # unmounted, say: nothing must be written in its place
-                raise PhotoError(f"the output folder {self.settings.out} is gone")
+            self._check_folder()
             images.write(photo, path, part=MARK, permit=protection.permit)
-            name = path.relative_to(self.settings.out).as_posix()
-            entries.append({"path": name, "bytes": path.stat().st_size, "sha256": files.sha256(path)})
+            entries.append(self._output(path))
         return entries
+
+    def _check_folder(self) -> None:
+        """Refuse to write where the output folder was: it may be unmounted."""
+        if not (self.settings.out / LOCK).exists():
+            raise PhotoError(f"the output folder {self.settings.out} is gone")
+
+    def _output(self, path: Path) -> dict[str, Any]:
+        """Describe an output for the record."""
+        name = path.relative_to(self.settings.out).as_posix()
+        return {"path": name, "bytes": path.stat().st_size, "sha256": files.sha256(path)}
 
     def _distances(self, source: Path, result: Result, embed: Embedder) -> dict[int, float]:
         """Measure how far each edited face's embedding has moved: the distance by the face's number."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganchain.batch.journal import Record
 from ganchain.batch.options import Options
+from ganchain.batch.record import Record
 from ganchain.batch.run import batch
 from ganchain.batch.summary import Summary
 from ganchain.bench.machine import Peak

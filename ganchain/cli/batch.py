@@ -36,7 +36,7 @@ from ganchain.cli.options import DEVICE, LICENSE_POLICY, timeout_option
     metavar="ENGINE",
     help="As of ganchain run: torch is the reference, auto takes the fastest that agrees with it.",
 )
-@timeout_option(Options.timeout, "A photo that takes longer is given up.")
+@timeout_option(Options.timeout, "A photo that takes longer is given up; a frame of a video stays as it is.")
 @click.option(
     "--ray",
     is_flag=False,
@@ -59,7 +59,7 @@ from ganchain.cli.options import DEVICE, LICENSE_POLICY, timeout_option
 def batch(
     ctx: click.Context, /, chain: str, inputs: tuple[Path, ...], out: Path, dry_run: bool, **options: object
 ) -> None:
-    """Run CHAIN (a YAML file, or the name of a bundled chain) over all photos in IN (folders, files).
+    """Run CHAIN (a YAML file, or the name of a bundled chain) over all photos and videos in IN (folders, files).
 
     \b
     ganchain batch portrait photos/ -o characters/
@@ -74,6 +74,9 @@ def batch(
     line about each. What happens to one does not stop the others. Ctrl-C lets the running photos end, a second one
     does not. After that, a power cut or a full disk the same command does only what is missing; a failed photo is
     tried again; a photo, chain or weights that changed are done anew.
+
+    Videos and pictures that move (extra `video`) are edited as by ganchain video, after the photos; an output has the
+    container of its input. --exclude '*.mov' leaves some out.
 
     With --ray the photos and OUT must lie under the same paths on all machines, and ganchain be installed there.
 
@@ -97,7 +100,7 @@ def _run(chain: str, inputs: tuple[Path, ...], out: Path, options: Options, sign
 
     on_terminal = sys.stdout.isatty()
     with display.bar() if on_terminal else display.lines() as shown:
-        summary = run(chain, inputs, out, options, *shown, signals)
+        summary = run(chain, inputs, out, options, shown.on_record, shown.on_found, signals, shown.on_progress)
     with suppress(OSError):  # a pipe or a terminal that is gone
         if not on_terminal:
             echo(json.dumps({"summary": display.summary_fields(summary)}))
@@ -127,6 +130,10 @@ def _print_plan(chain: str, inputs: tuple[Path, ...], out: Path, options: Option
         echo(line)
     if record.damaged:
         echo(damaged_line(record.damaged))
+    for note in planned.notes:
+        echo(note)
     done = planned.total - len(todo) - len(unreadable) - twice
-    echo(f"{planned.total} inputs: {len(todo)} to do, {done} done", nl=False)
+    videos = sum(bool(item.video) for item in todo)
+    counted = f"{len(todo)} to do" + (f" ({videos} of them video{'s' * (videos > 1)})" if videos else "")
+    echo(f"{planned.total} inputs: {counted}, {done} done", nl=False)
     echo(f", {twice} of them the same file as another" if twice else "")

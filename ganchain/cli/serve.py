@@ -26,12 +26,31 @@ from ganchain.web.limits import Limits
     "--max-pixels", type=Number(min=0.1), default=Limits.pixels / 1e6, show_default=True, metavar="MEGAPIXELS"
 )
 @click.option(
+    "--max-video", type=Number(min=0.1), default=Limits.video / 1e6, show_default=True, metavar="MB", help="Of a video."
+)
+@click.option(
+    "--max-length",
+    type=Number(min=0),
+    default=Limits.length,
+    show_default=True,
+    metavar="SECONDS",
+    help="That a video may last; 0 takes none.",
+)
+@click.option(
     "--timeout",
     type=Number(min=1),
     default=Limits.seconds,
     show_default=True,
     metavar="SECONDS",
     help="Of one job.",
+)
+@click.option(
+    "--video-timeout",
+    type=Number(min=1),
+    default=Limits.video_seconds,
+    show_default=True,
+    metavar="SECONDS",
+    help="Of the job of a video.",
 )
 @click.option(
     "--max-waiting", type=click.IntRange(min=1), default=Limits.waiting, show_default=True, help="Jobs in the queue."
@@ -54,7 +73,10 @@ def serve(
     engine: str,
     max_upload: float,
     max_pixels: float,
+    max_video: float,
+    max_length: float,
     timeout: float,
+    video_timeout: float,
     max_waiting: int,
     keep: float,
 ) -> None:
@@ -64,9 +86,9 @@ def serve(
     ganchain serve --open
     curl -F chain=portrait -F photo=@photo.jpg http://127.0.0.1:8000/run -o character.png
 
-    Photos wait their turn in a queue, one runs at a time. What is sent lies in a private folder, is deleted after a
-    while, and goes nowhere else. There are no accounts: whoever can reach the address can use it. Ctrl-C ends it; the
-    exit status is 0, or 130 if something was running.
+    Photos wait their turn in a queue, one runs at a time; short videos (extra video) in another. What is sent lies in a
+    private folder, is deleted after a while, and goes nowhere else. There are no accounts: whoever can reach the
+    address can use it. Ctrl-C ends it; the exit status is 0, or 130 if something was running.
     """
     from ganchain.errors import GanchainError
 
@@ -80,7 +102,10 @@ def serve(
     limits = Limits(
         upload=round(max_upload * 1e6),
         pixels=round(max_pixels * 1e6),
+        video=round(max_video * 1e6),
+        length=max_length,
         seconds=timeout,
+        video_seconds=video_timeout,
         waiting=max_waiting,
         kept=keep * 60,
     )

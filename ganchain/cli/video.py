@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ganchain.video.summary import OnProgress, Progress, Summary
 
 NAMED = 5  # frames that failed and are named
-STEPS = {"track": "looking for faces", "edit": "editing", "write": "writing"}
 
 
 @click.command()
@@ -116,6 +115,8 @@ def _shown() -> Iterator[OnProgress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
+
+    from ganchain.video.summary import STEPS
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     with Bar(*columns, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True)) as bar:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from ganchain.photos.folders import Passed, is_photo
 
 @dataclass(frozen=True)
 class Item:
-    """One photo of a batch.
+    """One photo of a batch, or a video.
 
     Attributes:
         source: its absolute path.
@@ -25,6 +25,7 @@ class Item:
         target: the path of its output below the output folder; pictures of its faces add -face0, -face1 ...
         named: the user named the file itself, and not its folder.
         recorded: an earlier batch has recorded the output, which may be replaced.
+        video: the suffix of its output without dot, of a video or an animation; "" for a photo.
     """
 
     source: Path
@@ -32,6 +33,7 @@ class Item:
     target: str = ""
     named: bool = False
     recorded: bool = False
+    video: str = ""
 
 
 @dataclass
@@ -85,18 +87,25 @@ def glob(pattern: str) -> re.Pattern[str]:
         raise PhotoError(f"not a glob: {error}", path=pattern) from error
 
 
-def find(inputs: Sequence[Path], out: Path, counts: Globs | None = None, own: Iterable[Path] = ()) -> Inputs:
+def find(
+    inputs: Sequence[Path],
+    out: Path,
+    counts: Globs | None = None,
+    own: Iterable[Path] = (),
+    takes: Callable[[Path], bool] = is_photo,
+) -> Inputs:
     """Find the photos of a batch in ``inputs``, files and folders.
 
-    Folders are walked in the order of their names; links to folders are followed once. Hidden files and files without
-    a photo's suffix are left out. The name of a photo is its path below its input folder; with several input folders,
-    it begins with the folder's name.
+    Folders are walked in the order of their names; links to folders are followed once. Hidden files and files that
+    ``takes`` does not take are left out. The name of a photo is its path below its input folder; with several input
+    folders, it begins with the folder's name.
 
     Args:
         inputs: files and folders.
         out: the output folder, which is left out.
         counts: a filter of paths below their input folder; None for all.
         own: outputs of earlier batches, which are left out.
+        takes: says of a file in a folder whether it is taken.
 
     Raises:
         PhotoError: an input does not exist, or it is ``out``.
@@ -105,7 +114,7 @@ def find(inputs: Sequence[Path], out: Path, counts: Globs | None = None, own: It
     paths = dict[str, Path]()  # by label
     files = {_absolute(path) for path in inputs if is_file(path)}
     for inner, label, path in _labelled(inputs, out, photos):
-        if path not in files and not is_photo(path):
+        if path not in files and not takes(path):
             if counts(inner):
                 photos.passed.add(path)
             continue

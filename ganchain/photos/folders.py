@@ -21,10 +21,12 @@ class Passed:
     Attributes:
         own: pictures that the same chain has made, and sheets.
         suffixes: of the other files, which are not read; hidden ones are not counted.
+        hint: how they could be read.
     """
 
     own: list[Path] = field(default_factory=list)
     suffixes: Counter[str] = field(default_factory=Counter)
+    hint: str = ""
 
     def add(self, path: Path) -> None:
         """Count a file that is not read."""
@@ -37,7 +39,7 @@ class Passed:
             yield f"{_count(len(self.own), 'picture')} passed over, made by ganchain: {names}"
         if self.suffixes:
             kinds = ", ".join(f"{number} {plain(suffix)}" for suffix, number in self.suffixes.most_common())
-            yield f"{_count(self.suffixes.total(), 'file')} passed over: {kinds}"
+            yield f"{_count(self.suffixes.total(), 'file')} passed over: {kinds}" + (self.hint and f"; {self.hint}")
 
 
 def _count(number: int, noun: str) -> str:

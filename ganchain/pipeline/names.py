@@ -112,7 +112,8 @@ class Names:
         """Give the items their targets.
 
         A photo keeps the name of its record: that of the same input, with the same path or the same content. A new
-        photo gets the plain name if no other input could have it too and no record holds it.
+        photo gets the plain name if no other input could have it too and no record holds it. Videos have suffixes of
+        their own.
 
         Args:
             owners: all records of the output folder.
@@ -124,8 +125,11 @@ class Names:
         for owner in owners:
             if owner.chain == self.chain:
                 former.setdefault(owner.input, []).append(owner)
-        former_owners = {item.input: self._former(item, former.get(item.input, ()), digest) for item in items}
-        plain_names = {item.input: self.plain(item.input) for item in items}
+        names = {item.input: replace(self, ext=item.video) if item.video else self for item in items}
+        former_owners = {
+            item.input: names[item.input]._former(item, former.get(item.input, ()), digest) for item in items
+        }
+        plain_names = {item.input: names[item.input].plain(item.input) for item in items}
         wanted_names = Counter(map(self.claim, plain_names.values()))
         taken = {self.claim(owner.target) for owner in owners}
         taken |= {self.claim(name) for name in _inside(out, items)}
@@ -135,7 +139,7 @@ class Names:
             target = former_owner.target if former_owner else plain_names[item.input]
             claim = self.claim(target)
             if not former_owner and (wanted_names[claim] > 1 or claim in taken):
-                target = self._free(item.input, taken)
+                target = names[item.input]._free(item.input, taken)
                 claim = self.claim(target)
             taken.add(claim)
             assigned.append(replace(item, target=target, recorded=former_owner is not None))

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from ganchain.errors import VideoError, available
+from ganchain.photos.moving import ANIMATIONS
 from ganchain.tensors import Pixels
 from ganchain.video.clip import Clip
 from ganchain.video.containers import pyav
@@ -20,6 +21,23 @@ FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".we
 PICTURES = (".gif", ".webp")  # animations; a path without suffix is a folder of frames
 STEP, TICK = 40, Fraction(1, 1000)  # between two frames of a segment, whatever their times
 THREADS = 2  # of an encoder: another number gives other bytes
+
+
+def suffix_for(path: Path, clear: bool = False) -> str:
+    """Choose the suffix of a video's output where none is asked for: that of the video, as far as it is written.
+
+    Others become .mkv, which holds any sound, and animations in PNG become .webp.
+
+    Args:
+        path: the video.
+        clear: whether the chain makes frames transparent, which .mp4 and .mkv cannot hold in H.264.
+    """
+    suffix = path.suffix.lower()
+    if suffix in ANIMATIONS:
+        return suffix if suffix in PICTURES else ".webp"
+    if clear and suffix != ".webm":
+        return ".mov"
+    return suffix if suffix in FORMATS else ".mkv"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 USUAL_RATE = Fraction(25)  # frames a second of a video that says none
+PLAYLISTS = {"concat", "hls", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "avisynth", "vapoursynth"}  # name other files
 PATIENCE = 100  # errors in a row after which the rest of a file is given up
 
 
@@ -46,7 +48,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
     """
     av = pyav()
     try:
-        container = av.open(str(path), metadata_errors="replace")
+        container = av.open(str(path), metadata_errors="replace", options=_guarded())
     except FileNotFoundError:
         raise VideoError("no such file", path=path) from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -55,6 +57,15 @@ def opened(path: Path) -> Iterator[InputContainer]:
         yield container
     finally:
         container.close()
+
+
+@cache
+def _guarded() -> dict[str, str]:
+    """Return the options by which FFmpeg reads no file but the one that it is given, and nothing from the network."""
+    return {
+        "protocol_whitelist": "file",
+        "format_whitelist": ",".join(sorted(pyav().formats_available - PLAYLISTS)),
+    }
 
 
 def reason_of(error: BaseException) -> str:
@@ -150,6 +161,26 @@ class Container:
                 last = pts
                 if number >= first:
                     yield self._frame(frame, number, pts, frame.duration or step)
+
+    def times(self) -> list[int]:
+        """List when frames are shown, in order, by the packets; nothing is decoded."""
+        with opened(self.clip.path) as container:
+            read = packets(container, [video_of(container, self.clip.path)], [])
+            return sorted(pts for packet in read if packet.size and (pts := packet.pts) is not None)
+
+    def frame_at(self, pts: int) -> Frame | None:
+        """Read the frame that is shown at a time; None where none can be read from there on."""
+        av = pyav()
+        with opened(self.clip.path) as container:
+            stream = video_of(container, self.clip.path)
+            try:
+                container.seek(pts, stream=stream)
+            except av.error.FFmpegError:
+                return None
+            for frame in self._decoded(container, stream, self.clip.alpha, []):
+                if frame.pts is not None and frame.pts >= pts:
+                    return self._frame(frame, 0, frame.pts, 1)
+        return None
 
     def _frame(self, frame: VideoFrame, number: int, pts: int, duration: int) -> Frame:
         """Convert a frame; one of another size than the first is brought to that."""

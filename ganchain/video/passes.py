@@ -17,7 +17,7 @@ from ganchain.faces.detect import DlibDetector
 from ganchain.photos.protect import Protection
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.video import albums, joining, record
-from ganchain.video.ahead import Behind, ahead
+from ganchain.video.ahead import Behind, Item, ahead
 from ganchain.video.clip import Frame, Source
 from ganchain.video.coding import Coding, SegmentWriter
 from ganchain.video.editing import Editor
@@ -161,25 +161,33 @@ class Passes:
     def write(self, protection: Protection, key: str) -> None:
         """Join the segments, and write the record of the tracks."""
         out, clip = self.summary.out, self.source.clip
-        self.on_progress(Progress("write", 0, self.summary.frames, 0.0))
         segments = [self.work.segment(number) for number in range(self.parts)]
         mark = self.pipeline.mark
         for number in range(self.parts):
             self.summary.failed |= self.work.failed(number)
         if self.coding.kind == "folder":
-            albums.write_folder(out, albums.decoded(segments, clip.alpha), mark, protection.permit)
+            albums.write_folder(out, self._written(albums.decoded(segments, clip.alpha)), mark, protection.permit)
         else:
-            with files.replaced(out, permit=protection.permit) as file:
+            with files.replaced(out, permit=protection.permit, folder=self.work.folder) as file:
                 if self.coding.pictures:
                     times = [time for number in range(self.parts) for time in self.work.times(number)]
-                    frames = albums.decoded(segments, clip.alpha)
+                    frames = self._written(albums.decoded(segments, clip.alpha))
                     albums.write_animation(file, self.coding.kind, frames, times, clip.time_base, mark)
                 else:
-                    times_of = map(self.work.times, range(self.parts))
+                    times_of = self._written(map(self.work.times, range(self.parts)), self.length)
                     strip = self.pipeline.output is not None and self.pipeline.output.location == "strip"
                     problems = joining.join(segments, times_of, clip, self.coding, Path(file.name), mark, strip)
                     self.summary.notes += [note for note in problems if note not in self.summary.notes]
         record.write(self.summary, self.work, self.parts, self.chosen, key, protection.chain)
+
+    def _written(self, items: Iterator[Item], frames: int = 1) -> Iterator[Item]:
+        """Pass on what is written, each of so many frames, and tell how much of it is."""
+        for done in count():
+            reached = min(done * frames, self.summary.frames)
+            self.on_progress(Progress("write", reached, self.summary.frames, 0.0))
+            if (item := next(items, None)) is None:
+                return
+            yield item
 
     def _counted(
         self, step: Literal["track", "edit"], frames: Iterator[Frame], first: int, total: int

@@ -19,7 +19,6 @@ TICK = Fraction(1, 1000)  # seconds: animations count milliseconds
 USUAL = 100  # ms of a frame that says none or nearly none, as browsers show it
 SHORTEST = 11  # ms; below, browsers show a frame for ``USUAL``
 FOLDER_RATE = Fraction(25)  # frames a second of a folder
-ANIMATIONS = (".gif", ".webp", ".png", ".apng")
 
 
 class Animation:

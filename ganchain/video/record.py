@@ -81,7 +81,7 @@ def write(summary: Summary, work: Work, parts: int, chosen: Collection[int], key
         "edited": sorted(chosen),
         "notes": summary.notes,
     }
-    with files.replaced(summary.record) as file:
+    with files.replaced(summary.record, folder=work.folder) as file:
         for line in (head, *_lines(work, parts, frozenset(chosen), summary.failed)):
             file.write(json.dumps(line).encode() + b"\n")
 
@@ -123,6 +123,16 @@ def made_by(path: Path, chain: str) -> bool:
         out = path.with_name(head["out"])
         return bool(chain) and head["chain"] == plain(chain) and files.sha256(out) == head["sha256"]
     return False
+
+
+def recall(summary: Summary) -> None:
+    """Fill a summary with what the record of the finished video says."""
+    head = _head(summary.record)
+    summary.frames, summary.cuts, summary.tracks = head["frames"], head["cuts"], head["tracks"]
+    summary.edited, summary.notes, summary.skipped = len(head["edited"]), head["notes"], True
+    with summary.record.open(encoding="utf-8") as file:
+        failed = (json.loads(line) for line in file if '"status": "failed"' in line)
+        summary.failed = {line["frame"]: line["error"] for line in failed}
 
 
 def is_finished(path: Path, key: str, out: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from ganchain.errors import VideoError
 from ganchain.photos.protect import Protection
 from ganchain.pipeline import outputs
 from ganchain.pipeline.pipeline import Pipeline
+from ganchain.stage import Stage
 from ganchain.video import albums, joining, record
 from ganchain.video.clip import Source
 from ganchain.video.coding import Coding
@@ -45,7 +46,7 @@ def edit(
     """
     start, options = time.perf_counter(), options or Options()
     source = source_of(path)
-    if any(isinstance(stage, DrawnPhoto) and stage.clear for stage in pipeline.stages):
+    if makes_clear(pipeline.stages):
         source.clip = replace(source.clip, alpha=True)
     coding = Coding.choose(out, source.clip, options.codec, options.crf)
     summary = Summary(out, record.path_of(out))
@@ -54,15 +55,15 @@ def edit(
     ]
     chain = "" if pipeline.described is None else Path(pipeline.described.source).stem
     inputs = [path, *getattr(source, "files", []), *outputs.reads(pipeline.described)]
-    own = options.overwrite or joining.made_by(out, chain) or record.made_by(summary.record, chain)
-    protection = Protection(inputs, chain, overwrite=own)
+    protection = Protection(inputs, chain, overwrite=options.overwrite or made_by(out, chain))
     protection.refuse_input(out)
     protection.refuse(out / albums.NAME.format(1) if coding.kind == "folder" else out)
     protection.refuse_input(summary.record)
     pipeline.prepare()
     key = _key(pipeline, source, options, coding)
     if not options.redo and record.is_finished(summary.record, key, out):
-        return replace(summary, skipped=True)
+        record.recall(summary)
+        return summary
     with _in_words(out):
         work = Work(out, key)
         try:
@@ -75,6 +76,16 @@ def edit(
             work.release()
     summary.seconds = time.perf_counter() - start
     return summary
+
+
+def makes_clear(stages: Iterable[Stage]) -> bool:
+    """Say whether a chain makes frames transparent."""
+    return any(isinstance(stage, DrawnPhoto) and stage.clear for stage in stages)
+
+
+def made_by(path: Path, chain: str) -> bool:
+    """Say whether a video or an animation was made by ganchain with a chain of this name."""
+    return joining.made_by(path, chain) or record.made_by(record.path_of(path), chain)
 
 
 def _key(pipeline: Pipeline, source: Source, options: Options, coding: Coding) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 from ganchain import files
 from ganchain.errors import VideoError
 from ganchain.files import is_folder
+from ganchain.photos.moving import ANIMATIONS
 from ganchain.video.clip import Source
 from ganchain.video.containers import Container
-from ganchain.video.pictures import ANIMATIONS, Animation, Folder
+from ganchain.video.pictures import Animation, Folder
 
 
 def source_of(path: Path) -> Source:

@@ -24,6 +24,7 @@ class Progress:
     rate: float
 
 
+STEPS = {"track": "looking for faces", "edit": "editing", "write": "writing"}  # in words
 OnProgress = Callable[[Progress], None]
 
 
@@ -53,3 +54,11 @@ class Summary:
     failed: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+    def all_notes(self) -> list[str]:
+        """List the notes, and the first of the frames that failed."""
+        if not self.failed:
+            return list(self.notes)
+        number, reason = next(iter(self.failed.items()))
+        count = f"{len(self.failed)} frame{'s' * (len(self.failed) > 1)}"
+        return [*self.notes, f"{count} failed and stay as they were; the first is {number}: {reason}"]

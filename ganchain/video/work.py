@@ -47,7 +47,7 @@ class Work:
     """
 
     def __init__(self, out: Path, key: str) -> None:
-        self.folder = out.with_name(f".{out.name}.ganchain")
+        self.folder = self.folder_of(out)
         self.key = key
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(self.folder / LOCK)
@@ -56,6 +56,11 @@ class Work:
         except Timeout:
             raise VideoError("another run is writing this video", path=out) from None
         self._sweep()
+
+    @staticmethod
+    def folder_of(out: Path) -> Path:
+        """Name the work folder of an output: .clip.mp4.ganchain."""
+        return out.with_name(f".{out.name}.ganchain")
 
     def _sweep(self) -> None:
         """Remove what a run that was killed had not finished, and all of another job."""

@@ -28,6 +28,15 @@ TYPES = {
     ".tiff": "image/tiff",
     ".svg": "image/svg+xml",
 }
+VIDEOS = {
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".mkv": "video/x-matroska",
+    ".webm": "video/webm",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+}
 FORMATS: dict[str, Format] = {
     "image/png": "png",
     "image/jpeg": "jpeg",
@@ -111,6 +120,17 @@ def draft(drawn: Drawn) -> Response:
 
 def picture(path: Path, headers: Mapping[str, str] | None = None) -> Response:
     return screen(path, TYPES[path.suffix], {"Content-Disposition": attachment(path.name), **(headers or {})})
+
+
+def video(path: Path | None) -> Response:
+    """Answer with the video that a job made.
+
+    Raises:
+        HTTPException: there is none.
+    """
+    if path is None:
+        raise HTTPException(404, "no such video")
+    return screen(path, VIDEOS[path.suffix], {"Content-Disposition": attachment(path.name)})
 
 
 def _kind(head: bytes) -> str:

@@ -9,13 +9,14 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import HTTPException
 from fastapi.responses import Response, StreamingResponse
 
 from ganchain import chains
 from ganchain._version import VERSION
 from ganchain.engines import choice
 from ganchain.engines.device import choose as choose_device
-from ganchain.web import answers, archive, failures, forms, live, models, pages, reports, run, submitted, tidy
+from ganchain.web import answers, archive, failures, forms, live, models, pages, reports, run, submitted, tidy, videos
 from ganchain.web.failures import responses
 from ganchain.web.guard import Guard
 from ganchain.web.head import Head
@@ -23,7 +24,7 @@ from ganchain.web.limits import Limits
 from ganchain.web.live_seats import Live
 from ganchain.web.orders import Order
 from ganchain.web.service import Service
-from ganchain.web.uploads import file_name
+from ganchain.web.upload import file_name
 
 Key = Annotated[str, Path(description="The id.")]
 Jobs = Annotated[list[str], Query(description="The ids of jobs that are done.", max_length=200)]
@@ -75,6 +76,7 @@ def app(
     _jobs(api, service)
     _pictures(api, service)
     run.add(api, service)
+    videos.add(api, service)
     live.add(api, service.seats)
     pages.add(api)
     return Guard(api, service, hosts)
@@ -104,12 +106,12 @@ def _facts(api: FastAPI, service: Service) -> None:
     @api.get("/limits", response_model=models.Limits)
     def limits() -> Any:
         """List the limits for visitors."""
-        return vars(service.limits)
+        return service.described_limits()
 
     @api.get("/health")
     def health() -> models.Health:
         """Say that the server works, and how much it has to do."""
-        return models.Health(version=VERSION, waiting=len(service.queue.ahead()))
+        return models.Health(version=VERSION, waiting=sum(len(queue.ahead()) for queue in service.queues))
 
 
 def _photos(api: FastAPI, service: Service) -> None:
@@ -125,7 +127,7 @@ def _photos(api: FastAPI, service: Service) -> None:
         async with request.form(max_files=2, max_fields=2) as form:
             photo = forms.file(form, "photo", known=["photo"])
             upload = await service.take(photo.filename or "photo", photo.file)
-        return {"id": upload.id, "name": upload.name, "size": list(upload.size), "faces": upload.describe()}
+        return upload.answer()
 
     @api.get(
         "/photos/{key}/preview",
@@ -165,9 +167,15 @@ def _jobs(api: FastAPI, service: Service) -> None:
         responses=responses(404, 408, 413, 422, 507),
     )
     async def jobs(asked: models.NewJob) -> Any:
-        """Add a job to the queue: a chain (name, YAML or JSON), a photo's id, the ids of files that the chain names."""
+        """Add a job to the queue: a chain (name, YAML or JSON), the id of a photo or a video, those of further files.
+
+        Videos have a queue of their own.
+        """
+        if bool(asked.photo) == bool(asked.video):
+            raise HTTPException(422, "photo: the id of a photo, or of a video in the field video, is needed")
         uploads = {file: service.upload(key) for file, key in (asked.files or {}).items()}
-        order = Order(asked.chain, file_name(asked.name), service.upload(asked.photo), uploads)
+        upload = service.upload(asked.photo or asked.video, video=bool(asked.video))
+        order = Order(asked.chain, file_name(asked.name), upload, uploads)
         return service.describe(await service.parsing(service.submit, order))
 
     @api.get("/jobs/{key}", response_model=models.Job, response_model_exclude_unset=True, responses=responses(404))
@@ -189,7 +197,8 @@ def _jobs(api: FastAPI, service: Service) -> None:
     @api.delete("/jobs/{key}", status_code=204)
     def drop(key: Key) -> None:
         """Cancel a job and delete its pictures."""
-        service.queue.drop(key)
+        for queue in service.queues:
+            queue.drop(key)
 
 
 def _pictures(api: FastAPI, service: Service) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ganchain import chains
+from ganchain.batch.process import Work
 from ganchain.errors import GanchainError, PhotoError
 from ganchain.web.jobs import Job
 from ganchain.web.reader import Full
 from ganchain.web.runner import LOADING, Outcome, Task, phase
+from ganchain.web.video_runner import STEPS, VideoTask, video_runner
 from ganchain.web.warm import warm_runner
 from ganchain.web.worker import Crashed, Worker
 
@@ -32,10 +34,13 @@ class Editor(Worker):
     Args:
         device, engine: as for ``Pipeline``.
         make_way: deletes something old where the disk is full; returns False if there is nothing.
+        make: makes the runner in the process; None for that of photos.
     """
 
-    def __init__(self, device: str, engine: str, make_way: Callable[[], bool]) -> None:
-        super().__init__(warm_runner, (device, engine))
+    def __init__(
+        self, device: str, engine: str, make_way: Callable[[], bool], make: Callable[..., Work] | None = None
+    ) -> None:
+        super().__init__(make or warm_runner, (device, engine))
         self._make_way = make_way
 
     def __call__(self, job: Job) -> None:
@@ -63,13 +68,18 @@ class Editor(Worker):
         if outcome.error is not None:
             raise outcome.error
         job.report, job.pictures, job.previews = outcome.report, outcome.pictures, outcome.previews
-        job.thumbnails = outcome.thumbnails
+        job.thumbnails, job.video = outcome.thumbnails, outcome.video
 
-    def _outcome(self, job: Job) -> Outcome:
+    def _task(self, job: Job) -> tuple[Task, Sequence[str]]:
+        """Make the task of a job, and name its steps."""
         upload, names = job.upload, chains.numbered(spec.name for spec in job.chain.stages)
         task = Task(
             job.id[:4], job.name, job.chain, upload.path, upload.preview, upload.size, upload.describe(), job.folder
         )
+        return task, names
+
+    def _outcome(self, job: Job) -> Outcome:
+        task, names = self._task(job)
 
         def tick(step: int) -> None:
             job.reach(step, self.share)
@@ -78,5 +88,27 @@ class Editor(Worker):
         try:
             outcome: Outcome = self.call(task, tick, LOADING)
         except Crashed as error:
-            raise PhotoError(error.reason, path=upload.name) from None
+            raise PhotoError(error.reason, path=job.upload.name) from None
         return outcome
+
+
+class VideoEditor(Editor):
+    """A worker process that runs jobs of videos; it is started with the first."""
+
+    def __init__(self, device: str, engine: str, make_way: Callable[[], bool]) -> None:
+        super().__init__(device, engine, make_way, video_runner)
+
+    def _task(self, job: Job) -> tuple[Task, Sequence[str]]:
+        upload, video = job.upload, job.upload.video
+        task = VideoTask(
+            job.id[:4],
+            job.name,
+            job.chain,
+            upload.path,
+            upload.preview,
+            upload.size,
+            [],
+            job.folder,
+            frames=video.frames if video else 0,
+        )
+        return task, STEPS

@@ -40,8 +40,8 @@ class Guard:
     - Requests whose Host header names another server: a web site could let a name of its own point to this machine,
       and so read the answers (DNS rebinding).
     - Requests from the pages of other sites (Origin); that and the names hold for WebSockets, too.
-    - Requests whose body has more bytes than ``Limits.upload``, whatever length they state, or more than there is
-      room for, or arrives too slowly.
+    - Requests whose body has more bytes than ``Limits.upload`` (videos: ``Limits.video``), whatever length they state,
+      or more than there is room for, or arrives too slowly.
     - All, once the server ends.
     """
 
@@ -59,7 +59,7 @@ class Guard:
             refusal = self._stranger(headers) or ((Ending.status, str(Ending())) if self.ending else None)
             await (_refuse_socket(send, *refusal) if refusal else self.app(scope, receive, send))
             return
-        exchange = _Exchange(self, headers, receive, send)
+        exchange = _Exchange(self, headers, receive, send, scope["path"])
         try:
             if refusal := await self._refusal(headers, exchange):
                 await exchange.refuse(*refusal)
@@ -112,10 +112,11 @@ class _Exchange:
         complete: all of it is there.
     """
 
-    def __init__(self, guard: Guard, headers: dict[bytes, str], receive: Receive, send: Send) -> None:
+    def __init__(self, guard: Guard, headers: dict[bytes, str], receive: Receive, send: Send, path: str = "") -> None:
         self._guard, self._receive, self._send = guard, receive, send
-        has_files = headers.get(b"content-type", "").startswith("multipart/")
-        self.most = guard.service.limits.upload if has_files else min(SMALL, guard.service.limits.upload)
+        limits, has_files = guard.service.limits, headers.get(b"content-type", "").startswith("multipart/")
+        with_files = limits.video if path == "/videos" else limits.upload
+        self.most = with_files if has_files else min(SMALL, limits.upload)
         self.complete = not ({b"content-length", b"transfer-encoding"} & headers.keys())
         self._waits = b"expect" in headers  # sends its body only when it is told to
         self.received, self._late = 0, time.monotonic() + PATIENCE

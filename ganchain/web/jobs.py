@@ -19,17 +19,19 @@ from ganchain.errors import text_of
 from ganchain.web.folder import size_of
 from ganchain.web.limits import Limits
 from ganchain.web.models import Problem
-from ganchain.web.uploads import Busy, Upload
+from ganchain.web.upload import Upload
+from ganchain.web.uploads import Busy
 from ganchain.web.worker import Ended, Ending
 
 log = logging.getLogger(__name__)
 
+VIDEO_STEPS = 3
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 
 @dataclass
 class Job:
-    """A photo on its way through a chain.
+    """A photo, or a video, on its way through a chain.
 
     Attributes:
         id: a secret; whoever has it may see the job.
@@ -43,6 +45,7 @@ class Job:
         pictures: the files that ``ganchain run`` would write.
         previews: pairs of a caption and a picture for the screen, the photo first, then after each stage.
         thumbnails: small pictures of ``pictures``, where there are several.
+        video: the video that was made of a video.
         begun: when each step began, by ``time.monotonic``, in the order in which they ran: 0 is the reading, 1 the
             first stage.
         share: of the running step that is done, 0..1; 0 where it is not counted.
@@ -69,6 +72,7 @@ class Job:
     pictures: list[Path] = field(default_factory=list)
     previews: list[tuple[str, Path]] = field(default_factory=list)
     thumbnails: list[Path] = field(default_factory=list)
+    video: Path | None = None
     begun: dict[int, float] = field(default_factory=dict)
     share: float = 0.0
     ended: Future[None] = field(default_factory=Future)
@@ -85,7 +89,7 @@ class Job:
 
     @property
     def steps(self) -> int:
-        return len(self.chain.stages)
+        return VIDEO_STEPS if self.upload.video else len(self.chain.stages)
 
     def tick(self, stage: str = "", step: int = 0) -> None:
         """Note the stage that runs now, and end the job if it must not go on; called again and again while it runs.

@@ -16,6 +16,9 @@ class Limits:
         disk: most bytes of all photos and results together.
         seconds: longest time of a job.
         waiting: most jobs in the queue, the running one included.
+        video: most bytes of a request with a video.
+        length: seconds that a video may last.
+        video_seconds: longest time of the job of a video.
         kept: seconds until photos and results are deleted, counted from the last request for them.
     """
 
@@ -25,4 +28,7 @@ class Limits:
     disk: int = 8 << 30
     seconds: float = 300.0
     waiting: int = 16
+    video: int = 100_000_000
+    length: float = 30.0
+    video_seconds: float = 1800.0
     kept: float = 1800.0

@@ -41,12 +41,24 @@ class Photo(BaseModel):
     faces: list[Face]
 
 
+class Video(BaseModel):
+    """A video that was sent."""
+
+    id: Annotated[str, Field(description="A secret: whoever has it may run the video.")]
+    name: str
+    size: Annotated[list[int], Field(description="Width and height in px, upright.")]
+    seconds: float
+    frames: int
+    stills: Annotated[list[Photo], Field(description="Some of its frames, as photos: for drafts.")]
+
+
 class NewJob(BaseModel):
     """A job to be added to the queue."""
 
     model_config = ConfigDict(extra="forbid")
     chain: Annotated[str, Field(description="The name of a bundled chain, or a chain in YAML or JSON.")]
-    photo: Annotated[str, Field(description="The id of a photo.")]
+    photo: Annotated[str, Field(description="The id of a photo.")] = ""
+    video: Annotated[str, Field(description="The id of a video, in place of a photo.")] = ""
     name: Annotated[str, Field(description="The name of a chain in YAML or JSON.")] = "chain"
     files: Annotated[dict[str, str] | None, Field(description="Ids of the files that the chain names, by name.")] = None
 
@@ -79,6 +91,16 @@ class Picture(BaseModel):
     sha256: str
 
 
+class MadeVideo(Picture):
+    """A video that a job made."""
+
+    frames: int
+    cuts: int
+    tracks: Annotated[int, Field(description="Faces that were followed.")]
+    edited: Annotated[int, Field(description="Of them, those that were edited.")]
+    notes: Annotated[list[str], Field(description="What else there is to know, as damage, or frames that failed.")]
+
+
 class Report(BaseModel):
     """The account of a job that is done."""
 
@@ -90,6 +112,7 @@ class Report(BaseModel):
     seconds: Annotated[dict[str, float], Field(description="By step.")]
     engines: Annotated[dict[str, str], Field(description="By stage.")]
     pictures: list[Picture]
+    video: Annotated[MadeVideo | None, Field(description="Of the job of a video.")] = None
 
 
 class Preview(BaseModel):
@@ -118,6 +141,7 @@ class Job(BaseModel):
         list[str] | None, Field(description="Addresses of small copies of the pictures, where faces are written.")
     ] = None
     previews: list[Preview] | None = None
+    video: Annotated[str | None, Field(description="The address of the video, where one was sent.")] = None
     yaml: Annotated[str | None, Field(description="The address of the chain as YAML.")] = None
     command: Annotated[str | None, Field(description="The command line that does the same.")] = None
     error: Annotated[str | None, Field(description="When it has failed.")] = None
@@ -163,6 +187,8 @@ class Limits(BaseModel):
     pixels: Annotated[int, Field(description="Most pixels of a photo.")]
     photos: Annotated[int, Field(description="Most photos that are kept at once.")]
     waiting: Annotated[int, Field(description="Most jobs in the queue.")]
+    video: Annotated[int, Field(description="Most bytes of a request with a video.")]
+    length: Annotated[float, Field(description="Seconds that a video may last; 0 where none are taken.")]
     kept: Annotated[float, Field(description="Seconds until photos and results are deleted that nobody asks for.")]
 
 

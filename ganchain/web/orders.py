@@ -17,7 +17,7 @@ from ganchain.chains import Chain
 from ganchain.errors import GanchainError
 from ganchain.photos.images import Format
 from ganchain.web import submitted, tidy
-from ganchain.web.uploads import Upload, file_name
+from ganchain.web.upload import Upload, file_name
 
 FILES = 16  # most files that a chain may name
 GONE = "no such photo (any more)"

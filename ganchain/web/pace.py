@@ -22,6 +22,8 @@ FIRST = {
     "writing": 0.5,
 }
 UNKNOWN = 1.0  # seconds for each megapixel of the result
+VIDEO_SHARES = (0.35, 0.6, 0.05)  # of the steps of a video
+VIDEO_FRAME = 0.2  # seconds, as long as nothing else is known
 SMALLEST = 0.25  # megapixels; what is smaller takes as long
 
 
@@ -40,6 +42,8 @@ class Pace:
 
     def progress(self, job: Job) -> tuple[float, float]:
         """Estimate which share of a running job is done, 0..1, and the seconds that are left."""
+        if job.upload.video:
+            return _of_video(job)
         expected = {step: self._rates.get(key, first) * megapixels(job) for step, key, first in _steps(job.chain)}
         *before, current = job.begun or {0: time.monotonic()}
         elapsed = time.monotonic() - job.begun.get(current, time.monotonic())
@@ -51,6 +55,15 @@ class Pace:
             part = 1 - math.exp(-elapsed / max(now, 0.05))
             left = max(now - elapsed, now * (1 - part))
         return (done + now * part) / max(done + whole, 0.01), left + sum(expected.values())
+
+
+def _of_video(job: Job) -> tuple[float, float]:
+    """Estimate the progress of a video, whose frames are counted."""
+    started = next((begun for step, begun in job.begun.items() if step > 0), time.monotonic())
+    done = sum(VIDEO_SHARES[: max(0, job.step - 1)]) + VIDEO_SHARES[max(0, job.step - 1)] * job.share
+    if job.step == 0 or done < 0.01:
+        return 0.0, VIDEO_FRAME * job.upload.video.frames if job.upload.video else 0.0
+    return done, (time.monotonic() - started) * (1 - done) / done
 
 
 def scale(stages: Iterable[tuple[type[Any], Mapping[str, Any]]]) -> int:

@@ -17,6 +17,7 @@ from ganchain.faces.detect import DlibDetector, in_reading_order
 from ganchain.faces.face import Face
 from ganchain.photos import images
 from ganchain.photos.photo import Photo
+from ganchain.web.video_reader import SeenVideo, SentVideo, look
 from ganchain.web.worker import Line
 
 PREVIEW = 1600  # px of the longest side
@@ -50,21 +51,21 @@ class Seen:
 
 
 class Reader:
-    """Work of a process that reads photos."""
+    """Work of a process that reads photos and videos."""
 
     def __init__(self, line: Line) -> None:
         self._detector = DlibDetector()
         self._detector(np.zeros((128, 128, 3), np.uint8))  # loads the models
 
-    def begin(self, items: Sequence[Sent]) -> Callable[[], list[Seen | GanchainError]]:
-        """Read photos; an outcome may be the error of its photo."""
+    def begin(self, items: Sequence[Sent | SentVideo]) -> Callable[[], list[Seen | SeenVideo | GanchainError]]:
+        """Read photos and videos; an outcome may be the error of one."""
         outcomes = [self._outcome(sent) for sent in items]
         return lambda: outcomes
 
-    def _outcome(self, sent: Sent) -> Seen | GanchainError:
+    def _outcome(self, sent: Sent | SentVideo) -> Seen | SeenVideo | GanchainError:
         try:
             with full_disk():
-                return self._read(sent)
+                return look(sent) if isinstance(sent, SentVideo) else self._read(sent)
         except GanchainError as error:
             return error
 

@@ -31,6 +31,8 @@ def describe(job: Job, place: int, progress: tuple[float, float]) -> dict[str, A
     elif job.state == "done":
         base = f"/jobs/{job.id}"
         answer["report"] = job.report
+        if job.video is not None:
+            answer["video"] = f"{base}/video"
         answer["pictures"] = [f"{base}/pictures/{number}" for number in range(len(job.pictures))]
         answer["thumbnails"] = [f"{base}/thumbnails/{number}" for number in range(len(job.thumbnails))]
         answer["previews"] = [
@@ -39,7 +41,9 @@ def describe(job: Job, place: int, progress: tuple[float, float]) -> dict[str, A
         ]
         answer["yaml"] = f"{base}/chain"
         file = job.name if job.bundled else f"{job.name}.yaml"
-        answer["command"] = f"ganchain run {shlex.quote(file)} {shlex.quote(_as_path(job.upload.name))}"
+        out = "" if job.video is None else f" -o {shlex.quote(_as_path(job.video.name))}"
+        command = f"ganchain {'video' if out else 'run'}"
+        answer["command"] = f"{command} {shlex.quote(file)} {shlex.quote(_as_path(job.upload.name))}{out}"
     elif job.error:
         answer["error"] = job.error
         answer |= {"problems": [problem.model_dump() for problem in job.problems]} if job.problems else {}

@@ -17,7 +17,7 @@ from ganchain.web.failures import responses
 from ganchain.web.jobs import Job
 from ganchain.web.orders import Order
 from ganchain.web.service import Service
-from ganchain.web.uploads import Upload, file_name
+from ganchain.web.upload import Upload, file_name
 
 FIELDS = ("chain", "photo", "files")
 INTERVAL = 0.5  # seconds between checks that the visitor is still connected

@@ -65,6 +65,7 @@ class Outcome:
     pictures: list[Path] = dataclasses.field(default_factory=list)
     previews: list[tuple[str, Path]] = dataclasses.field(default_factory=list)
     thumbnails: list[Path] = dataclasses.field(default_factory=list)
+    video: Path | None = None
     error: GanchainError | None = None
     logged: list[str] = dataclasses.field(default_factory=list)
 
@@ -73,7 +74,13 @@ LOADING, READING = -1, 0  # the steps of a task before its stages, which are 1, 
 
 
 class Runner:
-    """Work of a process that runs tasks, and keeps their pipelines for the next task of the same chain."""
+    """Work of a process that runs tasks, and keeps their pipelines for the next task of the same chain.
+
+    Attributes:
+        keep_steps: keep the photo after each stage, for the previews.
+    """
+
+    keep_steps = True
 
     def __init__(self, line: Line, device: str, engine: str) -> None:
         self.device, self.engine = device, engine
@@ -100,17 +107,17 @@ class Runner:
         return outcome
 
     def _stage(self, task: Task) -> str:
-        return phase([spec.name for spec in task.chain.stages], self._line.step)[0]
+        return phase(self.steps(task), self._line.step)[0]
+
+    def steps(self, task: Task) -> Sequence[str]:
+        """Name the steps of a task between the reading and the writing."""
+        return [spec.name for spec in task.chain.stages]
 
     def _run(self, task: Task, outcome: Outcome) -> None:
         self._line.reach(LOADING)
         pipeline = self._pipeline(task)
         needs = memory.needed(*task.size, pipeline.stages) + _step_bytes(task, pipeline) + _face_bytes(task, pipeline)
-        available = memory.available() - SLACK
-        if needs > available:
-            raise PhotoError(
-                f"needs about {memory.text(needs)} of memory, {memory.text(available)} are there; {memory.CURE}"
-            )
+        refuse_large(needs)
         calls = _calls(task, pipeline.stages)
         hooks = [
             stage.register_forward_pre_hook(lambda *_, step=step: self._line.reach(step, next(calls[step - 1])))
@@ -129,13 +136,31 @@ class Runner:
         """Return the loaded pipeline of the task's chain, or load it; the one used longest ago is dropped."""
         key = _key(task.chain)
         if key not in self._pipelines:
-            pipeline = Pipeline.from_chain(task.chain, device=self.device, engine=self.engine, keep_steps=True)
+            pipeline = Pipeline.from_chain(
+                task.chain, device=self.device, engine=self.engine, keep_steps=self.keep_steps
+            )
             pipeline.prepare()
             self._pipelines[key] = pipeline
         self._pipelines.move_to_end(key)
         while len(self._pipelines) > LOADED:
             self._pipelines.popitem(last=False)
         return self._pipelines[key]
+
+
+def refuse_large(needs: int) -> None:
+    """Refuse a task that needs more memory than there is.
+
+    Args:
+        needs: bytes.
+
+    Raises:
+        PhotoError: with both sizes and the cure.
+    """
+    available = memory.available() - SLACK
+    if needs > available:
+        raise PhotoError(
+            f"needs about {memory.text(needs)} of memory, {memory.text(available)} are there; {memory.CURE}"
+        )
 
 
 class _Records(logging.Handler):

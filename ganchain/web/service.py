@@ -8,6 +8,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any, BinaryIO, TypeVar
 
 from fastapi.concurrency import run_in_threadpool
@@ -15,7 +17,7 @@ from fastapi.exceptions import HTTPException
 
 from ganchain.web import reports
 from ganchain.web.drafts import Drafts
-from ganchain.web.editor import Editor
+from ganchain.web.editor import Editor, VideoEditor
 from ganchain.web.jobs import Job, Queue
 from ganchain.web.limits import Limits
 from ganchain.web.live_seats import Live, Seats
@@ -23,7 +25,8 @@ from ganchain.web.orders import GONE, Order
 from ganchain.web.pace import Pace
 from ganchain.web.reader import Full, full_disk
 from ganchain.web.redraw import Draft, Drawn
-from ganchain.web.uploads import Busy, CleanedAway, Upload, Uploads
+from ganchain.web.upload import Upload
+from ganchain.web.uploads import Busy, CleanedAway, Uploads
 from ganchain.web.worker import Ending
 
 log = logging.getLogger(__name__)
@@ -31,6 +34,8 @@ Parsed = TypeVar("Parsed")
 
 SWEEP = 60.0  # seconds
 TAKING = 4  # photos that are received at once
+VIDEOS = 4  # most in their queue
+Add = Callable[[str, BinaryIO], Upload]
 RECENT = 60.0  # seconds in which a photo is not deleted for want of room, since its visitor is about to use it
 
 
@@ -47,6 +52,10 @@ class Service:
         self._editor = Editor(device, engine, self.drop_oldest)
         self.pace = Pace()
         self.queue = Queue(limits, self._edit)
+        self._video_editor = VideoEditor(device, engine, self.drop_oldest)
+        few = min(limits.waiting, VIDEOS)
+        self.videos = Queue(replace(limits, waiting=few, seconds=limits.video_seconds), self._video_editor)
+        self.queues = (self.queue, self.videos)
         self.drafts = Drafts(device)
         self.seats = Seats(live or Live(), device, engine)
         self.receiving = 0
@@ -62,15 +71,17 @@ class Service:
     @property
     def idle(self) -> bool:
         """True while no job waits or runs, and nothing is being received."""
-        return not self.queue.ahead() and not self.receiving
+        return not any(queue.ahead() for queue in self.queues) and not self.receiving
 
     def end(self) -> None:
         """End all that is running and tell its visitors so."""
         self._ended = True
-        self.queue.end()
+        for queue in self.queues:
+            queue.end()
         self.uploads.end()
         self.drafts.end()
         self._editor.end()
+        self._video_editor.end()
         self.seats.end()
 
     def close(self) -> None:
@@ -78,8 +89,10 @@ class Service:
         self.end()
         self.drafts.close()
         self._editor.close()
+        self._video_editor.close()
         self.seats.close()
-        self.queue.close()
+        for queue in self.queues:
+            queue.close()
         self.uploads.close()
 
     def _edit(self, job: Job) -> None:
@@ -92,28 +105,42 @@ class Service:
         while True:
             await asyncio.sleep(SWEEP)
             try:
-                await run_in_threadpool(self.queue.sweep)
+                for queue in self.queues:
+                    await run_in_threadpool(queue.sweep)
                 await run_in_threadpool(self.uploads.sweep)
             except OSError as error:
                 log.error("old photos could not be deleted", exc_info=error)
 
-    def upload(self, key: object) -> Upload:
+    def described_limits(self) -> dict[str, Any]:
+        """Describe the limits for visitors; without PyAV, no videos are taken."""
+        return {**vars(self.limits), **({} if find_spec("av") else {"length": 0})}
+
+    def upload(self, key: object, video: bool = False) -> Upload:
+        """Look up a photo, or a video.
+
+        Raises:
+            HTTPException: there is none (any more).
+        """
         upload = self.uploads.get(key) if isinstance(key, str) else None
-        if upload is None:
+        if upload is None or (upload.video is not None) != video:
             most, minutes = self.limits.photos, self.limits.kept / 60
             raise HTTPException(404, f"{GONE}: at most {most} are kept, each for {minutes:g} minutes; send it again")
         return upload
 
     def job(self, key: str) -> Job:
-        job = self.queue.get(key)
+        job = next((job for queue in self.queues if (job := queue.get(key)) is not None), None)
         if job is None:
             raise HTTPException(404, "no such job; jobs are deleted after a while")
         return job
 
-    async def take(self, name: str, content: BinaryIO) -> Upload:
-        """Store a file from a visitor; only a few at once, so that threads stay free for other requests."""
+    async def take(self, name: str, content: BinaryIO, add: Add | None = None) -> Upload:
+        """Store a file from a visitor; only a few at once, so that threads stay free for other requests.
+
+        Args:
+            add: stores it; None for a photo.
+        """
         async with self._taking:
-            return await run_in_threadpool(self._add, name, content)
+            return await run_in_threadpool(self._add, name, content, add)
 
     async def parsing(self, function: Callable[..., Parsed], *arguments: Any) -> Parsed:
         """Call a function that reads a chain; one at a time, so that the server keeps answering others."""
@@ -122,11 +149,11 @@ class Service:
                 raise Ending
             return await run_in_threadpool(function, *arguments)
 
-    def _add(self, name: str, content: BinaryIO) -> Upload:
+    def _add(self, name: str, content: BinaryIO, add: Add | None = None) -> Upload:
         self.make_room()
         while True:
             try:
-                return self.uploads.add(name, content)
+                return (add or self.uploads.add)(name, content)
             except Full:
                 if not self.drop_oldest():
                     raise
@@ -147,7 +174,8 @@ class Service:
 
     def want_of_room(self, extra: int = 0) -> Busy | Full | None:
         """Say why there is no room for ``extra`` bytes more; None where there is."""
-        if self.uploads.bytes + self.queue.bytes + self.receiving + extra > self.limits.disk:
+        results = sum(queue.bytes for queue in self.queues)
+        if self.uploads.bytes + results + self.receiving + extra > self.limits.disk:
             return Busy("there is no room left here; try again in some minutes")
         try:
             free = shutil.disk_usage(tempfile.gettempdir()).free
@@ -159,8 +187,10 @@ class Service:
 
     def drop_oldest(self) -> bool:
         """Delete the oldest result, or a photo that nobody uses; False if there is none."""
-        if finished := self.queue.finished():
-            self.queue.drop(finished[0].id)
+        finished = [(job.used, queue, job) for queue in self.queues for job in queue.finished()[:1]]
+        if finished:
+            _, queue, job = min(finished, key=lambda each: each[0])
+            queue.drop(job.id)
             return True
         idle = [upload for upload in self.uploads.idle() if time.monotonic() - upload.used > RECENT]
         if idle:
@@ -188,7 +218,7 @@ class Service:
                 raise
 
         with full_disk():
-            return self.queue.submit(make)
+            return self._queue_of(order.upload).submit(make)
 
     async def draft(self, order: Order, side: int, place: str) -> Drawn:
         """Draw what a chain does to a photo, at the size of the screen.
@@ -216,4 +246,7 @@ class Service:
     def describe(self, job: Job) -> dict[str, Any]:
         """Describe a job, as the answer of ``GET /jobs/ID``."""
         progress = self.pace.progress(job) if job.state == "running" else (0.0, 0.0)
-        return reports.describe(job, len(self.queue.ahead(job)), progress)
+        return reports.describe(job, len(self._queue_of(job.upload).ahead(job)), progress)
+
+    def _queue_of(self, upload: Upload) -> Queue:
+        return self.queue if upload.video is None else self.videos

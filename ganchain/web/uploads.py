@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 import shutil
 import time
-import unicodedata
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO
 
-from ganchain.errors import GanchainError, PhotoError
-from ganchain.faces.face import Face
+from ganchain.errors import GanchainError, PhotoError, VideoError
 from ganchain.web.folder import Folder, size_of
 from ganchain.web.limits import Limits
 from ganchain.web.reader import Full, Reader, Seen, Sent, full_disk
+from ganchain.web.upload import Moving, Upload, file_name, preview_of
+from ganchain.web.video_reader import SeenVideo, SentVideo
 from ganchain.web.worker import Crashed, Ended, Worker
 
 log = logging.getLogger(__name__)
 
-FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 PATIENCE = 20.0  # seconds that a photo waits until others are read
 READING = 60.0  # seconds that the reading of one photo may take
-LONGEST_NAME = 100  # bytes; outputs add the chain's name, and file systems take 255
 
 
 class Busy(GanchainError):
@@ -39,46 +36,6 @@ class CleanedAway(Busy):
 
     def __init__(self) -> None:
         super().__init__("the files of this server were cleaned away; send it again")
-
-
-@dataclass
-class Upload:
-    """A photo that a visitor sent.
-
-    Attributes:
-        id: a secret; whoever has it may see the photo.
-        name: the visitor's name of the file, without characters that some systems refuse.
-        path: the file here.
-        size: width, height in px, upright.
-        faces: the detections in it, in reading order.
-        used: when a visitor last asked for it, by ``time.monotonic``.
-        jobs: the number of jobs that need it and have not ended.
-        bytes: the size of its files.
-    """
-
-    id: str
-    name: str
-    path: Path
-    size: tuple[int, int]
-    faces: list[Face]
-    used: float = field(default_factory=time.monotonic)
-    jobs: int = 0
-    bytes: int = 0
-
-    @property
-    def preview(self) -> Path:
-        return preview_of(self.path)
-
-    def describe(self) -> list[dict[str, Any]]:
-        """Describe the faces for the page and for reports, with the numbers that ``faces: [0, 2]`` in a chain uses."""
-        faces: list[dict[str, Any]] = []
-        count = 0
-        for face in self.faces:
-            box = [round(edge, 1) for edge in face.box]
-            number = None if face.left_out else count
-            faces.append({"number": number, "box": box, "score": round(face.score, 3), "left_out": face.left_out})
-            count += face.left_out is None
-        return faces
 
 
 class Uploads:
@@ -110,24 +67,52 @@ class Uploads:
             CleanedAway: its file vanished while it was read.
             Full: there is no room on the disk.
         """
+        key, path, seen = self._receive(name, content, lambda path: Sent(path, preview_of(path), self.limits.pixels))
+        return self._keep(Upload(key, path.name, path, seen.size, seen.faces))
+
+    def add_video(self, name: str, content: BinaryIO) -> Upload:
+        """Store a video, and some stills of it as photos of their own.
+
+        Raises:
+            VideoError, PhotoError, Busy, CleanedAway, Full: as of ``add``; or the video is too long.
+        """
+        limits, stills = self.limits, list[str]()
+        key, path, seen = self._receive(name, content, lambda path: SentVideo(path, limits.pixels, limits.length))
+        try:
+            for number, still in enumerate(seen.stills, start=1):
+                with still.open("rb") as file:
+                    stills.append(self.add(f"{path.stem}-{number}.png", file).id)
+                still.unlink()
+        except BaseException:
+            for still_key in stills:
+                self.drop(still_key)
+            shutil.rmtree(path.parent, ignore_errors=True)
+            raise
+        return self._keep(Upload(key, path.name, path, seen.size, [], video=Moving(seen.seconds, seen.frames, stills)))
+
+    def _keep(self, upload: Upload) -> Upload:
+        upload.bytes = size_of(upload.path.parent)
+        self._uploads[upload.id] = upload
+        return upload
+
+    def _receive(self, name: str, content: BinaryIO, sent: Callable[[Path], Sent | SentVideo]) -> tuple[str, Path, Any]:
+        """Store a file and have it read: its id, its path, and what was seen."""
         self._limit_number()
         key, name = secrets.token_urlsafe(16), file_name(name)
         with full_disk():
             folder = self.folder.make(key)
             try:
                 self._write(content, folder / name)
-                seen = self._read(folder / name)
+                seen = self._read(sent(folder / name))
             except BaseException as error:
                 lost = not (folder / name).exists()
                 shutil.rmtree(folder, ignore_errors=True)
-                if lost and isinstance(error, FileNotFoundError | PhotoError):
+                if lost and isinstance(error, FileNotFoundError | PhotoError | VideoError):
                     raise CleanedAway from error
-                if isinstance(error, PhotoError):
+                if isinstance(error, PhotoError | VideoError):
                     error.path = name
                 raise
-        upload = Upload(key, name, folder / name, seen.size, seen.faces, bytes=size_of(folder))
-        self._uploads[key] = upload
-        return upload
+        return key, folder / name, seen
 
     def renewed(self) -> CleanedAway | Full | None:
         """Make the folder of all files anew if somebody has cleaned it away; return how to answer then."""
@@ -158,15 +143,15 @@ class Uploads:
         with path.open("wb") as file:
             shutil.copyfileobj(content, file)
 
-    def _read(self, path: Path) -> Seen:
+    def _read(self, sent: Sent | SentVideo) -> Seen | SeenVideo:
         if not self._reading.acquire(timeout=PATIENCE):
             raise Busy("other photos are being read; try again in a minute")
         try:
-            return self._read_next(path)
+            return self._read_next(sent)
         finally:
             self._reading.release()
 
-    def _read_next(self, path: Path) -> Seen:
+    def _read_next(self, sent: Sent | SentVideo) -> Seen | SeenVideo:
         late = time.monotonic() + READING
 
         def tick(_: int) -> None:
@@ -174,12 +159,12 @@ class Uploads:
                 raise Ended(f"took longer than {READING:g} s")
 
         try:
-            seen: Seen = self._reader.call(Sent(path, preview_of(path), self.limits.pixels), tick)
+            seen: Seen | SeenVideo = self._reader.call(sent, tick)
         except Crashed as error:
-            raise PhotoError(error.reason, path=path) from None
+            raise PhotoError(error.reason, path=sent.path) from None
         except Ended as error:
             if time.monotonic() > late:
-                raise PhotoError(error.reason, path=path) from None
+                raise PhotoError(error.reason, path=sent.path) from None
             raise
         return seen
 
@@ -197,6 +182,8 @@ class Uploads:
         """Delete the photo ``key``."""
         if (upload := self._uploads.pop(key, None)) is not None:
             shutil.rmtree(upload.path.parent, ignore_errors=True)
+            for still in upload.video.stills if upload.video else ():
+                self.drop(still)
 
     def sweep(self) -> None:
         """Delete photos for which nobody has asked in ``Limits.kept`` seconds."""
@@ -214,20 +201,3 @@ class Uploads:
         self._reader.close()
         self._uploads.clear()
         self.folder.close()
-
-
-def preview_of(path: Path) -> Path:
-    return path.parent / ".preview.jpg"
-
-
-def file_name(text: str) -> str:
-    """Make a file name that every system accepts: "../x/a.jpg" -> "a.jpg"."""
-    name = re.split(r"[/\\]", unicodedata.normalize("NFC", text))[-1]
-    name = FORBIDDEN.sub("_", name).strip(". ")
-    stem, dot, suffix = name.rpartition(".")
-    stem, suffix = (stem, suffix) if dot else (name, "")
-    return f"{_cut(stem, LONGEST_NAME)}{dot}{_cut(suffix, 8)}" if stem else "photo"
-
-
-def _cut(text: str, most: int) -> str:
-    return text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganchain.batch.journal import Record
+from ganchain.batch.record import Record
 from ganchain.errors import ChainError
 from ganchain.web.worker import Ended, Line
 
@@ -25,6 +25,7 @@ class Odd:
             time.sleep(120)
         if start == "refuses":
             raise ChainError("refused")
+        self.tell: Callable[[int], None] = lambda part: None
 
     def begin(self, items: Sequence[str]) -> Callable[[], list[str]]:
         for item in items:
@@ -34,6 +35,9 @@ class Odd:
                 time.sleep(60)
             if item == "raise":
                 raise ValueError("a bug")
+            for part in range(3 if item == "tell" else 0):
+                time.sleep(0.4)
+                self.tell(part)
         return lambda: [f"{item} {os.getpid()}" for item in items]
 
 
@@ -62,6 +66,7 @@ class Light:
     source: Path
     input: str
     target: str
+    video: str = ""
 
 
 class Suspicious:

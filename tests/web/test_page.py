@@ -16,6 +16,9 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from ganchain.video.sources import source_of
+from tests.clips import clip, moved
+
 pytestmark = pytest.mark.web
 COMMAND = [sys.executable, "-m", "ganchain"]
 FLAGS = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
@@ -667,6 +670,48 @@ def test_it_speaks_korean(opened: Opened) -> None:
         }"""
     )
     assert english[0] == english[1] and len(english[0]) > 80
+
+
+STILLS = "() => document.querySelectorAll('.stills img[data-drawn=true]').length === 3"
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    return clip(tmp_path / "film.mp4", [moved(skimage.data.astronaut(), number)[0] for number in range(12)])
+
+
+def test_a_video_is_shown_by_three_stills_then_made_and_downloaded(page: Any, film: Path, tmp_path: Path) -> None:
+    style(page, "retouch")
+    page.set_input_files("#photo-input", str(film))
+    page.wait_for_function(STILLS, timeout=SECONDS)
+    drawn(page)  # a still of it, large
+    first = page.locator(".stills img").first.get_attribute("src")
+    style(page, "webtoon")
+    page.wait_for_function("(src) => document.querySelector('.stills img').src !== src", arg=first, timeout=SECONDS)
+    style(page, "retouch")
+    page.wait_for_function(STILLS, timeout=SECONDS)
+    page.locator("#make-video").click()
+    page.get_by_role("region", name="film.mp4").get_by_role("progressbar").wait_for()
+    page.locator("#download-video").wait_for(timeout=SECONDS)
+    page.wait_for_function("() => document.querySelector('.video video').duration > 0.4")
+    with page.expect_download() as downloading:
+        page.locator("#download-video").click()
+    assert downloading.value.suggested_filename == "film-retouch.mp4"
+    downloading.value.save_as(tmp_path / "made.mp4")
+    assert len(list(source_of(tmp_path / "made.mp4").frames())) == 12
+    style(page, "webtoon")
+    page.locator("#make-video").click()  # of another chain, it is not made yet
+    page.locator(".video").get_by_role("button", name="Cancel").click()
+    page.locator("#make-video").wait_for()
+    page.locator(".video").get_by_role("button", name="Remove film.mp4").click()
+    assert page.locator(".video").count() == 0
+
+
+def test_a_video_that_is_none_is_said(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_bytes(b"no video")
+    page.set_input_files("#photo-input", str(tmp_path / "text.mp4"))
+    page.locator(".video .error").wait_for()
+    assert "text.mp4: is no video" in page.locator(".video .error").inner_text()
 
 
 def test_the_list_of_addresses_needs_nothing_else(opened: Opened) -> None:

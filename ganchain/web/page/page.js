@@ -8,6 +8,7 @@ import { Panel } from "./panel.js";
 import { Result, view } from "./result.js";
 import * as store from "./store.js";
 import { chooseLanguage, LANGUAGES, say } from "./texts.js";
+import { addFiles, drawStills } from "./video.js";
 
 const { state } = store;
 const YAML = /\.(ya?ml|json)$/i;
@@ -17,8 +18,7 @@ let hold = () => {}; // shows the photo before while a key is held
 const take = async (files) => {
   const texts = files.filter((file) => YAML.test(file.name));
   if (texts.length) store.open(await texts[0].text());
-  const photos = files.filter((file) => !YAML.test(file.name));
-  if (photos.length) store.addPhotos(photos);
+  addFiles(files.filter((file) => !YAML.test(file.name)));
 };
 
 const next = (by) => {
@@ -71,7 +71,7 @@ document.addEventListener("paste", (event) => {
   if (files.length) take(files);
   else if (/\bstages\b/.test(text)) store.open(text);
 });
-window.addEventListener("beforeunload", (event) => { if (state.run || state.photos.some((photo) => photo.sending != null)) event.preventDefault(); });
+window.addEventListener("beforeunload", (event) => { if (state.run || state.video?.job || state.photos.some((photo) => photo.sending != null)) event.preventDefault(); });
 
 const Head = () => html`<header><h1><img src="/icon.svg" alt="" width="28" height="28" /> ganchain</h1><p>${say("about")}</p>
   <nav>
@@ -90,6 +90,7 @@ const Page = () => {
     hold = setHeld;
     store.listen(() => again((count) => count + 1));
     store.listen(draw);
+    store.listen(drawStills);
   }, []);
   return html`<${Head} /><main>${state.ready ? html`<${Panel} />` : html`<div class="panel"></div>`}<${Result} held=${held} /></main><${Dialogs} />`;
 };

@@ -6,6 +6,7 @@ import { Control } from "./controls.js";
 import { isMade } from "./making.js";
 import * as store from "./store.js";
 import { nameOf, say } from "./texts.js";
+import { addFiles, Video } from "./video.js";
 
 const { state } = store;
 export const SAMPLES = ["astronaut", "drawing", "dark", "old"];
@@ -71,8 +72,9 @@ const Faces = ({ photo }) => {
   </div>`;
 };
 
+export const kinds = () => `image/*,.tif,.tiff${state.limits.length ? ",video/*,.mkv,.avi" : ""}`;
 export const pick = (event) => {
-  store.addPhotos([...event.target.files]);
+  addFiles([...event.target.files]);
   event.target.value = "";
 };
 
@@ -80,8 +82,8 @@ const Photos = () => {
   const photo = store.current();
   return html`<section aria-labelledby="photos-title"><h2 id="photos-title">${say("photos")}</h2>
     <div class="row">
-      <label class="choose"><input type="file" id="photo-input" accept="image/*,.tif,.tiff" multiple onchange=${pick} />
-        <strong>${say("choose")}</strong><span class="hint">${say("chooseHint")}</span></label>
+      <label class="choose"><input type="file" id="photo-input" accept=${kinds()} multiple onchange=${pick} />
+        <strong>${say("choose")}</strong><span class="hint">${say("chooseHint")}${state.limits.length > 0 && ` · ${say("orVideo")}`}</span></label>
       <button type="button" class="camera" onclick=${() => store.set({ dialog: "camera" })}>${say("camera")}</button>
     </div>
     ${state.photos.length ? html`<div class="thumbs" role="group" aria-label=${say("photos")}>${state.photos.map((each) => html`<${Thumbnail} key=${each.key} photo=${each} />`)}</div>
@@ -184,4 +186,4 @@ const Share = () => {
   </section>`;
 };
 
-export const Panel = () => html`<div class="panel"><${Photos} /><${Presets} /><${Edits} /><${Share} /></div>`;
+export const Panel = () => html`<div class="panel"><${Photos} /><${Video} /><${Presets} /><${Edits} /><${Share} /></div>`;

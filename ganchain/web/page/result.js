@@ -3,7 +3,7 @@
 import { html, useState } from "./vendor/preact.js";
 import { isDrawing } from "./drawing.js";
 import * as making from "./making.js";
-import { Crop, faceOf, pick, shownOf } from "./panel.js";
+import { Crop, faceOf, kinds, pick, shownOf } from "./panel.js";
 import * as store from "./store.js";
 import { nameOf, say, sizeText, timeText } from "./texts.js";
 import { Viewer } from "./viewer.js";
@@ -103,7 +103,7 @@ const Bar = ({ photo }) => {
     <button type="button" class="icon" onclick=${store.undo} disabled=${!state.past.length} aria-label=${say("undo")} title=${say("undo")}>↶</button>
     <button type="button" class="icon" onclick=${store.redo} disabled=${!state.future.length} aria-label=${say("redo")} title=${say("redo")}>↷</button>
     <span class="grow"></span>
-    ${!photo && html`<label class="button main"><input type="file" accept="image/*,.tif,.tiff" multiple onchange=${pick} />${say("choose")}</label>`}
+    ${!photo && html`<label class="button main"><input type="file" accept=${kinds()} multiple onchange=${pick} />${say("choose")}</label>`}
     ${photo && others > 1 && html`<button type="button" id="all" onclick=${making.downloadAll}>${say("downloadAll", others)}</button>`}
     ${ready && !link && html`<button type="button" id="full" onclick=${() => making.makeAll([photo])}>${say("full")}</button>`}
     ${link ? html`<a class="button main" id="download" href=${link.href} download=${link.name}>${say("download")}</a>`

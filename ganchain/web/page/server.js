@@ -31,12 +31,12 @@ export const draft = async (order) => {
   return { blob: await answer.blob(), ...JSON.parse(answer.headers.get("Ganchain-Report")) };
 };
 
-// Send a photo; tell(share) is called while it goes.
-export const upload = (file, name, tell = () => {}) => new Promise((resolve, reject) => {
+// Send a photo or a video; tell(share) is called while it goes.
+export const upload = (file, name, tell = () => {}, kind = "photo") => new Promise((resolve, reject) => {
   const form = new FormData();
-  form.append("photo", file, name);
+  form.append(kind, file, name);
   const request = new XMLHttpRequest();
-  request.open("POST", "/photos");
+  request.open("POST", `/${kind}s`);
   request.upload.onprogress = (event) => event.lengthComputable && tell(event.loaded / event.total);
   request.onerror = () => reject(lost());
   request.onload = () => {

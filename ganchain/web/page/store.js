@@ -16,6 +16,7 @@ export const state = {
   limits: {},
   photos: [], // {key, name, blob, shown, id, size, faces, rule, sending, error, draft, made, thumbs}
   current: null, // key of a photo
+  video: null, // {name, blob, id, seconds, stills, drawn, wanted, sending, error, job, made}; it does not survive a reload
   chain: { preset: "", stages: [], output: {} },
   files: {}, // reference photos that the chain names: {name: {id, blob, shown}}
   past: [],
@@ -166,10 +167,10 @@ export const sent = async (photo) => {
   return photo;
 };
 
-// Do what needs a photo on the server; where it is gone, it is sent again, with the files of the chain.
-export const withPhoto = async (photo, act) => {
+// Do what needs a photo (or a video) on the server; where it is gone, it is sent again, with the files of the chain.
+export const withPhoto = async (photo, act, sendIt = sent) => {
   const send = async () => {
-    await sent(photo);
+    await sendIt(photo);
     for (const name of Object.keys(chains.filesOf(state.chain, state.files))) {
       const file = state.files[name];
       if (!file.id) file.id = (await upload(file.blob, name)).id;
@@ -286,8 +287,10 @@ export const startOver = async () => {
     if (photo.id) forget(`/photos/${photo.id}`);
     if (photo.made) forget(`/jobs/${photo.made.job.id}`);
   }
+  if (state.video?.id) forget(`/videos/${state.video.id}`);
+  if (state.video?.made) forget(`/jobs/${state.video.made.job.id}`);
   await clear();
-  set({ photos: [], current: null, files: {}, past: [], future: [] });
+  set({ video: null, photos: [], current: null, files: {}, past: [], future: [] });
   choosePreset(state.presets[0].name);
 };
 
