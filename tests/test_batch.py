@@ -969,3 +969,13 @@ def interrupted(chain: Path, photos: Path, out: Path, number: signal.Signals) ->
     assert summary["failed"] == 0
     assert f"{summary['left']} not begun" in errors
     assert len(killing.recorded(out)) == PHOTOS - summary["left"]
+
+
+@pytest.mark.parametrize(("card", "count"), [(None, 16), (80 << 30, 16), (24 << 30, 8), (1 << 30, 1)])
+def test_workers_are_as_many_as_cores_and_memory_allow(
+    card: int | None, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 128 << 30)
+    assert memory.workers(16, card) == count
+    monkeypatch.setattr(memory, "available", lambda: 5 << 30)
+    assert memory.workers(16, card) <= 3

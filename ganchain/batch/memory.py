@@ -15,6 +15,7 @@ from ganchain.pipeline import tiles as tiling
 from ganchain.stage import Stage
 
 WORKER = 700 << 20  # bytes of a worker with its networks, after small photos
+WORKER_ON_CARD = 3 << 30  # bytes of a CUDA device for a worker; not measured, on the safe side
 DECODED = 26  # bytes for a pixel of the photo: read, with alpha, and written again
 CANVASES = 45  # for a pixel of a photo that one face fills
 COPY = 18  # for a pixel that a stage draws anew over the whole photo
@@ -96,9 +97,17 @@ def text(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(1, round(size / 1e6))} MB"
 
 
-def workers(cores: int) -> int:
-    """Count the workers that memory is enough for, at most ``cores``, each with a photo of ``TYPICAL`` px."""
-    return max(1, min(cores, available() // (WORKER + TYPICAL * (DECODED + CANVASES))))
+def workers(cores: int, card: int | None = None) -> int:
+    """Count the workers that memory is enough for, at most ``cores``, each with a photo of ``TYPICAL`` px.
+
+    Workers decode, detect and encode beside each other, which takes most of a photo's time; those on a CUDA device
+    share it, and each holds its networks and a group's batch there.
+
+    Args:
+        card: free bytes of the CUDA device, if there is one.
+    """
+    enough = min(cores, available() // (WORKER + TYPICAL * (DECODED + CANVASES)))
+    return max(1, enough if card is None else min(enough, card // WORKER_ON_CARD))
 
 
 def share(workers: int) -> int:

@@ -36,7 +36,7 @@ from ganchain.photos.find import Item
 from ganchain.pipeline.pipeline import Pipeline
 
 PART = re.compile(rf"\.{MARK}[0-9a-f]{{32}}\.part")
-CUDA_WORKERS, CUDA_GROUP = 2, 8
+CUDA_GROUP = 8
 UNTOLD = 60.0  # seconds beyond the time of a frame in which a video's worker need not tell how far it is
 
 
@@ -114,7 +114,8 @@ def _allocate(planned: Plan, options: Options, journal: Journal, photos: int) ->
         planned.chain, device=options.device, engine=engine, license_policy=options.license_policy
     )
     device, cores = pipeline.device, _count_cores()
-    workers = options.workers or (CUDA_WORKERS if device.type == "cuda" else memory.workers(cores))
+    card = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+    workers = options.workers or memory.workers(cores, card)
     threads = max(1, cores // workers) if device.type == "cuda" else 1  # more threads could change a sum's last bits
     with _torch_threads(threads):  # engines are compared as they will run
         pipeline.prepare()
