@@ -17,6 +17,7 @@ from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.framing import TIGHT
 from ganchain.pipeline.pipeline import Pipeline
+from ganchain.pipeline.tiles import count
 from ganchain.stage import Stage
 from ganchain.tensors import Pixels, resize
 from ganchain.testing import check_stage
@@ -173,15 +174,20 @@ def test_upscale_moves_nothing() -> None:
 
 
 def test_upscale_any_size_and_tiles_without_borders(astronaut: Pixels) -> None:
-    photo = astronaut[:70, :433]
+    photo = astronaut[:70, :473]
     stage = make("upscale", factor=2).eval()
     tiled = np.asarray(Pipeline([stage])(photo).image).astype(int)
-    assert tiled.shape == (140, 866, 3)
+    assert tiled.shape == (140, 946, 3)
     from ganchain.tensors import to_faces, to_pixels
 
     with torch.inference_mode():
         whole = to_pixels(stage(to_faces(photo)))[0]
-    assert np.abs(tiled - whole)[:, :840].max() <= 1  # to the right lies the mirrored border that completes a tile
+    assert np.abs(tiled - whole)[:, :920].max() <= 1  # to the right lies the mirrored border that completes a tile
+
+
+@pytest.mark.parametrize(("side", "tiles"), [(384, 1), (402, 1), (448, 1), (449, 2)])
+def test_a_picture_that_exceeds_a_tile_a_little_is_one(side: int, tiles: int) -> None:
+    assert count((side, 100)) == count((100, side)) == tiles
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ def tiled(
     Args:
         run: (1, 3, h, w) float32 -1..1 -> (1, 3, h * scale, w * scale); h and w are multiples of ``multiple``.
         scale: output side / input side.
-        largest: side of the tiles; a smaller picture is one tile.
+        largest: side of the tiles; a picture that exceeds it by no more than they overlap is one tile.
 
     Returns:
         (H * scale, W * scale, 3) uint8.
@@ -80,7 +80,7 @@ class _Split(NamedTuple):
 
 def _split(length: int, multiple: int, largest: int) -> _Split:
     """Divide an axis of ``length`` px into tiles."""
-    if length <= largest:
+    if length <= largest + OVERLAP:
         return _Split(ceil(length / multiple) * multiple, 1)
     tile = largest // multiple * multiple
     return _Split(tile, ceil((length - OVERLAP) / (tile - OVERLAP)))
