@@ -19,7 +19,8 @@ import numpy as np
 
 from ganchain.errors import PhotoError
 from ganchain.faces import align, detect
-from ganchain.faces.dlib_models import BUNDLED, Box, FivePoints, Landmarks, Points
+from ganchain.faces.chip import Box, Points
+from ganchain.faces.dlib_models import BUNDLED, FivePoints, Landmarks
 from ganchain.faces.face import Face
 from ganchain.framing import TEMPLATE
 from ganchain.photos import images

@@ -20,6 +20,9 @@ class Detector:
     def __init__(self) -> None:
         self.detector, self.lock, self.known = MAKE_DETECTOR(), Lock(), dict[Any, Any]()
 
+    def __getstate__(self) -> Any:
+        return self.detector.__getstate__()
+
     def run(self, pixels: Pixels, *options: float) -> Any:
         key = blake2b(pixels.tobytes()).digest(), pixels.shape, options
         with self.lock:

@@ -82,7 +82,7 @@ def test_the_stage_that_asks_for_points(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_the_weights_page_names_every_checkpoint_and_network() -> None:
     text = (DOCS / "weights.md").read_text()
-    ours = {"unet", "portrait", "upscaler", "restorer", "age-gender", "points", "parts"}
+    ours = {"unet", "portrait", "upscaler", "restorer", "age-gender", "points", "parts", "proposals"}
     for name in [*published(), *(ARCHITECTURES.keys() - ours)]:
         assert f"`{name}`" in text, name
 

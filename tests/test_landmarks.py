@@ -14,18 +14,15 @@ from ganchain.checkpoints import manifest
 from ganchain.errors import WeightsError
 from ganchain.faces import dlib_models
 from ganchain.faces.align import Aligner
+from ganchain.faces.chip import CHIP_SIDE, Box, Chip, mirrored
 from ganchain.faces.detect import DlibDetector
 from ganchain.faces.dlib_models import (
     BUNDLED,
     BUNDLED_SHA256,
-    CHIP_SIDE,
-    Box,
-    Chip,
     Embedder,
     FivePoints,
     Landmarks,
     from_both_sides,
-    mirrored,
     model_file,
 )
 from ganchain.faces.face import Face, similarity

@@ -441,7 +441,7 @@ def test_stages_say_which_weights_they_take() -> None:
     assert registry.takers("age-gender") == []
     assert [stage for stage, _ in registry.takers("unet")] == ["webtoon"]
     bundled = {key: registry.takers(entry.architecture, entry.stage) for key, entry in manifest.bundled().items()}
-    for key in ("age-gender", "points", "parts", "landmarks"):  # they read faces, and edit nothing
+    for key in ("age-gender", "points", "parts", "landmarks", "proposals"):  # they read faces, and edit nothing
         assert bundled.pop(key) == []
     assert all(len(takers) == 1 and key.startswith(takers[0][0]) for key, takers in bundled.items())
 

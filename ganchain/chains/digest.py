@@ -16,7 +16,7 @@ from ganchain.chains import registry
 from ganchain.chains.chain import Chain, StageSpec
 from ganchain.checkpoints import manifest, tensorflow
 
-LANDMARKS = "landmarks"  # key of the weights by which every face is aligned
+LANDMARKS, PROPOSALS = "landmarks", "proposals"  # keys of the weights by which every face is found and aligned
 _KNOWN = ("ganchain", "torch", "builtins")  # packages whose code is no plug-in's
 _OURS = ("attributes", "makeup", "restore", "upscale", "webtoon")  # files of ``ganchain.stages``; users add others
 _JSON = TypeAdapter(Any)
@@ -38,6 +38,7 @@ def chain_hash(chain: Chain, weights: Iterable[str]) -> str:
         "output": chain.output.model_dump(exclude=None if chain.output.label else {"label"}),
         "weights": [_weights(ref) for ref in weights],
         "landmarks": manifest.entry(LANDMARKS).sha256,
+        "proposals": manifest.entry(PROPOSALS).sha256,
         "version": VERSION,
     }
     return files.sha256_of_texts(json.dumps(described, sort_keys=True))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganchain.errors import WeightsError
+from ganchain.faces.proposals import ProposalNet
 from ganchain.nets.age_gender import AgeGender
 from ganchain.nets.animegan2 import AnimeGAN2
 from ganchain.nets.beautygan import BeautyGAN, GeneratorBranch
@@ -49,6 +50,7 @@ ARCHITECTURES: dict[str, type[Network]] = {
     "age-gender": AgeGender,
     "points": Points,
     "parts": PartsNet,
+    "proposals": ProposalNet,
     "stargan": StarGAN,
     "beautygan-tf1": BeautyGAN,
     "beautygan-pytorch": GeneratorBranch,

@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 
 from ganchain.errors import ChainError
-from ganchain.faces.dlib_models import Box, FivePoints, HogDetector, Points
+from ganchain.faces.cascade import Cascade
+from ganchain.faces.chip import Box, Points
+from ganchain.faces.dlib_models import FivePoints
 from ganchain.faces.face import Face
 from ganchain.tensors import Pixels, averaged
 
@@ -41,7 +43,7 @@ class DlibDetector:
         min_score_turned: the same for faces of the photo turned by a quarter or more.
         quarters: turns of the photo, counterclockwise, in which faces are looked for where there is no sure one.
         min_size: faces with a box smaller than this many px are left out.
-        hog, landmarks: the models.
+        hog, landmarks: the models; the first one is dlib's, run where a network proposes faces.
     """
 
     side: int = 1280
@@ -51,7 +53,7 @@ class DlibDetector:
     min_score_turned: float = 0.5
     quarters: tuple[int, ...] = (1, 2, 3)
     min_size: int = 32
-    hog: Callable[[Pixels], list[tuple[Box, float]]] = field(default_factory=HogDetector, repr=False, compare=False)
+    hog: Callable[[Pixels], list[tuple[Box, float]]] = field(default_factory=Cascade, repr=False, compare=False)
     landmarks: Callable[[Pixels, Box], Points] = field(default_factory=FivePoints, repr=False, compare=False)
 
     def __call__(self, pixels: Pixels) -> list[Face]:
@@ -77,10 +79,13 @@ class DlibDetector:
         height, width = pixels.shape[:2]
         scale = min(self.side / max(height, width), self.enlarge)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        copy = averaged(pixels, int(1 / scale))
-        copy = cv2.resize(copy, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR).astype(np.uint8)
+        step = int(1 / scale)
+        kind = (
+            cv2.INTER_AREA if step == 1 and scale < 1 else cv2.INTER_LINEAR
+        )  # means of ``step`` px are smooth already
+        copy = cv2.resize(averaged(pixels, step), size, interpolation=kind)
         rim = min(round(self.rim * min(size)), min(size) - 1)
-        searched = cv2.copyMakeBorder(copy, rim, rim, rim, rim, cv2.BORDER_REFLECT_101).astype(np.uint8)
+        searched = np.asarray(cv2.copyMakeBorder(copy, rim, rim, rim, rim, cv2.BORDER_REFLECT_101), np.uint8)
         faces = []
         for box, score in self.hog(searched):
             left, top, right, bottom = ((edge - rim + 0.5) / scale - 0.5 for edge in box)

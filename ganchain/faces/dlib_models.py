@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib import resources
 from importlib.util import find_spec
@@ -12,26 +11,21 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import cv2
 import dlib as untyped_dlib
 import numpy as np
 from numpy.typing import NDArray
 
 from ganchain import files
 from ganchain.errors import WeightsError
-from ganchain.framing import TEMPLATE
-from ganchain.tensors import ByContent, Pixels
+from ganchain.faces.chip import Box, Chip, Points, box_around, mirrored
+from ganchain.tensors import Pixels
 
-Points = NDArray[np.float64]
 dlib: Any = untyped_dlib  # its names come from a compiled module without stubs
-Box = tuple[float, float, float, float]  # left, top, right, bottom in px
+WINDOW, CELL = 73, 8  # px of a face in the window that the detector slides over a picture, and of its steps
 BUNDLED = "landmarks.dat"
 BUNDLED_SHA256 = "1011ccf8b0648de61d5c4115730e88f7cece348cb42678c165182bbab3a35bc2"  # as in weights/manifest.yaml
 TEACHER = "shape_predictor_5_face_landmarks.dat"
 EMBEDDING = "dlib_face_recognition_resnet_model_v1.dat"
-MIRRORED = [2, 3, 0, 1, 4]  # the five points' order in a mirrored picture
-BOX_DROP, BOX_SIDE = 0.185, 1.25  # the detector's box in template units: its middle below the points'; its side
-CHIP_SIDE, CHIP_PADDING = 208, 0.15  # px; share of the box around it
 
 
 def model_file(name: str) -> Path:
@@ -59,8 +53,18 @@ def _hog() -> tuple[Any, Lock]:
     return dlib.get_frontal_face_detector(), Lock()
 
 
+@lru_cache(maxsize=1)
+def _level() -> tuple[Any, Lock]:
+    """Make a copy of the detector that looks at one level of its pyramid; a number in its stored form says how many."""
+    (state,) = _hog()[0].__getstate__()
+    detector = dlib.fhog_object_detector.__new__(dlib.fhog_object_detector)
+    detector.__setstate__((state.replace(b"\x02\xe8\x03", b"\x01\x01", 1),))  # 1000 levels at most; one
+    return detector, Lock()
+
+
 if hasattr(os, "register_at_fork"):  # a copy made while another thread held the lock would be locked for ever
     os.register_at_fork(after_in_child=_hog.cache_clear)
+    os.register_at_fork(after_in_child=_level.cache_clear)
 
 
 class HogDetector:
@@ -74,65 +78,35 @@ class HogDetector:
 
     def __call__(self, pixels: Pixels, threshold: float = 0.0) -> list[tuple[Box, float]]:
         """Find the faces in (H, W, 3) uint8 RGB: ((left, top, right, bottom), score) of each, best first."""
-        detector, lock = _hog()
-        with lock:
-            boxes, scores, _ = detector.run(np.ascontiguousarray(pixels), 0, threshold)
-        faces = [
-            ((float(b.left()), float(b.top()), float(b.right()), float(b.bottom())), float(score))
-            for b, score in zip(boxes, scores, strict=True)
-        ]
-        return sorted(faces, key=lambda face: -face[1])
+        return _run(*_hog(), pixels, threshold)
 
 
-@dataclass(frozen=True, eq=False)
-class Chip(ByContent):
-    """Face at one size and one exposure, so that a small predictor need learn neither.
+class LevelDetector:
+    """The same detector for faces of the size of its window: it looks at one level of its pyramid."""
 
-    Attributes:
-        pixels: (CHIP_SIDE, CHIP_SIDE) uint8 luma, stretched to the full range; the photo's edge repeated beyond it.
-        corner: x, y of its first pixel's upper left corner in the photo.
-        scale: px of the chip in one of the photo.
-    """
+    def __call__(self, pixels: Pixels, threshold: float = 0.0) -> list[tuple[Box, float]]:
+        """Find the faces in (H, W, 3) uint8 RGB: ((left, top, right, bottom), score) of each, best first."""
+        return _run(*_level(), pixels, threshold)
 
-    pixels: Pixels
-    corner: NDArray[np.float64]
-    scale: float
 
-    @classmethod
-    def cut(cls, pixels: Pixels, box: Box) -> Chip:
-        """Cut the chip around ``box`` out of (H, W, 3) uint8 RGB."""
-        height, width = pixels.shape[:2]
-        side = max(box[2] - box[0], 2)
-        left, top = (round(edge - CHIP_PADDING * side) for edge in box[:2])
-        side *= 1 + 2 * CHIP_PADDING
-        step = max(1, int(side) // CHIP_SIDE)  # large faces are first reduced by a whole number, which is fast
-        size = round(side / step) * step
-        rows, columns = np.arange(top, top + size).clip(0, height - 1), np.arange(left, left + size).clip(0, width - 1)
-        inside = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        crop = cv2.cvtColor(inside, cv2.COLOR_RGB2GRAY)
-        if crop.shape != (size, size):
-            crop = crop[rows - rows[0]][:, columns - columns[0]]
-        crop = cv2.resize(crop, (size // step, size // step), interpolation=cv2.INTER_AREA)
-        kernel = cv2.INTER_AREA if len(crop) > CHIP_SIDE else cv2.INTER_LINEAR
-        chip = cv2.resize(crop, (CHIP_SIDE, CHIP_SIDE), interpolation=kernel)
-        rim = round(CHIP_SIDE * CHIP_PADDING / (1 + 2 * CHIP_PADDING))
-        low, high = np.percentile(chip[rim:-rim, rim:-rim], (1, 99))
-        levels = (np.arange(256) - low) * (255 / max(high - low, 8))
-        chip = levels.round().clip(0, 255).astype(np.uint8)[chip]
-        return cls(chip, np.array([left, top]) - 0.5, CHIP_SIDE / size)
+def _run(detector: Any, lock: Lock, pixels: Pixels, threshold: float) -> list[tuple[Box, float]]:
+    """Run one of dlib's detectors; threads take turns."""
+    with lock:
+        boxes, scores, _ = detector.run(np.ascontiguousarray(pixels), 0, threshold)
+    faces = [
+        ((float(b.left()), float(b.top()), float(b.right()), float(b.bottom())), float(score))
+        for b, score in zip(boxes, scores, strict=True)
+    ]
+    return sorted(faces, key=lambda face: -face[1])
 
-    def inward(self, points: Points) -> Points:
-        """Convert photo px to chip px."""
-        return (points - self.corner) * self.scale - 0.5
 
-    def place(self, box: Box) -> Box:
-        """Convert a box of the photo to chip px."""
-        left, top, right, bottom = self.inward(np.array(box).reshape(2, 2)).ravel().tolist()
-        return (left, top, right, bottom)
-
-    def outward(self, points: Points) -> Points:
-        """Convert chip px to photo px."""
-        return (points + 0.5) / self.scale + self.corner
+def enlarged(box: Box, level: int) -> Box:
+    """Bring a box from a level of the detector's pyramid to the whole picture, rounded as dlib does."""
+    edges = dlib.pyramid_down(6).rect_up(dlib.drectangle(*box), level)
+    left, top, right, bottom = (
+        float(np.floor(edge + 0.5)) for edge in (edges.left(), edges.top(), edges.right(), edges.bottom())
+    )
+    return (left, top, right, bottom)
 
 
 class Landmarks:
@@ -161,24 +135,11 @@ class Landmarks:
         return np.array([(point.x, point.y) for point in shape.parts()], dtype=np.float64)
 
 
-def mirrored(points: Points, width: int) -> Points:
-    """Mirror the five points of a picture ``width`` px wide."""
-    return points[MIRRORED] * (-1, 1) + (width - 1, 0)
-
-
 def from_both_sides(model: Landmarks, pixels: Pixels, box: Box) -> Points:
     """Average the points that ``model`` reads in a picture and in its mirror image: (5, 2) x, y."""
     last = pixels.shape[1] - 1
     mirror_points = model(pixels[:, ::-1], (last - box[2], box[1], last - box[0], box[3]))
     return (model(pixels, box) + mirrored(mirror_points, pixels.shape[1])) / 2
-
-
-def box_around(points: Points) -> tuple[Points, float]:
-    """Compute middle (x, y) and side of the box that the detector would give a face with these five points."""
-    unit = float(np.linalg.norm(points - points.mean(axis=0)) / np.linalg.norm(TEMPLATE - TEMPLATE.mean(axis=0)))
-    across = points[:2].mean(axis=0) - points[2:4].mean(axis=0)
-    down = np.array([-across[1], across[0]]) / max(np.linalg.norm(across), 1e-6)
-    return points.mean(axis=0) + BOX_DROP * unit * down, BOX_SIDE * unit
 
 
 class FivePoints:

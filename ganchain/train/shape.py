@@ -18,15 +18,8 @@ import numpy as np
 import torch
 from numpy.random import Generator, default_rng
 
-from ganchain.faces.dlib_models import (
-    Box,
-    Chip,
-    HogDetector,
-    Points,
-    box_around,
-    fit,
-    mirrored,
-)
+from ganchain.faces.chip import Box, Chip, Points, box_around, mirrored
+from ganchain.faces.dlib_models import HogDetector, fit
 from ganchain.framing import HEAD, TIGHT, Framing
 from ganchain.pipeline.reader import FaceReader
 from ganchain.tensors import Pixels
