@@ -64,13 +64,15 @@ def to_faces(pixels: Pixels) -> Tensor:
     batch = torch.from_numpy(np.array(pixels))  # a copy: the caller's array may be read-only
     if batch.ndim == 3:
         batch = batch[None]
-    return batch.permute(0, 3, 1, 2).float() / HALF_RANGE - 1
+    return batch.permute(0, 3, 1, 2).float().div_(HALF_RANGE).sub_(1)  # in place: pictures are large
 
 
 def to_pixels(faces: Tensor) -> Pixels:
     """Convert faces: (N, 3, H, W) float -1..1 -> (N, H, W, 3) uint8 0..255, clamped and rounded to nearest."""
-    levels = ((faces.float() + 1) * HALF_RANGE).round().clamp(0, 255).to(torch.uint8)
-    return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    levels = (faces.float() + 1).mul_(HALF_RANGE).round_().clamp_(0, 255).to(torch.uint8).cpu()
+    if levels.shape[:2] != (1, 3):
+        return levels.permute(0, 2, 3, 1).contiguous().numpy()
+    return np.asarray(cv2.merge(list(levels[0].numpy())), np.uint8)[None]  # a tenth of the time of torch's permutation
 
 
 def levels(change: Tensor) -> Tensor:
@@ -111,4 +113,4 @@ def averaged(pixels: Pixels, step: int) -> Pixels:
         return pixels
     height, width = (side // step * step for side in pixels.shape[:2])
     size = (width // step, height // step)
-    return cv2.resize(pixels[:height, :width], size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    return np.asarray(cv2.resize(pixels[:height, :width], size, interpolation=cv2.INTER_AREA), np.uint8)
