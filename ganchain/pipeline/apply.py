@@ -213,7 +213,7 @@ def _merge(stage: Stage, canvas: Canvas, window: Window, face: Tensor, answer: T
 
 def _enlarge(stage: Stage, canvas: Canvas, device: torch.device) -> Canvas:
     """Enlarge the whole canvas; at its rim bicubically, so that it has no border when it is pasted into the photo."""
-    if canvas.side <= tiles.TILE + tiles.OVERLAP and canvas.side % stage.multiple == 0:
+    if canvas.side <= tiles.TILE and canvas.side % stage.multiple == 0:
         answer = run(stage, canvas.after.to(device), grey=canvas.grey).cpu()
     else:
         answer = to_faces(_run_tiled(stage, to_pixels(canvas.after)[0], device, canvas.grey))
