@@ -22,13 +22,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
-import dlib
 import numpy as np
 
 from ganchain.errors import PhotoError
 from ganchain.faces.cascade import Cascade, Found
 from ganchain.faces.detect import DlibDetector
-from ganchain.faces.dlib_models import HogDetector
+from ganchain.faces.dlib_models import HogDetector, dlib
 from ganchain.faces.face import Face
 from ganchain.photos import images
 from ganchain.tensors import Pixels

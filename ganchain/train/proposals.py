@@ -83,7 +83,8 @@ def lay(scene: Pixels, face: Pixels, side: int, rng: Generator) -> None:
     turn[:, 2] += side / 2 - 128
     if side < 180:
         face = np.asarray(cv2.GaussianBlur(face, (0, 0), 100 / side), np.uint8)
-    face = degrade(np.asarray(cv2.warpAffine(face, turn, (side, side), borderMode=cv2.BORDER_REFLECT_101)), rng)
+    face = np.asarray(cv2.warpAffine(face, turn, (side, side), borderMode=cv2.BORDER_REFLECT_101), np.uint8)
+    face = degrade(face, rng)
     axis, power = np.abs(np.linspace(-1, 1, side)), float(rng.choice([2, 4, 20]))
     radius = (axis[None] ** power + axis[:, None] ** power) ** (1 / power)
     cover = ((1 - radius) / rng.uniform(0.02, 0.3)).clip(0, 1)[..., None]
