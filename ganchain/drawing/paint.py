@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
+from itertools import groupby
 
 import cv2
 import numpy as np
@@ -10,6 +12,9 @@ import skia
 from numpy.typing import NDArray
 
 from ganchain.drawing.paths import HATCH, UNITS, Colour, Drawing, Fade, Matrix, Page, Ring, Shape, hatched
+
+VERSION = 5  # of the form in which Skia keeps paths
+MOVE, LINE, CUBIC, CLOSE = b"\0", b"\1", b"\4", b"\5"  # in it
 
 
 def paint(drawing: Drawing, side: int) -> NDArray[np.uint8]:
@@ -37,17 +42,27 @@ def paint_page(page: Page) -> NDArray[np.uint8]:
     canvas = surface.getCanvas()
     for drawing, matrix in page.drawings:
         canvas.setMatrix(_matrix(matrix))
-        for shapes in drawing.layers.values():
-            for shape in shapes:
-                canvas.save()
-                if shape.colour is None:
-                    canvas.clipPath(_path(shape.rings, shape.holes), skia.ClipOp.kIntersect, True)
-                    _uncover(canvas, page, ground)
-                else:
-                    _fill(canvas, shape, shape.colour)
-                canvas.restore()
+        shapes = [shape for layer in drawing.layers.values() for shape in layer]
+        for _, group in groupby(shapes, lambda shape: (id(shape.within), shape.colour is None)):
+            _draw(canvas, list(group), page, ground)
     surface.flushAndSubmit()
     return pixels
+
+
+def _draw(canvas: skia.Canvas, shapes: Sequence[Shape], page: Page, ground: skia.Image | None) -> None:
+    """Draw shapes that are cut off by the same outlines, or one after the other what the ground is seen in."""
+    canvas.save()
+    if len(shapes[0].within):
+        canvas.clipPath(_path(shapes[0].within, holes=False), skia.ClipOp.kIntersect, True)
+    for shape in shapes:
+        if shape.colour is not None:
+            _fill(canvas, shape, shape.colour)
+            continue
+        canvas.save()
+        canvas.clipPath(_path(shape.rings, shape.holes), skia.ClipOp.kIntersect, True)
+        _uncover(canvas, page, ground)
+        canvas.restore()
+    canvas.restore()
 
 
 def _uncover(canvas: skia.Canvas, page: Page, ground: skia.Image | None) -> None:
@@ -63,9 +78,7 @@ def _uncover(canvas: skia.Canvas, page: Page, ground: skia.Image | None) -> None
     for layer in ("ground", "screen"):
         for shape in first.layers.get(layer, ()):
             if shape.colour is not None:
-                canvas.save()
-                _fill(canvas, shape, shape.colour)
-                canvas.restore()
+                _draw(canvas, [shape], page, ground)
 
 
 def _matrix(matrix: Matrix) -> skia.Matrix:
@@ -75,20 +88,20 @@ def _matrix(matrix: Matrix) -> skia.Matrix:
 
 def _fill(canvas: skia.Canvas, shape: Shape, colour: Colour) -> None:
     """Fill one shape."""
-    if len(shape.within):
-        canvas.clipPath(_path(shape.within, holes=False), skia.ClipOp.kIntersect, True)
     brush = skia.Paint(AntiAlias=True, Color4f=skia.Color4f(*colour, shape.opacity))
     if shape.fade:
         brush.setShader(_shader(shape, shape.fade))
     outline = _path(shape.rings, shape.holes)
-    if shape.hatch and shape.rings:
-        canvas.clipPath(outline, skia.ClipOp.kIntersect, True)
-        brush.setStyle(skia.Paint.kStroke_Style)
-        brush.setStrokeWidth(HATCH * shape.hatch)
-        for start, end in hatched(shape):
-            canvas.drawLine(*start, *end, brush)
-    else:
+    if not (shape.hatch and shape.rings):
         canvas.drawPath(outline, brush)
+        return
+    brush.setStyle(skia.Paint.kStroke_Style)
+    brush.setStrokeWidth(HATCH * shape.hatch)
+    canvas.save()
+    canvas.clipPath(outline, skia.ClipOp.kIntersect, True)
+    for start, end in hatched(shape):
+        canvas.drawLine(*start, *end, brush)
+    canvas.restore()
 
 
 def _shader(shape: Shape, fade: Fade) -> skia.Shader:
@@ -107,19 +120,32 @@ def _shader(shape: Shape, fade: Fade) -> skia.Shader:
 
 
 def _path(rings: Sequence[Ring], holes: bool) -> skia.Path:
-    """Make the path of outlines."""
-    path = skia.Path()
-    path.setFillType(skia.PathFillType.kEvenOdd if holes else skia.PathFillType.kWinding)
+    """Make the path of outlines, all at once: point by point it takes ten times as long."""
+    points, verbs = [], []
     for ring in rings:
-        first = True
-        for run in ring.beziers():
-            places = run.reshape(len(run), 8).tolist()
-            if first:
-                path.moveTo(places[0][0], places[0][1])
-                first = False
-            else:
-                path.lineTo(places[0][0], places[0][1])
-            for _, _, x1, y1, x2, y2, x3, y3 in places:
-                path.cubicTo(x1, y1, x2, y2, x3, y3)
-        path.close()
+        for number, run in enumerate(ring.beziers):
+            points += [run[0, :1], run[:, 1:].reshape(-1, 2)]
+            verbs += [LINE if number else MOVE, CUBIC * len(run)]
+        verbs.append(CLOSE)
+    path, fill = skia.Path(), skia.PathFillType.kEvenOdd if holes else skia.PathFillType.kWinding
+    path.setFillType(fill)
+    if points:
+        places, codes = np.concatenate(points).astype("<f4"), b"".join(verbs)
+        head = struct.pack("<4i", VERSION | int(fill) << 8, len(places), 0, len(codes))
+        if not path.readFromMemory(head + places.tobytes() + codes + bytes(-len(codes) % 4)):
+            _add(path, places.tolist(), codes)  # a later Skia may keep paths otherwise
     return path
+
+
+def _add(path: skia.Path, places: list[list[float]], codes: bytes) -> None:
+    """Add outlines to a path, point by point."""
+    steps = {
+        MOVE[0]: (path.moveTo, 1),
+        LINE[0]: (path.lineTo, 1),
+        CUBIC[0]: (path.cubicTo, 3),
+        CLOSE[0]: (path.close, 0),
+    }
+    place = iter(places)
+    for code in codes:
+        add, count = steps[code]
+        add(*(value for _ in range(count) for value in next(place)))

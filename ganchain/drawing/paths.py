@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,9 @@ class Ring:
         """Length of the diagonal of the box around it."""
         return float(np.hypot(*np.ptp(np.concatenate(self.runs), axis=0)))
 
+    @cached_property
     def beziers(self) -> list[Knots]:
-        """Compute the cubic Bézier curves of each run (Catmull & Rom 1974): (K, 4, 2) start, two handles, end."""
+        """Cubic Bézier curves of each run (Catmull & Rom 1974): (K, 4, 2) start, two handles, end."""
         if len(self.runs) == 1:
             knots = self.runs[0]
             return [_beziers(np.concatenate([knots[-1:], knots, knots[:2]]))]
