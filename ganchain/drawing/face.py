@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
+from ganchain.drawing.lines import Lines, flow, lines, valleys
 from ganchain.drawing.paths import (
     UNITS,
     Drawing,
@@ -21,10 +21,10 @@ from ganchain.drawing.paths import (
     stroke,
     taper,
 )
-from ganchain.drawing.planes import FINE, blurred, disc, filled, grown, reduced, rgb
+from ganchain.drawing.planes import FINE, blurred, filled, grown, reduced, rgb, shrunk
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import Study
-from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
+from ganchain.drawing.trace import contours, sample
 from ganchain.faces import mesh
 
 WING = (115, 219, 235, 240, 60)  # of the nose's right wing, from above
@@ -155,7 +155,7 @@ def draw_lines(study: Study, drawing: Drawing, line: float, likeness: float, whe
     side = study.ink.shape[0]
     px, hair = side / UNITS, study.matte("hair", side)
     face = reduced(grown(study.oval, 0.05 * study.width), side)
-    within = reduced(np.asarray(cv2.erode(study.oval, disc(0.12 * study.width)), np.float32), side)
+    within = reduced(shrunk(study.oval, 0.12 * study.width), side)
     bare = within * (1 - reduced(grown(study.features, 0.02 * study.width), side)) * (1 - study.matte("beard", side))
     beside, own = study.ink * (1 - 0.55 * hair), 0.9 * likeness * study.ink * bare
     placed = reduced(where, side)

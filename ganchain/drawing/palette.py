@@ -42,9 +42,19 @@ class Palette:
         return reduced(self.picture, min(FINE, self.picture.shape[0]))
 
     @cached_property
+    def fine_lab(self) -> Planes:
+        """The same in Lab."""
+        return to_lab(self.fine)
+
+    @cached_property
+    def small(self) -> Planes:
+        """The picture, (SIDE, SIDE, 3)."""
+        return reduced(self.picture, SIDE)
+
+    @cached_property
     def lab(self) -> Planes:
-        """The picture in Lab, (SIDE, SIDE, 3)."""
-        return to_lab(reduced(self.picture, SIDE))
+        """The same in Lab."""
+        return to_lab(self.small)
 
     @cached_property
     def calm(self) -> Planes:
@@ -54,7 +64,7 @@ class Palette:
     @cached_property
     def _grainy(self) -> Planes:
         """L* as it is, at most FINE px wide."""
-        return np.ascontiguousarray(to_lab(self.fine)[..., 0])
+        return np.ascontiguousarray(self.fine_lab[..., 0])
 
     def matte(self, name: str, side: int = SIDE) -> Planes:
         """Return the matte of a part, at most ``side`` px wide."""
