@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 COUNT = 4  # items that are ready at most, and calls that wait: each may hold a frame
 
 
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
+def ahead(items: Iterator[Item]) -> Generator[Item, None, None]:
     """Read ``items`` in a thread, ``COUNT`` ahead; an error comes in the place of the item that it prevented."""
     end = object()
     pool = ThreadPoolExecutor(1)

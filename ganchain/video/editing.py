@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import prod
 from threading import current_thread, main_thread
 from types import FrameType
@@ -34,6 +34,25 @@ from ganchain.video.flow import Carrier
 from ganchain.video.holding import Holder, TrackHold, TrackReading
 from ganchain.video.options import Options
 from ganchain.video.smoothing import Held
+
+
+@dataclass(frozen=True, eq=False)
+class Edits:
+    """Frame that went through the chain.
+
+    Attributes:
+        frame: as it was read.
+        before: its pixels, at the size of the output.
+        cut: whether a scene begins with it.
+        failed: where it is noted if it fails.
+        edited: what came out; None if it failed.
+    """
+
+    frame: Frame
+    before: Pixels
+    cut: bool
+    failed: dict[int, str]
+    edited: Photo | None = None
 
 
 class Editor:
@@ -68,20 +87,33 @@ class Editor:
 
         One that fails or takes too long stays as it is, only enlarged, and is noted in ``failed``.
         """
+        return self.finish(self.edit(frame, faces, cut))
+
+    def edit(self, frame: Frame, faces: Sequence[Held], cut: bool) -> Edits:
+        """Run the chain on a frame; ``finish`` does the rest, which may be in another thread, in the same order."""
         if cut:
             self.holder.forget([face.track for face in faces])
         photo = Photo(frame.pixels, frame.alpha, name=f"frame {frame.number}")
         if cut or self.grey is None:
             self.grey = photo.is_grey()
-        before = self._resized(frame.pixels)
+        edits = Edits(frame, self._resized(frame.pixels), cut, self.failed)
         try:
             with _limited(self.options.timeout):
-                edited = self._edited(photo, faces)
-            pixels = self.carrier(before, edited.pixels, cut)
-            alpha = edited.alpha
+                return replace(edits, edited=self._edited(photo, faces))
         except Exception as error:  # one bad frame never ends the video
             self.failed[frame.number] = text_of(error)
-            pixels, alpha = before, frame.alpha if frame.alpha is None else self._alpha(frame.alpha)
+            return edits
+
+    def finish(self, edits: Edits) -> Pixels:
+        """Carry what was edited before on to a frame, and label it."""
+        pixels, frame = edits.before, edits.frame
+        alpha = frame.alpha if frame.alpha is None else self._alpha(frame.alpha)
+        try:
+            if edits.edited is not None:
+                pixels = self.carrier(edits.before, edits.edited.pixels, edits.cut)
+                alpha = edits.edited.alpha
+        except Exception as error:  # as above
+            edits.failed[frame.number] = text_of(error)
         pixels = labelled(pixels, self.label)
         return pixels if alpha is None else np.dstack([pixels, alpha])
 
@@ -136,13 +168,13 @@ class Editor:
     def _alpha(self, alpha: Any) -> Any:
         return alpha if self.factor == 1 else alpha_enlarged(alpha, self.factor)
 
-    def state(self) -> dict[str, Any]:
-        """Return all that is held between two frames, as arrays by name."""
+    def held(self) -> dict[str, Any]:
+        """Return all that is held between two frames but for what is carried, as arrays by name."""
         grey = {} if self.grey is None else {"grey": np.array(self.grey)}
-        return {**self.holder.state(), **self.carrier.state(), **grey}
+        return {**self.holder.state(), **grey}
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
-        """Go back to what ``state`` returned."""
+        """Go back to what ``held`` and the carrier's ``state`` returned."""
         self.holder.restore(arrays)
         self.carrier.restore(arrays)
         self.grey = bool(arrays["grey"]) if "grey" in arrays else None
