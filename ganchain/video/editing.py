@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import prod
 from threading import current_thread, main_thread
 from types import FrameType
@@ -13,6 +14,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from torch import Tensor
 
 from ganchain.errors import VideoError, text_of
 from ganchain.faces.align import Aligner
@@ -27,7 +29,7 @@ from ganchain.pipeline.order import needs_face
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
 from ganchain.stage import Stage
-from ganchain.tensors import Pixels
+from ganchain.tensors import Pixels, resize
 from ganchain.video import placing
 from ganchain.video.clip import Clip, Frame
 from ganchain.video.flow import Carrier
@@ -136,8 +138,7 @@ class Editor:
         if not faces and self.needs_face and self.factor == 1:
             return photo
         passage = Passage(Result(photo.name, "ok", photo), self.needs_face)
-        passage.begin(photo)
-        passage.grey = bool(self.grey)
+        passage.begin(photo, self.grey)
         passage.take(self._face(passage.seen, held) for held in faces)
         result = self.pipeline.group([passage])[0]
         if result.error is not None:
@@ -152,9 +153,15 @@ class Editor:
         """Make the face at its smoothed place, with its smoothed points."""
         landmarks = placing.mapped(held.placement, TEMPLATE)
         face = Face(placing.box(held.placement), held.confidence, landmarks, share=held.share)
-        reading = TrackReading(
-            lambda framing, side: Aligner(framing).chip(pixels, face, side), self.holder.read, track=held.track
-        )
+
+        @lru_cache(maxsize=4)
+        def window(framing: Framing) -> Tensor:
+            return Aligner(framing).canvas(pixels, face).before
+
+        def cut(framing: Framing, side: int) -> Tensor:
+            return resize(window(framing), (side, side)).clamp(-1, 1)
+
+        reading = TrackReading(cut, self.holder.read, track=held.track)
         reading.known["points"] = Points(held.shape, held.confidence)
         reading.hold = TrackHold(self.holder, held.track)
         return replace(face, reading=reading)
