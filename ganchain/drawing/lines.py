@@ -135,24 +135,37 @@ def _walk(
         The places (2, N, steps, 2) px, and how many of each hold, (2, N).
     """
     side, number = strength.shape[0], 2 * len(starts)
+    flow, weaker = np.stack([plane.ravel() for plane in along], axis=1), strength.ravel() <= want.least
+    within = inside.ravel() > 0.5
     at = np.concatenate([starts, starts])
-    rows = _index(at, side)
-    way = np.stack([along[0][rows], along[1][rows]], axis=1)
+    way = flow[_flat(at, side)]
     way[: len(starts)] *= -1
     places = np.zeros((number, want.steps, 2), np.float32)
     count, weak, going = np.zeros(number, np.int64), np.zeros(number, np.int64), np.arange(number)
     for k in range(want.steps):
-        at = np.asarray(at + want.step * way, np.float32)
-        rows = _index(at, side)
-        turn = np.stack([along[0][rows], along[1][rows]], axis=1)
-        cosine = (turn * way).sum(axis=1)
-        weak = np.where(strength[rows] > want.least, 0, weak + 1)
-        edge = (at < 1).any(axis=1) | (at > side - 2).any(axis=1)
-        on = (weak < 2) & (inside[rows] > 0.5) & (np.abs(cosine) > 0.5) & ~edge
+        at = at + np.float32(want.step) * way
+        here = _flat(at, side)
+        turn = flow[here]
+        cosine = turn[:, 0] * way[:, 0] + turn[:, 1] * way[:, 1]
+        weak = (weak + 1) * weaker[here]
+        x, y = at.T
+        on = (
+            (weak < 2)
+            & within[here]
+            & (np.abs(cosine) > 0.5)
+            & (np.minimum(x, y) >= 1)
+            & (np.maximum(x, y) <= side - 2)
+        )
         going, at, weak = going[on], at[on], weak[on]
         if not len(going):
             break
-        way = turn[on] * np.sign(cosine[on] + 1e-9)[:, None]
+        way = turn[on] * np.sign(cosine[on] + np.float32(1e-9))[:, None]
         places[going, k] = at
         count[going] += 1
     return places.reshape(2, -1, want.steps, 2), count.reshape(2, -1)
+
+
+def _flat(places: NDArray[np.float32], side: int) -> NDArray[np.intp]:
+    """Find the px that places (N, 2) are in, by their number in a flat plane."""
+    near = np.clip(np.rint(places), 0, side - 1).astype(np.intp)
+    return np.asarray(near[:, 1] * side + near[:, 0], np.intp)

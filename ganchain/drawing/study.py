@@ -84,13 +84,13 @@ class Study(Palette):
         """
         small = (reduced(locks, SIDE) > 0.1).astype(np.uint8)
         _, numbers, stats, _ = cv2.connectedComponentsWithStats(small, ltype=cv2.CV_16U)
-        within = small > 0
-        shown, counted = self.calm[within], numbers[within]
+        at = np.flatnonzero(small)
+        shown, counted = self.calm.reshape(-1, 3)[at], numbers.ravel()[at]
         sums = np.stack([np.bincount(counted, shown[:, k], len(stats)) for k in range(3)], axis=1)
         colours = sums / stats[:, cv2.CC_STAT_AREA, None].astype(np.float64)
         alike = np.linalg.norm(colours - self.hair, axis=1) < near * np.linalg.norm(colours - self.skin, axis=1)
         alike[0] = True
-        return reduced(np.asarray(alike[numbers], np.float32), locks.shape[0])
+        return reduced(alike.astype(np.float32)[numbers], locks.shape[0])
 
     @cached_property
     def seen_hair(self) -> Planes:
