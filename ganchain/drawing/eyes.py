@@ -207,7 +207,7 @@ def _brow(study: Study, brow: tuple[int, ...]) -> tuple[Knots, NDArray[np.float6
     across = normals(way)
     offsets = np.linspace(-1.2, 1.2, 25) * thick
     plane = np.ascontiguousarray(study.calm[..., 0] * (1 - study.matte("hair")) + study.skin[0] * study.matte("hair"))
-    light = np.stack([sample(plane, way + offset * across) for offset in offsets])
+    light = sample(plane, way + offsets[:, None, None] * across)
     dark = (float(study.skin[0]) - light).clip(0, None) * np.exp(-0.5 * (offsets / (0.6 * thick)) ** 2)[:, None]
     peak = dark.max(axis=0)
     dark = (dark - 0.5 * peak).clip(0, None)

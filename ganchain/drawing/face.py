@@ -17,6 +17,7 @@ from ganchain.drawing.paths import (
     circle,
     curve,
     evened,
+    normals,
     spans,
     stroke,
     taper,
@@ -60,11 +61,9 @@ def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None
     for base, reach, most in ((FOLD, 0.055, 0.020), (BAG, 0.045, 0.013)):
         for order in (list(base), mirrored(base)):
             place, way = curve(study.points[order], 20), curve(points[order], 20)
-            along = np.gradient(place, axis=0)
-            across = np.stack([-along[:, 1], along[:, 0]], axis=1)
-            across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
+            across = normals(place)
             offsets = np.linspace(-1.2, 1.2, 13) * reach * study.width
-            profile = np.stack([sample(light, place + offset * across) for offset in offsets])
+            profile = sample(light, place + offsets[:, None, None] * across)
             dark = profile[3:10].min(axis=0)
             depth = np.minimum(profile[:3].mean(axis=0), profile[10:].mean(axis=0)) - dark
             depth = evened(depth, 3)

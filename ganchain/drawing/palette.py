@@ -12,6 +12,7 @@ from ganchain.drawing.paths import UNITS, Colour, Knots, Planes
 from ganchain.drawing.planes import FINE, SIDE, calmed, filled, grown, reduced, rgb, to_lab
 from ganchain.faces import mesh
 
+HARDLY = 1.2  # times SIDE, up to which nothing is measured at a finer side
 WHITE = 76.0  # L* of the whites of eyes in even light
 HOLES = (mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[-2:0:-1], mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[-2:0:-1])
 
@@ -38,8 +39,9 @@ class Palette:
 
     @cached_property
     def fine(self) -> Planes:
-        """The picture, at most FINE px wide."""
-        return reduced(self.picture, min(FINE, self.picture.shape[0]))
+        """The picture, at most FINE px wide; one that is hardly wider than SIDE is brought to that."""
+        side = self.picture.shape[0]
+        return self.small if SIDE < side < HARDLY * SIDE else reduced(self.picture, min(FINE, side))
 
     @cached_property
     def fine_lab(self) -> Planes:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ganchain.drawing.paths import UNITS, Colour, Knots, Planes, Ring, Shape
 
-STEP = 0.5  # units between the places at which a curve is smoothed
+STEP, COARSE = 0.5, 1.0  # units between the places at which a curve is smoothed; over ``WIDE`` units and more
+WIDE = 1.5
 MARGIN = 4  # px by which a field is continued beyond the window's edge
 
 
@@ -125,6 +126,7 @@ def _even(lines: Knots, lengths: NDArray[np.integer[Any]], smooth: float, spacin
         lines: (N, 2), the curves one behind the other.
         lengths: points of each.
     """
+    step = COARSE if smooth >= WIDE else STEP
     last = np.cumsum(lengths)
     closed = np.insert(lines, last, lines[last - lengths], axis=0)  # each ends where it begins
     parts = np.hypot(*np.diff(closed, axis=0).T)
@@ -133,13 +135,13 @@ def _even(lines: Knots, lengths: NDArray[np.integer[Any]], smooth: float, spacin
     way = np.concatenate([[0.0], np.cumsum(parts)])
     start = way[ends - lengths]
     whole = way[ends] - start
-    counts = np.maximum(12, np.round(whole / STEP)).astype(np.intp)
-    reach = int(np.ceil(4 * smooth / STEP))
+    counts = np.maximum(12, np.round(whole / step)).astype(np.intp)
+    reach = int(np.ceil(4 * smooth / step))
     inner = _ranges(-reach, counts + 2 * reach) % np.repeat(counts, counts + 2 * reach)
     at = np.repeat(start, counts + 2 * reach) + inner * np.repeat(whole / counts, counts + 2 * reach)
     dense = np.stack([np.interp(at, way, closed[:, k]) for k in range(2)])
-    if smooth / STEP > 0.3:
-        weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) * STEP / smooth) ** 2)
+    if smooth / step > 0.3:
+        weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / smooth) ** 2)
         dense = np.stack([np.convolve(row, weights / weights.sum(), "same") for row in dense])
     knots = np.maximum(8, np.round(whole / spacing)).astype(np.intp)
     first = np.cumsum(counts + 2 * reach) - counts - reach
@@ -153,14 +155,8 @@ def _ranges(first: int, counts: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def sample(field: Planes, places: Knots) -> NDArray[np.float32]:
-    """Read a field (S, S) or (S, S, C) at places in units, bilinearly: (K,) or (K, C)."""
-    side = field.shape[0]
-    at = (places * (side / UNITS) - 0.5).astype(np.float32)
-    read = cv2.remap(
-        field,
-        np.ascontiguousarray(at[None, :, 0]),
-        np.ascontiguousarray(at[None, :, 1]),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(read[0], np.float32)
+    """Read a field (S, S) or (S, S, C) at places (..., K, 2) in units, bilinearly: (..., K) or (..., K, C)."""
+    at = (places * (field.shape[0] / UNITS) - 0.5).astype(np.float32).reshape(-1, *places.shape[-2:])
+    x, y = np.ascontiguousarray(at[..., 0]), np.ascontiguousarray(at[..., 1])
+    read = cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(read.reshape(*places.shape[:-1], *field.shape[2:]), np.float32)
