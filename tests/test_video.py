@@ -568,10 +568,10 @@ def test_a_face_is_followed_and_a_stopped_run_goes_on(
 
     edited = passes.Editor.edit
 
-    def stopped(self: Any, frame: Frame, *rest: Any) -> Any:
-        if frame.number == 25:
+    def stopped(self: Any, prepared: Any) -> Any:
+        if prepared.frame.number == 25:
             raise KeyboardInterrupt
-        return edited(self, frame, *rest)
+        return edited(self, prepared)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(passes.Editor, "edit", stopped)

@@ -67,6 +67,15 @@ class Parts:
         colours: Planes = ((picture[0].float() + 1) / 2).cpu().numpy()
         return torch.from_numpy(np.stack([self._refined(framing, colours, name) for name in names]))[None]
 
+    def fit(self, names: Sequence[str]) -> None:
+        """Fit the mattes of parts now, rather than when they are first wanted."""
+        for name in names:
+            (left, _), (right, _) = self._extent(name)
+            if left < right:
+                self._coefficients(name)
+        if self.beyond is not None:
+            self.beyond.fit(names)
+
     def reached(self, beyond: Parts) -> Parts:
         """Continue these mattes beyond their window, with the hair that hangs together with theirs.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from threading import Lock
@@ -17,13 +17,13 @@ from ganchain.video import albums, joining, record
 from ganchain.video.ahead import Behind, Item, ahead
 from ganchain.video.clip import Frame, Source
 from ganchain.video.coding import Coding, SegmentWriter
-from ganchain.video.editing import Editor, Edits
+from ganchain.video.editing import Editor, Edits, Prepared
 from ganchain.video.options import Options
 from ganchain.video.scan import Scan
-from ganchain.video.smoothing import AFTER, BEFORE, Courses
+from ganchain.video.smoothing import AFTER, BEFORE, Courses, Held
 from ganchain.video.summary import OnProgress, Progress, Summary
 from ganchain.video.tracking import EVERY
-from ganchain.video.work import Work
+from ganchain.video.work import Part, Work
 
 LEAST, MOST = 3 * EVERY, 300  # frames of a segment
 
@@ -100,17 +100,26 @@ class Passes:
         faces = courses(before, part.seen, after)
         editor.failed = {}
         writer = SegmentWriter(self.work.unfinished(number), self.source.clip, self.coding, editor.size)
+        prepared = ahead(self._prepared(part, faces, editor, frames))
         try:
-            for seen, (pts, _) in zip(part.seen, part.times, strict=True):
-                frame = next(frames, None)
-                if frame is None or frame.pts != pts:
-                    raise VideoError("changed while it was read", path=self.source.clip.path)
-                behind(self._write, writer, editor, editor.edit(frame, faces[seen.number], seen.cut), pts)
+            for ready, (pts, _) in zip(prepared, part.times, strict=True):
+                behind(self._write, writer, editor, editor.edit(ready), pts)
         except BaseException:
+            prepared.close()
             behind.stop()
             writer.close()
             raise
         behind(self._finish, number, writer, editor, editor.failed, editor.held())
+
+    def _prepared(
+        self, part: Part, faces: Mapping[int, Sequence[Held]], editor: Editor, frames: Iterator[Frame]
+    ) -> Iterator[Prepared]:
+        """Prepare the frames of a part."""
+        for seen, (pts, _) in zip(part.seen, part.times, strict=True):
+            frame = next(frames, None)
+            if frame is None or frame.pts != pts:
+                raise VideoError("changed while it was read", path=self.source.clip.path)
+            yield editor.prepare(frame, faces[seen.number], seen.cut)
 
     @staticmethod
     def _write(writer: SegmentWriter, editor: Editor, edits: Edits, pts: int) -> None:
