@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
+
+import torch
 
 Item = TypeVar("Item")
 
@@ -65,3 +68,14 @@ class Behind:
         self.stop()
         for call in self._waiting if error is None else ():
             call.result()
+
+
+@contextmanager
+def one_core_less() -> Iterator[None]:
+    """Leave a core to the threads beside this one: those of PyTorch wait for their next work by running in circles."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -14,7 +14,7 @@ from ganchain.errors import VideoError
 from ganchain.photos.protect import Protection
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.video import albums, joining, record
-from ganchain.video.ahead import Behind, Item, ahead
+from ganchain.video.ahead import Behind, Item, ahead, one_core_less
 from ganchain.video.clip import Frame, Source
 from ganchain.video.coding import Coding, SegmentWriter
 from ganchain.video.editing import Editor, Edits, Prepared
@@ -59,7 +59,7 @@ class Passes:
 
     def track_and_edit(self) -> None:
         """Look at all frames for faces, and edit them, segment by segment, as soon as it is known which are edited."""
-        with Scan(self.pipeline, self.source, self.work, self.length, self._tracked) as scan:
+        with one_core_less(), Scan(self.pipeline, self.source, self.work, self.length, self._tracked) as scan:
             self.scan = scan
             self._edit()
         self.parts, self.chosen, tallies = scan.parts, scan.chosen(scan.parts), scan.tallies
