@@ -28,6 +28,7 @@ class Gated:
     """Source of 24 small frames, of which those from the twelfth on come when the gate is opened."""
 
     clip = Clip(Path("gated"), (8, 8), Fraction(1, 25), Fraction(25))
+    exact = True
 
     def __init__(self) -> None:
         self.problems: list[str] = []

@@ -67,7 +67,7 @@ class Scan:
         self.rule, self.work, self.length, self._counted = pipeline.faces, work, length, counted
         self.source = copy.copy(source)
         self.problems: list[str] = []
-        self.source.problems = self.problems
+        self.source.problems, self.source.exact = self.problems, False
         self.parts, self.complete, self.tallies = 0, False, Tallies()
         self._tracker = tracker_of(pipeline, float(source.clip.rate))
         self._state: dict[str, Any] = {"tracks": []}
