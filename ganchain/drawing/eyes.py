@@ -68,11 +68,12 @@ def enlarged(points: Knots, amount: float) -> Knots:
         across, high = 1 + WIDER * amount, 1 + HIGHER * amount * own
         centre = lids.mean(axis=0)
         radius = 1.05 * max(float(np.ptp(lids[:, 0])), 1e-3)
-        place = points.copy()
+        inside = ((points - centre) ** 2).sum(axis=1) < radius**2  # no other one moves
+        place = own_points = points[inside]
         for _ in range(12):  # solves place - shift(place) = points
             near = (1 - ((place - centre) ** 2).sum(axis=1) / radius**2).clip(0, 1)[:, None] ** 2
-            place = points + near * (place - centre) * np.array([1 - 1 / across, 1 - 1 / high])
-        moved += place - points
+            place = own_points + near * (place - centre) * np.array([1 - 1 / across, 1 - 1 / high])
+        moved[inside] += place - own_points
     brows = [*BROWS[0], *BROWS[1]]
     moved[brows] = points[brows] + BROW * (moved[brows] - points[brows])
     return moved

@@ -109,7 +109,7 @@ class Palette:
         if not len(chosen):
             return np.array([65, 12, 16], np.float32)
         lit = chosen[chosen[:, 0] >= np.percentile(chosen[:, 0], 35)]
-        return np.asarray(np.median(lit, axis=0), np.float32)
+        return np.asarray(np.median(np.ascontiguousarray(lit.T), axis=1), np.float32)
 
     @cached_property
     def exposure(self) -> float:
@@ -148,7 +148,7 @@ class Palette:
             return np.asarray(np.percentile(chosen, 30, axis=0), np.float32)
         bright = chosen[chosen[:, 0] >= np.median(chosen[:, 0])]
         light = np.percentile(chosen[:, 0], 50)
-        red, yellow = np.median(bright[:, 1:], axis=0)
+        red, yellow = np.median(np.ascontiguousarray(bright[:, 1:].T), axis=1)
         if np.hypot(red, yellow) < 10:  # the sky in dark hair is no dye
             yellow = max(yellow, 0.5 + 0.5 * red)
         return np.array([light, red, yellow], np.float32)
