@@ -117,7 +117,7 @@ def test_sound_and_pictures_stay_together_at_a_variable_rate(tmp_path: Path) -> 
         flash = max(opened.frames(), key=lambda frame: frame.pixels.mean())
         with av.open(str(path)) as container:
             heard = [
-                (float(sound.pts * sound.time_base) + k / sound.sample_rate)
+                (sound.time or 0.0) + k / sound.sample_rate
                 for sound in container.decode(audio=0)
                 for k in np.flatnonzero(np.abs(sound.to_ndarray()[0]) > 0.3)[:1]
             ]

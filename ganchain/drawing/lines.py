@@ -16,7 +16,7 @@ def flow(lightness: Planes, sigma: float) -> tuple[Planes, Planes]:
     """Compute the direction along which a picture changes least, over ``sigma`` px: (S, S) x and y of unit vectors."""
     soft = cv2.GaussianBlur(lightness, (0, 0), 1.0)
     gx, gy = cv2.Scharr(soft, cv2.CV_32F, 1, 0), cv2.Scharr(soft, cv2.CV_32F, 0, 1)
-    xx, xy, yy = (_spread(plane, sigma) for plane in (gx * gx, gx * gy, gy * gy))
+    xx, xy, yy = (_spread(np.asarray(plane, np.float32), sigma) for plane in (gx * gx, gx * gy, gy * gy))
     across, slanted = xx - yy, 2 * xy
     length = cv2.magnitude(across, slanted)
     cosine = np.divide(across, length, out=np.ones_like(across), where=length > 0)  # of twice the angle
@@ -137,13 +137,13 @@ def _walk(
     side, number = strength.shape[0], 2 * len(starts)
     flow, weaker = np.stack([plane.ravel() for plane in along], axis=1), strength.ravel() <= want.least
     within = inside.ravel() > 0.5
-    at = np.concatenate([starts, starts])
+    at: NDArray[np.float32] = np.concatenate([starts, starts])
     way = flow[_flat(at, side)]
     way[: len(starts)] *= -1
     places = np.zeros((number, want.steps, 2), np.float32)
     count, weak, going = np.zeros(number, np.int64), np.zeros(number, np.int64), np.arange(number)
     for k in range(want.steps):
-        at = at + np.float32(want.step) * way
+        at = np.asarray(at + np.float32(want.step) * way, np.float32)
         here = _flat(at, side)
         turn = flow[here]
         cosine = turn[:, 0] * way[:, 0] + turn[:, 1] * way[:, 1]

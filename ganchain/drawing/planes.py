@@ -95,7 +95,8 @@ def painted(lab: Planes, radius: int) -> Planes:
     squares = lab * lab
     for anchor in ((0, 0), (0, radius), (radius, 0), (radius, radius)):
         mean = cv2.blur(lab, (side, side), anchor=anchor)
-        variance = summed(cv2.blur(squares, (side, side), anchor=anchor) - mean * mean).clip(0, None) + 1
+        spread = np.asarray(cv2.blur(squares, (side, side), anchor=anchor) - mean * mean, np.float32)
+        variance = summed(spread).clip(0, None) + 1
         weight = 1 / (variance * variance) ** 2
         total, weights = total + weight[..., None] * mean, weights + weight
     return np.asarray(total / weights[..., None], np.float32)

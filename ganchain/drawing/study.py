@@ -49,8 +49,8 @@ class Study(Palette):
         kept = np.minimum(beside, grown(shrunk(beside, 0.025 * self.width), 0.12 * self.width))
         whole = np.maximum(np.maximum(face, own * self.oval), kept)
         whole = closed(blurred(whole, 1.5), 0.035 * self.width)
-        count, numbers = cv2.connectedComponents((whole > 0.3).astype(np.uint8), ltype=cv2.CV_16U)
-        mine = np.zeros(count, np.float32)
+        count, areas = cv2.connectedComponents((whole > 0.3).astype(np.uint8), ltype=cv2.CV_16U)
+        numbers, mine = np.asarray(areas, np.uint16), np.zeros(count, np.float32)
         mine[numbers[self.oval > 0.5]] = mine[0] = 1
         whole = whole * mine[numbers]
         return np.asarray(whole, np.float32)

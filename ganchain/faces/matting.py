@@ -40,7 +40,7 @@ class Moments(NamedTuple):
         a, d, f = a + EDGE, d + EDGE, f + EDGE
         adjugate = (d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b)
         determinant = a * adjugate[0] + b * adjugate[1] + c * adjugate[2]
-        return cls(mean, [plane / determinant for plane in adjugate])
+        return cls(mean, [np.asarray(plane / determinant, np.float32) for plane in adjugate])
 
 
 def coefficients(matte: Planes, picture: Planes, moments: Moments) -> Planes:
@@ -71,7 +71,7 @@ def _linear(matte: Planes, picture: Planes, moments: Moments) -> list[Planes]:
     slope = a * red + b * green + c * blue, b * red + d * green + e * blue, c * red + e * green + f * blue
     means = moments.mean
     offset = average - (slope[0] * means[0] + slope[1] * means[1] + slope[2] * means[2])
-    return [_box(plane) for plane in (*slope, offset)]
+    return [_box(np.asarray(plane, np.float32)) for plane in (*slope, offset)]
 
 
 def _either_side(matte: Planes, picture: Planes) -> tuple[Sequence[Planes], Sequence[Planes], Planes]:

@@ -96,8 +96,8 @@ class Editor:
         active = [stage for stage in pipeline.stages if not stage.idle]
         self.factor = prod(stage.scale for stage in active if stage.scope == "photo" and stage.effect == "enlarge")
         self.size = (clip.size[0] * self.factor, clip.size[1] * self.factor)
-        needed = (kind for stage in active for kind in stage.needs if kind != "points")
-        self.kinds: list[Kind] = list(dict.fromkeys(needed))
+        needed: dict[Kind, None] = dict.fromkeys(kind for stage in active for kind in stage.needs)
+        self.kinds: Sequence[Kind] = [kind for kind in needed if kind != "points"]
         wanted = {name for stage in active for name in (*stage.reads, *stage.keeps)}
         self.parts = [name for name in PARTS if name in wanted]
         self.holder = Holder(pipeline.reader, options.steady, _kind(active))

@@ -21,7 +21,7 @@ from ganchain.video.editing import Editor, Edits, Prepared
 from ganchain.video.options import Options
 from ganchain.video.scan import Scan
 from ganchain.video.smoothing import AFTER, BEFORE, Courses, Held
-from ganchain.video.summary import OnProgress, Progress, Summary
+from ganchain.video.summary import STEPS, OnProgress, Progress, Summary
 from ganchain.video.tracking import EVERY
 from ganchain.video.work import Part, Work
 
@@ -54,7 +54,7 @@ class Passes:
         self.pipeline, self.source, self.coding, self.options = pipeline, source, coding, options
         self.work, self.summary, self.on_progress = work, summary, on_progress
         self.length = min(MOST, max(LEAST, round(options.seconds * float(source.clip.rate))))
-        self._telling = Lock()  # both threads tell how far they are
+        self._telling, self._step = Lock(), 0  # several threads tell how far they are
         self.parts = 0
 
     def track_and_edit(self) -> None:
@@ -180,8 +180,10 @@ class Passes:
             frame = next(frames, None)
             seconds = time.perf_counter() - start
             with self._telling:
-                rate = done / seconds if seconds > 0 else 0.0
-                self.on_progress(Progress(step, first + done, total(), rate))
+                rate, number = done / seconds if seconds > 0 else 0.0, list(STEPS).index(step)
+                if number >= self._step:  # once frames are edited, nothing more is told of those that are looked at
+                    self._step = number
+                    self.on_progress(Progress(step, first + done, total(), rate))
             if frame is None:
                 return
             yield frame

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ganchain.errors import VideoError
-from ganchain.faces.detect import DlibDetector
+from ganchain.faces.detect import DlibDetector, FaceRule
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.video.ahead import ahead
 from ganchain.video.clip import Frame, Source
@@ -64,7 +64,8 @@ class Scan:
         length: int,
         counted: Callable[[Iterator[Frame], int], Iterator[Frame]],
     ) -> None:
-        self.rule, self.work, self.length, self._counted = pipeline.faces, work, length, counted
+        self.rule: FaceRule = pipeline.faces
+        self.work, self.length, self._counted = work, length, counted
         self.source = copy.copy(source)
         self.problems: list[str] = []
         self.source.problems, self.source.exact = self.problems, False
