@@ -1,7 +1,7 @@
 """Video: flicker, frames a second, memory, and kills.
 
     python -m benchmarks.video flicker CLIP...       mean flicker of three chains, held steady and frame by frame
-    python -m benchmarks.video speed                 frames a second at 640 x 360
+    python -m benchmarks.video speed [CHAIN...]      frames a second at 640 x 360
     python -m benchmarks.video memory [FRAMES]       resident memory over 5,000 small frames
     python -m benchmarks.video kills CLIP [NUMBER]   the same bytes after kill -9, NUMBER times (30)
 
@@ -138,17 +138,19 @@ def flicker(clips: list[Path], names: list[str]) -> None:
                 print(f"{clip.stem} {name}: {figures[0.8]} levels, frame by frame {figures[0.0]}", flush=True)
 
 
-def speed() -> None:
+def speed(names: list[str]) -> None:
     """Print frames a second at 640 x 360, of a clip whose one face fills a third of the height."""
     with tempfile.TemporaryDirectory() as folder:
         clip = drawn(Path(folder) / "clip.mp4", 90, (640, 360))
-        for name in CHAINS:
+        for name in names:
             pipeline = Pipeline.from_yaml(chain_of(Path(folder), name))
             pipeline(moved(0))  # loads all weights
-            start, used = time.perf_counter(), time.process_time()
+            clocks = (time.perf_counter, time.process_time, time.thread_time)
+            start = [clock() for clock in clocks]
             pipeline.video(clip, Path(folder) / f"{name}.mp4")
-            wall, used = time.perf_counter() - start, time.process_time() - used
-            print(f"{name}: {90 / wall:.1f} frames/s, {1000 * used / 90:.0f} ms of processor a frame", flush=True)
+            wall, used, own = (clock() - then for clock, then in zip(clocks, start, strict=True))
+            each = f"{1000 * used / 90:.0f} ms of processor a frame, {1000 * own / 90:.0f} in the main thread"
+            print(f"{name}: {90 / wall:.1f} frames/s, {each}; load {os.getloadavg()[0]:.1f}", flush=True)
 
 
 def memory(frames: int = 5000) -> None:
@@ -206,4 +208,4 @@ if __name__ == "__main__":
     elif what == "memory":
         memory(*map(int, rest))
     else:
-        speed()
+        speed(rest or list(CHAINS))

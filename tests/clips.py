@@ -10,6 +10,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ganchain.tensors import Pixels
@@ -41,17 +42,17 @@ def clip(
     times: Sequence[int] | None = None,
     codec: str = "libx264",
     format_: str = "yuv420p",
-    sound: bool = False,
+    sound: bool | NDArray[np.int16] = False,
     chapters: bool = False,
     turned: int = 0,
     colours: tuple[int, int, int, int] = (2, 0, 2, 2),
     container: str | None = None,
 ) -> Path:
-    """Write a clip at 25 frames a second, or with ``times`` in 1/90000 s."""
+    """Write a clip at 25 frames a second, or with ``times`` in 1/90000 s; ``sound`` may be samples at 8 kHz."""
     opened: Any = av.open(str(path), "w", format=container)
     with opened as target:
         video: Any = target.add_stream(codec, rate=25, options={"crf": "10", "bf": "2"} if codec == "libx264" else {})
-        audio = target.add_stream("aac", rate=8000, layout="mono") if sound else None
+        audio = target.add_stream("aac", rate=8000, layout="mono") if sound is not False else None
         for number, pixels in enumerate(frames):
             if number == 0:
                 video.height, video.width = pixels.shape[:2]
@@ -69,7 +70,7 @@ def clip(
             target.mux(video.encode(frame))
         target.mux(video.encode(None))
         if audio is not None:
-            _beeps(target, audio)
+            _beeps(target, audio, None if sound is True else sound)
         if chapters:
             target.set_chapters(
                 [{"id": 1, "start": 0, "end": 500, "time_base": Fraction(1, 1000), "metadata": {"title": "One"}}]
@@ -77,10 +78,10 @@ def clip(
     return path
 
 
-def _beeps(target: Any, audio: Any) -> None:
+def _beeps(target: Any, audio: Any, samples: Any = None) -> None:
     """Write a second of sound."""
-    wave = (8000 * np.sin(np.arange(8000) / 5)).astype(np.int16)[None]
-    for start in range(0, 7168, 1024):
+    wave = ((8000 * np.sin(np.arange(8000) / 5)).astype(np.int16) if samples is None else samples)[None]
+    for start in range(0, wave.shape[1] - 1023, 1024):
         sound = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave[:, start : start + 1024]), "s16", "mono")
         sound.sample_rate, sound.pts, sound.time_base = 8000, start, Fraction(1, 8000)
         target.mux(audio.encode(sound))

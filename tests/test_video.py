@@ -566,15 +566,15 @@ def test_a_face_is_followed_and_a_stopped_run_goes_on(
     truth = np.array([matrix[:, :2] @ start + matrix[:, 2] for matrix in matrices])
     assert np.abs(middles - truth).max() < 1.5
 
-    edited = passes.Editor.__call__
+    edited = passes.Editor.edit
 
-    def stopped(self: Any, frame: Frame, *rest: Any) -> Pixels:
-        if frame.number == 25:
+    def stopped(self: Any, prepared: Any) -> Any:
+        if prepared.frame.number == 25:
             raise KeyboardInterrupt
-        return edited(self, frame, *rest)
+        return edited(self, prepared)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(passes.Editor, "__call__", stopped)
+        patch.setattr(passes.Editor, "edit", stopped)
         pipeline.video(source, tmp_path / "again.mp4", seconds=0.48)
     summary = pipeline.video(source, tmp_path / "again.mp4", seconds=0.48)
     assert summary.resumed == 2

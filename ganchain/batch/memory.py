@@ -23,7 +23,7 @@ ENLARGED, WRITTEN = 3, 9  # for a pixel of the enlarged photo, while it grows an
 STRIP = 45  # for a pixel of the row of tiles that is being enlarged
 FACE_ENLARGED = 100  # for a pixel of an enlarged canvas
 FACE_SHARE = 1 / 8  # of a photo that is taken by faces, to guess the size of their canvases
-FRAME, CODED = 60, 240  # for a pixel of a video's frame, and of an edited one: those on their way, and the encoder's
+FRAME, CODED = 80, 240  # for a pixel of a video's frame, and of an edited one: those on their way, and the encoder's
 TYPICAL = 12_000_000  # px
 CURE = "a smaller photo, or a chain that enlarges less, needs less"
 # how torch, OpenCV and C++ say it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -72,6 +73,7 @@ def draw(
     return looks.LOOKS[style.look](drawing, study)
 
 
+@lru_cache(maxsize=8)
 def _middle(side: int) -> Planes:
     """Compute how far each place is from the rim of a window, where a photo goes on: 0 at the rim, 1 inside."""
     axis = np.abs(np.linspace(-1, 1, side, dtype=np.float32))

@@ -68,11 +68,12 @@ def enlarged(points: Knots, amount: float) -> Knots:
         across, high = 1 + WIDER * amount, 1 + HIGHER * amount * own
         centre = lids.mean(axis=0)
         radius = 1.05 * max(float(np.ptp(lids[:, 0])), 1e-3)
-        place = points.copy()
+        inside = ((points - centre) ** 2).sum(axis=1) < radius**2  # no other one moves
+        place = own_points = points[inside]
         for _ in range(12):  # solves place - shift(place) = points
             near = (1 - ((place - centre) ** 2).sum(axis=1) / radius**2).clip(0, 1)[:, None] ** 2
-            place = points + near * (place - centre) * np.array([1 - 1 / across, 1 - 1 / high])
-        moved += place - points
+            place = own_points + near * (place - centre) * np.array([1 - 1 / across, 1 - 1 / high])
+        moved[inside] += place - own_points
     brows = [*BROWS[0], *BROWS[1]]
     moved[brows] = points[brows] + BROW * (moved[brows] - points[brows])
     return moved
@@ -207,7 +208,7 @@ def _brow(study: Study, brow: tuple[int, ...]) -> tuple[Knots, NDArray[np.float6
     across = normals(way)
     offsets = np.linspace(-1.2, 1.2, 25) * thick
     plane = np.ascontiguousarray(study.calm[..., 0] * (1 - study.matte("hair")) + study.skin[0] * study.matte("hair"))
-    light = np.stack([sample(plane, way + offset * across) for offset in offsets])
+    light = sample(plane, way + offsets[:, None, None] * across)
     dark = (float(study.skin[0]) - light).clip(0, None) * np.exp(-0.5 * (offsets / (0.6 * thick)) ** 2)[:, None]
     peak = dark.max(axis=0)
     dark = (dark - 0.5 * peak).clip(0, None)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
+from ganchain.drawing.lines import Lines, flow, lines, valleys
 from ganchain.drawing.paths import (
     UNITS,
     Drawing,
@@ -17,14 +17,15 @@ from ganchain.drawing.paths import (
     circle,
     curve,
     evened,
+    normals,
     spans,
     stroke,
     taper,
 )
-from ganchain.drawing.planes import FINE, blurred, disc, filled, grown, reduced, rgb
+from ganchain.drawing.planes import FINE, blurred, filled, grown, reduced, rgb, shrunk
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import Study
-from ganchain.drawing.trace import Lines, contours, flow, lines, sample, valleys
+from ganchain.drawing.trace import contours, sample
 from ganchain.faces import mesh
 
 WING = (115, 219, 235, 240, 60)  # of the nose's right wing, from above
@@ -60,11 +61,9 @@ def draw_age(study: Study, points: Knots, drawing: Drawing, line: float) -> None
     for base, reach, most in ((FOLD, 0.055, 0.020), (BAG, 0.045, 0.013)):
         for order in (list(base), mirrored(base)):
             place, way = curve(study.points[order], 20), curve(points[order], 20)
-            along = np.gradient(place, axis=0)
-            across = np.stack([-along[:, 1], along[:, 0]], axis=1)
-            across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
+            across = normals(place)
             offsets = np.linspace(-1.2, 1.2, 13) * reach * study.width
-            profile = np.stack([sample(light, place + offset * across) for offset in offsets])
+            profile = sample(light, place + offsets[:, None, None] * across)
             dark = profile[3:10].min(axis=0)
             depth = np.minimum(profile[:3].mean(axis=0), profile[10:].mean(axis=0)) - dark
             depth = evened(depth, 3)
@@ -155,7 +154,7 @@ def draw_lines(study: Study, drawing: Drawing, line: float, likeness: float, whe
     side = study.ink.shape[0]
     px, hair = side / UNITS, study.matte("hair", side)
     face = reduced(grown(study.oval, 0.05 * study.width), side)
-    within = reduced(np.asarray(cv2.erode(study.oval, disc(0.12 * study.width)), np.float32), side)
+    within = reduced(shrunk(study.oval, 0.12 * study.width), side)
     bare = within * (1 - reduced(grown(study.features, 0.02 * study.width), side)) * (1 - study.matte("beard", side))
     beside, own = study.ink * (1 - 0.55 * hair), 0.9 * likeness * study.ink * bare
     placed = reduced(where, side)

@@ -12,16 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageColor
 
+from ganchain.drawing.flats import main_colours, without_islands
 from ganchain.drawing.held import held_colours
+from ganchain.drawing.lines import Lines, flow, lines, valleys
 from ganchain.drawing.paths import UNITS, Colour, Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
 from ganchain.drawing.planes import blurred, calmed, grown, painted, reduced, rgb, to_lab
 from ganchain.drawing.study import Study
-from ganchain.drawing.trace import Lines, contours, flow, lines, valleys
+from ganchain.drawing.trace import contours
 from ganchain.faces.reading import Hold
 
 EDGE = 8.0  # variance of L*, a* and b* above which a difference is an edge
 ISLAND = 14  # px: smaller areas are given to those around them
-COLOURS, SAME = 40, 5.0  # of surroundings, and the difference below which two are one
+COLOURS = 40  # of surroundings
 CUT = 96  # px: side of the picture in which people are told from what is behind them
 BLACK, HATCHED = 27.0, 48.0  # L* below which ink is black, and hatched
 
@@ -57,8 +59,13 @@ class Surroundings:
         return to_lab(self.small)
 
     @cached_property
+    def large_lab(self) -> Planes:
+        """The large picture in Lab."""
+        return to_lab(self.large)
+
+    @cached_property
     def calm(self) -> Planes:
-        """The same without grain."""
+        """The small picture in Lab without grain."""
         return calmed(self.lab)
 
     @cached_property
@@ -78,7 +85,7 @@ class Surroundings:
         covariance, variance = cv2.blur(guide * flat, (9, 9)) - mean * target, cv2.blur(guide * guide, (9, 9)) - mean**2
         slope = covariance / (variance + EDGE)
         offset = cv2.blur(target - slope * mean, (9, 9))
-        lab = self._large(np.asarray(cv2.blur(slope, (9, 9)), np.float32)) * to_lab(self.large) + self._large(
+        lab = self._large(np.asarray(cv2.blur(slope, (9, 9)), np.float32)) * self.large_lab + self._large(
             np.asarray(offset, np.float32)
         )
         lab[..., 0] += lighter * (0.22 * (96 - lab[..., 0]).clip(0, None) + 1)
@@ -202,50 +209,35 @@ def uncovered(picture: Planes, hair: Planes, behind: Planes) -> Planes:
     return np.asarray(picture + share[..., None] * (filled - picture), np.float32)
 
 
-def without_islands(label: NDArray[np.intp], count: int, least: int) -> NDArray[np.intp]:
-    """Give small islands the number that most places near them have.
-
-    Args:
-        label: (S, S) numbers below ``count``.
-        least: px below which an island is small.
-    """
-    sure = np.zeros(label.shape, bool)
-    for k in range(count):
-        _, islands, stats, _ = cv2.connectedComponentsWithStats((label == k).astype(np.uint8), connectivity=4)
-        large = stats[:, cv2.CC_STAT_AREA] >= least
-        large[0] = False
-        sure |= large[islands]
-    near = [cv2.blur(((label == k) & sure).astype(np.float32), (9, 9)) for k in range(count)]
-    return np.where(sure, label, np.argmax(near, axis=0))
-
-
-def main_colours(colours: NDArray[np.float32], count: int) -> list[NDArray[np.float32]]:
-    """Find the colours that a picture is best drawn in, by k-means; those hardly different from another are left out.
-
-    Args:
-        colours: (N, 3) Lab.
-        count: how many at most.
-    """
-    cv2.setRNGSeed(7)
-    labels = np.zeros((len(colours), 1), np.int32)
-    stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 10, 0.3)
-    data = np.ascontiguousarray(colours, np.float32)
-    _, _, means = cv2.kmeans(data, min(count, len(colours)), labels, stop, 1, cv2.KMEANS_PP_CENTERS)
-    kept: list[NDArray[np.float32]] = []
-    for mean in np.asarray(means, np.float32):
-        if all(float(((mean - other) ** 2).sum()) > SAME**2 for other in kept):
-            kept.append(mean)
-    return kept
-
-
 def _colour(name: str) -> Colour:
     red, green, blue = (value / 255 for value in ImageColor.getrgb(name)[:3])
     return red, green, blue
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Beside(Surroundings):
+    """Surroundings of one head in its own window, of which much is measured already.
+
+    Attributes:
+        study: of the head.
+    """
+
+    study: Study
+
+    @cached_property
+    def lab(self) -> Planes:
+        return self.study.lab
+
+    @cached_property
+    def calm(self) -> Planes:
+        return self.study.calm
+
+    @cached_property
+    def large_lab(self) -> Planes:
+        return self.study.fine_lab if self.study.fine.shape == self.large.shape else super().large_lab
+
+
 def around(study: Study) -> Surroundings:
     """Return what is around the head of a study, in its window."""
-    side = study.lab.shape[0]
-    small = reduced(study.picture, side)
-    chin = (study.points[152], study.width)
-    return Surroundings(small, study.picture, study.head, (side, side), [chin])
+    side, chin = study.small.shape[0], (study.points[152], study.width)
+    return Beside(study.small, study.picture, study.head, (side, side), [chin], study=study)

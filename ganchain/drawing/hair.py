@@ -6,14 +6,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ganchain.drawing.lines import Lines, flow, lines, valleys
 from ganchain.drawing.paths import UNITS, Drawing, Line, Planes, Ring, Shape, evened, stroke, taper
 from ganchain.drawing.planes import SIDE, blurred, grown, reduced, rgb
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import Study
-from ganchain.drawing.trace import Lines, contours, flow, lines, sample, soft_shapes, valleys
+from ganchain.drawing.trace import contours, sample, soft_shapes
 
 SHAVED = 0.6  # mean matte below which hair is shaved: skin is seen through all of it
 RIM = ((0.18, 0.45), (0.32, 0.6), (0.48, 1.0))  # mattes from which hair is drawn, and how opaque
+FAINTEST = 0.02  # matte below which there is no strand
 JUMP = 1.2  # of the light's spread, by which a place changes at once along a video
 TONES = ((-0.6, -1.0), (0.85, 1.0), (1.9, 1.9))  # light at which a lock begins, in its spread, and what it does to it
 
@@ -59,10 +61,12 @@ def _loose(study: Study, matte: Planes, colour: Lab, line: float) -> list[Shape]
     """
     faint, px = study.seen_hair * study.like_hair(study.seen_hair), matte.shape[0] / UNITS
     along = flow(faint, 1.5 * px)
-    ridges = -20 * valleys(faint, along, 0.6 * px, 2.0 * px)
     want = Lines(least=0.8, short=0.14 * study.width * px, apart=2.0, most=60, steps=60)
+    outside = np.asarray(matte < 0.45, np.float32)
+    seen = cv2.dilate(((faint > FAINTEST) * outside).astype(np.uint8), np.ones((want.every, want.every), np.uint8))
+    ridges = -20 * valleys(faint, along, 0.6 * px, 2.0 * px, seen)
     strands: list[Shape] = []
-    for way in lines(ridges, along, np.asarray(matte < 0.45, np.float32), want):
+    for way in lines(ridges, along, outside, want):
         knots = np.concatenate([way[:-1:2], way[-1:]])
         strong = evened((sample(ridges, knots) / 4).clip(0.35, 1), 2)
         widths = 0.022 * study.width * line * strong * taper(len(knots), 1.0, 0.2, 0.35, 0.1)

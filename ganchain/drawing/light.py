@@ -102,12 +102,13 @@ def _light(study: Study, modelling: Modelling) -> tuple[Planes, float]:
     share = study.bare[chosen].astype(np.float64)
     if share.sum() < 60:
         return low.astype(np.float32), float(study.skin[0])
-    y, x = np.mgrid[:side, :side].astype(np.float32)
+    y, x = np.indices((side, side), dtype=np.float32)
     nose = study.points[1]
     u, v = (x - float(nose[0])) / study.width, (y - float(nose[1])) / study.width
-    fit = np.stack([np.ones(len(share)), u[chosen], v[chosen]], axis=1) * share[:, None]
-    slope = np.linalg.lstsq(fit, low[chosen] * share, rcond=None)[0]
-    low = low - min(1.0, 1.2 * (1 - modelling.likeness)) * (u.clip(-1, 1) * slope[1] + v.clip(-1, 1) * slope[2] * 0.7)
+    fit = np.stack([share, u[chosen] * share, v[chosen] * share])
+    slope = np.linalg.lstsq(fit @ fit.T, fit @ (low[chosen] * share), rcond=None)[0]
+    fall = u.clip(-1, 1) * np.float32(slope[1]) + v.clip(-1, 1) * np.float32(0.7 * slope[2])
+    low = low - np.float32(min(1.0, 1.2 * (1 - modelling.likeness))) * fall
     light = low[chosen]
     order = np.argsort(light)
     ranks = np.cumsum(share[order])

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 import cv2
 import numpy as np
 import skia
 from numpy.typing import NDArray
 
-from ganchain.drawing.paths import HATCH, UNITS, Colour, Drawing, Fade, Matrix, Page, Ring, Shape, hatched
+from ganchain.drawing.paths import HATCH, UNITS, Colour, Drawing, Fade, Matrix, Page, Ring, Shape, hatched, joined
+
+VERSION = 5  # of the form in which Skia keeps paths
+MOVE, LINE, CUBIC, CLOSE = b"\0", b"\1", b"\4", b"\5"  # in it
 
 
 def paint(drawing: Drawing, side: int) -> NDArray[np.uint8]:
@@ -34,61 +39,88 @@ def paint_page(page: Page) -> NDArray[np.uint8]:
     surface = skia.Surface.MakeRasterDirect(
         skia.ImageInfo.Make(width, height, skia.kRGBA_8888_ColorType, skia.kPremul_AlphaType), pixels
     )
-    canvas = surface.getCanvas()
+    painter = Painter(surface.getCanvas(), page, ground)
     for drawing, matrix in page.drawings:
-        canvas.setMatrix(_matrix(matrix))
-        for shapes in drawing.layers.values():
-            for shape in shapes:
-                canvas.save()
-                if shape.colour is None:
-                    canvas.clipPath(_path(shape.rings, shape.holes), skia.ClipOp.kIntersect, True)
-                    _uncover(canvas, page, ground)
-                else:
-                    _fill(canvas, shape, shape.colour)
-                canvas.restore()
+        painter.paint(drawing, matrix)
     surface.flushAndSubmit()
     return pixels
 
 
-def _uncover(canvas: skia.Canvas, page: Page, ground: skia.Image | None) -> None:
-    """Paint the ground again."""
-    canvas.resetMatrix()
-    if ground is not None:
-        canvas.drawImage(ground, 0, 0)
-        return
-    if page.paper:
-        canvas.drawColor(skia.ColorWHITE)
-    first, matrix = page.drawings[0]
-    canvas.setMatrix(_matrix(matrix))
-    for layer in ("ground", "screen"):
-        for shape in first.layers.get(layer, ()):
+class Painter:
+    """Painter of drawings.
+
+    Args:
+        canvas: is painted on.
+        page: the page that the drawings are on.
+        ground: what lies behind all of them.
+    """
+
+    def __init__(self, canvas: skia.Canvas, page: Page, ground: skia.Image | None) -> None:
+        self.canvas, self.page, self.ground = canvas, page, ground
+        self.outlines = Outlines(
+            shape for drawing, _ in page.drawings for layer in drawing.layers.values() for shape in layer
+        )
+
+    def paint(self, drawing: Drawing, matrix: Matrix) -> None:
+        """Paint a drawing through a matrix."""
+        self.canvas.setMatrix(_matrix(matrix))
+        shapes = [shape for layer in drawing.layers.values() for shape in layer]
+        for _, group in groupby(shapes, lambda shape: (id(shape.within), shape.colour is None)):
+            self._draw(list(group))
+
+    def _draw(self, shapes: Sequence[Shape]) -> None:
+        """Draw shapes that are cut off by the same outlines, or one after the other what the ground is seen in."""
+        self.canvas.save()
+        if len(shapes[0].within):
+            self._clip(shapes[0].within, holes=False)
+        for shape in shapes:
             if shape.colour is not None:
-                canvas.save()
-                _fill(canvas, shape, shape.colour)
-                canvas.restore()
+                self._fill(shape, shape.colour)
+                continue
+            self.canvas.save()
+            self._clip(shape.rings, shape.holes)
+            self._uncover()
+            self.canvas.restore()
+        self.canvas.restore()
+
+    def _clip(self, rings: Sequence[Ring], holes: bool) -> None:
+        self.canvas.clipPath(self.outlines.path(rings, holes), skia.ClipOp.kIntersect, True)
+
+    def _uncover(self) -> None:
+        """Paint the ground again."""
+        self.canvas.resetMatrix()
+        if self.ground is not None:
+            self.canvas.drawImage(self.ground, 0, 0)
+            return
+        if self.page.paper:
+            self.canvas.drawColor(skia.ColorWHITE)
+        first, matrix = self.page.drawings[0]
+        self.canvas.setMatrix(_matrix(matrix))
+        for layer in ("ground", "screen"):
+            for shape in first.layers.get(layer, ()):
+                if shape.colour is not None:
+                    self._draw([shape])
+
+    def _fill(self, shape: Shape, colour: Colour) -> None:
+        """Fill one shape."""
+        brush = skia.Paint(AntiAlias=True, Color4f=skia.Color4f(*colour, shape.opacity))
+        if shape.fade:
+            brush.setShader(_shader(shape, shape.fade))
+        if not (shape.hatch and shape.rings):
+            self.canvas.drawPath(self.outlines.path(shape.rings, shape.holes), brush)
+            return
+        brush.setStyle(skia.Paint.kStroke_Style)
+        brush.setStrokeWidth(HATCH * shape.hatch)
+        self.canvas.save()
+        self._clip(shape.rings, shape.holes)
+        for start, end in hatched(shape):
+            self.canvas.drawLine(*start, *end, brush)
+        self.canvas.restore()
 
 
 def _matrix(matrix: Matrix) -> skia.Matrix:
     (a, c, e), (b, d, f) = matrix.tolist()
     return skia.Matrix.MakeAll(a, c, e, b, d, f, 0, 0, 1)
-
-
-def _fill(canvas: skia.Canvas, shape: Shape, colour: Colour) -> None:
-    """Fill one shape."""
-    if len(shape.within):
-        canvas.clipPath(_path(shape.within, holes=False), skia.ClipOp.kIntersect, True)
-    brush = skia.Paint(AntiAlias=True, Color4f=skia.Color4f(*colour, shape.opacity))
-    if shape.fade:
-        brush.setShader(_shader(shape, shape.fade))
-    outline = _path(shape.rings, shape.holes)
-    if shape.hatch and shape.rings:
-        canvas.clipPath(outline, skia.ClipOp.kIntersect, True)
-        brush.setStyle(skia.Paint.kStroke_Style)
-        brush.setStrokeWidth(HATCH * shape.hatch)
-        for start, end in hatched(shape):
-            canvas.drawLine(*start, *end, brush)
-    else:
-        canvas.drawPath(outline, brush)
 
 
 def _shader(shape: Shape, fade: Fade) -> skia.Shader:
@@ -106,20 +138,51 @@ def _shader(shape: Shape, fade: Fade) -> skia.Shader:
     return skia.GradientShader.MakeRadial(skia.Point(0, 0), radius, colours, localMatrix=place)
 
 
-def _path(rings: Sequence[Ring], holes: bool) -> skia.Path:
-    """Make the path of outlines."""
-    path = skia.Path()
-    path.setFillType(skia.PathFillType.kEvenOdd if holes else skia.PathFillType.kWinding)
-    for ring in rings:
-        first = True
-        for run in ring.beziers():
-            places = run.reshape(len(run), 8).tolist()
-            if first:
-                path.moveTo(places[0][0], places[0][1])
-                first = False
-            else:
-                path.lineTo(places[0][0], places[0][1])
-            for _, _, x1, y1, x2, y2, x3, y3 in places:
-                path.cubicTo(x1, y1, x2, y2, x3, y3)
-        path.close()
-    return path
+class Outlines:
+    """Outlines of all shapes in the form in which Skia keeps paths: point by point they would take ten times as long.
+
+    Args:
+        shapes: of a page, which keeps them.
+    """
+
+    def __init__(self, shapes: Iterable[Shape]) -> None:
+        areas = {id(rings): rings for shape in shapes for rings in (shape.rings, shape.within)}
+        places, counts = joined([ring for rings in areas.values() for ring in rings])
+        self._places = places.astype("<f4")
+        self._kept: dict[int, tuple[NDArray[np.float32], bytes]] = {}
+        first, ring = 0, 0
+        for key, rings in areas.items():
+            own = counts[ring : ring + len(rings)]
+            last = first + sum(1 + 3 * count for runs in own for count in runs)
+            self._kept[key] = self._places[first:last], b"".join(map(_verbs, own))
+            first, ring = last, ring + len(rings)
+
+    def path(self, rings: Sequence[Ring], holes: bool) -> skia.Path:
+        """Make the path of the outlines of a shape."""
+        places, verbs = self._kept[id(rings)]
+        path, fill = skia.Path(), skia.PathFillType.kEvenOdd if holes else skia.PathFillType.kWinding
+        path.setFillType(fill)
+        if verbs:
+            head = struct.pack("<4i", VERSION | int(fill) << 8, len(places), 0, len(verbs))
+            if not path.readFromMemory(head + places.tobytes() + verbs + bytes(-len(verbs) % 4)):
+                _add(path, places.tolist(), verbs)  # a later Skia may keep paths otherwise
+        return path
+
+
+def _verbs(runs: Sequence[int]) -> bytes:
+    """Say how the places of a ring are joined, whose runs have so many curves."""
+    return b"".join((LINE if number else MOVE) + CUBIC * count for number, count in enumerate(runs)) + CLOSE
+
+
+def _add(path: skia.Path, places: list[list[float]], verbs: bytes) -> None:
+    """Add outlines to a path, point by point."""
+    steps = {
+        MOVE[0]: (path.moveTo, 1),
+        LINE[0]: (path.lineTo, 1),
+        CUBIC[0]: (path.cubicTo, 3),
+        CLOSE[0]: (path.close, 0),
+    }
+    place = iter(places)
+    for verb in verbs:
+        add, count = steps[verb]
+        add(*(value for _ in range(count) for value in next(place)))

@@ -12,6 +12,7 @@ from ganchain.drawing.paths import UNITS, Colour, Knots, Planes
 from ganchain.drawing.planes import FINE, SIDE, calmed, filled, grown, reduced, rgb, to_lab
 from ganchain.faces import mesh
 
+HARDLY = 1.2  # times SIDE, up to which nothing is measured at a finer side
 WHITE = 76.0  # L* of the whites of eyes in even light
 HOLES = (mesh.RIGHT_UPPER_LID + mesh.RIGHT_LOWER_LID[-2:0:-1], mesh.LEFT_UPPER_LID + mesh.LEFT_LOWER_LID[-2:0:-1])
 
@@ -38,13 +39,24 @@ class Palette:
 
     @cached_property
     def fine(self) -> Planes:
-        """The picture, at most FINE px wide."""
-        return reduced(self.picture, min(FINE, self.picture.shape[0]))
+        """The picture, at most FINE px wide; one that is hardly wider than SIDE is brought to that."""
+        side = self.picture.shape[0]
+        return self.small if SIDE < side < HARDLY * SIDE else reduced(self.picture, min(FINE, side))
+
+    @cached_property
+    def fine_lab(self) -> Planes:
+        """The same in Lab."""
+        return to_lab(self.fine)
+
+    @cached_property
+    def small(self) -> Planes:
+        """The picture, (SIDE, SIDE, 3)."""
+        return reduced(self.picture, SIDE)
 
     @cached_property
     def lab(self) -> Planes:
-        """The picture in Lab, (SIDE, SIDE, 3)."""
-        return to_lab(reduced(self.picture, SIDE))
+        """The same in Lab."""
+        return to_lab(self.small)
 
     @cached_property
     def calm(self) -> Planes:
@@ -54,7 +66,7 @@ class Palette:
     @cached_property
     def _grainy(self) -> Planes:
         """L* as it is, at most FINE px wide."""
-        return np.ascontiguousarray(to_lab(self.fine)[..., 0])
+        return np.ascontiguousarray(self.fine_lab[..., 0])
 
     def matte(self, name: str, side: int = SIDE) -> Planes:
         """Return the matte of a part, at most ``side`` px wide."""
@@ -97,7 +109,7 @@ class Palette:
         if not len(chosen):
             return np.array([65, 12, 16], np.float32)
         lit = chosen[chosen[:, 0] >= np.percentile(chosen[:, 0], 35)]
-        return np.asarray(np.median(lit, axis=0), np.float32)
+        return np.asarray(np.median(np.ascontiguousarray(lit.T), axis=1), np.float32)
 
     @cached_property
     def exposure(self) -> float:
@@ -136,7 +148,7 @@ class Palette:
             return np.asarray(np.percentile(chosen, 30, axis=0), np.float32)
         bright = chosen[chosen[:, 0] >= np.median(chosen[:, 0])]
         light = np.percentile(chosen[:, 0], 50)
-        red, yellow = np.median(bright[:, 1:], axis=0)
+        red, yellow = np.median(np.ascontiguousarray(bright[:, 1:].T), axis=1)
         if np.hypot(red, yellow) < 10:  # the sky in dark hair is no dye
             yellow = max(yellow, 0.5 + 0.5 * red)
         return np.array([light, red, yellow], np.float32)

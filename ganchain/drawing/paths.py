@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 HATCH = 0.3  # width of hatched lines, of the way between them
 UNITS = 256.0  # the side of a window: all places are given in 256ths of it, 0 at its left and upper edge
+
+RIGHT = np.array([-1.0, 1.0])  # turns a way to its right, with its sides exchanged
 
 Knots = NDArray[np.float64]  # (K, 2) x, y
 Planes = NDArray[np.float32]
@@ -34,8 +37,9 @@ class Ring:
         """Length of the diagonal of the box around it."""
         return float(np.hypot(*np.ptp(np.concatenate(self.runs), axis=0)))
 
+    @cached_property
     def beziers(self) -> list[Knots]:
-        """Compute the cubic Bézier curves of each run (Catmull & Rom 1974): (K, 4, 2) start, two handles, end."""
+        """Cubic Bézier curves of each run (Catmull & Rom 1974): (K, 4, 2) start, two handles, end."""
         if len(self.runs) == 1:
             knots = self.runs[0]
             return [_beziers(np.concatenate([knots[-1:], knots, knots[:2]]))]
@@ -44,7 +48,36 @@ class Ring:
 
 def _beziers(knots: Knots) -> Knots:
     before, start, end, after = knots[:-3], knots[1:-2], knots[2:-1], knots[3:]
-    return np.stack([start, start + (end - before) / 6, end - (after - start) / 6, end], axis=1)
+    curves = np.empty((len(start), 4, 2))
+    curves[:, 0], curves[:, 3] = start, end
+    curves[:, 1], curves[:, 2] = start + (end - before) / 6, end - (after - start) / 6
+    return curves
+
+
+def joined(rings: Sequence[Ring]) -> tuple[Knots, list[list[int]]]:
+    """Put the curves of rings one behind the other.
+
+    Returns:
+        The places (N, 2): of each run its start, then two handles and the end of each curve. Of each ring, how many
+        curves its runs have.
+    """
+    pieces, counts = [], []
+    for ring in rings:
+        if len(ring.runs) == 1:
+            (knots,) = ring.runs
+            pieces += [knots[-1:], knots, knots[:2]]
+            counts.append([len(knots)])
+        else:
+            for run in ring.runs:
+                pieces += [run[:1], run, run[-1:]]
+            counts.append([len(run) - 1 for run in ring.runs])
+    if not pieces:
+        return np.zeros((0, 2)), []
+    knots, lengths = np.concatenate(pieces), np.array([count for own in counts for count in own])
+    before = np.cumsum(lengths) - lengths
+    curves = _beziers(knots)[np.arange(lengths.sum()) + np.repeat(3 * np.arange(len(lengths)), lengths), 1:]
+    starts = knots[before + 3 * np.arange(len(lengths)) + 1]
+    return np.insert(curves.reshape(-1, 2), 3 * before, starts, axis=0), counts
 
 
 @dataclass(frozen=True)
@@ -131,19 +164,33 @@ def curve(knots: Sequence[Sequence[float]] | Knots, count: int) -> Knots:
     """Draw a smooth curve through ``knots`` (Catmull & Rom 1974): (count, 2), ends included."""
     p = np.asarray(knots, np.float64)
     p = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
-    t = np.linspace(0, len(p) - 3 - 1e-9, count)
-    i = t.astype(int)
-    u = (t - i)[:, None]
+    i, u = _steps(len(p), count)
     a, b, c, d = p[i], p[i + 1], p[i + 2], p[i + 3]
     smooth: Knots = b + 0.5 * u * (c - a + u * (2 * a - 5 * b + 4 * c - d + u * (3 * (b - c) + d - a)))
     return smooth
 
 
+@lru_cache(maxsize=64)
+def _steps(knots: int, count: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Place ``count`` steps along a curve of so many knots: the number of its part, and how far in it, (count, 1)."""
+    t = np.linspace(0, knots - 3 - 1e-9, count)
+    part = t.astype(np.intp)
+    return part, (t - part)[:, None]
+
+
+def along(line: Knots) -> Knots:
+    """Compute by how much a line goes on at each of its knots, as ``np.gradient`` does: (K, 2)."""
+    way = np.empty_like(line)
+    way[1:-1] = (line[2:] - line[:-2]) / 2
+    way[0], way[-1] = line[1] - line[0], line[-1] - line[-2]
+    return way
+
+
 def normals(line: Knots) -> Knots:
     """Compute unit normals of a line, to the right of its way in a picture whose y grows downwards: (K, 2)."""
-    along = np.gradient(line, axis=0)
-    along /= np.linalg.norm(along, axis=1, keepdims=True) + 1e-9
-    return np.stack([-along[:, 1], along[:, 0]], axis=1)
+    way = along(line)
+    way /= np.hypot(way[:, :1], way[:, 1:]) + 1e-9
+    return way[:, ::-1] * RIGHT
 
 
 def stroke(line: Knots, widths: NDArray[np.float64] | float, bias: float = 0.0) -> Ring:
@@ -161,15 +208,21 @@ def stroke(line: Knots, widths: NDArray[np.float64] | float, bias: float = 0.0) 
 
 def taper(count: int, width: float, start: float, end: float, least: float = 0.15) -> NDArray[np.float64]:
     """Compute widths of a stroke that grows over its first share ``start`` and thins over its last share ``end``."""
+    return width * _taper(count, start, end, least)
+
+
+@lru_cache(maxsize=256)
+def _taper(count: int, start: float, end: float, least: float) -> NDArray[np.float64]:
     t = np.linspace(0, 1, count)
     grown = np.minimum(t / max(start, 1e-6), (1 - t) / max(end, 1e-6)).clip(0, 1)
-    return width * (least + (1 - least) * np.sin(grown * np.pi / 2))
+    return np.asarray(least + (1 - least) * np.sin(grown * np.pi / 2), np.float64)
 
 
 def evened(values: NDArray[Any], reach: int, closed: bool = False) -> NDArray[np.float64]:
     """Average each value along a line over ``reach`` to either side; a closed one has no ends."""
-    padded = np.pad(values, reach, mode="wrap" if closed else "edge")
-    return np.convolve(padded, np.ones(2 * reach + 1) / (2 * reach + 1), mode="valid")
+    at = np.arange(-reach, len(values) + reach)
+    padded = np.asarray(values).take(at, mode="wrap" if closed else "clip")
+    return np.convolve(padded, np.full(2 * reach + 1, 1 / (2 * reach + 1)), mode="valid")
 
 
 def spans(on: NDArray[Any]) -> list[tuple[int, int]]:

@@ -43,14 +43,24 @@ def closed(plane: Planes, radius: float) -> Planes:
     return _at_half(plane, radius, cv2.MORPH_CLOSE)
 
 
+def opened(plane: Planes, radius: float) -> Planes:
+    """Take away what is narrower than twice ``radius`` px; what is wide, on a smaller side."""
+    return _at_half(plane, radius, cv2.MORPH_OPEN)
+
+
+def shrunk(plane: Planes, radius: float) -> Planes:
+    """Shrink what a plane shows by ``radius`` px; widely, on half of the side."""
+    return _at_half(plane, radius, cv2.MORPH_ERODE)
+
+
 def _at_half(plane: Planes, radius: float, kind: int) -> Planes:
     side = plane.shape[0]
-    if radius < 5 or side % 2:
+    if radius < 5 or side % 2 or side <= SIDE // 2:
         return np.asarray(cv2.morphologyEx(plane, kind, disc(radius)), np.float32)
-    small = cv2.resize(plane, (side // 2, side // 2), interpolation=cv2.INTER_AREA)
-    small = cv2.morphologyEx(small, kind, disc(radius / 2))
-    large = cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(np.maximum(plane, large), np.float32)  # both only add
+    small = np.asarray(cv2.resize(plane, (side // 2, side // 2), interpolation=cv2.INTER_AREA), np.float32)
+    large = cv2.resize(_at_half(small, radius / 2, kind), (side, side), interpolation=cv2.INTER_LINEAR)
+    adds = kind in (cv2.MORPH_DILATE, cv2.MORPH_CLOSE)  # the others only take away
+    return np.asarray(np.maximum(plane, large) if adds else np.minimum(plane, large), np.float32)
 
 
 def disc(radius: float) -> NDArray[np.uint8]:
@@ -81,14 +91,20 @@ def painted(lab: Planes, radius: int) -> Planes:
     The weighted form (Papari, Petkov & Campisi 2007) of the filter by Kuwahara et al. (1976).
     """
     side = radius + 1
-    total, weights = np.zeros_like(lab), np.zeros((*lab.shape[:2], 1), np.float32)
+    total, weights = np.zeros_like(lab), np.zeros(lab.shape[:2], np.float32)
     squares = lab * lab
     for anchor in ((0, 0), (0, radius), (radius, 0), (radius, radius)):
         mean = cv2.blur(lab, (side, side), anchor=anchor)
-        variance = (cv2.blur(squares, (side, side), anchor=anchor) - mean * mean).sum(axis=2, keepdims=True)
-        weight = (variance.clip(0, None) + 1) ** -4
-        total, weights = total + weight * mean, weights + weight
-    return np.asarray(total / weights, np.float32)
+        spread = np.asarray(cv2.blur(squares, (side, side), anchor=anchor) - mean * mean, np.float32)
+        variance = summed(spread).clip(0, None) + 1
+        weight = 1 / (variance * variance) ** 2
+        total, weights = total + weight[..., None] * mean, weights + weight
+    return np.asarray(total / weights[..., None], np.float32)
+
+
+def summed(planes: Planes) -> Planes:
+    """Add up the three planes of a picture: (H, W, 3) -> (H, W)."""
+    return np.asarray(cv2.transform(planes, np.ones((1, 3), np.float32)), np.float32)
 
 
 def to_lab(picture: Planes) -> Planes:

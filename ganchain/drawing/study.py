@@ -8,10 +8,10 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from ganchain.drawing.lines import flow, valleys
 from ganchain.drawing.palette import HOLES, Palette
 from ganchain.drawing.paths import UNITS, Planes
-from ganchain.drawing.planes import FINE, SIDE, blurred, closed, disc, filled, grown, reduced
-from ganchain.drawing.trace import flow, valleys
+from ganchain.drawing.planes import FINE, SIDE, blurred, closed, filled, grown, opened, reduced, shrunk, summed
 
 FAINT = 0.45  # matte of large areas that are taken for hair all over where there is no other near
 SURE = 0.9  # matte of what is hair, and no collar
@@ -46,13 +46,13 @@ class Study(Palette):
         other = ((blurred(none, 0.05 * self.width) - 0.6) / 0.2).clip(0, 1)  # a scarf, a hat
         face = self.oval * (1 - other)
         beside = own * (1 - self.oval)
-        core = cv2.erode(beside, disc(0.025 * self.width))
-        kept = np.minimum(beside, cv2.dilate(core, disc(0.12 * self.width)))
+        kept = np.minimum(beside, grown(shrunk(beside, 0.025 * self.width), 0.12 * self.width))
         whole = np.maximum(np.maximum(face, own * self.oval), kept)
         whole = closed(blurred(whole, 1.5), 0.035 * self.width)
-        _, numbers = cv2.connectedComponents((whole > 0.3).astype(np.uint8))
-        mine = np.unique(numbers[(whole > 0.3) & (self.oval > 0.5)])
-        whole = whole * ((numbers == 0) | np.isin(numbers, mine))
+        count, areas = cv2.connectedComponents((whole > 0.3).astype(np.uint8), ltype=cv2.CV_16U)
+        numbers, mine = np.asarray(areas, np.uint16), np.zeros(count, np.float32)
+        mine[numbers[self.oval > 0.5]] = mine[0] = 1
+        whole = whole * mine[numbers]
         return np.asarray(whole, np.float32)
 
     @cached_property
@@ -60,13 +60,13 @@ class Study(Palette):
         """Distance of each colour from that of the face's skin, squared, (SIDE, SIDE): above 1 for a shirt."""
         away = (self.calm - self.skin) / np.array([30, 11, 13], np.float32)
         away[..., 0] = np.where(away[..., 0] < 0, 0.4 * away[..., 0], away[..., 0])  # a neck lies in shadow
-        return np.asarray((away**2).sum(axis=2), np.float32)
+        return summed(np.asarray(away * away, np.float32))
 
     @cached_property
     def locks(self) -> Planes:
         """Hair without gaps that nobody sees, at most FINE px wide: 0..1; large areas, as of a bun, count for all."""
         hair, unit = self.seen_hair, self.width * self.seen_hair.shape[0] / UNITS
-        large = np.asarray(cv2.morphologyEx(hair, cv2.MORPH_OPEN, disc(0.1 * unit)), np.float32)
+        large = opened(hair, 0.1 * unit)
         hair = np.maximum(hair, large / np.maximum(grown(large, 0.1 * unit), FAINT))
         return closed(np.asarray(hair * self.like_hair(hair), np.float32), 0.008 * unit)
 
@@ -74,8 +74,7 @@ class Study(Palette):
     def shaved(self) -> Planes:
         """Hair so short that skin is seen through it, at most FINE px wide: 0..1."""
         side = self.seen_hair.shape[0]
-        opened = cv2.morphologyEx(self.seen_hair, cv2.MORPH_OPEN, disc(0.03 * self.width * side / UNITS))
-        wide = np.asarray(opened, np.float32)  # without strands
+        wide = opened(self.seen_hair, 0.03 * self.width * side / UNITS)  # without strands
         return np.asarray(wide * (1 - 2 * self.matte("rest", side)).clip(0, 1) * self.like_hair(wide, 1.6), np.float32)
 
     def like_hair(self, locks: Planes, near: float = 1.0) -> Planes:
@@ -85,19 +84,21 @@ class Study(Palette):
             near: how many times as far as skin the colour of hair may be.
         """
         small = (reduced(locks, SIDE) > 0.1).astype(np.uint8)
-        _, numbers, stats, _ = cv2.connectedComponentsWithStats(small)
-        sums = np.stack([np.bincount(numbers.ravel(), self.calm[..., k].ravel()) for k in range(3)], axis=1)
+        _, numbers, stats, _ = cv2.connectedComponentsWithStats(small, ltype=cv2.CV_16U)
+        at = np.flatnonzero(small)
+        shown, counted = self.calm.reshape(-1, 3)[at], numbers.ravel()[at]
+        sums = np.stack([np.bincount(counted, shown[:, k], len(stats)) for k in range(3)], axis=1)
         colours = sums / stats[:, cv2.CC_STAT_AREA, None].astype(np.float64)
         alike = np.linalg.norm(colours - self.hair, axis=1) < near * np.linalg.norm(colours - self.skin, axis=1)
         alike[0] = True
-        return reduced(np.asarray(alike[numbers], np.float32), locks.shape[0])
+        return reduced(alike.astype(np.float32)[numbers], locks.shape[0])
 
     @cached_property
     def seen_hair(self) -> Planes:
         """The hair's matte without what it can not be, at most FINE px wide: 0..1."""
         side = self.fine.shape[0]
         hair, px = self.matte("hair", side), side / UNITS
-        face = reduced(np.asarray(cv2.erode(self.oval, disc(0.2 * self.width)), np.float32), side)
+        face = reduced(shrunk(self.oval, 0.2 * self.width), side)
         down = np.arange(side, dtype=np.float32)[:, None] / px - self.points[[33, 263], 1].mean()
         face *= (down / (0.25 * self.width) + 0.4).clip(0, 1)  # a fringe may hang down to the eyes
         x, y = self.points[152]

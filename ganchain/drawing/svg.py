@@ -143,7 +143,7 @@ def _outline(rings: Sequence[Ring]) -> str:
     """Write outlines as a path."""
     parts = []
     for ring in rings:
-        runs = ring.beziers()
+        runs = ring.beziers
         for number, run in enumerate(runs):
             parts.append(("L" if number else "M") + _place(*run[0, 0]))
             parts += ["C" + " ".join(_place(*place) for place in curve[1:]) for curve in run]

@@ -128,9 +128,7 @@ class Aligner:
             warp[:, 2] += 0.5 / step - 0.5
         chip = cv2.warpAffine(pixels, warp, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
         before = tensors.to_faces(chip.astype(np.uint8))
-        return Canvas(
-            before, before.clone(), torch.zeros_like(before[:, :1]), matrix, self.framing, reading=face.reading
-        )
+        return Canvas(before, before, torch.zeros_like(before[:, :1]), matrix, self.framing, reading=face.reading)
 
     def chip(self, pixels: Pixels, face: Face, side: int) -> Tensor:
         """Cut out the aligned face at a fixed side: (1, 3, side, side) float32 -1..1."""
@@ -145,16 +143,19 @@ class Aligner:
         """
         canvas = canvas.reduced()
         change = tensors.levels(canvas.after - canvas.before)
-        layers = _planes(torch.cat([change * share, canvas.cover * share, tensors.levels(canvas.before + 1)], dim=1))
+        layers = change * share
+        if replaced := bool(canvas.cover.any()):
+            layers = torch.cat([layers, canvas.cover * share, tensors.levels(canvas.before + 1)], dim=1)
         left, top, right, bottom = _bounds(canvas, pixels.shape)
         if left >= right or top >= bottom:
             return pixels
         shifted = canvas.matrix - np.array([[0, 0, left], [0, 0, top]])
         size = (right - left, bottom - top)
-        warped = [cv2.warpAffine(layer, shifted, size, flags=cv2.INTER_LINEAR) for layer in layers]
-        changed, cover, before = np.dstack(warped[:3]), warped[3][..., None], np.dstack(warped[4:])
+        warped = [cv2.warpAffine(layer, shifted, size, flags=cv2.INTER_LINEAR) for layer in _planes(layers)]
         region = pixels[top:bottom, left:right].astype(np.float32)
-        result = region + changed - cover * (region - before)
+        result = region + cv2.merge(warped[:3])
+        if replaced:
+            result -= warped[3][..., None] * (region - cv2.merge(warped[4:]))
         pixels = pixels.copy()
         pixels[top:bottom, left:right] = result.round().clip(0, 255).astype(np.uint8)
         return pixels

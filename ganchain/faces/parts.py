@@ -12,24 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ganchain.faces.matting import RADIUS, Moments, coefficients
 from ganchain.framing import HEAD, Framing
 
 BASE = ("hair", "beard", "skin", "rest")  # these add up to 1
 OVER = ("glasses", "cover")  # each 0..1 on its own: they lie over the others
 PARTS = BASE + OVER
-RADIUS = 3  # px of the mattes: half the window of the guided filter
-EDGE = 2e-4  # variance of colour (0..1) below which the mattes are only smoothed
 MET = 0.03  # share of the head's side over which the mattes of head and bust meet
 LONG = 0.3, 4  # hair at the edge of the head's window: its matte, and how many px have it
 FADE = 0.2  # share of a side over which hair that goes on beyond the largest window keeps its own colour
 TRACE = 4e-3  # matte below which there is nothing of a part
 SAME = 0.15  # matte of hair above which neighbouring px are of the same person's
-UNSURE = 0.04, 0.97  # mattes of hair between these are settled by the colours around
-FAR = 16.0  # px of the mattes: how far around those colours are looked for
-SPREAD, WEIGHT = 12.0, 0.25  # of colours in L*a*b*; how much they count beside the network's own answer
-NEAR, AROUND = 1.5, 4.0  # px of the mattes: how wide a rim is, and how far around it colours are looked for
-APART = 0.2  # distance of two colours (0..1) from which on a mixture of them tells its shares
-_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # of colours, in the order of the covariances
 
 Planes = NDArray[np.float32]
 
@@ -71,8 +64,17 @@ class Parts:
         Returns:
             (1, len(names), T, T) float32 0..1. Beyond the windows that were read all is "rest".
         """
-        colours: Planes = ((picture[0].float() + 1) / 2).permute(1, 2, 0).cpu().numpy()
+        colours: Planes = ((picture[0].float() + 1) / 2).cpu().numpy()
         return torch.from_numpy(np.stack([self._refined(framing, colours, name) for name in names]))[None]
+
+    def fit(self, names: Sequence[str]) -> None:
+        """Fit the mattes of parts now, rather than when they are first wanted."""
+        for name in names:
+            (left, _), (right, _) = self._extent(name)
+            if left < right:
+                self._coefficients(name)
+        if self.beyond is not None:
+            self.beyond.fit(names)
 
     def reached(self, beyond: Parts) -> Parts:
         """Continue these mattes beyond their window, with the hair that hangs together with theirs.
@@ -100,8 +102,8 @@ class Parts:
         return int((rim > LONG[0]).sum()) >= LONG[1]
 
     def _refined(self, framing: Framing, colours: Planes, name: str) -> Planes:
-        """Compute the matte of a window by the colours (T, T, 3) 0..1 that it shows: (T, T) 0..1."""
-        side, size = len(colours), self.mattes.shape[-1]
+        """Compute the matte of a window by the colours (3, T, T) 0..1 that it shows: (T, T) 0..1."""
+        side, size = colours.shape[-1], self.mattes.shape[-1]
         if self.beyond is None:
             plane = np.full((side, side), float(name == "rest"), np.float32)
         else:
@@ -119,8 +121,9 @@ class Parts:
         warped = cv2.warpAffine(
             self._coefficients(name), matrix, (right - left, bottom - top), flags=flags, borderMode=cv2.BORDER_REPLICATE
         )
-        linear: Planes = np.asarray(warped, np.float32)
-        matte = (_dot(linear[..., :3], colours[box]) + linear[..., 3]).clip(0, 1)
+        red, green, blue, offset = cv2.split(warped)
+        r, g, b = (plane[box] for plane in colours)
+        matte = (red * r + green * g + blue * b + offset).clip(0, 1)
         share = self._share(start, scale / unit, matte.shape)
         plane[box] += share * (matte - plane[box])
         return plane
@@ -156,99 +159,9 @@ class Parts:
     def _coefficients(self, name: str) -> Planes:
         """Fit the coefficients of red, green and blue and the offset of a matte, at its rim too: (S, S, 4)."""
         if name not in self._fitted:
-            linear, part, beside = self._linear(name), *self._either_side(name)
-            step = part[..., :3] - beside[..., :3]
-            length = _dot(step, step)
-            slope: Planes = np.asarray(step / (length[..., None] + 1e-6), np.float32)
-            between = np.dstack([slope, -_dot(beside[..., :3], slope)])
-            share = part[..., 3] * (length / APART**2).clip(0, 1)
-            self._fitted[name] = np.asarray(linear + share[..., None] * (between - linear), np.float32)
+            self._fitted[name] = coefficients(self[name], self.picture, self._moments)
         return self._fitted[name]
 
-    def _either_side(self, name: str) -> tuple[Planes, Planes]:
-        """Estimate the colours of a part and of what is beside it, and where its rim is: twice (S, S, 4)."""
-        matte, guide = self[name], self.picture.transpose(1, 2, 0)
-        rim = (cv2.GaussianBlur(matte, (0, 0), NEAR) * 8).clip(0, 1)
-        rim *= (cv2.GaussianBlur(1 - matte, (0, 0), NEAR) * 8).clip(0, 1)
-        sides = []
-        for weight in (matte**8, (1 - matte) ** 8):
-            total = cv2.GaussianBlur(weight, (0, 0), AROUND) + 1e-6
-            colour = cv2.GaussianBlur(guide * weight[..., None], (0, 0), AROUND) / total[..., None]
-            rim = rim * (total * 50).clip(0, 1)
-            sides.append(colour)
-        return tuple(np.dstack([colour, rim]).astype(np.float32) for colour in sides)  # type: ignore[return-value]
-
     @cached_property
-    def _moments(self) -> tuple[Planes, Planes]:
-        """Means of the picture's colours (S, S, 3) and inverse covariances (S, S, 6), regularised by ``EDGE``."""
-        guide = self.picture.transpose(1, 2, 0)
-        products = np.stack([guide[..., i] * guide[..., j] for i, j in _PAIRS], axis=-1)
-        mean = _box(guide)
-        pairs = np.stack([mean[..., i] * mean[..., j] for i, j in _PAIRS], axis=-1)
-        a, b, c, d, e, f = np.moveaxis(_box(products) - pairs, -1, 0)
-        a, d, f = a + EDGE, d + EDGE, f + EDGE
-        adjugate = (d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b)
-        determinant = a * adjugate[0] + b * adjugate[1] + c * adjugate[2]
-        return mean, np.stack(adjugate, axis=-1) / determinant[..., None]
-
-    def _linear(self, name: str) -> Planes:
-        """Fit the coefficients of red, green and blue and the offset of a matte: (S, S, 4)."""
-        guide, (mean, inverse), matte = self.picture.transpose(1, 2, 0), self._moments, self[name]
-        average = _box(matte)
-        covariance = _box(guide * matte[..., None]) - mean * average[..., None]
-        a, b, c, d, e, f = np.moveaxis(inverse, -1, 0)
-        red, green, blue = np.moveaxis(covariance, -1, 0)
-        slope = np.stack(
-            [a * red + b * green + c * blue, b * red + d * green + e * blue, c * red + e * green + f * blue], axis=-1
-        )
-        offset = average - (slope * mean).sum(axis=-1)
-        return _box(np.dstack([slope, offset]))
-
-
-def settled(mattes: Planes, picture: Planes) -> Planes:
-    """Settle where the network is unsure of hair: by whether the colour is that of the hair or of the rest around.
-
-    The log-odds of both, for Gaussians of equal spread, are added to those of the matte.
-
-    Args:
-        mattes: (6, S, S) float32 0..1 in the order of ``PARTS``.
-        picture: (3, S, S) float32 0..1 RGB.
-
-    Returns:
-        The mattes with other hair, and the other parts of ``BASE`` in the shares that they had.
-    """
-    hair = mattes[0]
-    low, high = UNSURE
-    unsure = (hair > low) & (hair < high)
-    if not unsure.any() or (hair > high).sum() < 1:
-        return mattes
-    lab = cv2.cvtColor(np.ascontiguousarray(picture.transpose(1, 2, 0)), cv2.COLOR_RGB2LAB)
-    odds = np.log(hair.clip(1e-4, 1 - 1e-4) / (1 - hair.clip(1e-4, 1 - 1e-4)))
-    nearness = []
-    for weight, scarce, radius in ((hair**4, 2e-3, FAR), ((1 - hair) ** 4, 1e-4, FAR / 2)):
-        sums = cv2.resize(
-            np.dstack([lab * weight[..., None], weight]), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA
-        )
-        mean = sums[..., :3].sum(axis=(0, 1)) / sums[..., 3].sum()  # where there is none around
-        sums = cv2.GaussianBlur(sums, (0, 0), radius / 4)
-        around = (sums[..., :3] + scarce * mean) / (sums[..., 3:] + scarce)
-        around = cv2.resize(around, hair.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        nearness.append(-((lab - around) ** 2).sum(axis=-1) / (2 * SPREAD**2))
-    evidence = WEIGHT * (nearness[0] - nearness[1]).clip(-6, 6)
-    new = np.where(unsure, 1 / (1 + np.exp(-odds - evidence)), hair)
-    others = mattes[1 : len(BASE)] * ((1 - new) / (1 - hair).clip(1e-4))
-    return np.concatenate([new[None], others, mattes[len(BASE) :]]).astype(np.float32)
-
-
-def _box(planes: Planes) -> Planes:
-    """Average (S, S) or (S, S, C) over squares, mirrored at the edge."""
-    side = 2 * RADIUS + 1
-    if planes.ndim == 2 or planes.shape[2] <= 4:
-        return np.asarray(cv2.blur(np.ascontiguousarray(planes), (side, side)), np.float32)
-    return np.dstack([_box(planes[..., k : k + 3]) for k in range(0, planes.shape[2], 3)])
-
-
-def _dot(a: Planes, b: Planes) -> Planes:
-    """Multiply colours (H, W, 3) by colours, summed: (H, W)."""
-    product: Planes = np.einsum("hwc,hwc->hw", a, b)
-    return product
+    def _moments(self) -> Moments:
+        return Moments.of(self.picture)

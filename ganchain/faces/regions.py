@@ -180,7 +180,7 @@ def _stroke(ends: Places, size: int, unit: float, width: float, longer: float, s
     cv2.ellipse(
         drawn, ((float(centre[0]), float(centre[1])), (2 * length, width * unit), turn), (255,), -1, cv2.LINE_AA
     )
-    return _blur(np.asarray(drawn / np.float32(255), np.float32), sigma * unit)
+    return _softened(np.asarray(drawn / np.float32(255), np.float32), drawn, sigma * unit)
 
 
 def _unit(points: Places) -> float:

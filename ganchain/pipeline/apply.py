@@ -58,7 +58,10 @@ def to_canvases(
         while remaining:
             chunk = remaining[:size]
             inputs = torch.cat([_cut(canvases[index].after, windows[index], side) for index in chunk])
-            read = [_read(stage, canvases[index], windows[index], side) for index in chunk]
+            read = [
+                _read(stage, canvases[index], windows[index], face)
+                for index, face in zip(chunk, torch.split(inputs, 1), strict=True)
+            ]
             given: dict[str, Any] = {name: torch.cat([face[name] for face in read]).to(device) for name in stage.reads}
             decided = [
                 canvases[index].settled(stage.name, stage.examine(to_pixels(face)[0]))
@@ -186,11 +189,12 @@ def _cut(picture: Tensor, window: Window, side: int) -> Tensor:
     return resize(picture[window.place], (side, side)).clamp(-1, 1)
 
 
-def _read(stage: Stage, canvas: Canvas, window: Window, side: int) -> dict[str, Tensor]:
-    """Give the stage what it asks for of a face, in its window."""
+def _read(stage: Stage, canvas: Canvas, window: Window, face: Tensor) -> dict[str, Tensor]:
+    """Give the stage what it asks for of a face, in its window, of which it sees ``face``."""
     if not stage.reads:
         return {}
-    return canvas.face.within(canvas.shown(window), _cut(canvas.before, window, side), stage.reads)
+    before = face if canvas.before is canvas.after else _cut(canvas.before, window, face.shape[-1])
+    return canvas.face.within(canvas.shown(window), before, stage.reads)
 
 
 def _merge(stage: Stage, canvas: Canvas, window: Window, face: Tensor, answer: Tensor) -> Canvas:

@@ -55,11 +55,11 @@ class Passage:
     stages: list[str] = field(default_factory=list)
     watch: Stopwatch = field(default_factory=Stopwatch)
 
-    def begin(self, photo: Photo) -> None:
-        """Take the photo that was read."""
+    def begin(self, photo: Photo, grey: bool | None = None) -> None:
+        """Take the photo that was read; ``grey``: whether it is, where that is known."""
         self.original, self.photo = photo, photo.spread()
         self.seen = self.photo.pixels
-        self.grey = photo.is_grey()
+        self.grey = photo.is_grey() if grey is None else grey
 
     def take(self, faces: Iterable[Face]) -> None:
         """Take as faces to edit those that are not left out."""

@@ -11,7 +11,8 @@ from ganchain.checkpoints import architectures, manifest
 from ganchain.faces import mesh
 from ganchain.faces.align import Aligner
 from ganchain.faces.face import Face
-from ganchain.faces.parts import Parts, settled
+from ganchain.faces.matting import settled
+from ganchain.faces.parts import Parts
 from ganchain.faces.reading import Kind, Points, Reading
 from ganchain.framing import BUST, HEAD, Framing
 from ganchain.nets.parts import shares

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
+
+import torch
 
 Item = TypeVar("Item")
 
 COUNT = 4  # items that are ready at most, and calls that wait: each may hold a frame
 
 
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
+def ahead(items: Iterator[Item]) -> Generator[Item, None, None]:
     """Read ``items`` in a thread, ``COUNT`` ahead; an error comes in the place of the item that it prevented."""
     end = object()
     pool = ThreadPoolExecutor(1)
@@ -65,3 +68,14 @@ class Behind:
         self.stop()
         for call in self._waiting if error is None else ():
             call.result()
+
+
+@contextmanager
+def one_core_less() -> Iterator[None]:
+    """Leave a core to the threads beside this one: those of PyTorch wait for their next work by running in circles."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

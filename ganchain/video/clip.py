@@ -75,10 +75,12 @@ class Source(Protocol):
     Attributes:
         clip: what is known of it.
         problems: what could not be read so far, in words.
+        exact: whether colours are those of the standard to the level; for finding faces they need not be.
     """
 
     clip: Clip
     problems: list[str]
+    exact: bool
 
     def frames(self, first: int = 0) -> Iterator[Frame]:
         """Read all frames from number ``first`` on."""

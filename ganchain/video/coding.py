@@ -61,7 +61,7 @@ class Codec:
 
 
 CODECS: Mapping[str, Codec] = {
-    "h264": Codec("libx264", "yuv420p", crf=18, options=(("preset", "medium"),)),
+    "h264": Codec("libx264", "yuv420p", crf=18, options=(("preset", "faster"),)),
     "h265": Codec("libx265", "yuv420p", crf=21, options=(("x265-params", "log-level=none:pools=2:frame-threads=1"),)),
     "vp9": Codec(
         "libvpx-vp9",

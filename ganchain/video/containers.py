@@ -122,6 +122,8 @@ class Container:
         VideoError: it has no frames that can be read, with the reason.
     """
 
+    exact = True
+
     def __init__(self, path: Path) -> None:
         self.problems: list[str] = []
         with opened(path) as container:
@@ -188,7 +190,7 @@ class Container:
         width, height = clip.size[::-1] if round(clip.turned / 90) % 2 else clip.size
         if (frame.width, frame.height) != (width, height):
             frame = frame.reformat(width=width, height=height)
-        pixels = turned(clip.colours.to_rgb(frame, clip.alpha), clip.turned)
+        pixels = turned(clip.colours.to_rgb(frame, clip.alpha, self.exact), clip.turned)
         alpha = pixels[..., 3].copy() if clip.alpha else None
         return Frame(number, pts, duration, pixels[..., :3].copy() if clip.alpha else pixels, alpha)
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import prod
-from threading import current_thread, main_thread
-from types import FrameType
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 from ganchain.errors import VideoError, text_of
 from ganchain.faces.align import Aligner
 from ganchain.faces.face import Face
-from ganchain.faces.reading import Kind, Points
+from ganchain.faces.parts import PARTS
+from ganchain.faces.reading import Kind, Points, Reading
 from ganchain.framing import HEAD, TEMPLATE, Framing
 from ganchain.photos.images import alpha_enlarged
 from ganchain.photos.label import labelled
@@ -27,13 +27,52 @@ from ganchain.pipeline.order import needs_face
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
 from ganchain.stage import Stage
-from ganchain.tensors import Pixels
+from ganchain.tensors import Pixels, resize
 from ganchain.video import placing
 from ganchain.video.clip import Clip, Frame
+from ganchain.video.clock import limited
 from ganchain.video.flow import Carrier
 from ganchain.video.holding import Holder, TrackHold, TrackReading
 from ganchain.video.options import Options
 from ganchain.video.smoothing import Held
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Frame whose faces were read.
+
+    Attributes:
+        frame: as it was read.
+        cut: whether a scene begins with it.
+        tracks: the numbers of its faces.
+        faces: these, with what is known of them.
+        error: why they could not be read; "" if they were.
+    """
+
+    frame: Frame
+    cut: bool
+    tracks: Sequence[int]
+    faces: Sequence[Face] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Edits:
+    """Frame that went through the chain.
+
+    Attributes:
+        frame: as it was read.
+        before: its pixels, at the size of the output.
+        cut: whether a scene begins with it.
+        failed: where it is noted if it fails.
+        edited: what came out; None if it failed.
+    """
+
+    frame: Frame
+    before: Pixels
+    cut: bool
+    failed: dict[int, str]
+    edited: Photo | None = None
 
 
 class Editor:
@@ -46,6 +85,7 @@ class Editor:
 
     Attributes:
         size: width and height of the edited frames.
+        kinds, parts: what is read of faces, and which mattes of that are wanted.
         draws_frames: whether a stage draws whole frames with what is read of their faces.
         failed: why frames could not be edited, by number.
     """
@@ -56,6 +96,10 @@ class Editor:
         active = [stage for stage in pipeline.stages if not stage.idle]
         self.factor = prod(stage.scale for stage in active if stage.scope == "photo" and stage.effect == "enlarge")
         self.size = (clip.size[0] * self.factor, clip.size[1] * self.factor)
+        needed: dict[Kind, None] = dict.fromkeys(kind for stage in active for kind in stage.needs)
+        self.kinds: Sequence[Kind] = [kind for kind in needed if kind != "points"]
+        wanted = {name for stage in active for name in (*stage.reads, *stage.keeps)}
+        self.parts = [name for name in PARTS if name in wanted]
         self.holder = Holder(pipeline.reader, options.steady, _kind(active))
         self.carrier = Carrier(options.steady, any(stage.effect == "replace" for stage in active))
         self.draws_frames = any(stage.scope == "photo" and stage.reads for stage in active)
@@ -68,24 +112,62 @@ class Editor:
 
         One that fails or takes too long stays as it is, only enlarged, and is noted in ``failed``.
         """
+        return self.finish(self.edit(self.prepare(frame, faces, cut)))
+
+    def prepare(self, frame: Frame, faces: Sequence[Held], cut: bool) -> Prepared:
+        """Read what the chain wants to know of the faces in a frame.
+
+        This, ``edit`` and ``finish`` may each be in a thread of its own, in the order of the frames.
+        """
+        torch.get_num_threads()  # sets it for this thread, too, whose first sums would else be divided otherwise
+        tracks = [face.track for face in faces]
+        try:
+            if cut:
+                self.holder.forget_parts(tracks)
+            pixels = Photo(frame.pixels, frame.alpha).visible()
+            read = [self._face(pixels, held) for held in faces]
+            readings = [face.reading for face in read if face.reading]
+            for kind in self.kinds:
+                Reading.read_all(readings, kind)
+            for reading in readings if self.kinds else ():
+                reading.parts.fit(self.parts)
+            return Prepared(frame, cut, tracks, read)
+        except Exception as error:  # one bad frame never ends the video
+            return Prepared(frame, cut, tracks, error=text_of(error))
+
+    def edit(self, prepared: Prepared) -> Edits:
+        """Run the chain on a frame."""
+        frame, cut = prepared.frame, prepared.cut
         if cut:
-            self.holder.forget([face.track for face in faces])
+            self.holder.forget_values(prepared.tracks)
         photo = Photo(frame.pixels, frame.alpha, name=f"frame {frame.number}")
         if cut or self.grey is None:
             self.grey = photo.is_grey()
-        before = self._resized(frame.pixels)
+        edits = Edits(frame, self._resized(frame.pixels), cut, self.failed)
+        if prepared.error:
+            self.failed[frame.number] = prepared.error
+            return edits
         try:
-            with _limited(self.options.timeout):
-                edited = self._edited(photo, faces)
-            pixels = self.carrier(before, edited.pixels, cut)
-            alpha = edited.alpha
-        except Exception as error:  # one bad frame never ends the video
+            with limited(self.options.timeout):
+                return replace(edits, edited=self._edited(photo, prepared.faces))
+        except Exception as error:
             self.failed[frame.number] = text_of(error)
-            pixels, alpha = before, frame.alpha if frame.alpha is None else self._alpha(frame.alpha)
+            return edits
+
+    def finish(self, edits: Edits) -> Pixels:
+        """Carry what was edited before on to a frame, and label it."""
+        pixels, frame = edits.before, edits.frame
+        alpha = frame.alpha if frame.alpha is None else self._alpha(frame.alpha)
+        try:
+            if edits.edited is not None:
+                pixels = self.carrier(edits.before, edits.edited.pixels, edits.cut)
+                alpha = edits.edited.alpha
+        except Exception as error:  # as above
+            edits.failed[frame.number] = text_of(error)
         pixels = labelled(pixels, self.label)
         return pixels if alpha is None else np.dstack([pixels, alpha])
 
-    def _edited(self, photo: Photo, faces: Sequence[Held]) -> Photo:
+    def _edited(self, photo: Photo, faces: Sequence[Face]) -> Photo:
         """Edit a frame; where whole frames are drawn with their faces, one fades over into the frame without it."""
         edited = self._run(photo, faces)
         fading = [face.share for face in faces if face.share < 1]
@@ -99,14 +181,13 @@ class Editor:
         alpha = cv2.addWeighted(edited.alpha, share, without.alpha, 1 - share, 0)
         return replace(edited, pixels=mixed, alpha=np.asarray(alpha, np.uint8))
 
-    def _run(self, photo: Photo, faces: Sequence[Held]) -> Photo:
+    def _run(self, photo: Photo, faces: Sequence[Face]) -> Photo:
         """Run the pipeline on a frame."""
         if not faces and self.needs_face and self.factor == 1:
             return photo
         passage = Passage(Result(photo.name, "ok", photo), self.needs_face)
-        passage.begin(photo)
-        passage.grey = bool(self.grey)
-        passage.take(self._face(passage.seen, held) for held in faces)
+        passage.begin(photo, self.grey)
+        passage.take(faces)
         result = self.pipeline.group([passage])[0]
         if result.error is not None:
             raise result.error
@@ -120,9 +201,15 @@ class Editor:
         """Make the face at its smoothed place, with its smoothed points."""
         landmarks = placing.mapped(held.placement, TEMPLATE)
         face = Face(placing.box(held.placement), held.confidence, landmarks, share=held.share)
-        reading = TrackReading(
-            lambda framing, side: Aligner(framing).chip(pixels, face, side), self.holder.read, track=held.track
-        )
+
+        @lru_cache(maxsize=4)
+        def window(framing: Framing) -> Tensor:
+            return Aligner(framing).canvas(pixels, face).before
+
+        def cut(framing: Framing, side: int) -> Tensor:
+            return resize(window(framing), (side, side)).clamp(-1, 1)
+
+        reading = TrackReading(cut, self.holder.read, track=held.track)
         reading.known["points"] = Points(held.shape, held.confidence)
         reading.hold = TrackHold(self.holder, held.track)
         return replace(face, reading=reading)
@@ -136,13 +223,13 @@ class Editor:
     def _alpha(self, alpha: Any) -> Any:
         return alpha if self.factor == 1 else alpha_enlarged(alpha, self.factor)
 
-    def state(self) -> dict[str, Any]:
-        """Return all that is held between two frames, as arrays by name."""
+    def held(self) -> dict[str, Any]:
+        """Return all that is held between two frames but for what is carried, as arrays by name."""
         grey = {} if self.grey is None else {"grey": np.array(self.grey)}
-        return {**self.holder.state(), **self.carrier.state(), **grey}
+        return {**self.holder.state(), **grey}
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
-        """Go back to what ``state`` returned."""
+        """Go back to what ``held`` and the carrier's ``state`` returned."""
         self.holder.restore(arrays)
         self.carrier.restore(arrays)
         self.grey = bool(arrays["grey"]) if "grey" in arrays else None
@@ -154,22 +241,3 @@ def _kind(stages: Sequence[Stage]) -> Kind:
         return "busts"
     seen = Framing.around([HEAD, *(stage.framing for stage in stages if stage.scope == "face")])
     return "heads" if seen.side < 1.01 * HEAD.side else "parts"
-
-
-@contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    """Raise VideoError in the block after ``seconds``: in the main thread, where the system has such a clock."""
-    if current_thread() is not main_thread() or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def late(number: int, frame: FrameType | None) -> None:
-        raise VideoError(f"took longer than {seconds:g} s")
-
-    former = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)

@@ -138,7 +138,15 @@ class Holder:
 
     def forget(self, tracks: Sequence[int]) -> None:
         """Forget tracks that have ended: all but ``tracks``."""
+        self.forget_parts(tracks)
+        self.forget_values(tracks)
+
+    def forget_parts(self, tracks: Sequence[int]) -> None:
+        """Forget the mattes of all tracks but ``tracks``."""
         self.parts = {track: held for track, held in self.parts.items() if track in tracks}
+
+    def forget_values(self, tracks: Sequence[int]) -> None:
+        """Forget the measures of all tracks but ``tracks``."""
         self.values = {key: value for key, value in self.values.items() if int(key.split()[0]) in tracks}
 
     def state(self) -> dict[str, Any]:

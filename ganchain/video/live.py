@@ -19,7 +19,7 @@ from ganchain.video import placing
 from ganchain.video.clip import Clip, Frame
 from ganchain.video.editing import Editor
 from ganchain.video.options import Options
-from ganchain.video.passes import tracker_of
+from ganchain.video.scan import tracker_of
 from ganchain.video.smoothing import FADE, Courses, Held, Seen, is_usable
 from ganchain.video.tracking import Sight
 

@@ -3,42 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from itertools import chain, count, islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
-
-import torch
 
 from ganchain import files
 from ganchain.errors import VideoError
-from ganchain.faces.detect import DlibDetector
 from ganchain.photos.protect import Protection
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.video import albums, joining, record
-from ganchain.video.ahead import Behind, Item, ahead
+from ganchain.video.ahead import Behind, Item, ahead, one_core_less
 from ganchain.video.clip import Frame, Source
 from ganchain.video.coding import Coding, SegmentWriter
-from ganchain.video.editing import Editor
+from ganchain.video.editing import Editor, Edits, Prepared
 from ganchain.video.options import Options
-from ganchain.video.smoothing import AFTER, BEFORE, Courses, Seen
-from ganchain.video.summary import OnProgress, Progress, Summary
-from ganchain.video.tracking import EVERY, Tracker
+from ganchain.video.scan import Scan
+from ganchain.video.smoothing import AFTER, BEFORE, Courses, Held
+from ganchain.video.summary import STEPS, OnProgress, Progress, Summary
+from ganchain.video.tracking import EVERY
 from ganchain.video.work import Part, Work
 
 LEAST, MOST = 3 * EVERY, 300  # frames of a segment
-SCAN = 640  # px: the longest side of the copy on which known faces are looked for
-
-
-def tracker_of(pipeline: Pipeline, rate: float) -> Tracker:
-    """Make the tracker of a pipeline's faces, at so many frames a second."""
-    detector = pipeline.detector
-    scan = detector
-    if isinstance(detector, DlibDetector):  # nobody turns the camera from frame to frame
-        detector = replace(detector, quarters=())
-        scan = replace(detector, side=min(SCAN, detector.side))
-    return Tracker(detector, scan, pipeline.reader.of, rate)
 
 
 class Passes:
@@ -67,96 +54,85 @@ class Passes:
         self.pipeline, self.source, self.coding, self.options = pipeline, source, coding, options
         self.work, self.summary, self.on_progress = work, summary, on_progress
         self.length = min(MOST, max(LEAST, round(options.seconds * float(source.clip.rate))))
+        self._telling, self._step = Lock(), 0  # several threads tell how far they are
         self.parts = 0
 
-    def track(self) -> None:
-        """Look at all frames for faces, part by part."""
-        tracker = tracker_of(self.pipeline, float(self.source.clip.rate))
-        state: dict[str, Any] = {}
-        last = False
-        while self.work.has_part(self.parts) and not last:
-            state, last = self.work.behind_part(self.parts)
-            self.parts += 1
-        if not last:
-            start = self.parts * self.length
-            read = ahead(self.source.frames(max(0, start - 1)))
-            if self.parts:
-                tracker.restore(state, next(read).flat())
-            frames = self._counted("track", read, start, 0)
-            following = next(frames, None)
-            if following is None and not self.parts:
-                raise VideoError("has no frame that can be read", path=self.source.clip.path)
-            while following is not None:
-                part = self._seen(tracker, islice(chain([following], frames), self.length))
-                following = next(frames, None)
-                self.work.save_part(self.parts, part, tracker.record(), following is None)
-                self.parts += 1
-            self.summary.notes += self.source.problems
-        tallies = record.Tallies()
-        for number in range(self.parts):
-            tallies.add(self.work.part(number))
-        self.chosen = tallies.chosen(self.pipeline.faces)
+    def track_and_edit(self) -> None:
+        """Look at all frames for faces, and edit them, segment by segment, as soon as it is known which are edited."""
+        with one_core_less(), Scan(self.pipeline, self.source, self.work, self.length, self._tracked) as scan:
+            self.scan = scan
+            self._edit()
+        self.parts, self.chosen, tallies = scan.parts, scan.chosen(scan.parts), scan.tallies
+        self.summary.notes += scan.problems
         if isinstance(self.pipeline.faces, list) and (absent := set(self.pipeline.faces) - set(tallies.tracks)):
             self.summary.notes.append(f"no track has the number {', '.join(map(str, sorted(absent)))}")
         self.summary.frames, self.summary.cuts = tallies.frames, tallies.cuts
         self.summary.tracks, self.summary.edited = len(tallies.tracks), len(self.chosen)
 
-    @torch.inference_mode()
-    def _seen(self, tracker: Tracker, frames: Iterable[Frame]) -> Part:
-        """Look at the frames of one part, one after the other."""
-        seen, times = [], []
-        for frame in frames:
-            cut, sights = tracker(frame.number, frame.flat())
-            seen.append(Seen(frame.number, self.source.clip.seconds(frame.pts), cut, sights))
-            times.append((frame.pts, frame.duration))
-        return Part(seen, times)
-
-    def edit(self) -> None:
+    def _edit(self) -> None:
         """Edit all frames, segment by segment."""
-        courses = Courses(self.options.steady, self.chosen)
+        courses = Courses(self.options.steady, ())
         editor = Editor(self.pipeline, self.source.clip, self.options)
-        first = self.work.finished(self.parts)
+        first = self.work.finished(self.scan.parts)
         self.summary.resumed = first
         for number in range(first):
+            courses.tracks = frozenset(self.scan.chosen(number))
             courses.skip(self.work.part(number).seen)
-        if first == self.parts:
+        if not self.scan.has(first):
             return
         if first:
             editor.restore(self.work.state(first - 1))
-        start = first * self.length
-        frames = self._counted("edit", ahead(self.source.frames(start)), start, self.summary.frames)
+        frames = self._edited(ahead(self.source.frames(first * self.length)), first * self.length)
         with Behind() as behind:
-            for number in range(first, self.parts):
+            number = first
+            while self.scan.has(number):
+                courses.tracks = frozenset(self.scan.chosen(number))
                 self._edit_segment(number, editor, courses, frames, behind)
+                number += 1
 
     def _edit_segment(
         self, number: int, editor: Editor, courses: Courses, frames: Iterator[Frame], behind: Behind
     ) -> None:
-        """Edit one segment; it is encoded and saved, with the state behind it, while the next one is edited."""
+        """Edit one segment; its frames are carried and encoded, and it is saved, while the next ones are edited."""
         part = self.work.part(number)
         before = self.work.part(number - 1).seen[-BEFORE:] if number else []
-        after = self.work.part(number + 1).seen[:AFTER] if number + 1 < self.parts else []
+        after = self.work.part(number + 1).seen[:AFTER] if number + 1 < self.scan.parts else []
         faces = courses(before, part.seen, after)
         editor.failed = {}
         writer = SegmentWriter(self.work.unfinished(number), self.source.clip, self.coding, editor.size)
+        prepared = ahead(self._prepared(part, faces, editor, frames))
         try:
-            for seen, (pts, _) in zip(part.seen, part.times, strict=True):
-                frame = next(frames, None)
-                if frame is None or frame.pts != pts:
-                    raise VideoError("changed while it was read", path=self.source.clip.path)
-                behind(writer.write, editor(frame, faces[seen.number], seen.cut), pts)
+            for ready, (pts, _) in zip(prepared, part.times, strict=True):
+                behind(self._write, writer, editor, editor.edit(ready), pts)
         except BaseException:
+            prepared.close()
             behind.stop()
             writer.close()
             raise
-        behind(self._finish, number, writer, editor.failed, editor.state())
+        behind(self._finish, number, writer, editor, editor.failed, editor.held())
 
-    def _finish(self, number: int, writer: SegmentWriter, failed: dict[int, str], state: Mapping[str, Any]) -> None:
+    def _prepared(
+        self, part: Part, faces: Mapping[int, Sequence[Held]], editor: Editor, frames: Iterator[Frame]
+    ) -> Iterator[Prepared]:
+        """Prepare the frames of a part."""
+        for seen, (pts, _) in zip(part.seen, part.times, strict=True):
+            frame = next(frames, None)
+            if frame is None or frame.pts != pts:
+                raise VideoError("changed while it was read", path=self.source.clip.path)
+            yield editor.prepare(frame, faces[seen.number], seen.cut)
+
+    @staticmethod
+    def _write(writer: SegmentWriter, editor: Editor, edits: Edits, pts: int) -> None:
+        writer.write(editor.finish(edits), pts)
+
+    def _finish(
+        self, number: int, writer: SegmentWriter, editor: Editor, failed: dict[int, str], held: Mapping[str, Any]
+    ) -> None:
         """Finish the file of a segment, and save the state behind it."""
         writer.close()
         self.work.unfinished(number).replace(self.work.segment(number))
         self.work.save_failed(number, failed)
-        self.work.save_state(number, state)
+        self.work.save_state(number, {**held, **editor.carrier.state()})
 
     def write(self, protection: Protection, key: str) -> None:
         """Join the segments, and write the record of the tracks."""
@@ -189,15 +165,25 @@ class Passes:
                 return
             yield item
 
+    def _tracked(self, frames: Iterator[Frame], first: int) -> Iterator[Frame]:
+        return self._counted("track", frames, first, lambda: 0)
+
+    def _edited(self, frames: Iterator[Frame], first: int) -> Iterator[Frame]:
+        return self._counted("edit", frames, first, lambda: self.scan.complete * self.scan.tallies.frames)
+
     def _counted(
-        self, step: Literal["track", "edit"], frames: Iterator[Frame], first: int, total: int
+        self, step: Literal["track", "edit"], frames: Iterator[Frame], first: int, total: Callable[[], int]
     ) -> Iterator[Frame]:
         """Pass frames on, and tell how many of them are done and how fast."""
         start = time.perf_counter()
         for done in count():
             frame = next(frames, None)
             seconds = time.perf_counter() - start
-            self.on_progress(Progress(step, first + done, total, done / seconds if seconds > 0 else 0.0))
+            with self._telling:
+                rate, number = done / seconds if seconds > 0 else 0.0, list(STEPS).index(step)
+                if number >= self._step:  # once frames are edited, nothing more is told of those that are looked at
+                    self._step = number
+                    self.on_progress(Progress(step, first + done, total(), rate))
             if frame is None:
                 return
             yield frame

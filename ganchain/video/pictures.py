@@ -31,6 +31,8 @@ class Animation:
         VideoError: it cannot be read, or is a still picture.
     """
 
+    exact = True
+
     def __init__(self, path: Path) -> None:
         self.problems: list[str] = []
         try:
@@ -83,6 +85,8 @@ class Folder:
     Raises:
         VideoError: there are no pictures in it, or the first cannot be read.
     """
+
+    exact = True
 
     def __init__(self, path: Path) -> None:
         self.problems: list[str] = []

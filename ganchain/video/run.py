@@ -68,8 +68,7 @@ def edit(
         work = Work(out, key)
         try:
             run = Passes(pipeline, source, coding, options, work, summary, on_progress or (lambda _: None))
-            run.track()
-            run.edit()
+            run.track_and_edit()
             run.write(protection, key)
             work.close()
         finally:
