@@ -205,7 +205,7 @@ class Attributes(Stage):
         self, faces: Tensor, *, hair: Tensor, points: Tensor | None = None, beard: Tensor | None = None, **_: Any
     ) -> Tensor:
         """Dye hair, and with age a beard."""
-        matte = hair * enough(hair, "hair")
+        matte = hair
         share: Tensor | float = self.share
         if self.by_age and beard is not None and points is not None:
             grown = beard * enough(beard, "beard") * (1 - matte)

@@ -24,9 +24,15 @@ LONG = 0.3, 4  # hair at the edge of the head's window: its matte, and how many 
 FADE = 0.2  # share of a side over which hair that goes on beyond the largest window keeps its own colour
 TRACE = 4e-3  # matte below which there is nothing of a part
 SAME = 0.15  # matte of hair above which neighbouring px are of the same person's
-UNSURE = 0.04, 0.97  # mattes of hair between these are settled by the colours around
+UNSURE = 0.012, 0.97  # mattes of hair between these are settled by the colours around
 FAR = 16.0  # px of the mattes: how far around those colours are looked for
-SPREAD, WEIGHT = 12.0, 0.25  # of colours in L*a*b*; how much they count beside the network's own answer
+SPREAD, UNLIKE = 9.0, 8.0  # of colours in L*a*b*; most that one counts as unlike those of a part
+AGAINST = {"beard": 0.3, "skin": 0.3, "rest": 1.0}  # how much a part's colour counts against hair: roots are mixed
+SUREST = 4.5  # most that colours add to the log-odds of the network's own answer
+SCARCE = 2e-3  # of a part: where there is less around, its colours elsewhere count
+SURE, JOINED = 0.8, 0.3  # mattes of what surely is hair, and above which neighbouring px hang together with it
+SCARCE_HAIR = 0.017, 0.03  # shares of the head's window: less hair than the first is none, more than the second some
+LIKELY, ALONE = 0.04, 1.5  # matte of what may be hair though it does not; most that its colours then add
 NEAR, AROUND = 1.5, 4.0  # px of the mattes: how wide a rim is, and how far around it colours are looked for
 APART = 0.2  # distance of two colours (0..1) from which on a mixture of them tells its shares
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # of colours, in the order of the covariances
@@ -206,9 +212,10 @@ class Parts:
 
 
 def settled(mattes: Planes, picture: Planes) -> Planes:
-    """Settle where the network is unsure of hair: by whether the colour is that of the hair or of the rest around.
+    """Settle where the network is unsure of hair: by whether the colour is that of the hair or of another part around.
 
-    The log-odds of both, for Gaussians of equal spread, are added to those of the matte.
+    The log-odds of the two, for Gaussians of equal spread, are added to those of the matte: less where the hair does
+    not hang together with what surely is hair.
 
     Args:
         mattes: (6, S, S) float32 0..1 in the order of ``PARTS``.
@@ -220,24 +227,55 @@ def settled(mattes: Planes, picture: Planes) -> Planes:
     hair = mattes[0]
     low, high = UNSURE
     unsure = (hair > low) & (hair < high)
-    if not unsure.any() or (hair > high).sum() < 1:
+    if not unsure.any() or not (hair > SURE).any():
         return mattes
     lab = cv2.cvtColor(np.ascontiguousarray(picture.transpose(1, 2, 0)), cv2.COLOR_RGB2LAB)
+    own = _distance(lab, hair, FAR)
+    evidence = np.full_like(hair, SUREST)
+    for name, weight in AGAINST.items():
+        against = _distance(lab, mattes[BASE.index(name)], FAR / 2) - own
+        evidence = np.minimum(evidence, np.maximum(against, 0) + weight * np.minimum(against, 0))
+    evidence = evidence.clip(-SUREST, SUREST)
     odds = np.log(hair.clip(1e-4, 1 - 1e-4) / (1 - hair.clip(1e-4, 1 - 1e-4)))
-    nearness = []
-    for weight, scarce, radius in ((hair**4, 2e-3, FAR), ((1 - hair) ** 4, 1e-4, FAR / 2)):
-        sums = cv2.resize(
-            np.dstack([lab * weight[..., None], weight]), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA
-        )
-        mean = sums[..., :3].sum(axis=(0, 1)) / sums[..., 3].sum()  # where there is none around
-        sums = cv2.GaussianBlur(sums, (0, 0), radius / 4)
-        around = (sums[..., :3] + scarce * mean) / (sums[..., 3:] + scarce)
-        around = cv2.resize(around, hair.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        nearness.append(-((lab - around) ** 2).sum(axis=-1) / (2 * SPREAD**2))
-    evidence = WEIGHT * (nearness[0] - nearness[1]).clip(-6, 6)
     new = np.where(unsure, 1 / (1 + np.exp(-odds - evidence)), hair)
+    _, numbers = cv2.connectedComponents((new > JOINED).astype(np.uint8))
+    joined = np.isin(numbers, np.unique(numbers[(hair > SURE) & (numbers > 0)])).astype(np.uint8)
+    lone = unsure & (cv2.dilate(joined, np.ones((5, 5), np.uint8)) == 0)
+    new = np.where(lone, 1 / (1 + np.exp(-odds - np.minimum(evidence, ALONE * (hair > LIKELY)))), new)
     others = mattes[1 : len(BASE)] * ((1 - new) / (1 - hair).clip(1e-4))
     return np.concatenate([new[None], others, mattes[len(BASE) :]]).astype(np.float32)
+
+
+def without_scarce(parts: Parts) -> Parts:
+    """Take away hair of which there is almost none: what shines on a bald head."""
+    low, high = SCARCE_HAIR
+    share = min(1.0, max(0.0, float((parts["hair"] > 0.5).mean() - low) / (high - low)))
+    if share == 1:
+        return parts
+    mattes = parts.mattes.copy()
+    mattes[BASE.index("skin")] += (1 - share) * mattes[0]
+    mattes[0] *= share
+    return replace(parts, mattes=mattes)
+
+
+def _distance(lab: Planes, matte: Planes, radius: float) -> Planes:
+    """Measure how far colours are from a part's around: (S, S, 3) and (S, S) -> (S, S), at most ``UNLIKE``.
+
+    Half the squared distance in ``SPREAD``; ``UNLIKE`` where there is none of the part.
+    """
+    weight = matte**4
+    total = weight.sum()
+    if total < 1:
+        return np.full_like(matte, UNLIKE)
+    sums = cv2.resize(
+        np.dstack([lab * weight[..., None], weight]), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA
+    )
+    mean = sums[..., :3].sum(axis=(0, 1)) / sums[..., 3].sum()  # where there is little around
+    sums = cv2.GaussianBlur(sums, (0, 0), radius / 4)
+    around = (sums[..., :3] + SCARCE * mean) / (sums[..., 3:] + SCARCE)
+    planes = cv2.resize(np.dstack([around, sums[..., 3]]), matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    distance = ((lab - planes[..., :3]) ** 2).sum(axis=-1) / (2 * SPREAD**2)
+    return np.asarray(np.minimum(distance, UNLIKE), np.float32)
 
 
 def _box(planes: Planes) -> Planes:

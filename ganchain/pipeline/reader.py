@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ganchain.checkpoints import architectures, manifest
 from ganchain.faces import mesh
 from ganchain.faces.align import Aligner
 from ganchain.faces.face import Face
-from ganchain.faces.parts import Parts, settled
+from ganchain.faces.parts import Parts, settled, without_scarce
 from ganchain.faces.reading import Kind, Points, Reading
 from ganchain.framing import BUST, HEAD, Framing
 from ganchain.nets.parts import shares
@@ -19,6 +22,7 @@ from ganchain.tensors import Pixels
 
 SIDE = 256  # px of the windows that the networks see
 LARGEST_BATCH = 64  # faces
+FAR, BLUR = 20.0, 10.0  # px of those windows: how far beyond the photo's edge its colours are blurred, and how much
 
 
 class FaceReader(nn.Module):
@@ -36,7 +40,11 @@ class FaceReader(nn.Module):
 
     def of(self, pixels: Pixels, face: Face) -> Reading:
         """Make the reading of a face in (H, W, 3) uint8 pixels; nothing is read yet."""
-        return Reading(lambda framing, side: Aligner(framing).chip(pixels, face, side), self.read)
+        return Reading(
+            lambda framing, side: Aligner(framing).chip(pixels, face, side),
+            self.read,
+            shows=lambda framing, side: Aligner(framing).shows(pixels.shape[1::-1], face, side),
+        )
 
     @torch.inference_mode()
     def read(self, kind: Kind, readings: Sequence[Reading]) -> None:
@@ -61,12 +69,12 @@ class FaceReader(nn.Module):
     def _read_parts(self, readings: Sequence[Reading]) -> None:
         """Read the parts of heads, and of the busts of those whose hair reaches beyond the head's window."""
         self._read_heads(readings)
-        self._read_busts([reading for reading in readings if reading.parts.reaches_edge])
+        self._read_busts([reading for reading in readings if reading.parts.reaches_edge and _goes_on(reading)])
 
     def _read_heads(self, readings: Sequence[Reading]) -> None:
         """Read the parts of heads, within the head's window."""
         for reading, (picture, answer) in zip(readings, self._answers("parts", HEAD, readings), strict=True):
-            reading.known["parts"] = _parts(answer, picture, HEAD)
+            reading.known["parts"] = without_scarce(_parts(answer, picture, HEAD))
 
     def _read_busts(self, readings: Sequence[Reading]) -> None:
         """Continue the parts of heads over their shoulders."""
@@ -77,6 +85,9 @@ class FaceReader(nn.Module):
     def _answers(self, kind: str, framing: Framing, readings: Sequence[Reading]) -> list[tuple[Tensor, Tensor]]:
         """Run a network on one window of each face: what it showed, and the answer."""
         pictures = torch.cat([reading.cut(framing, SIDE) for reading in readings])
+        if kind == "parts":
+            for picture, reading in zip(pictures, readings, strict=True):
+                continue_beyond(picture, reading.shows(framing, SIDE))
         return list(zip(pictures, self._network(kind)(pictures.to(self.device)).float().cpu(), strict=True))
 
     def _network(self, kind: str) -> nn.Module:
@@ -86,6 +97,39 @@ class FaceReader(nn.Module):
             network = architectures.build(loaded.architecture, loaded.tensors).to(self.device).eval()
             self.add_module(kind, network)
         return self.get_submodule(kind)
+
+
+def continue_beyond(picture: Tensor, shown: NDArray[np.bool_] | None) -> None:
+    """Continue what a window shows of a photo beyond the photo's edge, ever more blurred, in place.
+
+    A head that is mirrored there would have a second face above its forehead, and hardly any hair between them.
+
+    Args:
+        picture: (3, S, S) float32.
+        shown: (S, S), the px that show the photo; None if all do.
+    """
+    if shown is None or not shown.any():
+        return
+    own = picture.permute(1, 2, 0).numpy()
+    beyond = cv2.dilate((~shown).astype(np.uint8), np.ones((3, 3)))  # the outermost px are mixed with what is beyond
+    distance, labels = cv2.distanceTransformWithLabels(beyond, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    nearest = np.zeros((labels.max() + 1, 3), np.float32)
+    nearest[labels[beyond == 0]] = own[beyond == 0]
+    edge = nearest[labels]
+    share = (distance / FAR).clip(0, 1)[..., None]
+    continued = edge + share * (cv2.GaussianBlur(edge, (0, 0), BLUR) - edge)
+    picture.copy_(torch.from_numpy(continued).permute(2, 0, 1))
+
+
+def _goes_on(reading: Reading) -> bool:
+    """Tell whether the photo goes on beyond the head's window."""
+    shown = reading.shows(BUST, SIDE)
+    if shown is None:
+        return True
+    beyond = shown.copy()
+    window = HEAD.within(BUST, SIDE)
+    beyond[max(0, window.y - 2) : window.y + window.side + 2, max(0, window.x - 2) : window.x + window.side + 2] = False
+    return bool(beyond.any())
 
 
 def _points(answer: Tensor) -> Points:

@@ -121,7 +121,10 @@ class Editor:
         landmarks = placing.mapped(held.placement, TEMPLATE)
         face = Face(placing.box(held.placement), held.confidence, landmarks, share=held.share)
         reading = TrackReading(
-            lambda framing, side: Aligner(framing).chip(pixels, face, side), self.holder.read, track=held.track
+            lambda framing, side: Aligner(framing).chip(pixels, face, side),
+            self.holder.read,
+            shows=lambda framing, side: Aligner(framing).shows(pixels.shape[1::-1], face, side),
+            track=held.track,
         )
         reading.known["points"] = Points(held.shape, held.confidence)
         reading.hold = TrackHold(self.holder, held.track)
