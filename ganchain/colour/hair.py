@@ -44,9 +44,9 @@ class Dye:
         return cls(middle, (low, 1.4 * low), tuple((at, share * a, share * b) for at, share in points))
 
 
-BLACK = Dye(13, (4, 8), ((0, 0, 0), (15, 1, 1), (40, 0, -1), (70, 0, -1)))
-BROWN = Dye(28, (7, 12), ((0, 0, 0), (14, 6, 7), (30, 9, 14), (50, 9, 18), (80, 4, 15)))
-BLOND = Dye(60, (13, 18), ((0, 0, 0), (20, 7, 10), (40, 8, 20), (60, 5, 24), (80, 2, 20), (100, 0, 7)))
+BLACK = Dye(13, (5, 10), ((0, 0, 0), (15, 1, 1), (40, 0, -1), (70, 0, -1)))
+BROWN = Dye(28, (7, 12), ((0, 0, 0), (14, 4.5, 6), (30, 7, 12), (50, 8, 17), (80, 4, 15)))
+BLOND = Dye(64, (13, 18), ((0, 0, 0), (20, 6, 9), (40, 6.5, 18), (62, 4, 22), (80, 1.5, 19), (100, 0, 7)))
 GREY = Dye(62, (10, 16), ((0, 0, 0), (30, 0, 2), (60, 0, 3), (100, 0, 3)))  # the colour that all hair takes with age
 DYES: Mapping[str, Dye] = {
     "black": BLACK,
@@ -63,11 +63,15 @@ DYES: Mapping[str, Dye] = {
     "purple": Dye.of((36, 36, -36)),
 }
 GAIN = 2.4  # most that contrast is stretched; beyond it noise would show
-RELIEF = (22.0, 30.0)  # farthest that lights may lie above the mean L, and shadows below it
+RELIEF = (24.0, 42.0)  # farthest that lights may lie above the mean L, and shadows below it
+ROOTS_LIGHT = 0.9
 ROOTS = 0.7  # exponent of a matte: roots shade the skin beside them, and that shade goes with the hair's colour
 RICHER, COLOURLESS = (0.8, 1.3), 2.0  # by how much colour is raised or lowered; the a, b of a dye that has none
 AROUND = 3.3  # px of 256: how far around a pixel its hair's colour is looked for
-DRAWN = 0.45  # share of the missing contrast that drawn strands give
+COARSE = 2.0
+LIVELY, NOISE, BOOST = 0.4, 0.6, 2.0
+DEEPEST = 1.8
+DRAWN = 0.4  # share of the missing contrast that drawn strands give
 VISIBLE = 1.0  # standard deviation of L that is worth drawing
 HEIGHTS = 0.3, 0.75  # shares of the hair's height down to which its roots reach, and from which on its ends begin
 
@@ -100,7 +104,7 @@ def dye(faces: Tensor, matte: Tensor, colour: Dye, ends: Dye | None = None, shar
     if ends is not None:
         new = torch.lerp(new, _recoloured(hair, sure, ends, texture, side), _lower(cover))
     lab, cover, hair, new, own = (_picked(x, where) for x in (lab, cover, hair, new, part))
-    moved = lab + cover**ROOTS * (new - hair)
+    moved = lab + torch.where(new[:, :1] > hair[:, :1], cover**ROOTS_LIGHT, cover**ROOTS) * (new - hair)
     # a light fringe on light skin must not glow where the matte says too much
     top = torch.minimum(moved[:, :1], torch.maximum(lab[:, :1], new[:, :1]))
     new = from_lab(torch.cat([top, moved[:, 1:]], dim=1))
@@ -140,6 +144,11 @@ def _recoloured(hair: Tensor, weight: Tensor, colour: Dye, texture: Callable[[],
     middle, spread = mean[:, :1], deviation[:, :1]
     gain = (spread.clamp(*colour.contrast) / spread).clamp(max=GAIN)
     relief = (light - middle) * gain
+    smooth = blur(relief, COARSE * side / 256)
+    detail = relief - smooth
+    local = _variance(detail, weight, AROUND * side / 256).sqrt()
+    detail = torch.maximum(detail, -DEEPEST * _mean(detail.abs(), weight, AROUND * side / 256))
+    relief = smooth + detail * (LIVELY * colour.contrast[0] / (local + NOISE)).clamp(1, BOOST)
     missing = (colour.contrast[0] ** 2 - _variance(relief, weight, AROUND * side / 256)).clamp(min=0).sqrt()
     if bool((missing * weight).max() > VISIBLE):
         relief = relief + DRAWN * missing * texture()
@@ -157,10 +166,15 @@ def _recoloured(hair: Tensor, weight: Tensor, colour: Dye, texture: Callable[[],
 
 def _variance(x: Tensor, weight: Tensor, sigma: float) -> Tensor:
     """Measure the variance of a plane (N, 1, H, W) around each pixel."""
+    return (_mean(x * x, weight, sigma) - _mean(x, weight, sigma) ** 2).clamp(min=0)
+
+
+def _mean(x: Tensor, weight: Tensor, sigma: float) -> Tensor:
+    """Compute the weighted mean of a plane (N, 1, H, W) around each pixel."""
     small = max(1, min(round(sigma / 2), *x.shape[2:]))
     total = blur(F.avg_pool2d(weight, small) + 1e-4, sigma / small)
-    mean, square = (blur(F.avg_pool2d(weight * y, small), sigma / small) / total for y in (x, x * x))
-    return F.interpolate((square - mean**2).clamp(min=0), size=x.shape[2:], mode="bilinear", align_corners=False)
+    mean = blur(F.avg_pool2d(weight * x, small), sigma / small) / total
+    return F.interpolate(mean, size=x.shape[2:], mode="bilinear", align_corners=False)
 
 
 def _lower(matte: Tensor) -> Tensor:

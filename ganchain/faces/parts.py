@@ -28,8 +28,10 @@ UNSURE = 0.012, 0.97  # mattes of hair between these are settled by the colours 
 FAR = 16.0  # px of the mattes: how far around those colours are looked for
 SPREAD, UNLIKE = 9.0, 8.0  # of colours in L*a*b*; most that one counts as unlike those of a part
 AGAINST = {"beard": 0.3, "skin": 0.3, "rest": 1.0}  # how much a part's colour counts against hair: roots are mixed
+SPREAD_REST = 3.0  # of what lies behind a head: shine is nearly as light, but not the same
 SUREST = 4.5  # most that colours add to the log-odds of the network's own answer
 SCARCE = 2e-3  # of a part: where there is less around, its colours elsewhere count
+LEAST = 0.01  # share of what lies around that a part must have to count against hair
 SURE, JOINED = 0.8, 0.3  # mattes of what surely is hair, and above which neighbouring px hang together with it
 SCARCE_HAIR = 0.017, 0.03  # shares of the head's window: less hair than the first is none, more than the second some
 LIKELY, ALONE = 0.04, 1.5  # matte of what may be hair though it does not; most that its colours then add
@@ -230,10 +232,11 @@ def settled(mattes: Planes, picture: Planes) -> Planes:
     if not unsure.any() or not (hair > SURE).any():
         return mattes
     lab = cv2.cvtColor(np.ascontiguousarray(picture.transpose(1, 2, 0)), cv2.COLOR_RGB2LAB)
-    own = _distance(lab, hair, FAR)
+    own = _distance(lab, hair, FAR, SPREAD)
     evidence = np.full_like(hair, SUREST)
     for name, weight in AGAINST.items():
-        against = _distance(lab, mattes[BASE.index(name)], FAR / 2) - own
+        spread = SPREAD_REST if name == "rest" else SPREAD
+        against = _distance(lab, mattes[BASE.index(name)], FAR / 2, spread, LEAST) - own
         evidence = np.minimum(evidence, np.maximum(against, 0) + weight * np.minimum(against, 0))
     evidence = evidence.clip(-SUREST, SUREST)
     odds = np.log(hair.clip(1e-4, 1 - 1e-4) / (1 - hair.clip(1e-4, 1 - 1e-4)))
@@ -258,10 +261,10 @@ def without_scarce(parts: Parts) -> Parts:
     return replace(parts, mattes=mattes)
 
 
-def _distance(lab: Planes, matte: Planes, radius: float) -> Planes:
+def _distance(lab: Planes, matte: Planes, radius: float, spread: float, least: float = -1.0) -> Planes:
     """Measure how far colours are from a part's around: (S, S, 3) and (S, S) -> (S, S), at most ``UNLIKE``.
 
-    Half the squared distance in ``SPREAD``; ``UNLIKE`` where there is none of the part.
+    Half the squared distance in ``spread``; ``UNLIKE`` where there is no more than ``least`` of the part around.
     """
     weight = matte**4
     total = weight.sum()
@@ -274,8 +277,9 @@ def _distance(lab: Planes, matte: Planes, radius: float) -> Planes:
     sums = cv2.GaussianBlur(sums, (0, 0), radius / 4)
     around = (sums[..., :3] + SCARCE * mean) / (sums[..., 3:] + SCARCE)
     planes = cv2.resize(np.dstack([around, sums[..., 3]]), matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    distance = ((lab - planes[..., :3]) ** 2).sum(axis=-1) / (2 * SPREAD**2)
-    return np.asarray(np.minimum(distance, UNLIKE), np.float32)
+    distance = ((lab - planes[..., :3]) ** 2).sum(axis=-1) / (2 * spread**2)
+    here = planes[..., 3] > least
+    return np.asarray(np.where(here, np.minimum(distance, UNLIKE), UNLIKE), np.float32)
 
 
 def _box(planes: Planes) -> Planes:
