@@ -25,16 +25,17 @@ FADE = 0.2  # share of a side over which hair that goes on beyond the largest wi
 TRACE = 4e-3  # matte below which there is nothing of a part
 SAME = 0.15  # matte of hair above which neighbouring px are of the same person's
 UNSURE = 0.012, 0.97  # mattes of hair between these are settled by the colours around
-FAR = 16.0  # px of the mattes: how far around those colours are looked for
+FAR, EVERYWHERE = 16.0, 160.0  # px of the mattes: how far around those colours are looked for
 SPREAD, UNLIKE = 9.0, 8.0  # of colours in L*a*b*; most that one counts as unlike those of a part
-AGAINST = {"beard": 0.3, "skin": 0.3, "rest": 1.0}  # how much a part's colour counts against hair: roots are mixed
-SPREAD_REST = 3.0  # of what lies behind a head: shine is nearly as light, but not the same
-SUREST = 4.5  # most that colours add to the log-odds of the network's own answer
+# what may be beside hair: how much its colours count against hair (roots are mixed with skin), their spread, and the
+# share of what lies around that it must have; what lies behind a head may be seen through a gap
+AGAINST = {"beard": (0.3, SPREAD, 0.01), "skin": (0.3, SPREAD, 0.01), "rest": (1.0, 3.0, -1.0)}
+YIELDS = 0.4, 0.75  # mattes between which the network holds on to hair that is not quite like the rest: it shines
+SUREST, ON_SKIN = 4.5, 0.5  # most that colours add to the log-odds of the network's own answer, and where it sees skin
 SCARCE = 2e-3  # of a part: where there is less around, its colours elsewhere count
-LEAST = 0.01  # share of what lies around that a part must have to count against hair
 SURE, JOINED = 0.8, 0.3  # mattes of what surely is hair, and above which neighbouring px hang together with it
 SCARCE_HAIR = 0.017, 0.03  # shares of the head's window: less hair than the first is none, more than the second some
-LIKELY, ALONE = 0.04, 1.5  # matte of what may be hair though it does not; most that its colours then add
+LIKELY, ALONE = 0.08, 1.5  # matte of what may be hair though it does not; most that its colours then add
 NEAR, AROUND = 1.5, 4.0  # px of the mattes: how wide a rim is, and how far around it colours are looked for
 APART = 0.2  # distance of two colours (0..1) from which on a mixture of them tells its shares
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # of colours, in the order of the covariances
@@ -232,19 +233,26 @@ def settled(mattes: Planes, picture: Planes) -> Planes:
     if not unsure.any() or not (hair > SURE).any():
         return mattes
     lab = cv2.cvtColor(np.ascontiguousarray(picture.transpose(1, 2, 0)), cv2.COLOR_RGB2LAB)
-    own = _distance(lab, hair, FAR, SPREAD)
+    doubt = ((YIELDS[1] - hair) / (YIELDS[1] - YIELDS[0])).clip(0, 1)
+    others = {name: _distance(lab, mattes[BASE.index(name)], FAR / 2, *how[1:]) for name, how in AGAINST.items()}
+    same = (1 - cv2.blur(others["rest"], (5, 5))).clip(0, 1)  # flat, and like what lies behind
+    sure = ((hair - 0.5) / 0.45).clip(0, 1)
+    own = _distance(lab, sure, FAR, SPREAD)
     evidence = np.full_like(hair, SUREST)
-    for name, weight in AGAINST.items():
-        spread = SPREAD_REST if name == "rest" else SPREAD
-        against = _distance(lab, mattes[BASE.index(name)], FAR / 2, spread, LEAST) - own
-        evidence = np.minimum(evidence, np.maximum(against, 0) + weight * np.minimum(against, 0))
-    evidence = evidence.clip(-SUREST, SUREST)
+    for name, other in others.items():
+        weight = AGAINST[name][0] * doubt
+        evidence = np.minimum(evidence, np.where(other > own, 1, weight) * (other - own))
+    unlike = _distance(lab, sure, EVERYWHERE, SPREAD) / UNLIKE
+    evidence = np.minimum(evidence, SUREST * (1 - 2 * same * unlike)).clip(-SUREST, SUREST)
+    most = ON_SKIN + (SUREST - ON_SKIN) * mattes[BASE.index("rest")] / (1 - hair).clip(1e-4)  # its shadows are dark, too
+    evidence = np.minimum(evidence, most)
     odds = np.log(hair.clip(1e-4, 1 - 1e-4) / (1 - hair.clip(1e-4, 1 - 1e-4)))
     new = np.where(unsure, 1 / (1 + np.exp(-odds - evidence)), hair)
     _, numbers = cv2.connectedComponents((new > JOINED).astype(np.uint8))
     joined = np.isin(numbers, np.unique(numbers[(hair > SURE) & (numbers > 0)])).astype(np.uint8)
     lone = unsure & (cv2.dilate(joined, np.ones((5, 5), np.uint8)) == 0)
-    new = np.where(lone, 1 / (1 + np.exp(-odds - np.minimum(evidence, ALONE * (hair > LIKELY)))), new)
+    evidence = np.minimum(evidence, ALONE * (hair > LIKELY)) - SUREST * unlike
+    new = np.where(lone, 1 / (1 + np.exp(-odds - evidence)), new)
     others = mattes[1 : len(BASE)] * ((1 - new) / (1 - hair).clip(1e-4))
     return np.concatenate([new[None], others, mattes[len(BASE) :]]).astype(np.float32)
 
@@ -266,17 +274,18 @@ def _distance(lab: Planes, matte: Planes, radius: float, spread: float, least: f
 
     Half the squared distance in ``spread``; ``UNLIKE`` where there is no more than ``least`` of the part around.
     """
-    weight = matte**4
+    weight = np.asarray(matte**4, np.float32)
     total = weight.sum()
     if total < 1:
         return np.full_like(matte, UNLIKE)
     sums = cv2.resize(
         np.dstack([lab * weight[..., None], weight]), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA
     )
-    mean = sums[..., :3].sum(axis=(0, 1)) / sums[..., 3].sum()  # where there is little around
-    sums = cv2.GaussianBlur(sums, (0, 0), radius / 4)
-    around = (sums[..., :3] + SCARCE * mean) / (sums[..., 3:] + SCARCE)
-    planes = cv2.resize(np.dstack([around, sums[..., 3]]), matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    around = sums[..., :3].sum(axis=(0, 1)) / sums[..., 3].sum()
+    for reach in (4 * radius, radius):  # farther away, where there is little around
+        near = cv2.GaussianBlur(sums, (0, 0), reach / 4)
+        around = (near[..., :3] + SCARCE * around) / (near[..., 3:] + SCARCE)
+    planes = cv2.resize(np.dstack([around, near[..., 3]]), matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
     distance = ((lab - planes[..., :3]) ** 2).sum(axis=-1) / (2 * spread**2)
     here = planes[..., 3] > least
     return np.asarray(np.where(here, np.minimum(distance, UNLIKE), UNLIKE), np.float32)
