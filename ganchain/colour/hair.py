@@ -28,11 +28,13 @@ class Dye:
         lightness: mean L of the dyed hair (0..100).
         contrast: lowest and highest standard deviation of L.
         ramp: (L, a, b) points of rising L; the chroma at a lightness is interpolated between them.
+        natural: whether it is a colour that hair has by nature, which is as rich as the photo's skin.
     """
 
     lightness: float
     contrast: tuple[float, float]
     ramp: tuple[tuple[float, float, float], ...]
+    natural: bool = True
 
     @classmethod
     def of(cls, colour: tuple[float, float, float]) -> Dye:
@@ -41,10 +43,10 @@ class Dye:
         middle = min(max(light, 8.0), 92.0)
         low = 4 + 9 * min(middle, 120 - middle, 60) / 60  # little at either end
         points = ((0.0, 0.0), (0.4 * middle, 0.7), (middle, 1.0), (0.5 * (middle + 100), 0.65), (100.0, 0.2))
-        return cls(middle, (low, 1.4 * low), tuple((at, share * a, share * b) for at, share in points))
+        return cls(middle, (low, 1.4 * low), tuple((at, share * a, share * b) for at, share in points), natural=False)
 
 
-BLACK = Dye(13, (6, 12), ((0, 0, 0), (15, 1, 1), (40, 0, -1), (70, 0, -1)))
+BLACK = Dye(13, (4, 12), ((0, 0, 0), (15, 1, 1), (40, 0, -1), (70, 0, -1)))
 BROWN = Dye(28, (7, 12), ((0, 0, 0), (14, 4.5, 6), (30, 7, 12), (50, 8, 17), (80, 4, 15)))
 BLOND = Dye(64, (13, 18), ((0, 0, 0), (20, 6, 9), (40, 6.5, 18), (62, 4, 22), (80, 1.5, 19), (100, 0, 7)))
 GREY = Dye(62, (10, 16), ((0, 0, 0), (30, 0, 2), (60, 0, 3), (100, 0, 3)))  # the colour that all hair takes with age
@@ -67,6 +69,9 @@ RELIEF = (24.0, 42.0)  # farthest that lights may lie above the mean L, and shad
 ROOTS_LIGHT = 0.9
 ROOTS = 0.7  # exponent of a matte: roots shade the skin beside them, and that shade goes with the hair's colour
 RICHER, COLOURLESS = (0.8, 1.3), 2.0  # by how much colour is raised or lowered; the a, b of a dye that has none
+SKIN = (0.46, 0.53), (0.43, 0.57)  # rows and columns of a bust's window between eyes and mouth
+USUAL, GREYISH, RICH = 24.0, 8.0, (0.95, 1.25)  # chroma of skin: usual, hardly any; by how much a dye follows it
+WARMER = 0.5  # how much redder it gets there
 AROUND = 3.3  # px of 256: how far around a pixel its hair's colour is looked for
 COARSE = 2.0
 LIVELY, NOISE, BOOST = 0.4, 0.6, 2.0
@@ -100,9 +105,10 @@ def dye(faces: Tensor, matte: Tensor, colour: Dye, ends: Dye | None = None, shar
     hair = pure(lab, cover, sure, side)
     corner = (float(box[2].start), float(box[1].start))
     texture = cache(lambda: softened(strands(hair[:, :1], cover, corner, max(1.0, side / SIDE)), faces))
-    new = _recoloured(hair, sure, colour, texture, side)
+    rich = richness(faces)
+    new = _recoloured(hair, sure, colour, texture, side, rich)
     if ends is not None:
-        new = torch.lerp(new, _recoloured(hair, sure, ends, texture, side), _lower(cover))
+        new = torch.lerp(new, _recoloured(hair, sure, ends, texture, side, rich), _lower(cover))
     lab, cover, hair, new, own = (_picked(x, where) for x in (lab, cover, hair, new, part))
     moved = lab + torch.where(new[:, :1] > hair[:, :1], cover**ROOTS_LIGHT, cover**ROOTS) * (new - hair)
     # a light fringe on light skin must not glow where the matte says too much
@@ -131,13 +137,28 @@ def eighth(matte: Tensor) -> Tensor:
     return matte.square().square().square()
 
 
-def _recoloured(hair: Tensor, weight: Tensor, colour: Dye, texture: Callable[[], Tensor], side: int) -> Tensor:
+def richness(faces: Tensor) -> Tensor:
+    """Measure how rich the colours of a photo are, by the skin between eyes and mouth: (N, 3, S, S) -> (N, 1, 1, 1).
+
+    1 for those of a usual photo, and for a grey one, which tells nothing.
+    """
+    side = faces.shape[3]
+    rows, columns = (slice(round(low * side), max(round(low * side) + 1, round(high * side))) for low, high in SKIN)
+    chroma = to_lab(faces[..., rows, columns])[:, 1:].mean(dim=(2, 3), keepdim=True).norm(dim=1, keepdim=True)
+    rich = (chroma / USUAL).sqrt().clamp(*RICH)
+    return 1 + (rich - 1) * (chroma / GREYISH).clamp(max=1)
+
+
+def _recoloured(
+    hair: Tensor, weight: Tensor, colour: Dye, texture: Callable[[], Tensor], side: int, rich: Tensor
+) -> Tensor:
     """Give hair another colour: L*a*b* (N, 3, H, W) -> the same.
 
     Args:
         weight: how surely each px is hair, (N, 1, H, W).
         texture: draws strands (N, 1, H, W), where they are needed.
         side: px of the whole window.
+        rich: how rich the photo's colours are, (N, 1, 1, 1).
     """
     mean, deviation = moments(hair, weight)
     light = hair[:, :1]
@@ -161,6 +182,9 @@ def _recoloured(hair: Tensor, weight: Tensor, colour: Dye, texture: Callable[[],
         for x in (ramp(torch.full_like(middle, colour.lightness), colour), moments(chroma, weight)[0])
     )
     share = (wanted / made).clamp(*RICHER)  # lights and shadows have less colour: the mean is to be the dye's
+    if colour.natural:
+        chroma[:, :1] += WARMER * (rich - 1).clamp(min=0) * chroma[:, 1:]
+        share = share * rich
     return torch.cat([new, share * chroma + 0.3 * (hair - mean)[:, 1:]], dim=1)
 
 
