@@ -10,7 +10,8 @@ from torch import Tensor
 from ganchain.chains import registry
 from ganchain.checkpoints import manifest
 from ganchain.colour.beard import CUTS, grow, shaved
-from ganchain.colour.hair import DYES, GREY, Dye, dye, greyness
+from ganchain.colour.dyes import DYES, GREY, Dye
+from ganchain.colour.hair import dye, greyness
 from ganchain.colour.makeup import colour
 from ganchain.errors import OptionError, available
 from ganchain.faces import zones

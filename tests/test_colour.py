@@ -7,8 +7,9 @@ import pytest
 import torch
 from skimage.color import rgb2lab
 
+from ganchain.colour.dyes import DYES, ramp
 from ganchain.colour.filters import blur
-from ganchain.colour.hair import DYES, dye, ramp
+from ganchain.colour.hair import dye
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.makeup import Look, colour, paint
 from ganchain.colour.strands import SIDE_COMBED, combed

@@ -138,7 +138,7 @@ class Aligner:
         return tensors.resize(self.canvas(pixels, face).before, (side, side)).clamp(-1, 1)
 
     def shows(self, size: tuple[int, int], face: Face, side: int) -> NDArray[np.bool_] | None:
-        """Tell which px of the aligned face show the photo of ``size`` (width, height): (side, side); None if all do."""
+        """Tell which px of the aligned face show a photo of ``size`` (width, height): (side, side), None if all do."""
         unit, placement = self.framing.side / side, face.placement
         corner = np.array([self.framing.left, self.framing.top]) + unit / 2
         right, bottom = size[0] - 0.5, size[1] - 0.5

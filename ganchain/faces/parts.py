@@ -24,18 +24,6 @@ LONG = 0.3, 4  # hair at the edge of the head's window: its matte, and how many 
 FADE = 0.2  # share of a side over which hair that goes on beyond the largest window keeps its own colour
 TRACE = 4e-3  # matte below which there is nothing of a part
 SAME = 0.15  # matte of hair above which neighbouring px are of the same person's
-UNSURE = 0.012, 0.97  # mattes of hair between these are settled by the colours around
-FAR, EVERYWHERE = 16.0, 160.0  # px of the mattes: how far around those colours are looked for
-SPREAD, UNLIKE = 9.0, 8.0  # of colours in L*a*b*; most that one counts as unlike those of a part
-# what may be beside hair: how much its colours count against hair (roots are mixed with skin), their spread, and the
-# share of what lies around that it must have; what lies behind a head may be seen through a gap
-AGAINST = {"beard": (0.3, SPREAD, 0.01), "skin": (0.3, SPREAD, 0.01), "rest": (1.0, 3.0, -1.0)}
-YIELDS = 0.4, 0.75  # mattes between which the network holds on to hair that is not quite like the rest: it shines
-SUREST, ON_SKIN = 4.5, 0.5  # most that colours add to the log-odds of the network's own answer, and where it sees skin
-SCARCE = 2e-3  # of a part: where there is less around, its colours elsewhere count
-SURE, JOINED = 0.8, 0.3  # mattes of what surely is hair, and above which neighbouring px hang together with it
-SCARCE_HAIR = 0.017, 0.03  # shares of the head's window: less hair than the first is none, more than the second some
-LIKELY, ALONE = 0.08, 1.5  # matte of what may be hair though it does not; most that its colours then add
 NEAR, AROUND = 1.5, 4.0  # px of the mattes: how wide a rim is, and how far around it colours are looked for
 APART = 0.2  # distance of two colours (0..1) from which on a mixture of them tells its shares
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # of colours, in the order of the covariances
@@ -212,83 +200,6 @@ class Parts:
         )
         offset = average - (slope * mean).sum(axis=-1)
         return _box(np.dstack([slope, offset]))
-
-
-def settled(mattes: Planes, picture: Planes) -> Planes:
-    """Settle where the network is unsure of hair: by whether the colour is that of the hair or of another part around.
-
-    The log-odds of the two, for Gaussians of equal spread, are added to those of the matte: less where the hair does
-    not hang together with what surely is hair.
-
-    Args:
-        mattes: (6, S, S) float32 0..1 in the order of ``PARTS``.
-        picture: (3, S, S) float32 0..1 RGB.
-
-    Returns:
-        The mattes with other hair, and the other parts of ``BASE`` in the shares that they had.
-    """
-    hair = mattes[0]
-    low, high = UNSURE
-    unsure = (hair > low) & (hair < high)
-    if not unsure.any() or not (hair > SURE).any():
-        return mattes
-    lab = cv2.cvtColor(np.ascontiguousarray(picture.transpose(1, 2, 0)), cv2.COLOR_RGB2LAB)
-    doubt = ((YIELDS[1] - hair) / (YIELDS[1] - YIELDS[0])).clip(0, 1)
-    others = {name: _distance(lab, mattes[BASE.index(name)], FAR / 2, *how[1:]) for name, how in AGAINST.items()}
-    same = (1 - cv2.blur(others["rest"], (5, 5))).clip(0, 1)  # flat, and like what lies behind
-    sure = ((hair - 0.5) / 0.45).clip(0, 1)
-    own = _distance(lab, sure, FAR, SPREAD)
-    evidence = np.full_like(hair, SUREST)
-    for name, other in others.items():
-        weight = AGAINST[name][0] * doubt
-        evidence = np.minimum(evidence, np.where(other > own, 1, weight) * (other - own))
-    unlike = _distance(lab, sure, EVERYWHERE, SPREAD) / UNLIKE
-    evidence = np.minimum(evidence, SUREST * (1 - 2 * same * unlike)).clip(-SUREST, SUREST)
-    most = ON_SKIN + (SUREST - ON_SKIN) * mattes[BASE.index("rest")] / (1 - hair).clip(1e-4)  # its shadows are dark, too
-    evidence = np.minimum(evidence, most)
-    odds = np.log(hair.clip(1e-4, 1 - 1e-4) / (1 - hair.clip(1e-4, 1 - 1e-4)))
-    new = np.where(unsure, 1 / (1 + np.exp(-odds - evidence)), hair)
-    _, numbers = cv2.connectedComponents((new > JOINED).astype(np.uint8))
-    joined = np.isin(numbers, np.unique(numbers[(hair > SURE) & (numbers > 0)])).astype(np.uint8)
-    lone = unsure & (cv2.dilate(joined, np.ones((5, 5), np.uint8)) == 0)
-    evidence = np.minimum(evidence, ALONE * (hair > LIKELY)) - SUREST * unlike
-    new = np.where(lone, 1 / (1 + np.exp(-odds - evidence)), new)
-    others = mattes[1 : len(BASE)] * ((1 - new) / (1 - hair).clip(1e-4))
-    return np.concatenate([new[None], others, mattes[len(BASE) :]]).astype(np.float32)
-
-
-def without_scarce(parts: Parts) -> Parts:
-    """Take away hair of which there is almost none: what shines on a bald head."""
-    low, high = SCARCE_HAIR
-    share = min(1.0, max(0.0, float((parts["hair"] > 0.5).mean() - low) / (high - low)))
-    if share == 1:
-        return parts
-    mattes = parts.mattes.copy()
-    mattes[BASE.index("skin")] += (1 - share) * mattes[0]
-    mattes[0] *= share
-    return replace(parts, mattes=mattes)
-
-
-def _distance(lab: Planes, matte: Planes, radius: float, spread: float, least: float = -1.0) -> Planes:
-    """Measure how far colours are from a part's around: (S, S, 3) and (S, S) -> (S, S), at most ``UNLIKE``.
-
-    Half the squared distance in ``spread``; ``UNLIKE`` where there is no more than ``least`` of the part around.
-    """
-    weight = np.asarray(matte**4, np.float32)
-    total = weight.sum()
-    if total < 1:
-        return np.full_like(matte, UNLIKE)
-    sums = cv2.resize(
-        np.dstack([lab * weight[..., None], weight]), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA
-    )
-    around = sums[..., :3].sum(axis=(0, 1)) / sums[..., 3].sum()
-    for reach in (4 * radius, radius):  # farther away, where there is little around
-        near = cv2.GaussianBlur(sums, (0, 0), reach / 4)
-        around = (near[..., :3] + SCARCE * around) / (near[..., 3:] + SCARCE)
-    planes = cv2.resize(np.dstack([around, near[..., 3]]), matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    distance = ((lab - planes[..., :3]) ** 2).sum(axis=-1) / (2 * spread**2)
-    here = planes[..., 3] > least
-    return np.asarray(np.where(here, np.minimum(distance, UNLIKE), UNLIKE), np.float32)
 
 
 def _box(planes: Planes) -> Planes:

@@ -14,8 +14,9 @@ from ganchain.checkpoints import architectures, manifest
 from ganchain.faces import mesh
 from ganchain.faces.align import Aligner
 from ganchain.faces.face import Face
-from ganchain.faces.parts import Parts, settled, without_scarce
+from ganchain.faces.parts import Parts
 from ganchain.faces.reading import Kind, Points, Reading
+from ganchain.faces.settling import settled, without_scarce
 from ganchain.framing import BUST, HEAD, Framing
 from ganchain.nets.parts import shares
 from ganchain.tensors import Pixels
