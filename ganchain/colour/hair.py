@@ -30,6 +30,7 @@ WARMER = 0.5  # how much redder it gets there
 AROUND = 3.3  # px of 256: how far around a pixel its hair's colour is looked for
 COARSE = 2.0  # px of 256: what is finer is detail
 LIVELY, NOISE, BOOST = 0.33, 0.5, 2.0  # of a dye's contrast, that detail shall have; L of noise; most it is raised
+DEVIATION = 1.25  # standard deviation of what is normally distributed, for its mean absolute value
 DEEPEST = 1.8  # of the mean detail around: what is darker is noise
 FEW = 0.05  # share of sure hair around a pixel; where there is less, the mean of all hair counts
 DRAWN = 0.4  # share of the missing contrast that drawn strands give
@@ -66,7 +67,7 @@ def dye(faces: Tensor, matte: Tensor, colour: Dye, ends: Dye | None = None, shar
     if ends is not None:
         new = torch.lerp(new, _recoloured(hair, sure, ends, texture, side, rich), _lower(cover))
     lab, cover, hair, new, own = (_picked(x, where) for x in (lab, cover, hair, new, part))
-    moved = lab + torch.where(new[:, :1] > hair[:, :1], cover ** ROOTS[0], cover ** ROOTS[1]) * (new - hair)
+    moved = lab + cover ** torch.where(new[:, :1] > hair[:, :1], *ROOTS) * (new - hair)
     # a light fringe on light skin must not glow where the matte says too much
     top = torch.minimum(moved[:, :1], torch.maximum(lab[:, :1], new[:, :1]))
     new = from_lab(torch.cat([top, moved[:, 1:]], dim=1))
@@ -139,29 +140,28 @@ def _recoloured(
 
 def _livened(relief: Tensor, weight: Tensor, wanted: float, texture: Callable[[], Tensor], side: int) -> Tensor:
     """Bring out the strands that the photo shows, and draw others where there are too few: (N, 1, H, W) -> the same."""
-    around = AROUND * side / 256
     smooth = blur(relief, COARSE * side / 256)
     detail = relief - smooth
-    typical = _mean(detail.abs(), weight, around)
-    detail = torch.maximum(detail, -DEEPEST * typical)
-    relief = smooth + detail * (LIVELY * wanted / (typical + NOISE)).clamp(1, BOOST)
-    missing = (wanted**2 - _variance(relief, weight, around)).clamp(min=0).sqrt()
+    step = max(1, side // SIDE)  # fewer px tell as much
+    few, light, share = (plane[..., ::step, ::step] for plane in (detail, relief, weight))
+    measures = torch.cat([few.abs(), light, light * light], dim=1)
+    typical, mean, square = _mean(measures, share, AROUND * side / 256 / step).split(1, dim=1)
+    raised = (LIVELY * wanted / (typical + NOISE)).clamp(1, BOOST)
+    shown = square - mean**2 + (raised**2 - 1) * (DEVIATION * typical) ** 2  # the variance
+    planes = torch.cat([typical, raised, (wanted**2 - shown).clamp(min=0).sqrt()], dim=1)
+    planes = F.interpolate(planes, size=relief.shape[2:], mode="bilinear", align_corners=False)
+    typical, raised, missing = planes.split(1, dim=1)
+    relief = smooth + raised * torch.maximum(detail, -DEEPEST * typical)
     if bool((missing * weight).max() > VISIBLE):
         relief = relief + DRAWN * missing * weight.sqrt() * texture()  # less at rims
     return relief
 
 
-def _variance(x: Tensor, weight: Tensor, sigma: float) -> Tensor:
-    """Measure the variance of a plane (N, 1, H, W) around each pixel."""
-    return (_mean(x * x, weight, sigma) - _mean(x, weight, sigma) ** 2).clamp(min=0)
-
-
 def _mean(x: Tensor, weight: Tensor, sigma: float) -> Tensor:
-    """Compute the weighted mean of a plane (N, 1, H, W) around each pixel."""
+    """Compute the weighted mean of planes (N, C, H, W) around each pixel: (N, C, h, w), smaller."""
     small = max(1, min(round(sigma / 2), *x.shape[2:]))
-    total = blur(F.avg_pool2d(weight, small) + 1e-4, sigma / small)
-    mean = blur(F.avg_pool2d(weight * x, small), sigma / small) / total
-    return F.interpolate(mean, size=x.shape[2:], mode="bilinear", align_corners=False)
+    sums = blur(F.avg_pool2d(torch.cat([weight * x, weight], dim=1), small), sigma / small)
+    return sums[:, :-1] / (sums[:, -1:] + 1e-4)
 
 
 def _lower(matte: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from ganchain.faces.parts import BASE, Parts, Planes
 
 UNSURE = 0.012, 0.97  # mattes of hair between these are settled by the colours around
-FAR, EVERYWHERE = 16.0, 160.0  # px of the mattes: how far around those colours are looked for
+FAR = 16.0  # px of the mattes: how far around those colours are looked for
 SPREAD, UNLIKE = 9.0, 8.0  # of colours in L*a*b*; most that one counts as unlike those of a part
 # what may be beside hair: how much its colours count against hair (roots are mixed with skin), their spread, and the
 # share of what lies around that it must have; what lies behind a head may be seen through a gap
@@ -53,7 +53,7 @@ def settled(mattes: Planes, picture: Planes) -> Planes:
     for name, other in others.items():
         weight = AGAINST[name][0] * doubt
         evidence = np.minimum(evidence, np.where(other > own, 1, weight) * (other - own))
-    unlike = _distance(lab, sure, EVERYWHERE, SPREAD) / UNLIKE
+    unlike = _distance(lab, sure, None, SPREAD) / UNLIKE
     evidence = np.minimum(evidence, SUREST * (1 - 2 * same * unlike)).clip(-SUREST, SUREST)
     seen = mattes[BASE.index("rest")] / (1 - hair).clip(1e-4)  # shadows on skin are dark, too
     evidence = np.minimum(evidence, ON_SKIN + (SUREST - ON_SKIN) * seen)
@@ -80,23 +80,30 @@ def without_scarce(parts: Parts) -> Parts:
     return replace(parts, mattes=mattes)
 
 
-def _distance(lab: Planes, matte: Planes, radius: float, spread: float, least: float = -1.0) -> Planes:
-    """Measure how far colours are from a part's around: (S, S, 3) and (S, S) -> (S, S), at most ``UNLIKE``.
+def _distance(lab: Planes, matte: Planes, radius: float | None, spread: float, least: float = -1.0) -> Planes:
+    """Measure how far colours are from a part's: (S, S, 3) and (S, S) -> (S, S), at most ``UNLIKE``.
 
-    Half the squared distance in ``spread``; ``UNLIKE`` where there is no more than ``least`` of the part around.
+    Half the squared distance in ``spread`` from its colours around, or everywhere for no ``radius``; ``UNLIKE`` where
+    there is no more than ``least`` of the part around.
     """
-    weight = np.asarray(matte**4, np.float32)
-    total = weight.sum()
-    if total < 1:
+    weight = cv2.resize(cv2.pow(matte, 4), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    if weight.sum() < 1 / 16:
         return np.full_like(matte, UNLIKE)
-    sums = cv2.resize(
-        np.dstack([lab * weight[..., None], weight]), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA
-    )
-    around = sums[..., :3].sum(axis=(0, 1)) / sums[..., 3].sum()
+    sums = cv2.resize(lab * cv2.pow(matte, 4)[..., None], None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    around = sums.sum(axis=(0, 1)) / weight.sum()
+    if radius is None:
+        return _halved(lab - around.astype(np.float32), spread)
     for reach in (4 * radius, radius):  # farther away, where there is little around
         near = cv2.GaussianBlur(sums, (0, 0), reach / 4)
-        around = (near[..., :3] + SCARCE * around) / (near[..., 3:] + SCARCE)
-    planes = cv2.resize(np.dstack([around, near[..., 3]]), matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    distance = ((lab - planes[..., :3]) ** 2).sum(axis=-1) / (2 * spread**2)
-    here = planes[..., 3] > least
-    return np.asarray(np.where(here, np.minimum(distance, UNLIKE), UNLIKE), np.float32)
+        share = cv2.GaussianBlur(weight, (0, 0), reach / 4)
+        around = (near + SCARCE * around) / (share + SCARCE)[..., None]
+    distance = _halved(lab - cv2.resize(around, matte.shape[::-1], interpolation=cv2.INTER_LINEAR), spread)
+    if least >= 0:
+        distance[cv2.resize(share, matte.shape[::-1], interpolation=cv2.INTER_LINEAR) <= least] = UNLIKE
+    return distance
+
+
+def _halved(difference: Planes, spread: float) -> Planes:
+    """Compute half the squared length of differences (S, S, 3) in ``spread``: (S, S), at most ``UNLIKE``."""
+    squared = cv2.transform(difference * difference, np.full((1, 3), 1 / (2 * spread**2)))
+    return np.asarray(np.minimum(squared, UNLIKE), np.float32)
