@@ -145,12 +145,12 @@ def _livened(relief: Tensor, weight: Tensor, wanted: float, texture: Callable[[]
     step = max(1, side // SIDE)  # fewer px tell as much
     few, light, share = (plane[..., ::step, ::step] for plane in (detail, relief, weight))
     measures = torch.cat([few.abs(), light, light * light], dim=1)
-    typical, mean, square = _mean(measures, share, AROUND * side / 256 / step).split(1, dim=1)
+    typical, mean, square = _mean(measures, share, AROUND * side / 256 / step).chunk(3, dim=1)
     raised = (LIVELY * wanted / (typical + NOISE)).clamp(1, BOOST)
     shown = square - mean**2 + (raised**2 - 1) * (DEVIATION * typical) ** 2  # the variance
     planes = torch.cat([typical, raised, (wanted**2 - shown).clamp(min=0).sqrt()], dim=1)
     planes = F.interpolate(planes, size=relief.shape[2:], mode="bilinear", align_corners=False)
-    typical, raised, missing = planes.split(1, dim=1)
+    typical, raised, missing = planes.chunk(3, dim=1)
     relief = smooth + raised * torch.maximum(detail, -DEEPEST * typical)
     if bool((missing * weight).max() > VISIBLE):
         relief = relief + DRAWN * missing * weight.sqrt() * texture()  # less at rims

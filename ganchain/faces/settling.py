@@ -62,7 +62,8 @@ def settled(mattes: Planes, picture: Planes) -> Planes:
     _, numbers = cv2.connectedComponents((new > JOINED).astype(np.uint8))
     joined = np.isin(numbers, np.unique(numbers[(hair > SURE) & (numbers > 0)])).astype(np.uint8)
     lone = unsure & (cv2.dilate(joined, np.ones((5, 5), np.uint8)) == 0)
-    evidence = np.minimum(evidence, ALONE * (hair > LIKELY)) - SUREST * unlike
+    hue = _distance(lab * np.array([0, 1, 1], np.float32), sure, None, SPREAD) / UNLIKE  # thin locks are light, too
+    evidence = np.minimum(evidence, ALONE * (hair > LIKELY)) - SUREST * hue
     new = np.where(lone, 1 / (1 + np.exp(-odds - evidence)), new)
     others = mattes[1 : len(BASE)] * ((1 - new) / (1 - hair).clip(1e-4))
     return np.concatenate([new[None], others, mattes[len(BASE) :]]).astype(np.float32)
