@@ -12,9 +12,9 @@ from ganchain.faces.parts import BASE, Parts, Planes
 UNSURE = 0.012, 0.97  # mattes of hair between these are settled by the colours around
 FAR = 16.0  # px of the mattes: how far around those colours are looked for
 SPREAD, UNLIKE = 9.0, 8.0  # of colours in L*a*b*; most that one counts as unlike those of a part
-# what may be beside hair: how much its colours count against hair (roots are mixed with skin), their spread, and the
-# share of what lies around that it must have; what lies behind a head may be seen through a gap
-AGAINST = {"beard": (0.3, SPREAD, 0.01), "skin": (0.3, SPREAD, 0.01), "rest": (1.0, 3.0, -1.0)}
+SPREAD_BEHIND = 3.0  # of what lies behind a head
+ROOTS, LEAST = 0.3, 0.01  # how much skin counts against hair: roots are mixed with it; share of it there must be around
+THINNEST = 0.4  # share of hair in the px of a thin lock
 YIELDS = 0.4, 0.75  # mattes between which the network holds on to hair that is not quite like the rest: it shines
 SUREST, ON_SKIN = 4.5, 0.5  # most that colours add to the log-odds of the network's own answer, and where it sees skin
 SCARCE = 2e-3  # of a part: where there is less around, its colours elsewhere count
@@ -45,25 +45,31 @@ def settled(mattes: Planes, picture: Planes) -> Planes:
         cv2.cvtColor(np.ascontiguousarray(picture.transpose(1, 2, 0)), cv2.COLOR_RGB2LAB), np.float32
     )
     doubt = ((YIELDS[1] - hair) / (YIELDS[1] - YIELDS[0])).clip(0, 1)
-    others = {name: _distance(lab, mattes[BASE.index(name)], FAR / 2, *how[1:]) for name, how in AGAINST.items()}
-    same = (1 - cv2.blur(others["rest"], (5, 5))).clip(0, 1)  # flat, and like what lies behind
     sure = ((hair - 0.5) / 0.45).clip(0, 1)
-    own = _distance(lab, sure, FAR, SPREAD)
-    evidence = np.full_like(hair, SUREST)
-    for name, other in others.items():
-        weight = AGAINST[name][0] * doubt
-        evidence = np.minimum(evidence, np.where(other > own, 1, weight) * (other - own))
-    unlike = _distance(lab, sure, None, SPREAD) / UNLIKE
+    behind, _ = _around(lab, mattes[BASE.index("rest")], FAR / 2)
+    colours, _ = _around(lab, sure, FAR)
+    own = _halved(lab - _between(lab, behind, colours, THINNEST), SPREAD)
+    wall = _halved(lab - behind, SPREAD_BEHIND)
+    same = (1 - cv2.blur(wall, (3, 3)) / 2).clip(0, 1)  # flat, and like what lies behind
+    evidence = np.where(wall > own, 1, doubt) * (wall - own)
+    for name in ("beard", "skin"):
+        colours, share = _around(lab, mattes[BASE.index(name)], FAR / 2)
+        other = _halved(lab - _between(lab, behind, colours, 0), SPREAD)
+        other[share <= LEAST] = UNLIKE
+        evidence = np.minimum(evidence, np.where(other > own, 1, ROOTS * doubt) * (other - own))
+    mean = lab.reshape(-1, 3).T @ sure.ravel() / sure.sum()
+    unlike = _halved(lab - mean, SPREAD) / UNLIKE
     evidence = np.minimum(evidence, SUREST * (1 - 2 * same * unlike)).clip(-SUREST, SUREST)
     seen = mattes[BASE.index("rest")] / (1 - hair).clip(1e-4)  # shadows on skin are dark, too
     evidence = np.minimum(evidence, ON_SKIN + (SUREST - ON_SKIN) * seen)
+    hue = _halved((lab - mean) * np.array([0, 1, 1], np.float32), SPREAD) / UNLIKE  # thin locks are light, too
+    evidence = evidence - SUREST * hue
     odds = np.log(hair.clip(1e-4, 1 - 1e-4) / (1 - hair.clip(1e-4, 1 - 1e-4)))
     new = np.where(unsure, 1 / (1 + np.exp(-odds - evidence)), hair)
     _, numbers = cv2.connectedComponents((new > JOINED).astype(np.uint8))
     joined = np.isin(numbers, np.unique(numbers[(hair > SURE) & (numbers > 0)])).astype(np.uint8)
     lone = unsure & (cv2.dilate(joined, np.ones((5, 5), np.uint8)) == 0)
-    hue = _distance(lab * np.array([0, 1, 1], np.float32), sure, None, SPREAD) / UNLIKE  # thin locks are light, too
-    evidence = np.minimum(evidence, ALONE * (hair > LIKELY)) - SUREST * hue
+    evidence = np.minimum(evidence, ALONE * (hair > LIKELY))
     new = np.where(lone, 1 / (1 + np.exp(-odds - evidence)), new)
     others = mattes[1 : len(BASE)] * ((1 - new) / (1 - hair).clip(1e-4))
     return np.concatenate([new[None], others, mattes[len(BASE) :]]).astype(np.float32)
@@ -81,27 +87,30 @@ def without_scarce(parts: Parts) -> Parts:
     return replace(parts, mattes=mattes)
 
 
-def _distance(lab: Planes, matte: Planes, radius: float | None, spread: float, least: float = -1.0) -> Planes:
-    """Measure how far colours are from a part's: (S, S, 3) and (S, S) -> (S, S), at most ``UNLIKE``.
-
-    Half the squared distance in ``spread`` from its colours around, or everywhere for no ``radius``; ``UNLIKE`` where
-    there is no more than ``least`` of the part around.
-    """
-    weight = cv2.resize(cv2.pow(matte, 4), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    if weight.sum() < 1 / 16:
-        return np.full_like(matte, UNLIKE)
-    sums = cv2.resize(lab * cv2.pow(matte, 4)[..., None], None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    around = sums.sum(axis=(0, 1)) / weight.sum()
-    if radius is None:
-        return _halved(lab - around.astype(np.float32), spread)
+def _around(lab: Planes, matte: Planes, radius: float) -> tuple[Planes, Planes]:
+    """Estimate a part's colours around each px (S, S, 3), and how much of it there is: (S, S)."""
+    power = cv2.pow(matte, 4)
+    weight, sums = (
+        cv2.resize(plane, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        for plane in (power, lab * power[..., None])
+    )
+    around = sums.sum(axis=(0, 1)) / (weight.sum() + 1e-6)
     for reach in (4 * radius, radius):  # farther away, where there is little around
-        near = cv2.GaussianBlur(sums, (0, 0), reach / 4)
-        share = cv2.GaussianBlur(weight, (0, 0), reach / 4)
+        near, share = (cv2.GaussianBlur(plane, (0, 0), reach / 4) for plane in (sums, weight))
         around = (near + SCARCE * around) / (share + SCARCE)[..., None]
-    distance = _halved(lab - cv2.resize(around, matte.shape[::-1], interpolation=cv2.INTER_LINEAR), spread)
-    if least >= 0:
-        distance[cv2.resize(share, matte.shape[::-1], interpolation=cv2.INTER_LINEAR) <= least] = UNLIKE
-    return distance
+    size = matte.shape[::-1]
+    return tuple(  # type: ignore[return-value]
+        np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), np.float32) for plane in (around, share)
+    )
+
+
+def _between(lab: Planes, behind: Planes, colours: Planes, least: float) -> Planes:
+    """Find the mixtures that are nearest to colours (S, S, 3), of at least that share of ``colours``: the same."""
+    step = colours - behind
+    ones = np.ones((1, 3), np.float32)
+    share = cv2.transform((lab - behind) * step, ones) / (cv2.transform(step * step, ones) + 1e-3)
+    mixed: Planes = behind + share.clip(least, 1)[..., None] * step
+    return mixed
 
 
 def _halved(difference: Planes, spread: float) -> Planes:
