@@ -21,8 +21,8 @@ from ganchain.colour.strands import SIDE, softened, strands
 
 GAIN = 2.4  # most that contrast is stretched; beyond it noise would show
 RELIEF = (24.0, 42.0)  # farthest that lights may lie above the mean L, and shadows below it
-# exponents of a matte, of lighter and of darker dyes: roots shade the skin beside them, and that goes with their colour
-ROOTS = 0.9, 0.7
+ROOTS = 0.7  # exponent of a matte: roots shade the skin beside them, and that shade goes with the hair's colour
+DARKER = 0.7  # share of that shade that stays where a dye is lighter
 RICHER, COLOURLESS = (0.8, 1.3), 2.0  # by how much colour is raised or lowered; the a, b of a dye that has none
 SKIN = (0.46, 0.53), (0.43, 0.57)  # rows and columns of a bust's window between eyes and mouth
 USUAL, GREYISH, RICH = 24.0, 8.0, (1.0, 1.12)  # chroma of skin: usual, hardly any; by how much a dye follows it
@@ -67,7 +67,9 @@ def dye(faces: Tensor, matte: Tensor, colour: Dye, ends: Dye | None = None, shar
     if ends is not None:
         new = torch.lerp(new, _recoloured(hair, sure, ends, texture, side, rich), _lower(cover))
     lab, cover, hair, new, own = (_picked(x, where) for x in (lab, cover, hair, new, part))
-    moved = lab + cover ** torch.where(new[:, :1] > hair[:, :1], *ROOTS) * (new - hair)
+    rooted = cover**ROOTS
+    lighter = torch.lerp(rooted, cover, DARKER)
+    moved = lab + torch.where(new[:, :1] > hair[:, :1], lighter, rooted) * (new - hair)
     # a light fringe on light skin must not glow where the matte says too much
     top = torch.minimum(moved[:, :1], torch.maximum(lab[:, :1], new[:, :1]))
     new = from_lab(torch.cat([top, moved[:, 1:]], dim=1))
@@ -140,9 +142,10 @@ def _recoloured(
 
 def _livened(relief: Tensor, weight: Tensor, wanted: float, texture: Callable[[], Tensor], side: int) -> Tensor:
     """Bring out the strands that the photo shows, and draw others where there are too few: (N, 1, H, W) -> the same."""
-    smooth = blur(relief, COARSE * side / 256)
-    detail = relief - smooth
     step = max(1, side // SIDE)  # fewer px tell as much
+    smooth = blur(F.avg_pool2d(relief, step, ceil_mode=True), COARSE * side / 256 / step)
+    smooth = F.interpolate(smooth, size=relief.shape[2:], mode="bilinear", align_corners=False)
+    detail = relief - smooth
     few, light, share = (plane[..., ::step, ::step] for plane in (detail, relief, weight))
     measures = torch.cat([few.abs(), light, light * light], dim=1)
     typical, mean, square = _mean(measures, share, AROUND * side / 256 / step).chunk(3, dim=1)

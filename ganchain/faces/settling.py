@@ -14,6 +14,7 @@ FAR = 16.0  # px of the mattes: how far around those colours are looked for
 SPREAD, UNLIKE = 9.0, 8.0  # of colours in L*a*b*; most that one counts as unlike those of a part
 SPREAD_BEHIND = 3.0  # of what lies behind a head
 ROOTS, LEAST = 0.3, 0.01  # how much skin counts against hair: roots are mixed with it; share of it there must be around
+TRACE = 0.2  # matte of a part of which there is none
 THINNEST = 0.4  # share of hair in the px of a thin lock
 YIELDS = 0.4, 0.75  # mattes between which the network holds on to hair that is not quite like the rest: it shines
 SUREST, ON_SKIN = 4.5, 0.5  # most that colours add to the log-odds of the network's own answer, and where it sees skin
@@ -53,6 +54,8 @@ def settled(mattes: Planes, picture: Planes) -> Planes:
     same = (1 - cv2.blur(wall, (3, 3)) / 2).clip(0, 1)  # flat, and like what lies behind
     evidence = np.where(wall > own, 1, doubt) * (wall - own)
     for name in ("beard", "skin"):
+        if mattes[BASE.index(name)].max() < TRACE:
+            continue
         colours, share = _around(lab, mattes[BASE.index(name)], FAR / 2)
         other = _halved(lab - _between(lab, behind, colours, 0), SPREAD)
         other[share <= LEAST] = UNLIKE
