@@ -92,7 +92,7 @@ def test_which_px_show_the_photo() -> None:
     unit = HEAD.side * 100 / 64
     shown = Aligner(HEAD).shows((160, 4000), face, 64)
     assert shown is not None
-    rows, columns = shown.any(axis=1).nonzero()[0], shown.any(axis=0).nonzero()[0]
+    rows, columns = (np.flatnonzero(np.any(shown, axis=axis)) for axis in (1, 0))
     assert abs(rows[0] - max(0, -60 - 100 * HEAD.top) / unit) < 1.5
     assert abs(columns[-1] - (100 - 100 * HEAD.left) / unit) < 1.5
 

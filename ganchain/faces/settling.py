@@ -112,8 +112,7 @@ def _between(lab: Planes, behind: Planes, colours: Planes, least: float) -> Plan
     step = colours - behind
     ones = np.ones((1, 3), np.float32)
     share = cv2.transform((lab - behind) * step, ones) / (cv2.transform(step * step, ones) + 1e-3)
-    mixed: Planes = behind + share.clip(least, 1)[..., None] * step
-    return mixed
+    return np.asarray(behind + share.clip(least, 1)[..., None] * step, np.float32)
 
 
 def _halved(difference: Planes, spread: float) -> Planes:

@@ -109,12 +109,15 @@ def continue_beyond(picture: Tensor, shown: NDArray[np.bool_] | None) -> None:
         picture: (3, S, S) float32.
         shown: (S, S), the px that show the photo; None if all do.
     """
-    if shown is None or not shown.any():
+    if shown is None:
+        return
+    beyond = cv2.dilate((~shown).astype(np.uint8), np.ones((3, 3)))  # the outermost px are mixed with what is beyond
+    if beyond.all():
         return
     own = picture.permute(1, 2, 0).numpy()
-    beyond = cv2.dilate((~shown).astype(np.uint8), np.ones((3, 3)))  # the outermost px are mixed with what is beyond
-    distance, labels = cv2.distanceTransformWithLabels(beyond, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    nearest = np.zeros((labels.max() + 1, 3), np.float32)
+    distance, numbers = cv2.distanceTransformWithLabels(beyond, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    labels: NDArray[np.int64] = np.asarray(numbers, np.int64)
+    nearest = np.zeros((int(labels.max()) + 1, 3), np.float32)
     nearest[labels[beyond == 0]] = own[beyond == 0]
     edge = nearest[labels]
     small = cv2.resize(edge, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
