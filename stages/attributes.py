@@ -10,7 +10,8 @@ from torch import Tensor
 from ganchain.chains import registry
 from ganchain.checkpoints import manifest
 from ganchain.colour.beard import CUTS, grow, shaved
-from ganchain.colour.hair import DYES, GREY, Dye, dye, greyness
+from ganchain.colour.dyes import DYES, GREY, Dye
+from ganchain.colour.hair import dye, greyness
 from ganchain.colour.makeup import colour
 from ganchain.errors import OptionError, available
 from ganchain.faces import zones
@@ -205,7 +206,7 @@ class Attributes(Stage):
         self, faces: Tensor, *, hair: Tensor, points: Tensor | None = None, beard: Tensor | None = None, **_: Any
     ) -> Tensor:
         """Dye hair, and with age a beard."""
-        matte = hair * enough(hair, "hair")
+        matte = hair
         share: Tensor | float = self.share
         if self.by_age and beard is not None and points is not None:
             grown = beard * enough(beard, "beard") * (1 - matte)

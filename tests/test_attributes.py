@@ -17,9 +17,10 @@ from torch import Tensor
 from ganchain.chains import registry
 from ganchain.checkpoints import architectures, manifest
 from ganchain.colour.beard import CUTS, DARK, DARKER, DEFAULT, beard_removal, grow, tone
+from ganchain.colour.dyes import DYES, Dye, ramp
 from ganchain.colour.filters import blur
 from ganchain.colour.gender import painted_lips, plain_lids, plain_lips
-from ganchain.colour.hair import DYES, Dye, dye, ramp
+from ganchain.colour.hair import dye
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.makeup import Lab, colour
 from ganchain.colour.strands import flow, softened, strands

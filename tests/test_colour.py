@@ -7,8 +7,9 @@ import pytest
 import torch
 from skimage.color import rgb2lab
 
+from ganchain.colour.dyes import DYES, ramp
 from ganchain.colour.filters import blur
-from ganchain.colour.hair import DYES, dye, ramp
+from ganchain.colour.hair import dye
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.makeup import Look, colour, paint
 from ganchain.colour.strands import SIDE_COMBED, combed
@@ -63,6 +64,30 @@ def test_dyed_hair_has_the_colour_and_keeps_its_strands(astronaut: Pixels, name:
     assert abs(float(lightness.mean()) - DYES[name].lightness) < 8
     before = to_lab(face)[0, 0, :, 16:]
     assert np.corrcoef(lightness.flatten(), before.flatten())[0, 1] > 0.9
+
+
+def test_natural_hair_is_as_rich_as_the_photo_and_other_colours_are_as_asked() -> None:
+    """Blond beside an orange face would else look grey."""
+    chroma = {}
+    for skin in ((62.0, 12.0, 14.0), (62.0, 30.0, 35.0)):
+        lab = torch.tensor(skin).view(1, 3, 1, 1).expand(1, 3, 128, 128).clone()
+        lab[:, :, :40] = torch.tensor((12.0, 1.0, 2.0)).view(1, 3, 1, 1)
+        matte = torch.zeros(1, 1, 128, 128)
+        matte[:, :, :40] = 1
+        for name in ("blond", "blue"):
+            chroma[name, skin[1]] = to_lab(dye(from_lab(lab), matte, DYES[name]))[0, 1:, 4:36].mean(dim=(1, 2)).norm()
+    assert 1.05 < chroma["blond", 30.0] / chroma["blond", 12.0] < 1.3
+    assert abs(chroma["blue", 30.0] / chroma["blue", 12.0] - 1) < 1e-3
+
+
+def test_faint_strands_come_out_when_dark_hair_is_bleached() -> None:
+    """Those that the photo shows, not drawn ones."""
+    columns = torch.arange(128.0).expand(128, 128)
+    own = torch.sin(columns / 0.9)
+    lab = torch.stack([12 + 1.2 * own, 1 + 0 * own, 2 + 0 * own])[None]
+    made = to_lab(dye(from_lab(lab), torch.ones(1, 1, 128, 128), DYES["blond"]))[0, 0]
+    strength = (made * own).mean() / own.square().mean()
+    assert strength > 1.5 * 2.4 * 1.2
 
 
 @pytest.mark.parametrize(("sigma", "apart"), [(0.7, 1e-5), (5.0, 1e-5), (24.0, 4e-3)])

@@ -7,67 +7,33 @@ of blond hair are brown, its highlights pale. All of this in CIE L*a*b* (D65).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ganchain.colour.dyes import Dye, ramp
 from ganchain.colour.filters import blur, extent
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.strands import SIDE, softened, strands
 
-
-@dataclass(frozen=True)
-class Dye:
-    """A hair colour in L*a*b*.
-
-    Attributes:
-        lightness: mean L of the dyed hair (0..100).
-        contrast: lowest and highest standard deviation of L.
-        ramp: (L, a, b) points of rising L; the chroma at a lightness is interpolated between them.
-    """
-
-    lightness: float
-    contrast: tuple[float, float]
-    ramp: tuple[tuple[float, float, float], ...]
-
-    @classmethod
-    def of(cls, colour: tuple[float, float, float]) -> Dye:
-        """Make the dye of any colour: full chroma at its own lightness, less in shadows and highlights."""
-        light, a, b = colour
-        middle = min(max(light, 8.0), 92.0)
-        low = 4 + 9 * min(middle, 120 - middle, 60) / 60  # little at either end
-        points = ((0.0, 0.0), (0.4 * middle, 0.7), (middle, 1.0), (0.5 * (middle + 100), 0.65), (100.0, 0.2))
-        return cls(middle, (low, 1.4 * low), tuple((at, share * a, share * b) for at, share in points))
-
-
-BLACK = Dye(13, (4, 8), ((0, 0, 0), (15, 1, 1), (40, 0, -1), (70, 0, -1)))
-BROWN = Dye(28, (7, 12), ((0, 0, 0), (14, 6, 7), (30, 9, 14), (50, 9, 18), (80, 4, 15)))
-BLOND = Dye(60, (13, 18), ((0, 0, 0), (20, 7, 10), (40, 8, 20), (60, 5, 24), (80, 2, 20), (100, 0, 7)))
-GREY = Dye(62, (10, 16), ((0, 0, 0), (30, 0, 2), (60, 0, 3), (100, 0, 3)))  # the colour that all hair takes with age
-DYES: Mapping[str, Dye] = {
-    "black": BLACK,
-    "brown": BROWN,
-    "auburn": Dye(27, (7, 12), ((0, 0, 0), (12, 10, 7), (28, 22, 19), (50, 22, 27), (80, 8, 20))),
-    "red": Dye(40, (10, 15), ((0, 0, 0), (16, 15, 13), (40, 29, 37), (60, 25, 42), (85, 8, 26))),
-    "blond": BLOND,
-    "platinum": Dye(80, (9, 13), ((0, 0, 0), (30, 4, 9), (60, 3, 14), (80, 1, 12), (100, 0, 4))),
-    "grey": GREY,
-    "white": Dye(86, (7, 11), ((0, 0, 0), (40, 0, 2), (80, 0, 3), (100, 0, 2))),
-    "pink": Dye.of((68, 36, -2)),
-    "blue": Dye.of((40, 6, -44)),
-    "green": Dye.of((48, -32, 16)),
-    "purple": Dye.of((36, 36, -36)),
-}
 GAIN = 2.4  # most that contrast is stretched; beyond it noise would show
-RELIEF = (22.0, 30.0)  # farthest that lights may lie above the mean L, and shadows below it
+RELIEF = (24.0, 42.0)  # farthest that lights may lie above the mean L, and shadows below it
 ROOTS = 0.7  # exponent of a matte: roots shade the skin beside them, and that shade goes with the hair's colour
+DARKER = 0.7  # share of that shade that stays where a dye is lighter
 RICHER, COLOURLESS = (0.8, 1.3), 2.0  # by how much colour is raised or lowered; the a, b of a dye that has none
+SKIN = (0.46, 0.53), (0.43, 0.57)  # rows and columns of a bust's window between eyes and mouth
+USUAL, GREYISH, RICH = 24.0, 8.0, (1.0, 1.12)  # chroma of skin: usual, hardly any; by how much a dye follows it
+WARMER = 0.4  # how much redder it gets there
 AROUND = 3.3  # px of 256: how far around a pixel its hair's colour is looked for
-DRAWN = 0.45  # share of the missing contrast that drawn strands give
+COARSE = 2.0  # px of 256: what is finer is detail
+LIVELY, NOISE, BOOST = 0.33, 0.5, 2.0  # of a dye's contrast, that detail shall have; L of noise; most it is raised
+DEVIATION = 1.25  # standard deviation of what is normally distributed, for its mean absolute value
+DEEPEST = 1.8  # of the mean detail around: what is darker is noise
+FEW = 0.05  # share of sure hair around a pixel; where there is less, the mean of all hair counts
+DRAWN = 0.4  # share of the missing contrast that drawn strands give
 VISIBLE = 1.0  # standard deviation of L that is worth drawing
 HEIGHTS = 0.3, 0.75  # shares of the hair's height down to which its roots reach, and from which on its ends begin
 
@@ -96,11 +62,14 @@ def dye(faces: Tensor, matte: Tensor, colour: Dye, ends: Dye | None = None, shar
     hair = pure(lab, cover, sure, side)
     corner = (float(box[2].start), float(box[1].start))
     texture = cache(lambda: softened(strands(hair[:, :1], cover, corner, max(1.0, side / SIDE)), faces))
-    new = _recoloured(hair, sure, colour, texture, side)
+    rich = richness(faces)
+    new = _recoloured(hair, sure, colour, texture, side, rich)
     if ends is not None:
-        new = torch.lerp(new, _recoloured(hair, sure, ends, texture, side), _lower(cover))
+        new = torch.lerp(new, _recoloured(hair, sure, ends, texture, side, rich), _lower(cover))
     lab, cover, hair, new, own = (_picked(x, where) for x in (lab, cover, hair, new, part))
-    moved = lab + cover**ROOTS * (new - hair)
+    rooted = cover**ROOTS
+    lighter = torch.lerp(rooted, cover, DARKER)
+    moved = lab + torch.where(new[:, :1] > hair[:, :1], lighter, rooted) * (new - hair)
     # a light fringe on light skin must not glow where the matte says too much
     top = torch.minimum(moved[:, :1], torch.maximum(lab[:, :1], new[:, :1]))
     new = from_lab(torch.cat([top, moved[:, 1:]], dim=1))
@@ -127,22 +96,35 @@ def eighth(matte: Tensor) -> Tensor:
     return matte.square().square().square()
 
 
-def _recoloured(hair: Tensor, weight: Tensor, colour: Dye, texture: Callable[[], Tensor], side: int) -> Tensor:
+def richness(faces: Tensor) -> Tensor:
+    """Measure how rich the colours of a photo are, by the skin between eyes and mouth: (N, 3, S, S) -> (N, 1, 1, 1).
+
+    1 for those of a usual photo, and for a grey one, which tells nothing.
+    """
+    side = faces.shape[3]
+    rows, columns = (slice(round(low * side), max(round(low * side) + 1, round(high * side))) for low, high in SKIN)
+    chroma = to_lab(faces[..., rows, columns])[:, 1:].mean(dim=(2, 3), keepdim=True).norm(dim=1, keepdim=True)
+    rich = (chroma / USUAL).sqrt().clamp(*RICH)
+    return 1 + (rich - 1) * (chroma / GREYISH).clamp(max=1)
+
+
+def _recoloured(
+    hair: Tensor, weight: Tensor, colour: Dye, texture: Callable[[], Tensor], side: int, rich: Tensor
+) -> Tensor:
     """Give hair another colour: L*a*b* (N, 3, H, W) -> the same.
 
     Args:
         weight: how surely each px is hair, (N, 1, H, W).
         texture: draws strands (N, 1, H, W), where they are needed.
         side: px of the whole window.
+        rich: how rich the photo's colours are, (N, 1, 1, 1).
     """
     mean, deviation = moments(hair, weight)
     light = hair[:, :1]
     middle, spread = mean[:, :1], deviation[:, :1]
     gain = (spread.clamp(*colour.contrast) / spread).clamp(max=GAIN)
     relief = (light - middle) * gain
-    missing = (colour.contrast[0] ** 2 - _variance(relief, weight, AROUND * side / 256)).clamp(min=0).sqrt()
-    if bool((missing * weight).max() > VISIBLE):
-        relief = relief + DRAWN * missing * texture()
+    relief = _livened(relief, weight, colour.contrast[0], texture, side)
     limit = torch.where(relief > 0, RELIEF[0], RELIEF[1])
     target = colour.lightness + 0.12 * (middle - 40)
     new = (target + limit * torch.tanh(relief / limit)).clamp(0, 100)
@@ -152,15 +134,37 @@ def _recoloured(hair: Tensor, weight: Tensor, colour: Dye, texture: Callable[[],
         for x in (ramp(torch.full_like(middle, colour.lightness), colour), moments(chroma, weight)[0])
     )
     share = (wanted / made).clamp(*RICHER)  # lights and shadows have less colour: the mean is to be the dye's
+    if colour.natural:
+        chroma[:, :1] += WARMER * (rich - 1).clamp(min=0) * chroma[:, 1:]
+        share = share * rich
     return torch.cat([new, share * chroma + 0.3 * (hair - mean)[:, 1:]], dim=1)
 
 
-def _variance(x: Tensor, weight: Tensor, sigma: float) -> Tensor:
-    """Measure the variance of a plane (N, 1, H, W) around each pixel."""
+def _livened(relief: Tensor, weight: Tensor, wanted: float, texture: Callable[[], Tensor], side: int) -> Tensor:
+    """Bring out the strands that the photo shows, and draw others where there are too few: (N, 1, H, W) -> the same."""
+    step = max(1, side // SIDE)  # fewer px tell as much
+    smooth = blur(F.avg_pool2d(relief, step, ceil_mode=True), COARSE * side / 256 / step)
+    smooth = F.interpolate(smooth, size=relief.shape[2:], mode="bilinear", align_corners=False)
+    detail = relief - smooth
+    few, light, share = (plane[..., ::step, ::step] for plane in (detail, relief, weight))
+    measures = torch.cat([few.abs(), light, light * light], dim=1)
+    typical, mean, square = _mean(measures, share, AROUND * side / 256 / step).chunk(3, dim=1)
+    raised = (LIVELY * wanted / (typical + NOISE)).clamp(1, BOOST)
+    shown = square - mean**2 + (raised**2 - 1) * (DEVIATION * typical) ** 2  # the variance
+    planes = torch.cat([typical, raised, (wanted**2 - shown).clamp(min=0).sqrt()], dim=1)
+    planes = F.interpolate(planes, size=relief.shape[2:], mode="bilinear", align_corners=False)
+    typical, raised, missing = planes.chunk(3, dim=1)
+    relief = smooth + raised * torch.maximum(detail, -DEEPEST * typical)
+    if bool((missing * weight).max() > VISIBLE):
+        relief = relief + DRAWN * missing * weight.sqrt() * texture()  # less at rims
+    return relief
+
+
+def _mean(x: Tensor, weight: Tensor, sigma: float) -> Tensor:
+    """Compute the weighted mean of planes (N, C, H, W) around each pixel: (N, C, h, w), smaller."""
     small = max(1, min(round(sigma / 2), *x.shape[2:]))
-    total = blur(F.avg_pool2d(weight, small) + 1e-4, sigma / small)
-    mean, square = (blur(F.avg_pool2d(weight * y, small), sigma / small) / total for y in (x, x * x))
-    return F.interpolate((square - mean**2).clamp(min=0), size=x.shape[2:], mode="bilinear", align_corners=False)
+    sums = blur(F.avg_pool2d(torch.cat([weight * x, weight], dim=1), small), sigma / small)
+    return sums[:, :-1] / (sums[:, -1:] + 1e-4)
 
 
 def _lower(matte: Tensor) -> Tensor:
@@ -184,7 +188,7 @@ def pure(lab: Tensor, matte: Tensor, sure: Tensor, side: int) -> Tensor:
     small = max(1, min(side // 128, *lab.shape[2:]))
     weight, shades = F.avg_pool2d(sure, small), F.avg_pool2d(lab * sure, small)
     mean = shades.sum(dim=(2, 3), keepdim=True) / (weight.sum(dim=(2, 3), keepdim=True) + 1e-6)
-    weight, shades = weight + 1e-4, shades + 1e-4 * mean
+    weight, shades = weight + FEW, shades + FEW * mean
     sigma = AROUND * side / 256 / small
     around = blur(shades, sigma) / blur(weight, sigma)
     around = F.interpolate(around, size=lab.shape[2:], mode="bilinear", align_corners=False)
@@ -207,15 +211,3 @@ def moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     mean = (x * weight).sum(dim=(2, 3), keepdim=True) / total
     variance = ((x - mean).square() * weight).sum(dim=(2, 3), keepdim=True) / total
     return mean, variance.sqrt().clamp(min=1)
-
-
-def ramp(light: Tensor, colour: Dye) -> Tensor:
-    """Look up the chroma of each lightness on the dye's ramp: (N, 1, H, W) -> a, b (N, 2, H, W)."""
-    lights, chroma = zip(*((at, (a, b)) for at, a, b in colour.ramp), strict=True)
-    mixed = [light.new_full(light.shape, value) for value in chroma[0]]
-    for number in range(1, len(lights)):
-        low, high = lights[number - 1 : number + 1]
-        risen = (light - low).clamp_(0, high - low)
-        for plane, start, end in zip(mixed, chroma[number - 1], chroma[number], strict=True):
-            plane.add_(risen, alpha=(end - start) / (high - low))
-    return torch.cat(mixed, dim=1)

@@ -15,10 +15,10 @@ from ganchain.colour.filters import Box, blur
 SIDE = 512  # px of the window that strands are drawn at: a strand is about as wide as a pixel
 SIDE_COMBED = 2304  # px of the window that beards are drawn at: a fifth of a millimetre each
 DIRECTIONS = 12  # of the drawn textures; those between are mixed of two
-BROADEST = 3.0  # px of SIDE: bands as broad as this are no strands
-LENGTH, WIDTH = 30.0, 0.7  # px of SIDE: standard deviations along and across a strand of hair
-FINE, COARSE = 1.5, 14.0  # px of SIDE: scales at which the gradient and the flow are measured
-SHINE = 5.0  # px of SIDE: what is coarser than this is shine and shade, which lie across the strands
+BROADEST = 1.8  # px of SIDE: bands as broad as this are no strands
+LENGTH, WIDTH = 24.0, 0.7  # px of SIDE: standard deviations along and across a strand of hair
+FINE, COARSE = 0.9, 14.0  # px of SIDE: scales at which the gradient and the flow are measured
+SHINE = 2.5  # px of SIDE: what is coarser than this is shine and shade, which lie across the strands
 FINER = 1.4  # px of drawn strands for a px of the window, at least
 SPARE = 4  # px of SIDE for one of the smooth flow
 MIDDLE = 0.36, 0.64  # of the window of a bust: where the face is
@@ -112,6 +112,7 @@ def flow(light: Tensor, matte: Tensor) -> Tensor:
     dy, dx = F.pad(smooth.diff(dim=2), (0, 0, 0, 1)), F.pad(smooth.diff(dim=3), (0, 1))
     weight = matte**4
     doubled = torch.cat([dx * dx - dy * dy, 2 * dx * dy], dim=1) * weight
+    doubled = doubled * torch.rsqrt((dx * dx + dy * dy) + 1e-3)
     falling = FALL * doubled.abs().sum(dim=1, keepdim=True).amax(dim=(2, 3), keepdim=True) + 1e-9
     few = F.avg_pool2d(doubled, SPARE, ceil_mode=True)
     few = blur(few, COARSE / SPARE)

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from ganchain.colour.hair import DYES, moments, ramp
+from ganchain.colour.dyes import DYES, ramp
+from ganchain.colour.hair import moments
 from ganchain.colour.lab import to_lab
 from ganchain.colour.makeup import REGIONS
 from ganchain.evaluate import transfer

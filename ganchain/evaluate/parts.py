@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from ganchain.faces.matting import settled
 from ganchain.faces.parts import PARTS
+from ganchain.faces.settling import settled
 from ganchain.nets.parts import shares
 from ganchain.train.datasets.parts import STYLES, Heads, Labelled, textures
 from ganchain.train.dressing import plain, with_covers, with_glasses, with_headwear

@@ -22,6 +22,7 @@ from ganchain.framing import Framing, Window
 from ganchain.tensors import ByContent, Pixels
 
 MIN_SIDE = 16
+LARGE = 30000  # px: farther corners of photos are brought here before they are drawn
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +134,20 @@ class Aligner:
     def chip(self, pixels: Pixels, face: Face, side: int) -> Tensor:
         """Cut out the aligned face at a fixed side: (1, 3, side, side) float32 -1..1."""
         return tensors.resize(self.canvas(pixels, face).before, (side, side)).clamp(-1, 1)
+
+    def shows(self, size: tuple[int, int], face: Face, side: int) -> NDArray[np.bool_] | None:
+        """Tell which px of the aligned face show a photo of ``size`` (width, height): (side, side), None if all do."""
+        unit, placement = self.framing.side / side, face.placement
+        corner = np.array([self.framing.left, self.framing.top]) + unit / 2
+        right, bottom = size[0] - 0.5, size[1] - 0.5
+        edges = np.array([(-0.5, -0.5), (right, -0.5), (right, bottom), (-0.5, bottom)])
+        photo = np.linalg.solve(placement[:, :2] * unit, (edges - placement[:, :2] @ corner - placement[:, 2]).T).T
+        window = np.array([(0, 0), (side - 1, 0), (0, side - 1), (side - 1, side - 1)], np.float32)
+        quadrangle = photo.astype(np.float32).reshape(-1, 1, 2)
+        if all(cv2.pointPolygonTest(quadrangle, (float(x), float(y)), False) >= 0 for x, y in window):
+            return None
+        drawn = cv2.fillConvexPoly(np.zeros((side, side), np.uint8), photo.clip(-LARGE, LARGE).round().astype(int), 1)
+        return drawn > 0
 
     @staticmethod
     def paste(pixels: Pixels, canvas: Canvas, share: float = 1.0) -> Pixels:

@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 
 RADIUS = 3  # px of the mattes: half the window of the guided filter
 EDGE = 2e-4  # variance of colour (0..1) below which the mattes are only smoothed
-UNSURE = 0.04, 0.97  # mattes of hair between these are settled by the colours around
-FAR = 16.0  # px of the mattes: how far around those colours are looked for
-SPREAD, WEIGHT = 12.0, 0.25  # of colours in L*a*b*; how much they count beside the network's own answer
 NEAR, AROUND = 1.5, 4.0  # px of the mattes: how wide a rim is, and how far around it colours are looked for
 APART = 0.2  # distance of two colours (0..1) from which on a mixture of them tells its shares
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # of colours, in the order of the covariances
@@ -96,45 +93,6 @@ def _around(plane: Planes) -> Planes:
     small = cv2.resize(plane, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), float(np.sqrt(AROUND**2 - 0.5)) / 2)
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def settled(mattes: Planes, picture: Planes) -> Planes:
-    """Settle where the network is unsure of hair: by whether the colour is that of the hair or of the rest around.
-
-    The log-odds of both, for Gaussians of equal spread, are added to those of the matte.
-
-    Args:
-        mattes: (6, S, S) float32 0..1, hair first, then the three that add up to 1 with it.
-        picture: (3, S, S) float32 0..1 RGB.
-
-    Returns:
-        The mattes with other hair, and those three in the shares that they had.
-    """
-    hair = mattes[0]
-    low, high = UNSURE
-    unsure = (hair > low) & (hair < high)
-    if not unsure.any() or (hair > high).sum() < 1:
-        return mattes
-    lab = cv2.cvtColor(np.ascontiguousarray(picture.transpose(1, 2, 0)), cv2.COLOR_RGB2LAB)
-    own, seen = hair[unsure], lab[unsure]
-    nearness = []
-    for share, scarce, radius in ((hair, 2e-3, FAR), (1 - hair, 1e-4, FAR / 2)):
-        weight = share * share
-        weight *= weight
-        sums = cv2.resize(
-            np.dstack([lab * weight[..., None], weight]), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA
-        )
-        mean = sums[..., :3].sum(axis=(0, 1)) / sums[..., 3].sum()  # where there is none around
-        sums = cv2.GaussianBlur(sums, (0, 0), radius / 4)
-        around = (sums[..., :3] + scarce * mean) / (sums[..., 3:] + scarce)
-        around = cv2.resize(around, hair.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        nearness.append(-((seen - around[unsure]) ** 2).sum(axis=-1) / (2 * SPREAD**2))
-    evidence = WEIGHT * (nearness[0] - nearness[1]).clip(-6, 6)
-    answer, odds = mattes.astype(np.float32), np.log(own / (1 - own))
-    new = 1 / (1 + np.exp(-odds - evidence))
-    answer[0][unsure] = new
-    answer[1:4, unsure] *= (1 - new) / (1 - own)
-    return answer
 
 
 def _box(plane: Planes) -> Planes:

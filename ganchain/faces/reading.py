@@ -65,12 +65,14 @@ class Reading:
         cut: cuts a window out of the photo: (framing, side) -> (1, 3, side, side) float32 -1..1.
         read: reads a kind of many faces at once, and keeps it in their ``known``.
         known: what was read before.
+        shows: tells which px of a window show the photo: (framing, side) -> (side, side), None if all do.
         hold: holds what is measured of this face still; None for a face of a photo.
     """
 
     cut: Callable[[Framing, int], Tensor] = field(repr=False)
     read: Callable[[Kind, Sequence[Reading]], None] | None = field(default=None, repr=False)
     known: dict[Kind, Points | Parts] = field(default_factory=dict, repr=False)
+    shows: Callable[[Framing, int], NDArray[np.bool_] | None] = field(default=lambda *_: None, repr=False)
     hold: Hold | None = field(default=None, repr=False)
 
     @staticmethod
@@ -105,11 +107,17 @@ class Reading:
 
         Returns:
             By name: the points, (1, 478, 2) float32, -1 and 1 at the window's edges; a part, (1, 1, S, S) 0..1.
+            Beyond the photo's edge all is "rest".
         """
         answer = {"points": torch.from_numpy(self.points.within(framing))[None]} if "points" in names else {}
         parts = [name for name in names if name != "points"]
         if parts:
-            answer |= zip(parts, torch.split(self.parts.within(framing, picture, parts), 1, dim=1), strict=True)
+            mattes = self.parts.within(framing, picture, parts)
+            shown = self.shows(framing, mattes.shape[3])
+            if shown is not None:
+                rest = torch.tensor([float(name == "rest") for name in parts])[None, :, None, None]
+                mattes = torch.where(torch.from_numpy(shown), mattes, rest)
+            answer |= zip(parts, torch.split(mattes, 1, dim=1), strict=True)
         return answer
 
     def _get(self, kind: Kind) -> Points | Parts:

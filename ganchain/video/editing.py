@@ -209,7 +209,12 @@ class Editor:
         def cut(framing: Framing, side: int) -> Tensor:
             return resize(window(framing), (side, side)).clamp(-1, 1)
 
-        reading = TrackReading(cut, self.holder.read, track=held.track)
+        reading = TrackReading(
+            cut,
+            self.holder.read,
+            shows=lambda framing, side: Aligner(framing).shows(pixels.shape[1::-1], face, side),
+            track=held.track,
+        )
         reading.known["points"] = Points(held.shape, held.confidence)
         reading.hold = TrackHold(self.holder, held.track)
         return replace(face, reading=reading)
