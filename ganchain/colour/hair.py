@@ -34,6 +34,7 @@ DEVIATION = 1.25  # standard deviation of what is normally distributed, for its 
 DEEPEST = 1.8  # of the mean detail around: what is darker is noise
 FEW = 0.05  # share of sure hair around a pixel; where there is less, the mean of all hair counts
 DRAWN = 0.4  # share of the missing contrast that drawn strands give
+LIGHTER = 12.0  # L by which hair becomes lighter where as many strands are drawn as a dye has
 VISIBLE = 1.0  # standard deviation of L that is worth drawing
 HEIGHTS = 0.3, 0.75  # shares of the hair's height down to which its roots reach, and from which on its ends begin
 
@@ -124,9 +125,10 @@ def _recoloured(
     middle, spread = mean[:, :1], deviation[:, :1]
     gain = (spread.clamp(*colour.contrast) / spread).clamp(max=GAIN)
     relief = (light - middle) * gain
-    relief = _livened(relief, weight, colour.contrast[0], texture, side)
-    limit = torch.where(relief > 0, RELIEF[0], RELIEF[1])
     target = colour.lightness + 0.12 * (middle - 40)
+    # light shows strands that were hidden in the dark; darkness shows none
+    relief = _livened(relief, weight, colour.contrast[0] * ((target - middle) / LIGHTER).clamp(0, 1), texture, side)
+    limit = torch.where(relief > 0, RELIEF[0], RELIEF[1])
     new = (target + limit * torch.tanh(relief / limit)).clamp(0, 100)
     chroma = ramp(new, colour)
     wanted, made = (
@@ -140,7 +142,7 @@ def _recoloured(
     return torch.cat([new, share * chroma + 0.3 * (hair - mean)[:, 1:]], dim=1)
 
 
-def _livened(relief: Tensor, weight: Tensor, wanted: float, texture: Callable[[], Tensor], side: int) -> Tensor:
+def _livened(relief: Tensor, weight: Tensor, wanted: Tensor, texture: Callable[[], Tensor], side: int) -> Tensor:
     """Bring out the strands that the photo shows, and draw others where there are too few: (N, 1, H, W) -> the same."""
     step = max(1, side // SIDE)  # fewer px tell as much
     smooth = blur(F.avg_pool2d(relief, step, ceil_mode=True), COARSE * side / 256 / step)
