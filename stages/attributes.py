@@ -181,7 +181,7 @@ class Attributes(Stage):
         window = resize(faces[tight.place], (SIDE, SIDE)).clamp(-1, 1)
         condition = faces.new_tensor(self.condition).expand(len(faces), -1)
         offsets = self.portrait.offsets(window)
-        features = _features(inside) if self.condition[1] else None  # which age does not need
+        features = _features(inside) if self.condition[1] > 0 else None
         change = self.portrait.edit(window, offsets, condition, features) - window
         change = resize(change, (tight.side, tight.side))
         edited = faces.clone()

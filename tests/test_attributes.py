@@ -19,11 +19,11 @@ from ganchain.checkpoints import architectures, manifest
 from ganchain.colour.beard import CUTS, DARK, DARKER, DEFAULT, beard_removal, grow, tone
 from ganchain.colour.dyes import DYES, Dye, ramp
 from ganchain.colour.filters import blur
-from ganchain.colour.gender import painted_lips, plain_lids, plain_lips
 from ganchain.colour.hair import dye
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.makeup import Lab, colour
 from ganchain.colour.strands import flow, softened, strands
+from ganchain.colour.unpainted import plain_lids, plain_lips
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
 from ganchain.framing import BUST, HEAD, TIGHT
@@ -167,7 +167,7 @@ def test_only_the_hair_in_a_pixel_is_dyed() -> None:
 
 @pytest.mark.parametrize("name", [*DYES, "#c04080"])
 def test_black_hair_takes_any_colour_and_shows_strands(name: str) -> None:
-    """As after bleaching: the lightness of the dye, and strands where the photo shows none."""
+    """As after bleaching: the lightness of the dye, and strands where the photo shows none; black shows none either."""
     head, matte = torch.full((1, 3, 128, 128), -0.93), torch.zeros(1, 1, 128, 128)
     matte[..., :96, 16:112] = 1
     wanted = DYES.get(name) or Dye.of(colour(name))
@@ -176,7 +176,11 @@ def test_black_hair_takes_any_colour_and_shows_strands(name: str) -> None:
     assert abs(float(light) - wanted.lightness) < 12
     own = torch.tensor(wanted.ramp)[:, 1:].float().abs().amax(dim=0)
     assert float(chroma.norm()) > 0.5 * float(own.norm()) - 3
-    assert 0.3 * wanted.contrast[0] < float(made[:, :1].std()) < 1.2 * wanted.contrast[1]
+    spread = float(made[:, :1].std())
+    if name == "black":  # which hair is that dark already
+        assert spread < 0.5
+    else:
+        assert 0.3 * wanted.contrast[0] < spread < 1.2 * wanted.contrast[1]
     assert torch.equal(dye(head, matte, wanted)[..., 100:, :], head[..., 100:, :])
 
 
@@ -305,8 +309,6 @@ def test_lipstick_comes_off_and_bare_lips_stay(lips: Lab, stay: bool) -> None:
     change = plain_lips(both, lips_lab, cheeks)
     assert change[..., 1].abs()[:, 1:].max() == 0  # skin beside lips keeps its colour
     assert (change.abs().max() < 0.5) if stay else (change[0, 1, 0, 0] < -15)
-    painted = painted_lips(lips_lab, cheeks)
-    assert (painted[0, 1] > 5) if stay else (painted.abs().max() == 0)
 
 
 def test_eye_shadow_comes_off_but_its_shade_stays() -> None:

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from ganchain.colour.beard import beard_removal
 from ganchain.colour.filters import blur
-from ganchain.colour.gender import painted_lips, plain_lids, plain_lips
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.makeup import mean_colour
+from ganchain.colour.unpainted import plain_lids, plain_lips
 from ganchain.nets.unet import UNet
 from ganchain.tensors import resize
 
@@ -91,8 +91,8 @@ class Portrait(nn.Module):
     def edit(self, faces: Tensor, offsets: Tensor, condition: Tensor, features: Features | None = None) -> Tensor:
         """Edit as ``forward`` does, with given ``offsets`` (N, 2, H, W) instead of the network's.
 
-        Where its ``features`` are known, lips become as red as is usual and the lashes of a man lighter, instead of by
-        the mean change of all faces, which is that of lipstick and stubble.
+        Where the ``features`` of a face are known that becomes more male, its makeup is taken off: by what is usual
+        among men, instead of by the mean change of all faces, which would turn lips without lipstick grey.
         """
         side = faces.shape[3]
         fade = rim(side, faces.device)
@@ -108,15 +108,15 @@ class Portrait(nn.Module):
         detail = bands(lab[:, :1])
         light = (gains.clamp(-GAIN, GAIN).expm1() * detail).sum(dim=1, keepdim=True)
         male, female = gender.clamp(min=0), (-gender).clamp(min=0)
+        light = light + age.clamp(min=0) * wrinkles * skin + female * lashes
+        shaven = 1 - male * beard  # beards are drawn, not averaged
+        colour = colour * shaven
         if features is not None:
             own = gender * planes[:, EFFECT : EFFECT + COLOUR]
-            even = mean_colour(own, planes[:, -1:])
-            colour = colour + torch.maximum(features.near_lips, female * beard) * (even - own)
+            colour = colour + shaven * features.near_lips * (mean_colour(own, planes[:, -1:]) - own)
+            plain = plain_lips(lab, mean_colour(lab, features.lips), cheek)
+            colour = colour + male * (features.near_lips * plain + features.lids * plain_lids(lab, cheek))
             light = light - PLAIN * male * features.lashes * detail.sum(dim=1, keepdim=True).clamp(max=0)
-        light = light + age.clamp(min=0) * wrinkles * skin + female * lashes
-        colour = colour * (1 - male * beard)  # beards are drawn, not averaged
-        if features is not None:
-            colour = colour + self._make_up(lab, cheek, features, male, female)
         lab = lab + female * beard * beard_removal(lab, cheek, side / SIDE)
         changed = from_lab(lab + colour + F.pad(light, (0, 0, 0, 0, 0, 2)))
         edited = faces + fade * (changed - faces)
@@ -124,13 +124,6 @@ class Portrait(nn.Module):
             edited, grid(side, faces.device) + _grid_units(move * fade), "bicubic", "border", align_corners=False
         )
         return torch.where(fade > 0, moved, faces)
-
-    @staticmethod
-    def _make_up(lab: Tensor, cheek: Tensor, features: Features, male: Tensor, female: Tensor) -> Tensor:
-        """Compute the change that takes makeup off a man, and paints the lips of a woman: (N, 3, S, S) L*a*b*."""
-        mean = mean_colour(lab, features.lips)
-        plain = features.near_lips * plain_lips(lab, mean, cheek) + features.lids * plain_lids(lab, cheek)
-        return male * plain + female * features.lips * painted_lips(mean, cheek)
 
     def moved(self, points: Tensor, offsets: Tensor, condition: Tensor) -> Tensor:
         """Move points (N, K, 2) -1..1 of the window as ``edit`` moves what it shows."""

@@ -1,4 +1,4 @@
-"""Lips and lids as women and men have them: how they differ from the cheeks, by the lightness of these.
+"""Lips and lids without makeup: how those of men differ from the cheeks, by the lightness of these.
 
 Measured on the training faces of adults, as the mean over the region less that over the cheeks.
 """
@@ -32,9 +32,8 @@ class Usual(NamedTuple):
         return cheeks + mean + slope * (cheeks[:, :1] - MIDDLE) / WIDE
 
 
-LIPS = Usual((-12.8, 1.0, -3.9), (-1.1, 3.4, 1.7))  # of men, half a standard deviation less red than their mean
-LIDS = Usual((-19.2, -5.6, -3.3), (-3.3, 2.5, 2.9))  # of men
-PAINTED = Usual((-17.5, 8.8, -3.9), (-2.4, 4.2, 1.7))  # lips of women, half a standard deviation redder and darker
+LIPS = Usual((-12.8, 1.0, -3.9), (-1.1, 3.4, 1.7))  # half a standard deviation less red than their mean
+LIDS = Usual((-19.2, -5.6, -3.3), (-3.3, 2.5, 2.9))
 
 
 def plain_lips(lab: Tensor, mean: Tensor, cheeks: Tensor) -> Tensor:
@@ -57,12 +56,6 @@ def plain_lids(lab: Tensor, cheeks: Tensor) -> Tensor:
     """Compute the change that takes the colour of eye shadow off; its shade stays: (N, 3, H, W) -> the same."""
     change = (REST - 1) * _beyond(lab - LIDS.beside(cheeks))
     return torch.cat([torch.zeros_like(change[:, :1]), change[:, 1:]], dim=1)
-
-
-def painted_lips(mean: Tensor, cheeks: Tensor) -> Tensor:
-    """Compute the change that makes lips as dark and red as painted ones, if they are not: (N, 3, 1, 1) -> the same."""
-    light, red, yellow = (PAINTED.beside(cheeks) - mean).chunk(3, dim=1)
-    return (1 - REST) * torch.cat([light.clamp(max=0), red.clamp(min=0), 0 * yellow], dim=1)
 
 
 def _beyond(difference: Tensor) -> Tensor:
