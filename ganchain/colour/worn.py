@@ -17,6 +17,9 @@ from ganchain.colour.filters import averaged, disc
 from ganchain.colour.uncovered import uncovered
 
 COARSE = 0.01  # share of the side: differences finer than this must be strong to be no texture
+BROAD = 0.022  # the same for blush and contour, which have no edges
+FADED = 1.12  # what that takes from blush is given back
+FOLDS = 0.6  # share of a fine difference that may be a fold or a nostril, where it is not around the eyes
 FINE = 0.7  # standard deviations from which fine ones are kept
 ASIDE = 0.014  # share of the side by which fine makeup of both sides may lie apart
 ALIKE = 1.0  # standard deviations by which both sides of a face may differ to count as the same makeup
@@ -27,6 +30,7 @@ NEAR = 0.05  # share of the side around sure makeup in which fainter one is beli
 SHADE = 0.6  # how much lightness counts in that distance beside colour: light is not always smooth
 ALONE = 0.5  # how much a difference counts that the other side of the face does not have
 RIM = 0.03  # share of the map's side over which makeup fades at the rim of what is seen of the face
+UNEVEN = 12.0  # Lab by which places of the lips differ from their mean; what does far more is no lip
 PAINTED = 1.2, 2.2  # distance from bare lips: none, all is lipstick
 
 
@@ -131,9 +135,12 @@ def smoothed(extra: Planes, seen: Planes, zones: Zones, spread: Planes) -> tuple
     extra = np.asarray(extra + 0.5 * alike * (extra[:, ::-1] - extra), np.float32)
     coarse = averaged(extra, known, len(extra) * COARSE)
     fine = extra - coarse
+    around = zones.eyes[..., None]
+    coarse = np.asarray(around * coarse + (1 - around) * FADED * averaged(coarse, known, len(extra) * BROAD), np.float32)
     coarse[..., 0] = _shared(coarse[..., 0])  # light from one side is no makeup
     strength = np.sqrt(np.square(cv2.GaussianBlur(fine, (0, 0), len(extra) / 400) / spread).mean(axis=2))
     strength = np.minimum(strength, cv2.dilate(strength, disc(ASIDE * len(extra)))[:, ::-1])  # single strands go
+    strength *= 1 - (1 - zones.eyes) * FOLDS
     extra = np.asarray(coarse + fine * _soft_step((strength - FINE) / FINE)[..., None], np.float32)
     squares = np.square(extra).mean(axis=2, keepdims=True)
     return extra * squares / (squares + np.square(spread) * np.array((1, 0.5, 0.5), np.float32)), known
@@ -171,9 +178,11 @@ def _read_lips(lab: Planes, extra: Planes, lips: Planes, usual: Bare) -> tuple[P
     colour = np.median(lab[weight >= 0.5 * weight.max()], axis=0)  # points may lie beside the lips
     surely = float(_distance(own, usual.lips_precision))
     sigma = len(lab) / 60
-    near = cv2.GaussianBlur(weight, (0, 0), sigma)[..., None]
     uneven = (extra - own) * np.array((0.5, 1, 1), np.float32)
-    smooth = cv2.GaussianBlur(uneven * weight[..., None], (0, 0), sigma) / near * (near * 4).clip(0, 1)
+    weight = weight * np.exp(-np.square(uneven).sum(axis=2) / (2 * UNEVEN**2))
+    near, smooth = (cv2.GaussianBlur(x, (0, 0), sigma) for x in (weight, uneven * weight[..., None]))
+    near, smooth = (x + x[:, ::-1] for x in (near[..., None], smooth))  # light from one side is no makeup
+    smooth = smooth / (near + 1e-6) * (near * 4).clip(0, 1)
     amount = float(_soft_step((surely - PAINTED[0]) / (PAINTED[1] - PAINTED[0])))
     return np.asarray(colour + smooth, np.float32), amount
 
