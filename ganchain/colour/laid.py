@@ -30,6 +30,7 @@ def change_for(worn: Worn, extra: Planes, usual: Planes, skin: Planes, own: Plan
         (3, H, W) Lab.
     """
     change = np.multiply(extra[:3], _column((_gain(worn, skin), 1, 1)) * np.float32(FULL))
+    change[1:] += np.float32(FULL - 1) * usual[3] * extra[1:3]  # not of greyness
     change += np.float32(COVERS) * (usual[:3] - own * extra[3])
     change[1:] += usual[3] * _column((skin - worn.skin)[1:])
     return np.asarray(change, np.float32)

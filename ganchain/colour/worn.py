@@ -17,9 +17,12 @@ from ganchain.colour.filters import averaged, disc
 from ganchain.colour.uncovered import uncovered
 
 COARSE = 0.01  # share of the side: differences finer than this must be strong to be no texture
+BROAD = 0.022  # the same for blush and contour, which have no edges
+FADED = 1.12  # what that takes from blush is given back
+FOLDS = 0.6  # share of a fine difference that may be a fold or a nostril, where it is not around the eyes
 FINE = 0.7  # standard deviations from which fine ones are kept
 ASIDE = 0.014  # share of the side by which fine makeup of both sides may lie apart
-ALIKE = 1.0  # standard deviations by which both sides of a face may differ to count as the same makeup
+ALIKE = 1.0, 2.5  # standard deviations by which both sides of a face, and eyes, may differ to wear the same makeup
 FAINT, SURE = 0.8, 1.6  # distance from bare skin, in standard deviations: none, all is makeup
 OPENED = 0.006  # share of the side: how near to an eye or the mouth its makeup is looked for
 SPILLED = 0.02  # share of the side around lips in which there is no makeup but theirs
@@ -27,6 +30,8 @@ NEAR = 0.05  # share of the side around sure makeup in which fainter one is beli
 SHADE = 0.6  # how much lightness counts in that distance beside colour: light is not always smooth
 ALONE = 0.5  # how much a difference counts that the other side of the face does not have
 RIM = 0.03  # share of the map's side over which makeup fades at the rim of what is seen of the face
+GREYER = 0.5, 1.2  # share of its colour that skin loses under makeup: of light one, and more for each of its lightness
+UNEVEN = 12.0  # Lab by which places of the lips differ from their mean; what does far more is no lip
 PAINTED = 1.2, 2.2  # distance from bare lips: none, all is lipstick
 
 
@@ -91,6 +96,7 @@ def read_worn(lab: Planes, seen: Planes, zones: Zones) -> Worn:
     usual = many.on(tone)
     own = usual + many.under(apart - usual, seen)
     extra, known = smoothed(np.asarray(apart - own, np.float32), seen, zones, many.spread)
+    extra = _coloured(extra, tone)
     deviation = _distance(extra * np.array((SHADE, 1, 1), np.float32), many.precision)
     both = np.maximum(np.minimum(deviation, deviation[:, ::-1]), ALONE * deviation)
     share = _soft_step((both - FAINT) / (SURE - FAINT))
@@ -104,6 +110,20 @@ def read_worn(lab: Planes, seen: Planes, zones: Zones) -> Worn:
     lost = share * (np.clip(grey, 0, 1) - 1)
     worn, hidden = (np.dstack([x * share[..., None], y]) for x, y in ((extra, share), (usual, lost)))
     return Worn(worn.astype(np.float32), hidden.astype(np.float32), tone, lips, amount)
+
+
+def _coloured(extra: Planes, tone: Planes) -> Planes:
+    """Take out of a difference (S, S, 3) that skin (3,) is greyer without being darker: that is shine, no makeup.
+
+    Makeup that is as light and grey would look blue beside other skin. What has a colour of its own stays.
+    """
+    chroma = max(float(np.linalg.norm(tone[1:])), 1.0)
+    hue = tone[1:] / chroma
+    along = extra[..., 1:] @ hue
+    darker = (-extra[..., 0] / max(float(tone[0]), 20.0)).clip(0, 1)
+    own = _soft_step((-along / chroma - 0.8) / 0.4)  # beyond grey
+    greyer = np.maximum(-along - chroma * (GREYER[0] + GREYER[1] * darker), 0) * (1 - own)
+    return np.asarray(extra + np.dstack([0 * greyer, greyer * hue[0], greyer * hue[1]]), np.float32)
 
 
 def smoothed(extra: Planes, seen: Planes, zones: Zones, spread: Planes) -> tuple[Planes, Planes]:
@@ -127,13 +147,17 @@ def smoothed(extra: Planes, seen: Planes, zones: Zones, spread: Planes) -> tuple
     extra += (1 - skin[..., None]) * (averaged(extra, skin, OPENED * len(extra)) - extra)  # the lids go on in the eyes
     known = known * (1 - zones.brows) * (1 - _grown(zones.lips, SPILLED * len(extra)))
     apart = np.square((extra - extra[:, ::-1]) / spread).mean(axis=2, keepdims=True)
-    alike = np.exp(-apart / (2 * ALIKE**2))
+    alike = np.exp(-apart / (2 * np.square(ALIKE[0] + (ALIKE[1] - ALIKE[0]) * zones.eyes[..., None])))
     extra = np.asarray(extra + 0.5 * alike * (extra[:, ::-1] - extra), np.float32)
     coarse = averaged(extra, known, len(extra) * COARSE)
     fine = extra - coarse
+    around = zones.eyes[..., None]
+    broad = FADED * averaged(coarse, known, len(extra) * BROAD)
+    coarse = np.asarray(around * coarse + (1 - around) * broad, np.float32)
     coarse[..., 0] = _shared(coarse[..., 0])  # light from one side is no makeup
     strength = np.sqrt(np.square(cv2.GaussianBlur(fine, (0, 0), len(extra) / 400) / spread).mean(axis=2))
     strength = np.minimum(strength, cv2.dilate(strength, disc(ASIDE * len(extra)))[:, ::-1])  # single strands go
+    strength *= 1 - (1 - zones.eyes) * FOLDS
     extra = np.asarray(coarse + fine * _soft_step((strength - FINE) / FINE)[..., None], np.float32)
     squares = np.square(extra).mean(axis=2, keepdims=True)
     return extra * squares / (squares + np.square(spread) * np.array((1, 0.5, 0.5), np.float32)), known
@@ -171,9 +195,11 @@ def _read_lips(lab: Planes, extra: Planes, lips: Planes, usual: Bare) -> tuple[P
     colour = np.median(lab[weight >= 0.5 * weight.max()], axis=0)  # points may lie beside the lips
     surely = float(_distance(own, usual.lips_precision))
     sigma = len(lab) / 60
-    near = cv2.GaussianBlur(weight, (0, 0), sigma)[..., None]
     uneven = (extra - own) * np.array((0.5, 1, 1), np.float32)
-    smooth = cv2.GaussianBlur(uneven * weight[..., None], (0, 0), sigma) / near * (near * 4).clip(0, 1)
+    weight = weight * np.exp(-np.square(uneven).sum(axis=2) / (2 * UNEVEN**2))
+    near, smooth = (cv2.GaussianBlur(x, (0, 0), sigma) for x in (weight, uneven * weight[..., None]))
+    near, smooth = (x + x[:, ::-1] for x in (near[..., None], smooth))  # light from one side is no makeup
+    smooth = smooth / (near + 1e-6) * (near * 4).clip(0, 1)
     amount = float(_soft_step((surely - PAINTED[0]) / (PAINTED[1] - PAINTED[0])))
     return np.asarray(colour + smooth, np.float32), amount
 
