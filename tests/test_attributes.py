@@ -178,7 +178,7 @@ def test_black_hair_takes_any_colour_and_shows_strands(name: str) -> None:
     assert float(chroma.norm()) > 0.5 * float(own.norm()) - 3
     spread = float(made[:, :1].std())
     if name == "black":  # which hair is that dark already
-        assert spread < 0.5
+        assert spread < 1
     else:
         assert 0.3 * wanted.contrast[0] < spread < 1.2 * wanted.contrast[1]
     assert torch.equal(dye(head, matte, wanted)[..., 100:, :], head[..., 100:, :])
