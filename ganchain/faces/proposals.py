@@ -19,10 +19,10 @@ from ganchain.errors import WeightsError
 from ganchain.tensors import HALF_RANGE, Pixels
 
 BUNDLED = "proposals.safetensors"
-BUNDLED_SHA256 = "ae9c64b26c89be17b8c9514211c8b4029438a684cbe029049df67176ba656c65"  # as in weights/manifest.yaml
+BUNDLED_SHA256 = "e153e1dc049672bea202175a355ff7472c3e06809791f6b44dcb1a7b4fad3535"  # as in weights/manifest.yaml
 STRIDE = 8  # px of what the network sees in one cell of its answer
 SIZE, REACH = 26.0, 16.0  # px: sizes are answered relative to the first, places to the second
-LEAST = -1.0  # logit from which a cell proposes a face
+LEAST = -1.8  # logit from which a cell proposes a face
 LEAST_SIZE = 54.0  # px; smaller faces are no longer found by dlib
 SMALLEST = 16  # px, shorter side of the last picture that the network sees
 GAP = 16  # px between the pictures on the sheet
