@@ -179,4 +179,5 @@ def test_the_server_has_the_camera(chromium: Any, film: Path, tmp_path: Path) ->
         assert page.locator("#size").inner_text() == "640 × 360"
         process.terminate()
         page.locator("#error", has_text="ended").wait_for(timeout=SECONDS)
+        assert process.wait(timeout=30) == 0  # a second signal would end it at once
     running.close()
