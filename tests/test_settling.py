@@ -1,4 +1,4 @@
-"""What is hair: where the network is unsure, beyond the photo's edge, and on bald heads."""
+"""Mattes of hair where the network is unsure, beyond the photo's edge, and on bald heads."""
 
 from __future__ import annotations
 

@@ -82,13 +82,6 @@ class VideoWorker(Worker):
         """Fill in the rest of the record of a video that was done."""
         record.outputs = [self._output(path) for path in (summary.out, summary.record)]
         record.seconds = {"video": round(summary.seconds, 4)}
-        record.video = {
-            "frames": summary.frames,
-            "cuts": summary.cuts,
-            "tracks": summary.tracks,
-            "edited": summary.edited,
-            "resumed": summary.resumed,
-            "failed": len(summary.failed),
-        }
+        record.video = {**summary.counts, "resumed": summary.resumed, "failed": len(summary.failed)}
         record.notes = summary.all_notes()
         record.status = "no_face" if needs_face(self.pipeline.stages) and not summary.edited else "ok"

@@ -202,7 +202,7 @@ class Worker:
     def _output(self, path: Path) -> dict[str, Any]:
         """Describe an output for the record."""
         name = path.relative_to(self.settings.out).as_posix()
-        return {"path": name, "bytes": path.stat().st_size, "sha256": files.sha256(path)}
+        return {"path": name, **files.identity(path)}
 
     def _distances(self, source: Path, result: Result, embed: Embedder) -> dict[int, float]:
         """Measure how far each edited face's embedding has moved: the distance by the face's number."""

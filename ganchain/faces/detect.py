@@ -80,9 +80,8 @@ class DlibDetector:
         scale = min(self.side / max(height, width), self.enlarge)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         step = int(1 / scale)
-        kind = (
-            cv2.INTER_AREA if step == 1 and scale < 1 else cv2.INTER_LINEAR
-        )  # means of ``step`` px are smooth already
+        # means of ``step`` px are smooth already
+        kind = cv2.INTER_AREA if step == 1 and scale < 1 else cv2.INTER_LINEAR
         copy = cv2.resize(averaged(pixels, step), size, interpolation=kind)
         rim = min(round(self.rim * min(size)), min(size) - 1)
         searched = np.asarray(cv2.copyMakeBorder(copy, rim, rim, rim, rim, cv2.BORDER_REFLECT_101), np.uint8)

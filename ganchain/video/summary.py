@@ -55,6 +55,11 @@ class Summary:
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Numbers of frames, cuts and tracks, and of the tracks that were edited."""
+        return {"frames": self.frames, "cuts": self.cuts, "tracks": self.tracks, "edited": self.edited}
+
     def all_notes(self) -> list[str]:
         """List the notes, and the first of the frames that failed."""
         if not self.failed:

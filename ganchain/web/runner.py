@@ -203,9 +203,7 @@ def _write(task: Task, result: Result, pipeline: Pipeline, outcome: Outcome) -> 
         "faces": _faces(task, result),
         "seconds": {name: round(seconds, 3) for name, seconds in result.seconds.items()},
         "engines": pipeline.engines,
-        "pictures": [
-            {"name": path.name, "bytes": path.stat().st_size, "sha256": files.sha256(path)} for path in outcome.pictures
-        ],
+        "pictures": [{"name": path.name, **files.identity(path)} for path in outcome.pictures],
     }
 
 

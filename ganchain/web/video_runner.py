@@ -66,7 +66,6 @@ class VideoRunner(Runner):
 
 
 def _report(task: Task, summary: Summary, engines: dict[str, str]) -> dict[str, object]:
-    size, digest = summary.out.stat().st_size, files.sha256(summary.out)
     return {
         "status": "ok",
         "chain": task.name,
@@ -78,12 +77,8 @@ def _report(task: Task, summary: Summary, engines: dict[str, str]) -> dict[str, 
         "pictures": [],
         "video": {
             "name": summary.out.name,
-            "bytes": size,
-            "sha256": digest,
-            "frames": summary.frames,
-            "cuts": summary.cuts,
-            "tracks": summary.tracks,
-            "edited": summary.edited,
+            **files.identity(summary.out),
+            **summary.counts,
             "notes": summary.all_notes(),
         },
     }
