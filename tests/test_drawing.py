@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ganchain.drawing import eyes, trace
 from ganchain.drawing.draw import Style, draw
-from ganchain.drawing.held import held_colours, hold_of, study_of
+from ganchain.drawing.held import held_colours
 from ganchain.drawing.page import Head, page
 from ganchain.drawing.paint import paint, paint_page
 from ganchain.drawing.paths import Drawing, Knots, Line, Page, Planes, Ring, Shape, circle, curve, stroke, taper
@@ -213,7 +213,6 @@ def test_along_a_video_colours_light_and_lines_are_held(
     drawing = draw(head[0], mean_face, head[1], hold=hold)
     assert set(hold.known) == {"skin", "hair", "exposure", "light", "base", "locks", "ink"}
     assert drawing.layers["skin"][0].colour != draw(head[0], mean_face, head[1]).layers["skin"][0].colour
-    assert [hold_of(study_of(head[0], mean_face, head[1], each)) for each in (hold, None)] == [hold, None]
 
 
 def test_the_iris_keeps_its_colour(mean_face: Knots, head: tuple[Planes, dict[str, Planes]]) -> None:
@@ -305,6 +304,17 @@ def test_a_page_has_the_head_at_its_place(mean_face: Knots, head: tuple[Planes, 
     x, y = (mean_face[mesh.RIGHT_IRIS[0]] + [20, 30]).astype(int)
     assert drawn[y - 1 : y + 2, x - 1 : x + 2, :3].min() < 60
     assert drawn.tobytes() == paint_page(page_of(mean_face, head, style)).tobytes()
+
+
+@pytest.mark.parametrize("look", ["webtoon", "ink", "line"])
+def test_a_page_without_heads_is_drawn_like_the_ground_of_one_with_them(look: str, landscape: Pixels) -> None:
+    style, hold = Style(look=look), Remembered()  # type: ignore[arg-type]
+    drawn = paint_page(page(landscape, [], style, hold))
+    assert drawn.shape[:2] == landscape.shape[:2] and (drawn[..., 3] == 255).all()
+    apart = np.abs(drawn[..., :3].astype(float) - landscape).mean()
+    assert apart < 25 if look == "webtoon" else drawn[..., :3].astype(int).std() > 5
+    assert ("ground" in hold.known) == (look == "webtoon")
+    assert (paint_page(page(landscape, [], Style(background="none")))[..., 3] == 0).all(), "nobody is in it"
 
 
 def test_a_whole_photo_is_drawn_with_its_shoulders() -> None:

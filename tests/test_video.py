@@ -471,6 +471,21 @@ def test_where_whole_frames_are_drawn_a_face_fades_over_into_the_frame_without_i
     assert not editor.failed and levels == pytest.approx([255, 128, 0], abs=1)
 
 
+def test_frames_without_a_face_are_drawn_like_the_others(small: Path) -> None:
+    class Alike(Painted):
+        holds = True
+
+        def forward_photo(self, photo: Pixels, faces: Sequence[Any], *, hold: Any = None) -> Pixels:
+            return np.full_like(photo, hold("level", np.array(100.0 + 100 * len(faces))))
+
+    clip_ = source_of(small).clip
+    editor = Editor(Pipeline([Alike()], detector=FakeDetector([])), clip_, Options(steady=0.8))
+    levels = [float(editor(Frame(n, n, 1, coloured(0)), [], cut).mean()) for n, cut in enumerate((True, False, True))]
+    assert not editor.failed and levels == [100, 100, 100] and set(editor.holder.values) == {"-1 level"}
+    pipeline = Pipeline([Alike()], detector=FakeDetector([]))
+    assert pipeline(coloured(0)).photo.pixels.max() == 0  # type: ignore[union-attr]
+
+
 def test_what_is_read_of_heads_is_what_stages_see() -> None:
     assert [_kind([stage]) for stage in (Makeup(), Attributes(hair="red"))] == ["heads", "parts"]
     assert _kind([Webtoon().resolved()]) == "heads" and _kind([Webtoon(scope="photo").resolved()]) == "busts"

@@ -24,6 +24,7 @@ from ganchain.faces.reading import Hold
 EDGE = 8.0  # variance of L*, a* and b* above which a difference is an edge
 ISLAND = 14  # px: smaller areas are given to those around them
 COLOURS = 40  # of surroundings
+WIDTH = 0.11 * UNITS  # distance of the eyes of the head that lines are drawn for where there is none
 CUT = 96  # px: side of the picture in which people are told from what is behind them
 BLACK, HATCHED = 27.0, 48.0  # L* below which ink is black, and hatched
 
@@ -37,7 +38,7 @@ class Surroundings:
         large: (H, W, 3) float32 0..1.
         head: (S, S) 0..1, where heads are that will be drawn.
         size: width and height of the large picture in px of the small one.
-        chins: places of their chins, and distances of their eyes, in units; the main head's last.
+        chins: places of their chins, and distances of their eyes, in units; the main head's last; empty without heads.
         hold: holds the colours still along a video; None in a photo.
     """
 
@@ -50,8 +51,8 @@ class Surroundings:
 
     @property
     def width(self) -> float:
-        """Distance of the main head's eyes, in units."""
-        return self.chins[-1][1]
+        """Distance of the main head's eyes, in units; without a head, ``WIDTH``."""
+        return self.chins[-1][1] if self.chins else WIDTH
 
     @cached_property
     def lab(self) -> Planes:

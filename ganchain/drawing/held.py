@@ -21,11 +21,6 @@ def study_of(picture: Planes, points: Knots, mattes: Mapping[str, Planes], hold:
     return Study(picture, points, mattes) if hold is None else HeldStudy(picture, points, mattes, hold=hold)
 
 
-def hold_of(study: Study) -> Hold | None:
-    """Return what holds the measures of a study; None for a photo's."""
-    return study.hold if isinstance(study, HeldStudy) else None
-
-
 def held_colours(seen: Planes, hold: Hold | None, choose: Callable[[Planes], Sequence[Planes]]) -> Sequence[Planes]:
     """Choose the colours of a ground; along a video, those of the frame before go on while they fit.
 

@@ -23,16 +23,20 @@ def light_of(colour: Colour) -> float:
     return 0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2]
 
 
-def coloured(drawing: Drawing, study: Study) -> Drawing:
+def coloured(drawing: Drawing, study: Study | None) -> Drawing:
     """Return the drawing as it is."""
     del study
     return drawing
 
 
-def inked(drawing: Drawing, study: Study) -> Drawing:
-    """Draw in black on white, shadows hatched, dark hair black with white locks."""
+def inked(drawing: Drawing, study: Study | None) -> Drawing:
+    """Draw in black on white, shadows hatched, dark hair black with white locks.
+
+    Args:
+        study: of the head that is drawn; None where none is.
+    """
     ink = Drawing(ground=None if drawing.ground is None else _paper(drawing.ground))
-    dark = float(study.hair[0]) < DARK_HAIR
+    dark = study is not None and float(study.hair[0]) < DARK_HAIR
     skin = _first(drawing, "skin")
     hair = _first(drawing, "hair")
     for name, shapes in drawing.layers.items():
@@ -64,7 +68,7 @@ def inked(drawing: Drawing, study: Study) -> Drawing:
     return _grey(ink)
 
 
-def lined(drawing: Drawing, study: Study) -> Drawing:
+def lined(drawing: Drawing, study: Study | None) -> Drawing:
     """Draw lines alone, on white."""
     del study
     lines = Drawing(ground=None if drawing.ground is None else np.ones_like(drawing.ground))
@@ -143,4 +147,4 @@ def _grey(drawing: Drawing) -> Drawing:
     return drawing
 
 
-LOOKS: dict[str, Callable[[Drawing, Study], Drawing]] = {"webtoon": coloured, "ink": inked, "line": lined}
+LOOKS: dict[str, Callable[[Drawing, Study | None], Drawing]] = {"webtoon": coloured, "ink": inked, "line": lined}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ganchain.drawing import ground, looks
 from ganchain.drawing.draw import Style, draw_head
-from ganchain.drawing.held import hold_of, study_of
+from ganchain.drawing.held import study_of
 from ganchain.drawing.paths import UNITS, Drawing, Knots, Matrix, Page, Planes
 from ganchain.drawing.planes import SIDE
 from ganchain.drawing.study import Study
@@ -132,36 +132,39 @@ def warped(plane: Planes, matrix: Matrix, side: int, outside: float) -> Planes:
     return np.asarray(moved, np.float32)
 
 
-def page(pixels: NDArray[np.uint8], heads: Sequence[Head], style: Style) -> Page:
+def page(pixels: NDArray[np.uint8], heads: Sequence[Head], style: Style, hold: Hold | None = None) -> Page:
     """Draw a whole photo.
 
     Args:
         pixels: (H, W, 3) uint8 RGB.
-        heads: the heads in it that are drawn; at least one.
+        heads: the heads in it that are drawn.
+        hold: holds what surrounds them still along a video; None in a photo.
     """
     copy = Copy(pixels, heads)
     heads = sorted(heads, key=lambda head: head.size)
-    main, chins, change = heads[-1], [copy.chin(head) for head in heads], looks.LOOKS[style.look]
-    drawn_heads = _most(copy.placed(head, head.study.head, 0.0) for head in heads)
-    loose = _most(copy.placed(head, head.study.seen_hair, 0.0) for head in heads)
+    main = heads[-1].study if heads else None
+    chins, change = [copy.chin(head) for head in heads], looks.LOOKS[style.look]
+    none = np.zeros(copy.picture.shape[:2], np.float32)
+    drawn_heads = _most(none, (copy.placed(head, head.study.head, 0.0) for head in heads))
+    loose = _most(none, (copy.placed(head, head.study.seen_hair, 0.0) for head in heads))
     behind_hair = ground.uncovered(copy.picture, loose, 1 - drawn_heads)
-    around = ground.Surroundings(behind_hair, behind_hair, drawn_heads, copy.size, chins, hold_of(main.study))
+    around = ground.Surroundings(behind_hair, behind_hair, drawn_heads, copy.size, chins, hold)
     shown = np.ones_like(drawn_heads) if style.background in ("keep", "simple") else 1 - around.behind
     first = Drawing()
     if style.background != "keep":
-        windows = _most(copy.placed(head, np.ones((SIDE, SIDE), np.float32), 0.0) for head in heads)
+        windows = _most(none, (copy.placed(head, np.ones((SIDE, SIDE), np.float32), 0.0) for head in heads))
         _draw_ground(first, around, style, (1 - drawn_heads) * shown, (1 - drawn_heads) * shown * (1 - windows))
     kept = pixels if style.background == "keep" else None
     size, paper = (pixels.shape[1], pixels.shape[0]), style.background != "none"
-    drawn = Page(size, kept, [(change(first, main.study), copy.matrix)], paper)
+    drawn = Page(size, kept, [(change(first, main), copy.matrix)], paper)
     for head in heads:
         where = head.study.head if kept is not None else copy.seen_from(head, shown)
         drawn.drawings.append((change(draw_head(head.study, style, Drawing(), where), head.study), head.matrix))
     return drawn
 
 
-def _most(planes: Iterable[Planes]) -> Planes:
-    return np.asarray(np.max(list(planes), axis=0), np.float32)
+def _most(least: Planes, planes: Iterable[Planes]) -> Planes:
+    return np.asarray(reduce(np.maximum, planes, least), np.float32)
 
 
 def _draw_ground(drawing: Drawing, around: ground.Surroundings, style: Style, shaded: Planes, outlined: Planes) -> None:
@@ -172,6 +175,8 @@ def _draw_ground(drawing: Drawing, around: ground.Surroundings, style: Style, sh
         outlined: (S, S) 0..1, where it has lines of its own.
     """
     clear = style.background == "none"
+    if clear and not around.people:
+        return
     if clear:
         around.draw_people(drawing)
     if style.look == "webtoon":

@@ -59,7 +59,7 @@ class DrawnPhoto(Stage):
 
     Args:
         style: settings of the drawing.
-        network: draws photos in which there is no face.
+        network: draws photos in which there is no face; frames of a video are all drawn in the same way.
         strength: 1 is the drawing, 0 the photo.
     """
 
@@ -68,6 +68,7 @@ class DrawnPhoto(Stage):
     effect = "replace"
     any_size = True
     reads = ("points", *PARTS)
+    holds = True
 
     def __init__(self, style: Style, network: Stage, strength: float = 1.0) -> None:
         super().__init__()
@@ -90,9 +91,9 @@ class DrawnPhoto(Stage):
         answer: Tensor = self.network(faces)
         return answer
 
-    def forward_photo(self, photo: Pixels, faces: Sequence[Seen]) -> Pixels:
+    def forward_photo(self, photo: Pixels, faces: Sequence[Seen], *, hold: Hold | None = None) -> Pixels:
         """Draw a photo with its faces."""
-        page = self.page(photo, faces)
+        page = self.page(photo, faces, hold)
         painted = paint_page(page)
         drawn, alpha = painted[..., :3].astype(np.float32), painted[..., 3:].astype(np.float32)
         if not page.paper:
@@ -109,13 +110,13 @@ class DrawnPhoto(Stage):
         """Return what writes the drawing as SVG."""
         return (lambda metadata: svg(self.page(photo, faces), metadata)) if self.strength == 1 else None
 
-    def page(self, photo: Pixels, faces: Sequence[Seen]) -> Page:
+    def page(self, photo: Pixels, faces: Sequence[Seen], hold: Hold | None = None) -> Page:
         """Make the drawing of a photo, as geometry."""
         heads = []
         for face in faces:
             read = {name: value[0] for name, value in face.read.items()}
             heads.append(Head.of(*_read(face.picture[0], read.pop("points"), read), face.matrix, face.hold))
-        return page(photo, heads, self.style)
+        return page(photo, heads, self.style, hold)
 
 
 def _read(face: Tensor, points: Tensor, parts: Mapping[str, Tensor]) -> tuple[Planes, Knots, dict[str, Planes]]:

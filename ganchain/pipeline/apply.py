@@ -17,7 +17,7 @@ from torch import Tensor
 from ganchain.errors import GanchainError, StageError, text_of
 from ganchain.faces.align import Aligner, Canvas
 from ganchain.faces.face import Face
-from ganchain.faces.reading import Reading, Seen
+from ganchain.faces.reading import Hold, Reading, Seen
 from ganchain.framing import Window
 from ganchain.photos import images
 from ganchain.photos.photo import Photo
@@ -94,6 +94,7 @@ def to_photo(
     *,
     grey: bool = False,
     decided: Mapping[str, float] | None = None,
+    hold: Hold | None = None,
 ) -> tuple[Photo, list[Face]]:
     """Run a stage of scope "photo" in tiles; returns the photo, and its faces at their places in it.
 
@@ -101,6 +102,7 @@ def to_photo(
         seen: the photo as it was read.
         grey: whether it was grey.
         decided: what the stage has decided for the whole photo (``Stage.examine``).
+        hold: holds what is measured of a video's frames still; None for a photo.
 
     Raises:
         StageError: as in ``to_canvases``.
@@ -110,8 +112,9 @@ def to_photo(
         alpha = None if photo.alpha is None else images.alpha_enlarged(photo.alpha, stage.scale)
         photo = replace(photo, pixels=pixels, alpha=alpha, quality=None, svg=None)
         return photo, [face.enlarged(stage.scale) for face in faces]
-    if stage.reads and faces:
-        return _with_faces(stage, photo, faces, seen, grey), faces
+    held = {"hold": hold} if stage.holds else {}
+    if stage.reads and (faces or (stage.holds and hold)):
+        return _with_faces(stage, photo, faces, seen, grey, held), faces
     pixels, step = photo.pixels, tiles.scale_for(stage, photo, faces)
     if step != 1:
         kind = cv2.INTER_AREA if step < 1 else cv2.INTER_CUBIC
@@ -123,7 +126,9 @@ def to_photo(
     return replace(photo, pixels=pixels, quality=None, svg=None), faces  # the file says nothing of these pixels
 
 
-def _with_faces(stage: Stage, photo: Photo, faces: Sequence[Face], seen: Pixels, grey: bool) -> Photo:
+def _with_faces(
+    stage: Stage, photo: Photo, faces: Sequence[Face], seen: Pixels, grey: bool, held: Mapping[str, Hold | None]
+) -> Photo:
     """Have a stage edit the whole photo with what is read of its faces."""
     pixels = photo.pixels
     if seen.shape != pixels.shape:
@@ -136,7 +141,7 @@ def _with_faces(stage: Stage, photo: Photo, faces: Sequence[Face], seen: Pixels,
         read = canvas.face.within(stage.framing, before, stage.reads)
         placed.append(Seen(canvas.before, read, canvas.matrix, canvas.face.hold))
     try:
-        answer = stage.forward_photo(pixels, placed)
+        answer = stage.forward_photo(pixels, placed, **held)
     except (torch.OutOfMemoryError, MemoryError, GanchainError):
         raise
     except Exception as error:  # a plug-in may raise anything

@@ -15,7 +15,7 @@ from ganchain.errors import FaceError, PhotoError, WeightsError
 from ganchain.faces.align import Aligner, Canvas
 from ganchain.faces.detect import checked
 from ganchain.faces.face import Face
-from ganchain.faces.reading import Reading
+from ganchain.faces.reading import Hold, Reading
 from ganchain.framing import Framing
 from ganchain.photos.marks import Provenance, after
 from ganchain.photos.photo import Photo
@@ -42,6 +42,7 @@ class Passage:
         canvases: of ``faces``, with the edits since the last whole-photo stage; empty before the first.
         stages: names of the stages that have run.
         watch: seconds by step.
+        hold: holds what is measured of the frames of a video still; None for a photo.
     """
 
     result: Result
@@ -54,6 +55,7 @@ class Passage:
     canvases: list[Canvas] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)
     watch: Stopwatch = field(default_factory=Stopwatch)
+    hold: Hold | None = None
 
     def begin(self, photo: Photo, grey: bool | None = None) -> None:
         """Take the photo that was read; ``grey``: whether it is, where that is known."""
@@ -144,7 +146,14 @@ class Group:
                     whole, photo.canvases = photo.paste(), []
                     decided = stage.examine(whole.pixels, whole.quality)
                     photo.photo, photo.faces = apply.to_photo(
-                        stage, whole, photo.faces, self.device, photo.seen, grey=photo.grey, decided=decided
+                        stage,
+                        whole,
+                        photo.faces,
+                        self.device,
+                        photo.seen,
+                        grey=photo.grey,
+                        decided=decided,
+                        hold=photo.hold,
                     )
                     photo.note(name, [decided])
             return

@@ -32,7 +32,7 @@ from ganchain.video import placing
 from ganchain.video.clip import Clip, Frame
 from ganchain.video.clock import limited
 from ganchain.video.flow import Carrier
-from ganchain.video.holding import Holder, TrackHold, TrackReading
+from ganchain.video.holding import FRAME, Holder, TrackHold, TrackReading
 from ganchain.video.options import Options
 from ganchain.video.smoothing import Held
 
@@ -185,7 +185,7 @@ class Editor:
         """Run the pipeline on a frame."""
         if not faces and self.needs_face and self.factor == 1:
             return photo
-        passage = Passage(Result(photo.name, "ok", photo), self.needs_face)
+        passage = Passage(Result(photo.name, "ok", photo), self.needs_face, hold=TrackHold(self.holder, FRAME))
         passage.begin(photo, self.grey)
         passage.take(faces)
         result = self.pipeline.group([passage])[0]

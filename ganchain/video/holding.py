@@ -22,6 +22,7 @@ MOVED = 18.0  # levels by which a cell changes before mattes are read anew
 OLD = 10  # frames for which mattes are used at most, if nothing moves
 NEW = 0.4  # share of new mattes in those that are held; what covers a face comes at once
 REACHES = 6  # readings for which hair is still looked for beyond the head's window after it was seen there last
+FRAME = -1  # number of the whole frame among the tracks
 ADAPTS = 0.1  # share of a new measure in one that is held
 
 
@@ -38,7 +39,7 @@ class TrackReading(Reading):
 
 @dataclass(frozen=True)
 class TrackHold:
-    """Hold of one track's measures (``ganchain.faces.reading.Hold``)."""
+    """Hold of one track's measures, or of the whole frame's (``ganchain.faces.reading.Hold``)."""
 
     holder: Holder
     track: int
@@ -137,9 +138,9 @@ class Holder:
         return self.values[key]
 
     def forget(self, tracks: Sequence[int]) -> None:
-        """Forget tracks that have ended: all but ``tracks``."""
+        """Forget tracks that have ended: all but ``tracks`` and what is held of the whole frame."""
         self.forget_parts(tracks)
-        self.forget_values(tracks)
+        self.forget_values([*tracks, FRAME])
 
     def forget_parts(self, tracks: Sequence[int]) -> None:
         """Forget the mattes of all tracks but ``tracks``."""
