@@ -54,8 +54,7 @@ class Stage(nn.Module):
         reads: what ``forward`` is given of each face beside its pixels: "points", or parts of the head ("hair",
             "beard", "skin", "rest", "glasses", "cover"), each as a keyword argument of that name.
         keeps: parts of the head that stay as they are in the photo: ("cover",) for what is before the face.
-        holds: True for a stage that is given ``hold``, too: for each face a ``faces.reading.Hold``, or None in a photo;
-            with ``forward_photo`` one of the whole frame.
+        holds: True for a stage that is given ``hold``: of each face, or of a whole frame, a ``reading.Hold`` or None.
         any_size: True for a stage that draws as sharply on a large canvas: an enlargement after it runs before it.
         whole_photo: settings of scope "photo".
         needs_face: False for a stage of scope "face" without which a chain still has a point: the other stages then run
@@ -152,9 +151,8 @@ class Stage(nn.Module):
     def forward_photo(self, photo: Pixels, faces: Sequence[Seen], *_: Any, **hold: Any) -> Pixels:
         """Edit a whole photo (H, W, 3) uint8 with what is read of its faces.
 
-        For ``scope = "photo"`` with ``reads``. Photos without faces are run in tiles, as without ``reads``; but a stage
-        that ``holds`` is given all frames of a video, so that they are edited alike. The answer may have a fourth
-        channel, alpha; the photo becomes as transparent as it says.
+        For ``scope = "photo"`` with ``reads``. Photos without faces are run in tiles, but a stage that ``holds`` is
+        given all frames of a video. The answer may have a fourth channel, alpha, for the photo's.
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward_photo(photo, faces)")
 
