@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -9,21 +11,41 @@ from numpy.typing import NDArray
 SAME = 5.0  # difference in Lab below which two colours are one
 
 
-def without_islands(label: NDArray[np.intp], count: int, least: int) -> NDArray[np.intp]:
+def nearest(picture: NDArray[np.float32], colours: Sequence[NDArray[np.float32]]) -> NDArray[np.uint8]:
+    """Find the number of the colour that is nearest to each place of a picture (H, W, 3)."""
+    means = np.stack(colours)
+    apart = (means**2).sum(axis=1) - 2 * (picture.reshape(-1, 3) @ means.T)  # but for the place's own square
+    return apart.argmin(axis=1).astype(np.uint8).reshape(picture.shape[:2])
+
+
+def two_largest(planes: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Find the largest value at each place, and the second largest."""
+    first = second = np.zeros_like(planes[0])
+    for plane in planes:
+        second = np.maximum(second, np.minimum(first, plane))
+        first = np.maximum(first, plane)
+    return first, second
+
+
+def without_islands(label: NDArray[np.uint8], count: int, least: int) -> NDArray[np.uint8]:
     """Give small islands the number that most places near them have.
 
     Args:
-        label: (S, S) numbers below ``count``.
+        label: (H, W) numbers below ``count``.
         least: px below which an island is small.
     """
     sure = np.zeros(label.shape, bool)
     for k in range(count):
-        _, islands, stats, _ = cv2.connectedComponentsWithStats((label == k).astype(np.uint8), connectivity=4)
-        large = stats[:, cv2.CC_STAT_AREA] >= least
+        _, islands = cv2.connectedComponents((label == k).astype(np.uint8), connectivity=4)
+        large = np.bincount(islands.ravel()) >= least
         large[0] = False
         sure |= large[islands]
-    near = [cv2.blur(((label == k) & sure).astype(np.float32), (9, 9)) for k in range(count)]
-    return np.where(sure, label, np.argmax(near, axis=0))
+    most, answer = np.zeros(label.shape, np.float32), label.copy()
+    for k in range(count):
+        near = cv2.blur(((label == k) & sure).astype(np.float32), (9, 9))
+        answer[~sure & (near > most)] = k
+        most = np.maximum(most, near)
+    return answer
 
 
 def main_colours(colours: NDArray[np.float32], count: int) -> list[NDArray[np.float32]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageColor
 
-from ganchain.drawing.flats import main_colours, without_islands
+from ganchain.drawing.flats import main_colours, nearest, two_largest, without_islands
 from ganchain.drawing.held import held_colours
 from ganchain.drawing.lines import Lines, flow, lines, valleys
 from ganchain.drawing.paths import UNITS, Colour, Drawing, Knots, Line, Planes, Ring, Shape, stroke, taper
@@ -109,14 +109,12 @@ class Surroundings:
 
     def draw_tones(self, drawing: Drawing, lighter: float = 0.35, people: bool = False) -> None:
         """Draw the picture, or only ``people``, in flat colours with clean borders: layer "ground"."""
-        flat = painted(painted(self.lab, 2), 2)
-        seen = flat[: self.size[1] : 2, : self.size[0] : 2].reshape(-1, 3)
-        means = held_colours(seen, self.hold, lambda colours: main_colours(colours, COLOURS))
-        label = np.argmin([((flat - mean) ** 2).sum(axis=2) for mean in means], axis=0)
-        label = without_islands(label, len(means), ISLAND)
+        flat = painted(painted(np.ascontiguousarray(self.lab[: self.size[1], : self.size[0]]), 2), 2)
+        means = held_colours(flat[::3, ::3].reshape(-1, 3), self.hold, lambda colours: main_colours(colours, COLOURS))
+        label = without_islands(nearest(flat, means), len(means), ISLAND)
         near = [blurred((label == k).astype(np.float32), 0.8) for k in range(len(means))]
         order = np.argsort([-plane.sum() for plane in near])
-        second, first = np.partition(np.stack(near), -2, axis=0)[-2:]
+        first, second = two_largest(near)
         unit = UNITS / self.small.shape[0]
         whole = [Ring((np.array([(-9.0, -9.0), (265, -9)]), np.array([(265.0, 265.0), (-9, 265)])))]
         for number, k in enumerate(order):

@@ -28,7 +28,7 @@ def contours(
     """Trace the borders of where a field lies above ``level``, as smooth closed curves.
 
     Args:
-        field: (S, S), all of the window.
+        field: (H, W); its longer side is all of the window.
         level: between the field's values.
         smooth: units over which a border is smoothed.
         spacing: units between the knots.
@@ -79,7 +79,7 @@ def _traced(
     holes: bool,
 ) -> list[list[Knots]]:
     """Trace the borders of where a field lies above each of some levels: all at once, see ``contours``."""
-    unit = UNITS / field.shape[0]
+    unit = UNITS / max(field.shape)
     soft = cv2.copyMakeBorder(field, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REPLICATE).astype(np.float32)
     outlines, numbers = [], []
     for number, level in enumerate(levels):
@@ -109,10 +109,10 @@ def _traced(
 
 def _onto(field: Planes, places: Knots, levels: NDArray[np.float32]) -> Knots:
     """Move places (K, 2) px to where the field crosses their levels (K,): to the border itself, between the pixels."""
-    side = field.shape[0]
-    inner = places.astype(np.intp).clip(1, side - 2)
-    flat, at = field.ravel(), inner[:, 1] * side + inner[:, 0]
-    dx, dy = (flat[at + 1] - flat[at - 1]) / 2, (flat[at + side] - flat[at - side]) / 2
+    height, width = field.shape
+    inner = places.astype(np.intp).clip(1, (width - 2, height - 2))
+    flat, at = field.ravel(), inner[:, 1] * width + inner[:, 0]
+    dx, dy = (flat[at + 1] - flat[at - 1]) / 2, (flat[at + width] - flat[at - width]) / 2
     share = (levels - flat[at]) / np.maximum(dx * dx + dy * dy, 1e-6)
     step = np.stack([share * dx, share * dy], axis=1)
     length = np.hypot(step[:, :1], step[:, 1:])
