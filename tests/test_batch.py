@@ -402,8 +402,8 @@ def test_a_signal_before_the_first_photo_ends_with_a_summary(place: Path, monkey
     handlers = [signal.getsignal(number) for number in ENDING]
     summary = ended(signals, lambda: signal.raise_signal(signal.SIGTERM))  # while photos are looked for
     assert (summary.total, signals.count) == (0, 1)
-    real = run._allocate
-    monkeypatch.setattr(run, "_allocate", lambda *given: (real(*given), signal.raise_signal(ENDING[-1]))[0])
+    real = run.allocate
+    monkeypatch.setattr(run, "allocate", lambda *given: (real(*given), signal.raise_signal(ENDING[-1]))[0])
     assert ended(Signals()).left == 3  # while engines are chosen
     assert [signal.getsignal(number) for number in ENDING] == handlers
 

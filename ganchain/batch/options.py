@@ -22,7 +22,7 @@ class Options:
     Attributes:
         include, exclude: globs on the path below the input folder.
         name: template of the outputs' names, see ``Names``.
-        workers: processes; None: one a core, fewer where memory is short, 2 on CUDA.
+        workers: processes; None: one a core, fewer where memory is short.
         device, engine, license_policy: as for ``Pipeline``.
         timeout: seconds that one photo, or a frame of a video, may take.
         identity: record how far each face's embedding moves (extra ``evaluate``).

@@ -7,33 +7,31 @@ import re
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain as joined
 from itertools import groupby, islice
 from pathlib import Path
 
-import psutil
-import torch
 from filelock import FileLock, Timeout
 
 from ganchain.batch import memory
 from ganchain.batch.cluster import Cluster
+from ganchain.batch.feeder import FedPool
 from ganchain.batch.journal import MARK, NAME, Journal
 from ganchain.batch.loop import Loop, OnProgress, OnRecord
 from ganchain.batch.options import Options
 from ganchain.batch.plan import OnFound, Plan, finished, plan
 from ganchain.batch.pool import Pool
 from ganchain.batch.record import Record
+from ganchain.batch.resources import Resources, allocate, count_cores
 from ganchain.batch.settings import LOCK, Settings
 from ganchain.batch.signals import Interrupted, Signals
 from ganchain.batch.summary import Summary
 from ganchain.batch.video_worker import VideoWorker
 from ganchain.batch.worker import Worker
 from ganchain.chains import Chain
-from ganchain.chains.digest import photo_key
 from ganchain.errors import PhotoError
 from ganchain.photos.find import Item
-from ganchain.pipeline.pipeline import Pipeline
 
 PART = re.compile(rf"\.{MARK}[0-9a-f]{{32}}\.part")
 CUDA_GROUP = 8
@@ -93,35 +91,6 @@ def batch(
     return summary
 
 
-@dataclass(frozen=True)
-class _Resources:
-    """Resources of a batch: the device, the number of workers, the threads of each, and the stages' engines."""
-
-    device: torch.device
-    workers: int
-    threads: int
-    engines: dict[str, str]
-
-
-def _allocate(planned: Plan, options: Options, journal: Journal, photos: int) -> _Resources:
-    """Decide on workers and threads, and choose the engines; an error of the chain is raised here, and once.
-
-    What "auto" has chosen for the outputs that are there, it chooses for the others, too.
-    """
-    former = journal.engines(planned.names.chain, lambda photo: photo_key(photo, planned.key))
-    engine = former or options.engine if options.engine == "auto" else options.engine
-    pipeline = Pipeline.from_chain(
-        planned.chain, device=options.device, engine=engine, license_policy=options.license_policy
-    )
-    device, cores = pipeline.device, _count_cores()
-    card = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
-    workers = options.workers or memory.workers(cores, card)
-    threads = max(1, cores // workers) if device.type == "cuda" else 1  # more threads could change a sum's last bits
-    with _torch_threads(threads):  # engines are compared as they will run
-        pipeline.prepare()
-    return _Resources(device, min(workers, photos), threads, dict(pipeline.engines))
-
-
 def _run(planned: Plan, options: Options, loop: Loop) -> None:
     """Do the photos that are not finished: all in the pool, then alone those that it put aside."""
     _remove_part_files(loop.out)
@@ -135,10 +104,10 @@ def _run(planned: Plan, options: Options, loop: Loop) -> None:
 
 def _do(items: Iterator[Item], planned: Plan, options: Options, loop: Loop) -> None:
     """Do ``items``, which are looked up while the first ones are being done."""
-    first = list(islice(items, options.workers or _count_cores()))
+    first = list(islice(items, options.workers or count_cores()))
     if not first or loop.stopping:
         return
-    resources = _allocate(planned, options, loop.journal, len(first))
+    resources = allocate(planned, options, loop.journal, len(first))
     if loop.stopping:
         return
     settings = Settings(
@@ -148,8 +117,8 @@ def _do(items: Iterator[Item], planned: Plan, options: Options, loop: Loop) -> N
         str(resources.device),
         resources.engines,
         options.license_policy,
-        threads=resources.threads,
-        memory=memory.share(resources.workers),
+        threads=resources.photos.threads,
+        memory=memory.share(resources.photos.number),
         identity=options.identity,
         points=options.points,
         accept_damaged=options.accept_damaged,
@@ -164,33 +133,35 @@ def _do(items: Iterator[Item], planned: Plan, options: Options, loop: Loop) -> N
 
 
 def _do_photos(
-    items: Iterator[Item], planned: Plan, options: Options, loop: Loop, resources: _Resources, settings: Settings
+    items: Iterator[Item], planned: Plan, options: Options, loop: Loop, resources: Resources, settings: Settings
 ) -> None:
     """Do photos in groups, here or on a cluster."""
+    (workers, threads), local = resources.photos, FedPool if resources.fed else Pool
     pool: Pool | Cluster
     if options.ray:
-        pool = Cluster(planned.chain, settings, address=options.ray, threads=resources.threads, timeout=options.timeout)
+        pool = Cluster(planned.chain, settings, address=options.ray, threads=threads, timeout=options.timeout)
     else:
-        pool = Pool(resources.workers, Worker, (planned.chain, settings), options.timeout)
-    loop.run(items, pool, CUDA_GROUP if resources.device.type == "cuda" else 1, None)
+        pool = local(workers, Worker, (planned.chain, settings), options.timeout)
+    loop.run(items, pool, CUDA_GROUP if resources.device.type == "cuda" and not resources.fed else 1, None)
     if loop.aside and not loop.stopping:
         settings = replace(settings, memory=memory.share(1), alone=True)
-        pool = Pool(1, Worker, (planned.chain, settings), options.timeout, ahead=1)
+        pool = local(1, Worker, (planned.chain, settings), options.timeout, ahead=1)
         loop.run(loop.take_aside(), pool, 1, settings.memory)
 
 
 def _do_videos(
-    items: Iterator[Item], planned: Plan, options: Options, loop: Loop, resources: _Resources, settings: Settings
+    items: Iterator[Item], planned: Plan, options: Options, loop: Loop, resources: Resources, settings: Settings
 ) -> None:
     """Do videos, a process for each; at a signal they are stopped, since the next run goes on where they were."""
 
     def pool(workers: int, alone: bool) -> Pool:
-        shared = replace(settings, memory=memory.share(workers), alone=alone)
+        threads = resources.videos.threads
+        shared = replace(settings, threads=threads, memory=memory.share(workers), alone=alone)
         made = Pool(workers, VideoWorker, (planned.chain, shared), options.timeout + UNTOLD, ahead=1)
         made.on_progress = loop.tell
         return made
 
-    number = min(resources.workers, sum(bool(item.video) for item in planned.inputs.items))
+    number = min(resources.videos.number, sum(bool(item.video) for item in planned.inputs.items))
     loop.run(items, pool(number, alone=False), 1, None, patience=1)
     if loop.aside and not loop.stopping:
         loop.run(loop.take_aside(), pool(1, alone=True), 1, memory.share(1), patience=1)
@@ -205,23 +176,6 @@ def _unfinished(planned: Plan, options: Options, loop: Loop) -> Generator[Item]:
             loop.report(Record.of(item, loop.chain, "skipped"))
         else:
             yield item
-
-
-@contextmanager
-def _torch_threads(number: int) -> Iterator[None]:
-    """Have torch use so many threads within the block."""
-    former = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(former)
-
-
-def _count_cores() -> int:
-    """Count the physical cores that this process may use."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(psutil.cpu_count(logical=False) or usable, usable))
 
 
 @contextmanager

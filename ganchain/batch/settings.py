@@ -28,6 +28,7 @@ class Settings:
         overwrite: replace files that are in the way, too.
         redo: do finished videos once more.
         timeout: seconds that a frame of a video may take.
+        feeder: the socket of the process that runs the networks on ``device``; "" where the worker does.
         confined: limit this process to that memory and ``SLACK``.
         alone: no other worker is at work; a photo that does not fit now never will.
     """
@@ -46,5 +47,6 @@ class Settings:
     overwrite: bool = False
     redo: bool = False
     timeout: float = 600.0
+    feeder: str = ""
     confined: bool = False
     alone: bool = False

@@ -17,12 +17,14 @@ import torch
 from ganchain import files
 from ganchain._version import VERSION
 from ganchain.batch import memory
+from ganchain.batch.feeder import kernels_in
 from ganchain.batch.journal import MARK
 from ganchain.batch.record import Record
 from ganchain.batch.settings import LOCK, Settings
 from ganchain.chains import Chain
 from ganchain.chains.digest import photo_key
 from ganchain.engines.probe import probe
+from ganchain.engines.remote import Client
 from ganchain.errors import PhotoError, text_of, traceback_of
 from ganchain.faces.align import Aligner
 from ganchain.faces.dlib_models import Embedder
@@ -73,11 +75,14 @@ class Worker:
             cv2.setNumThreads(settings.threads)
         self.pipeline = Pipeline.from_chain(
             chain,
-            device=settings.device,
-            engine=settings.engines,
+            device="cpu" if settings.feeder else settings.device,
+            engine="torch" if settings.feeder else settings.engines,
             accept_damaged=settings.accept_damaged,
             license_policy=settings.license_policy,
         )
+        self._client = Client(settings.feeder) if settings.feeder else None
+        if self._client:
+            self._client.take_over(kernels_in(self.pipeline))
         self.pipeline.prepare()
         self._warm_up()
         self._embed = Embedder() if settings.identity else None
@@ -122,7 +127,9 @@ class Worker:
     def _begun(self, item: Item) -> Record:
         """Begin the record of an item."""
         record = Record.of(item, self.settings.chain)
-        record.engines, record.version = dict(self.pipeline.engines), VERSION
+        engines = self.settings.engines
+        record.engines = dict(engines if isinstance(engines, Mapping) else self.pipeline.engines)
+        record.version = VERSION
         return record
 
     def _identify(self, record: Record, item: Item) -> None:
@@ -152,7 +159,11 @@ class Worker:
             pending.popleft()[0].exception()  # waits for it
         futures = {}
         log.info("editing %s", ", ".join(job.item.input for job in group))
-        results = self.pipeline.group([job.item.source for job in group])
+        try:
+            results = self.pipeline.group([job.item.source for job in group])
+        finally:
+            if self._client:
+                self._client.check()  # no fault of these photos: they are lost, and so tried once more
         for job in group:
             result = results.pop(0)
             distances = self._distances(job.item.source, result, self._embed) if self._embed else {}

@@ -72,6 +72,12 @@ def kernels_of(stage: nn.Module) -> Iterator[Kernel]:
             yield from kernels_of(child)
 
 
+def covers(stage: nn.Module) -> bool:
+    """Tell whether all networks of a stage have kernels, so that none is run but by its engine."""
+    inside = {parameter for kernel in kernels_of(stage) for parameter in kernel.network.parameters()}
+    return inside.issuperset(stage.parameters())
+
+
 def set_engine(stage: nn.Module, engine: Engine | None) -> None:
     """Have ``engine`` run all kernels of ``stage``; None for plain torch."""
     for kernel in kernels_of(stage):

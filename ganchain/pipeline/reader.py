@@ -89,7 +89,15 @@ class FaceReader(nn.Module):
         if kind == "parts":
             for picture, reading in zip(pictures, readings, strict=True):
                 continue_beyond(picture, reading.shows(framing, SIDE))
-        return list(zip(pictures, self._network(kind)(pictures.to(self.device)).float().cpu(), strict=True))
+        return list(zip(pictures, self.run(kind, pictures), strict=True))
+
+    def run(self, kind: str, pictures: Tensor) -> Tensor:
+        """Run the network of a kind on windows (N, 3, SIDE, SIDE) float32 -1..1; its answer is on the CPU.
+
+        This is a kernel, as ``engines.kernels`` calls it: another process may run it.
+        """
+        answer: Tensor = self._network(kind)(pictures.to(self.device)).float().cpu()
+        return answer
 
     def _network(self, kind: str) -> nn.Module:
         """Load the network of a kind, once."""
