@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganchain.batch import resources, run
+from ganchain.batch import memory, resources, run
 from ganchain.batch.feeder import FedPool, Feeder, can_feed, kernels_in
 from ganchain.batch.loop import OnRecord
 from ganchain.batch.options import Options
@@ -184,6 +184,14 @@ def test_who_can_be_fed() -> None:
     assert not can_feed(Pipeline([Plugged(Odd()), plain], device="cpu"))
 
 
+def test_a_card_limits_only_those_that_have_networks_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "count_cores", lambda: 16)
+    monkeypatch.setattr(memory, "available", lambda: 128 << 30)
+    assert resources._processes(None, 99, None) == (16, 1)
+    assert resources._processes(None, 99, 24 << 30) == (8, 2)
+    assert resources._processes(4, 2, 1 << 30) == (2, 4)
+
+
 @pytest.fixture
 def place(tmp_path: Path, small_head: Pixels, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A chain, and feeders on the CPU."""
@@ -217,6 +225,7 @@ def unfed(place: Path) -> dict[str, str]:
         return done(place, "unfed")[1]
 
 
+@pytest.mark.slow
 def test_pictures_are_the_same(place: Path, small_head: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
     killing.photos(place / "photos", small_head, 1)
     monkeypatch.setattr(run, "FedPool", FedHere)
