@@ -9,20 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from ganchain.batch import memory, resources, run
+from ganchain import chains
+from ganchain.batch import feeder, memory, resources, run
 from ganchain.batch.feeder import FedPool, Feeder, can_feed, kernels_in
 from ganchain.batch.loop import OnRecord
 from ganchain.batch.options import Options
-from ganchain.batch.pool import Pool
-from ganchain.batch.record import Record
 from ganchain.batch.run import batch
+from ganchain.batch.settings import Settings
 from ganchain.batch.summary import Summary
+from ganchain.batch.worker import Worker
 from ganchain.engines import remote
 from ganchain.engines.kernels import Kernel, covers
 from ganchain.engines.remote import Client, serve
@@ -225,32 +226,17 @@ def unfed(place: Path) -> dict[str, str]:
         return done(place, "unfed")[1]
 
 
+def test_a_long_path_of_temporary_files_is_avoided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.setattr(feeder, "gettempdir", lambda: str(deep))
+    pool = FedPool(1, Worker, (chains.load("faces"), Settings(tmp_path, "", "")), 1.0)
+    with pool._folder, pool._listener:
+        assert not pool._folder.name.startswith(str(deep))
+
+
 @pytest.mark.slow
 def test_pictures_are_the_same(place: Path, small_head: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
     killing.photos(place / "photos", small_head, 1)
     monkeypatch.setattr(run, "FedPool", FedHere)
     assert done(place, "fed")[1] == unfed(place)
-
-
-@pytest.mark.slow
-def test_a_killed_feeder_costs_nothing(place: Path, small_head: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
-    killing.photos(place / "photos", small_head, 3)
-    feeders, pids = list[Pool](), set[int]()
-
-    class Watched(FedPool):
-        def __enter__(self) -> Self:
-            super().__enter__()
-            feeders.append(self._feeders)
-            return self
-
-    def kill(record: Record, summary: Summary) -> None:
-        process = feeders[0]._workers[0].process
-        pids.add(process.pid)
-        if len(pids) == 1:
-            process.kill()
-
-    monkeypatch.setattr(run, "FedPool", Watched)
-    summary, pictures = done(place, "fed", kill)
-    assert dict(summary.counts) == {"ok": 3} and pictures == unfed(place)
-    assert len(pids) > 1  # another one followed
-    assert all(handle.process.exitcode is not None for pool in feeders for handle in pool._workers)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from threading import Thread
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +27,7 @@ from ganchain.engines.remote import serve
 from ganchain.pipeline.pipeline import Pipeline
 
 WAITING = 128  # workers that may be about to connect
+LONGEST = 70  # characters of a folder's path; systems bind no socket whose path is longer than about 100
 
 
 def can_feed(pipeline: Pipeline) -> bool:
@@ -73,7 +74,8 @@ class FedPool(Pool):
         ahead: int = AHEAD,
     ) -> None:
         chain, settings = args
-        self._folder = TemporaryDirectory(prefix="ganchain-")  # nobody else may enter it
+        usual = gettempdir()
+        self._folder = TemporaryDirectory(prefix="ganchain-", dir=usual if len(usual) <= LONGEST else "/tmp")  # 0700
         self._listener, path = socket.socket(socket.AF_UNIX), str(Path(self._folder.name) / "feeder")
         self._listener.bind(path)
         self._listener.listen(WAITING)
