@@ -1,20 +1,20 @@
 """Kernels run by another process: it serves calls over Unix sockets, and its clients compute no network themselves.
 
 Requests are never merged: each is run by itself, in the order of arrival, so that no bit of an answer depends on who
-else asks. Tensors travel as raw bytes beside a pickled header, which takes a third of the time of a pickled array
+else asks. Tensors travel as raw bytes behind a header in JSON, which takes a third of the time of a pickled array
 (4 ms against 17 for 12 MB); shared memory would take 3, but containers have little of it, and a process that runs out
-of it is killed. What is pickled is trusted: a server's socket must lie in a folder of its user's own.
+of it is killed.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from threading import Lock, Thread
 from traceback import format_exception
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     Stream = BufferedRWPair[Any, Any]
 
-BROKEN = (OSError, EOFError, pickle.UnpicklingError)  # what a connection raises when its other end is gone
+LENGTH = 8  # bytes that say how long a header is
+BROKEN = (OSError, EOFError)  # what a connection raises when its other end is gone
 
 
 @dataclass(frozen=True)
@@ -150,9 +151,10 @@ def _run(kernel: Kernel, arguments: Any, device: torch.device) -> Any:
 
 
 def _send(stream: Stream, message: Any) -> None:
-    """Send a message: nested tuples and lists with tensors, which arrive with the same strides."""
+    """Send a message: nested tuples and lists of tensors, which arrive with the same strides, and of what JSON has."""
     tensors = [tensor.detach() if _is_dense(tensor) else tensor.contiguous() for tensor in tensors_of(message)]
-    pickle.dump(with_tensors(message, (tensor.to("meta") for tensor in tensors)), stream)
+    header = json.dumps(_encoded(with_tensors(message, iter(tensors)))).encode()
+    stream.write(len(header).to_bytes(LENGTH, "big") + header)
     for tensor in tensors:
         stream.write(_bytes(tensor))
     stream.flush()
@@ -160,13 +162,42 @@ def _send(stream: Stream, message: Any) -> None:
 
 def _receive(stream: Stream) -> Any:
     """Receive a message."""
-    message = pickle.load(stream)
-    tensors = [torch.empty_strided(meta.size(), meta.stride(), dtype=meta.dtype) for meta in tensors_of(message)]
-    for tensor in tensors:
-        content = _bytes(tensor)
-        if stream.readinto(content) < len(content):
-            raise EOFError
-    return with_tensors(message, iter(tensors))
+    header = bytearray(int.from_bytes(_filled(bytearray(LENGTH), stream), "big"))
+    message = _decoded(json.loads(_filled(header, stream)))
+    for tensor in tensors_of(message):
+        _filled(_bytes(tensor), stream)
+    return message
+
+
+def _filled(content: Any, stream: Stream) -> Any:
+    """Fill a buffer with the next bytes, and return it."""
+    if stream.readinto(content) < len(content):
+        raise EOFError
+    return content
+
+
+def _encoded(part: Any) -> Any:
+    """Turn a part of a message into what JSON has; of tensors, shape and strides alone."""
+    if isinstance(part, Tensor):
+        return {"tensor": [list(part.size()), list(part.stride()), str(part.dtype).removeprefix("torch.")]}
+    if isinstance(part, _Failure):
+        return {"failure": asdict(part)}
+    if isinstance(part, tuple):
+        return {"tuple": [_encoded(inner) for inner in part]}
+    return [_encoded(inner) for inner in part] if isinstance(part, list) else part
+
+
+def _decoded(part: Any) -> Any:
+    """Undo ``_encoded``; the tensors are not filled yet."""
+    if isinstance(part, list):
+        return [_decoded(inner) for inner in part]
+    if not isinstance(part, dict):
+        return part
+    ((kind, content),) = part.items()
+    if kind == "tensor":
+        size, stride, dtype = content
+        return torch.empty_strided(size, stride, dtype=getattr(torch, dtype))
+    return _Failure(**content) if kind == "failure" else tuple(_decoded(inner) for inner in content)
 
 
 def _is_dense(tensor: Tensor) -> bool:
