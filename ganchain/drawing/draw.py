@@ -12,7 +12,7 @@ import numpy as np
 from ganchain.drawing import beard, eyes, face, ground, hair, looks, skin
 from ganchain.drawing.held import study_of
 from ganchain.drawing.paths import Drawing, Knots, Line, Planes
-from ganchain.drawing.planes import SIDE
+from ganchain.drawing.planes import SIDE, to_levels
 from ganchain.drawing.study import Study
 from ganchain.faces import mesh
 from ganchain.faces.reading import Hold
@@ -63,9 +63,9 @@ def draw(
     study = study_of(picture, points, mattes, hold)
     around, drawing = ground.around(study), Drawing()
     if style.background == "simple":
-        drawing.ground, where = around.flattened(0.35 * _middle(study.picture.shape[0])), _middle(SIDE)
+        drawing.ground, where = around.flattened(0.35 * _middle(SIDE)), _middle(SIDE)
     elif style.background == "keep":
-        drawing.ground = study.picture if style.look == "webtoon" else around.flattened()
+        drawing.ground = to_levels(study.picture) if style.look == "webtoon" else around.flattened()
         where = study.head
     else:
         drawing.ground, where = around.painted(style.background), 1 - around.behind

@@ -20,8 +20,9 @@ from ganchain.drawing.planes import blurred, calmed, grown, painted, reduced, rg
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import contours
 from ganchain.faces.reading import Hold
+from ganchain.tensors import Pixels
 
-EDGE = 8.0  # variance of L*, a* and b* above which a difference is an edge
+EDGE = 8e-4  # variance of red, green and blue above which a difference is an edge
 ISLAND = 14  # px: smaller areas are given to those around them
 COLOURS = 40  # of surroundings
 WIDTH = 0.11 * UNITS  # distance of the eyes of the head that lines are drawn for where there is none
@@ -60,11 +61,6 @@ class Surroundings:
         return to_lab(self.small)
 
     @cached_property
-    def large_lab(self) -> Planes:
-        """The large picture in Lab."""
-        return to_lab(self.large)
-
-    @cached_property
     def calm(self) -> Planes:
         """The small picture in Lab without grain."""
         return calmed(self.lab)
@@ -74,24 +70,25 @@ class Surroundings:
         """The direction along which it changes least."""
         return flow(self.calm[..., 0], 2.5)
 
-    def flattened(self, lighter: Planes | float = 0.35) -> Planes:
-        """Flatten the large picture: (H, W, 3) float32 0..1, clean areas, edges as sharp as the photo's.
+    def flattened(self, lighter: Planes | float = 0.35) -> Pixels:
+        """Flatten the large picture: (H, W, 3) uint8 RGB, clean areas, edges as sharp as the photo's.
 
         Each place of the large picture is a linear function of its colour (a guided filter, He & Sun 2015), so its
         edges are those of the photo.
+
+        Args:
+            lighter: how much lighter it becomes, also by place, (S, S).
         """
-        flat = painted(self.lab, 2)
-        guide = self.lab
+        lab = painted(self.lab, 2)
+        lab[..., 0] += lighter * (0.22 * (96 - lab[..., 0]).clip(0, None) + 1)
+        lab[..., 1:] *= 1.05
+        guide, flat = self.small, cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
         mean, target = cv2.blur(guide, (9, 9)), cv2.blur(flat, (9, 9))
         covariance, variance = cv2.blur(guide * flat, (9, 9)) - mean * target, cv2.blur(guide * guide, (9, 9)) - mean**2
         slope = covariance / (variance + EDGE)
         offset = cv2.blur(target - slope * mean, (9, 9))
-        lab = self._large(np.asarray(cv2.blur(slope, (9, 9)), np.float32)) * self.large_lab + self._large(
-            np.asarray(offset, np.float32)
-        )
-        lab[..., 0] += lighter * (0.22 * (96 - lab[..., 0]).clip(0, None) + 1)
-        lab[..., 1:] *= 1.05
-        return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.float32).clip(0, 1)
+        large = cv2.multiply(self._large(255 * cv2.blur(slope, (9, 9))), self.large)
+        return np.asarray(cv2.add(large, self._large(255 * offset), dtype=cv2.CV_8U), np.uint8)
 
     @cached_property
     def people(self) -> list[Ring]:
@@ -125,11 +122,11 @@ class Surroundings:
             rings = [Ring((knots,)) for knots in found] if number else whole
             drawing.put("ground", Shape(rings, colour, within=self.people if people else (), holes=True))
 
-    def painted(self, colour: str) -> Planes:
-        """Flatten the large picture, and paint what is behind people in a colour of CSS: (H, W, 3) float32 0..1."""
+    def painted(self, colour: str) -> Pixels:
+        """Flatten the large picture, and paint what is behind people in a colour of CSS: (H, W, 3) uint8 RGB."""
         flat = self.flattened(0.0)
         behind = self._large(self.behind)[..., None]
-        return np.asarray(flat + behind * (np.array(_colour(colour), np.float32) - flat), np.float32)
+        return np.asarray(flat + behind * (255 * np.array(_colour(colour), np.float32) - flat) + 0.5, np.uint8)
 
     def _large(self, plane: NDArray[np.floating[Any]]) -> Planes:
         """Enlarge a small plane to the large picture."""
@@ -230,10 +227,6 @@ class Beside(Surroundings):
     @cached_property
     def calm(self) -> Planes:
         return self.study.calm
-
-    @cached_property
-    def large_lab(self) -> Planes:
-        return self.study.fine_lab if self.study.fine.shape == self.large.shape else super().large_lab
 
 
 def around(study: Study) -> Surroundings:

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from ganchain.drawing.paths import Colour, Drawing, Line, Planes, Shape
+from ganchain.drawing.paths import Colour, Drawing, Line, Shape
+from ganchain.drawing.planes import to_levels
 from ganchain.drawing.study import Study
+from ganchain.tensors import Pixels
 
 BLACK: Colour = (0.055, 0.055, 0.055)
 WHITE: Colour = (1.0, 1.0, 1.0)
@@ -71,7 +73,7 @@ def inked(drawing: Drawing, study: Study | None) -> Drawing:
 def lined(drawing: Drawing, study: Study | None) -> Drawing:
     """Draw lines alone, on white."""
     del study
-    lines = Drawing(ground=None if drawing.ground is None else np.ones_like(drawing.ground))
+    lines = Drawing(ground=None if drawing.ground is None else np.full_like(drawing.ground, 255))
     hair = _first(drawing, "hair")
     for name, shapes in drawing.layers.items():
         for shape in shapes:
@@ -123,13 +125,13 @@ def _mouth(shape: Shape) -> Shape:
     return _in(shape, _nearer(shape.colour))
 
 
-def _paper(ground: Planes) -> Planes:
+def _paper(ground: Pixels) -> Pixels:
     """Paint the ground in a few greys."""
-    light = (ground.mean(axis=2) + ground.max(axis=2)) / 2
+    light = (ground.mean(axis=2, dtype=np.float32) + ground.max(axis=2)) / 510
     paper = np.ones_like(light)
     for below, step in STEPS:
         paper -= step / (1 + np.exp((light - below) / 0.012))
-    return np.repeat(paper[..., None], 3, axis=2).astype(np.float32)
+    return np.repeat(to_levels(paper)[..., None], 3, axis=2)
 
 
 def _grey(drawing: Drawing) -> Drawing:

@@ -18,28 +18,26 @@ MOVE, LINE, CUBIC, CLOSE = b"\0", b"\1", b"\4", b"\5"  # in it
 
 
 def paint(drawing: Drawing, side: int) -> NDArray[np.uint8]:
-    """Paint a drawing: (side, side, 3) uint8 RGB. Equal drawings give equal bytes."""
-    ground = None
-    if (flat := drawing.ground) is not None:
-        if flat.shape[0] != side:
-            flat = np.asarray(cv2.resize(flat, (side, side), interpolation=cv2.INTER_CUBIC), np.float32)
-        ground = (flat * 255 + 0.5).clip(0, 255).astype(np.uint8)
+    """Paint a drawing: (side, side, 3) uint8 RGB, plane after plane in memory. Equal drawings give equal bytes."""
+    ground = drawing.ground
+    if ground is not None and ground.shape[0] != side:
+        ground = np.asarray(cv2.resize(ground, (side, side), interpolation=cv2.INTER_CUBIC), np.uint8)
     step = side / UNITS
-    return paint_page(Page((side, side), ground, [(drawing, np.array([[step, 0, 0], [0, step, 0]]))]))[..., :3]
+    pixels = paint_page(Page((side, side), ground, [(drawing, np.array([[step, 0, 0], [0, step, 0]]))]))
+    return np.asarray(np.stack(cv2.split(pixels)[:3]).transpose(1, 2, 0), np.uint8)
 
 
 def paint_page(page: Page) -> NDArray[np.uint8]:
     """Paint a page: (H, W, 4) uint8 RGBA, multiplied by alpha. Equal pages give equal bytes."""
     width, height = page.size
-    pixels = np.full((height, width, 4), 255 * page.paper, np.uint8)
-    ground = None
-    if page.ground is not None:
-        pixels[..., :3], pixels[..., 3] = page.ground, 255
-        ground = skia.Image.fromarray(pixels.copy(), skia.kRGBA_8888_ColorType)
+    if page.ground is None:
+        pixels = np.full((height, width, 4), 255 * page.paper, np.uint8)
+    else:
+        pixels = np.asarray(cv2.cvtColor(page.ground, cv2.COLOR_RGB2RGBA), np.uint8)
     surface = skia.Surface.MakeRasterDirect(
         skia.ImageInfo.Make(width, height, skia.kRGBA_8888_ColorType, skia.kPremul_AlphaType), pixels
     )
-    painter = Painter(surface.getCanvas(), page, ground)
+    painter = Painter(surface.getCanvas(), page)
     for drawing, matrix in page.drawings:
         painter.paint(drawing, matrix)
     surface.flushAndSubmit()
@@ -52,11 +50,10 @@ class Painter:
     Args:
         canvas: is painted on.
         page: the page that the drawings are on.
-        ground: what lies behind all of them.
     """
 
-    def __init__(self, canvas: skia.Canvas, page: Page, ground: skia.Image | None) -> None:
-        self.canvas, self.page, self.ground = canvas, page, ground
+    def __init__(self, canvas: skia.Canvas, page: Page) -> None:
+        self.canvas, self.page = canvas, page
         self.outlines = Outlines(
             shape for drawing, _ in page.drawings for layer in drawing.layers.values() for shape in layer
         )
@@ -89,8 +86,9 @@ class Painter:
     def _uncover(self) -> None:
         """Paint the ground again."""
         self.canvas.resetMatrix()
-        if self.ground is not None:
-            self.canvas.drawImage(self.ground, 0, 0)
+        if self.page.ground is not None:
+            pixels = cv2.cvtColor(self.page.ground, cv2.COLOR_RGB2RGBA)
+            self.canvas.drawImage(skia.Image.fromarray(pixels, skia.kRGBA_8888_ColorType), 0, 0)
             return
         if self.page.paper:
             self.canvas.drawColor(skia.ColorWHITE)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ganchain.tensors import Pixels
+
 HATCH = 0.3  # width of hatched lines, of the way between them
 UNITS = 256.0  # the side of a window: all places are given in 256ths of it, 0 at its left and upper edge
 
@@ -132,11 +134,11 @@ class Drawing:
 
     Attributes:
         layers: the shapes of each.
-        ground: (H, W, 3) float32 0..1, the flattened picture that the background shows.
+        ground: (H, W, 3) uint8 RGB, the flattened picture that the background shows.
     """
 
     layers: dict[str, list[Shape]] = field(default_factory=dict)
-    ground: Planes | None = None
+    ground: Pixels | None = None
 
     def put(self, layer: str, *shapes: Shape) -> None:
         """Add shapes to a layer, in front of what is in it."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ganchain.colour import filters
 from ganchain.drawing.paths import UNITS, Colour, Knots, Planes
+from ganchain.tensors import Pixels
 
 SIDE, FINE = 256, 512  # px: of what is measured; of outlines in which single strands are to be seen
 
@@ -110,6 +111,11 @@ def summed(planes: Planes) -> Planes:
 def to_lab(picture: Planes) -> Planes:
     """Turn RGB 0..1 into Lab."""
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(picture, np.float32), cv2.COLOR_RGB2LAB), np.float32)
+
+
+def to_levels(picture: Planes) -> Pixels:
+    """Turn values 0..1 into 0..255."""
+    return np.asarray(cv2.convertScaleAbs(picture, alpha=255), np.uint8)
 
 
 def rgb(lab: tuple[float, float, float] | Planes) -> Colour:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -51,7 +52,7 @@ class Drawn(Stage):
             drawing = draw(picture, places, mattes, self.style, hold[index] if hold else None)
             drawn.append(to_faces(paint(drawing, picture.shape[0])))
         answer = torch.cat(drawn).to(faces.device)
-        return torch.lerp(faces, answer, self.strength)
+        return answer if self.strength == 1 else torch.lerp(faces, answer, self.strength)
 
 
 class DrawnPhoto(Stage):
@@ -121,6 +122,6 @@ class DrawnPhoto(Stage):
 
 def _read(face: Tensor, points: Tensor, parts: Mapping[str, Tensor]) -> tuple[Planes, Knots, dict[str, Planes]]:
     """Bring a face (3, S, S) -1..1 and what is read of it into the units of a drawing."""
-    picture = ((face.float().cpu().permute(1, 2, 0).numpy() + 1) / 2).clip(0, 1).astype(np.float32)
+    picture = np.asarray(cv2.merge(list((face.float().cpu() + 1).div_(2).clamp_(0, 1).numpy())), np.float32)
     places = (points.double().cpu().numpy() + 1) * (UNITS / 2)
     return picture, places, {name: part[0].float().cpu().numpy() for name, part in parts.items()}
