@@ -152,24 +152,23 @@ def draw_lines(study: Study, drawing: Drawing, line: float, likeness: float, whe
         where: (SIDE, SIDE) 0..1, where those beside the face are drawn.
     """
     side = study.ink.shape[0]
-    px, hair = side / UNITS, study.matte("hair", side)
-    face = reduced(grown(study.oval, 0.05 * study.width), side)
-    within = reduced(shrunk(study.oval, 0.12 * study.width), side)
-    bare = within * (1 - reduced(grown(study.features, 0.02 * study.width), side)) * (1 - study.matte("beard", side))
-    beside, own = study.ink * (1 - 0.55 * hair), 0.9 * likeness * study.ink * bare
-    placed = reduced(where, side)
+    px = side / UNITS
+    outside = (1 - grown(study.oval, 0.05 * study.width)) * (3 * where).clip(0, 1)
+    bare = shrunk(study.oval, 0.12 * study.width) * (1 - grown(study.features, 0.02 * study.width))
+    bare = bare * (1 - study.matte("beard"))
+    beside = study.ink * (1 - 0.55 * study.matte("hair", side))
     for strength, inside, short, width, layer in (
-        (beside, (1 - face) * (3 * placed).clip(0, 1), 0.3, 0.02, "background"),
-        (own, bare * study.matte("skin", side), 0.12, 0.016, "nose"),
+        (beside, outside, 0.3, 0.02, "background"),
+        (0.9 * likeness * study.ink * reduced(bare, side), bare * study.matte("skin"), 0.12, 0.016, "nose"),
     ):
         want = Lines(least=1.0, short=short * study.width * px, apart=3.0, most=150, steps=120)
         strength = np.asarray(strength, np.float32)
-        for way in lines(strength, study.flow, np.asarray(inside, np.float32), want):
+        for way in lines(strength, study.flow, reduced(inside, side), want):
             knots = np.concatenate([way[:-1:4], way[-1:]])
             strong = evened(np.clip(sample(strength, knots) / 2.5, 0.3, 1), 2)
             widths = width * study.width * line * strong * taper(len(knots), 1.0, 0.2, 0.2, 0.15)
             if layer == "background":
-                widths *= (2 * sample(placed, knots)).clip(0, 1)
+                widths *= (2 * sample(where, knots)).clip(0, 1)
             drawing.put(layer, Line([stroke(knots, widths)], study.line, 0.85))
 
 

@@ -11,20 +11,21 @@ from numpy.typing import NDArray
 
 from ganchain.drawing.paths import UNITS, Knots, Planes, spans
 
+RIM = 2  # px along the rim of a picture, where no line is: no step leads out of it
+
 
 def flow(lightness: Planes, sigma: float) -> tuple[Planes, Planes]:
     """Compute the direction along which a picture changes least, over ``sigma`` px: (S, S) x and y of unit vectors."""
     soft = cv2.GaussianBlur(lightness, (0, 0), 1.0)
     gx, gy = cv2.Scharr(soft, cv2.CV_32F, 1, 0), cv2.Scharr(soft, cv2.CV_32F, 0, 1)
-    xx, xy, yy = (_spread(np.asarray(plane, np.float32), sigma) for plane in (gx * gx, gx * gy, gy * gy))
-    across, slanted = xx - yy, 2 * xy
+    across, slanted = _spread(gx * gx - gy * gy, sigma), _spread(2 * gx * gy, sigma)
     length = cv2.magnitude(across, slanted)
     cosine = np.divide(across, length, out=np.ones_like(across), where=length > 0)  # of twice the angle
     x = -np.copysign(cv2.sqrt((1 - cosine).clip(0, None) / 2), slanted)
     return x, np.asarray(cv2.sqrt((1 + cosine).clip(0, None) / 2), np.float32)
 
 
-def _spread(plane: Planes, sigma: float) -> Planes:
+def _spread(plane: NDArray[np.floating[Any]], sigma: float) -> Planes:
     """Blur by ``sigma`` px; widely, on half of the side."""
     if sigma < 2 or plane.shape[0] % 2 or plane.shape[1] % 2:
         return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
@@ -91,27 +92,29 @@ def lines(strength: Planes, along: tuple[Planes, Planes], inside: Planes, want: 
     Returns:
         Lines that keep apart, each (K, 2) in units, a knot every step.
     """
-    side = strength.shape[0]
-    crest = strength >= cv2.dilate(strength, np.ones((want.every, want.every), np.uint8)) - 1e-6
-    starts = np.stack(np.nonzero(crest & (strength > want.least) & (inside > 0.5)))
+    side, strong = strength.shape[0], strength.ravel()
+    within = np.zeros((side, side), bool)
+    within[RIM:-RIM, RIM:-RIM] = inside[RIM:-RIM, RIM:-RIM] > 0.5
+    starts = np.flatnonzero((strength > want.least) & within)
     if not starts.size:
         return []
-    ways, counts = _walk(strength, along, inside, starts[::-1].T.astype(np.float32), want)
-    long = (1 + counts.sum(axis=0)) * want.step >= want.short
-    found = []
-    for k in np.flatnonzero(long):
-        back, forth = (way[k, : count[k]] for way, count in zip(ways, counts, strict=True))
-        line = np.concatenate([back[::-1], starts[::-1, k][None].astype(np.float32), forth])
-        found.append(line)
-    places = [_index(line, side) for line in found]
-    weights = [float(np.maximum(strength[at], 0).sum()) for at in places]
+    crest = cv2.dilate(strength, np.ones((want.every, want.every), np.uint8)).ravel()
+    starts = starts[strong[starts] >= crest[starts] - 1e-6]
+    places, counts = _walk(strong <= want.least, along, within, starts, want)
+    long = np.flatnonzero((1 + counts.sum(axis=0)) * want.step >= want.short)
+    middle = np.stack([starts[long] % side, starts[long] // side], axis=1).astype(np.float32)
+    ways = places[:, :, long]
+    rows = np.concatenate([ways[::-1, 0], middle[None], ways[:, 1]]).swapaxes(0, 1)
+    first, last = want.steps - counts[0, long], want.steps + 1 + counts[1, long]
+    at, number = _flat(rows[..., 0], rows[..., 1], side), np.arange(rows.shape[1])
+    weights = (strong[at].clip(0) * ((number >= first[:, None]) & (number < last[:, None]))).sum(axis=1)
     taken, kept = np.zeros((side, side), np.uint8), []
-    for k in np.argsort(-np.array(weights), kind="stable"):
-        free = taken[places[k]] == 0
+    for k in np.argsort(-weights, kind="stable"):
+        free = taken.ravel()[at[k, first[k] : last[k]]] == 0
         if np.count_nonzero(free) * want.step < want.short:
             continue
-        first, last = max(spans(free), key=lambda span: span[1] - span[0])
-        line = found[k][first:last]
+        start, end = max(spans(free), key=lambda span: span[1] - span[0])
+        line = rows[k, first[k] + start : first[k] + end]
         if len(line) * want.step < want.short:
             continue
         cv2.polylines(taken, [np.round(line).astype(np.int32)], False, (1,), max(1, round(2 * want.apart)))
@@ -121,51 +124,51 @@ def lines(strength: Planes, along: tuple[Planes, Planes], inside: Planes, want: 
     return kept
 
 
-def _index(line: NDArray[np.float32], side: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    at = np.minimum(np.maximum(np.round(line).astype(np.int64), 0), side - 1)
-    return at[:, 1], at[:, 0]
-
-
 def _walk(
-    strength: Planes, along: tuple[Planes, Planes], inside: Planes, starts: NDArray[np.float32], want: Lines
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    weaker: NDArray[np.bool_],
+    along: tuple[Planes, Planes],
+    within: NDArray[np.bool_],
+    starts: NDArray[np.intp],
+    want: Lines,
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
     """Walk from each start along the flow, to either side.
 
+    Args:
+        weaker, within: (S, S), where a line is too weak, and where it may be: nowhere near the rim.
+        starts: (N,) numbers of px in a flat plane.
+
     Returns:
-        The places (2, N, steps, 2) px, and how many of each hold, (2, N).
+        The places (steps, 2, N, 2) px, and how many of each hold, (2, N).
     """
-    side, number = strength.shape[0], 2 * len(starts)
-    flow, weaker = np.stack([plane.ravel() for plane in along], axis=1), strength.ravel() <= want.least
-    within = inside.ravel() > 0.5
-    at: NDArray[np.float32] = np.concatenate([starts, starts])
-    way = flow[_flat(at, side)]
-    way[: len(starts)] *= -1
-    places = np.zeros((number, want.steps, 2), np.float32)
-    count, weak, going = np.zeros(number, np.int64), np.zeros(number, np.int64), np.arange(number)
+    side, number = within.shape[0], 2 * len(starts)
+    dx, dy = (plane.ravel() for plane in along)
+    weaker, within = weaker.ravel(), within.ravel()
+    here = np.concatenate([starts, starts])
+    x, y = (here % side).astype(np.float32), (here // side).astype(np.float32)
+    step = np.full(number, want.step, np.float32)
+    step[: len(starts)] *= -1
+    way_x, way_y = step * dx[here], step * dy[here]
+    places = np.zeros((want.steps, number, 2), np.float32)
+    count, weak, going = np.zeros(number, np.intp), np.zeros(number, np.intp), np.arange(number)
     for k in range(want.steps):
-        at = np.asarray(at + np.float32(want.step) * way, np.float32)
-        here = _flat(at, side)
-        turn = flow[here]
-        cosine = turn[:, 0] * way[:, 0] + turn[:, 1] * way[:, 1]
+        x, y = x + way_x, y + way_y
+        here = _flat(x, y, side)
+        turn_x, turn_y = dx[here], dy[here]
+        cosine = turn_x * way_x + turn_y * way_y
         weak = (weak + 1) * weaker[here]
-        x, y = at.T
-        on = (
-            (weak < 2)
-            & within[here]
-            & (np.abs(cosine) > 0.5)
-            & (np.minimum(x, y) >= 1)
-            & (np.maximum(x, y) <= side - 2)
-        )
-        going, at, weak = going[on], at[on], weak[on]
-        if not len(going):
-            break
-        way = turn[on] * np.sign(cosine[on] + np.float32(1e-9))[:, None]
-        places[going, k] = at
+        on = within[here] & (weak < 2) & (np.abs(cosine) > 0.5 * want.step)
+        if not on.all():
+            x, y, turn_x, turn_y, cosine, weak, going = (v[on] for v in (x, y, turn_x, turn_y, cosine, weak, going))
+            if not len(going):
+                break
+        step = np.copysign(np.float32(want.step), cosine)
+        way_x, way_y = step * turn_x, step * turn_y
+        places[k, going, 0], places[k, going, 1] = x, y
         count[going] += 1
-    return places.reshape(2, -1, want.steps, 2), count.reshape(2, -1)
+    return places.reshape(want.steps, 2, -1, 2), count.reshape(2, -1)
 
 
-def _flat(places: NDArray[np.float32], side: int) -> NDArray[np.intp]:
-    """Find the px that places (N, 2) are in, by their number in a flat plane."""
-    near = np.clip(np.rint(places), 0, side - 1).astype(np.intp)
-    return np.asarray(near[:, 1] * side + near[:, 0], np.intp)
+def _flat(x: NDArray[np.float32], y: NDArray[np.float32], side: int) -> NDArray[np.intp]:
+    """Find the px that places not beyond the rim are in, by their number in a flat plane."""
+    half = np.float32(0.5)
+    return np.asarray((y + half).astype(np.intp) * side + (x + half).astype(np.intp), np.intp)

@@ -14,6 +14,7 @@ from ganchain.drawing.paths import UNITS, Planes
 from ganchain.drawing.planes import FINE, SIDE, blurred, closed, filled, grown, opened, reduced, shrunk, summed
 
 FAINT = 0.45  # matte of large areas that are taken for hair all over where there is no other near
+HARDLY = 0.0  # of a faint line's strength: how much darker than around it a place is that may be of a line
 SURE = 0.9  # matte of what is hair, and no collar
 
 
@@ -123,13 +124,15 @@ class Study(Palette):
 
     @cached_property
     def ink(self) -> Planes:
-        """Strength of dark lines, at most FINE px wide: 1 for faint ones.
+        """Strength of dark lines, at most FINE px wide: 1 for faint ones, 0 where there is none.
 
-        A difference of Gaussians across the flow (Kang, Lee & Chui 2007).
+        A difference of Gaussians across the flow (Kang, Lee & Chui 2007), where a place is darker than all around it.
         """
-        px = self.fine.shape[0] / FINE
-        dark = valleys(self.light, self.flow, max(0.8, 1.3 * px), max(1.6, 2.8 * px))
-        return np.asarray(dark / (0.03 * (self.light + 10)), np.float32)
+        px, light = self.fine.shape[0] / FINE, self.light
+        fine, wide = max(0.8, 1.3 * px), max(1.6, 2.8 * px)
+        faint = 0.03 * (light + 10)
+        near = blurred(light, wide) - blurred(light, 0.75 * fine) > HARDLY * faint
+        return np.asarray(valleys(light, self.flow, fine, wide, near) / faint, np.float32)
 
     @cached_property
     def light(self) -> Planes:
