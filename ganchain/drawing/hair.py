@@ -11,7 +11,7 @@ from ganchain.drawing.paths import UNITS, Drawing, Line, Planes, Ring, Shape, ev
 from ganchain.drawing.planes import SIDE, blurred, grown, reduced, rgb
 from ganchain.drawing.skin import outline_runs
 from ganchain.drawing.study import Study
-from ganchain.drawing.trace import contours, sample, soft_shapes
+from ganchain.drawing.trace import sample, soft_shapes, traced
 
 SHAVED = 0.6  # mean matte below which hair is shaved: skin is seen through all of it
 RIM = ((0.18, 0.45), (0.32, 0.6), (0.48, 1.0))  # mattes from which hair is drawn, and how opaque
@@ -33,20 +33,22 @@ def draw_hair(study: Study, drawing: Drawing, tones: int, line: float) -> None:
         drawing.put("hair", *soft)
     if shaved:
         return
-    areas = [contours(matte * near, level, smooth=0.7, spacing=1.4, least=0.03 * study.width**2) for level, _ in RIM]
+    levels = [level for level, _ in RIM]
+    areas = traced(matte * near, levels, smooth=0.7, spacing=1.4, least=0.03 * study.width**2)
     if not (outer := areas[-1]):
         return
     rims = [[Ring((knots,)) for knots in area] for area in areas]
     for rings, (_, opacity) in zip(rims, RIM, strict=True):
         drawing.put("hair", Shape(rings, rgb(colour), opacity, holes=True, rim=opacity < 1))
-    inside = matte > 0.7
-    if tones > 1 and inside.sum() > 200:
-        relative = _relative(study, matte, inside)
+    small = reduced(matte, SIDE)
+    inside = small > 0.7
+    if tones > 1 and np.count_nonzero(inside) > 60:
+        relative = _relative(study, small, inside)
         amount = float(np.clip(9 + 0.28 * colour[0], 11, 20))
         drawing.put("hair", *locks(relative, colour, amount, rims[-1], tones, 0.0015 * study.width**2))
     drawing.put("hair", *_loose(study, matte, colour, line))
     ink = rgb((max(3.0, colour[0] * 0.42), colour[1] + 1, colour[2] * 0.9 + 1))
-    slope = _slope(reduced(matte, SIDE))
+    slope = _slope(small)
     for knots in outer:
         within = ((knots > 1.5) & (knots < 254.5)).all(axis=1)
         widths = evened(0.018 * study.width * line * sample(slope, knots) * within, 4, closed=True)
@@ -59,7 +61,7 @@ def _loose(study: Study, matte: Planes, colour: Lab, line: float) -> list[Shape]
     Args:
         matte: (S, S) 0..1 of the hair that is drawn as an area.
     """
-    faint, px = study.seen_hair * study.like_hair(study.seen_hair), matte.shape[0] / UNITS
+    faint, px = study.seen_hair * reduced(study.alike, matte.shape[0]), matte.shape[0] / UNITS
     along = flow(faint, 1.5 * px)
     want = Lines(least=0.8, short=0.14 * study.width * px, apart=2.0, most=60, steps=60)
     outside = np.asarray(matte < 0.45, np.float32)
@@ -78,20 +80,19 @@ def _relative(study: Study, matte: Planes, inside: NDArray[np.bool_]) -> Planes:
     """Compute how much lighter each place of the hair is than the hair around it and all of it, in the light's spread.
 
     Args:
-        matte: (S, S) 0..1 of the hair.
-        inside: (S, S), where it is for sure.
+        matte: (SIDE, SIDE) 0..1 of the hair.
+        inside: (SIDE, SIDE), where it is for sure.
     """
-    px = matte.shape[0] / SIDE
     x, y, width, height = cv2.boundingRect((matte > 0.1).astype(np.uint8))
-    edge = round(12 * px)
-    box = np.s_[max(0, y - edge) : y + height + edge, max(0, x - edge) : x + width + edge]
-    smooth = _along(study.light[box], (study.flow[0][box], study.flow[1][box]), px)
-    sure, wide = inside[box], 0.5 * study.width * px
+    box = np.s_[max(0, y - 12) : y + height + 12, max(0, x - 12) : x + width + 12]
+    light, dx, dy = (reduced(plane, SIDE, clip=False)[box] for plane in (study.light, *study.flow))
+    smooth = smoothed(light, (dx, dy), reach=4)
+    sure, wide = inside[box], 0.5 * study.width
     weight = sure.astype(np.float32) + 1e-3
     around = blurred(smooth * weight, wide) / blurred(weight, wide)
-    light = (smooth - 0.5 * around - 0.5 * float(np.median(smooth[sure]))) * np.minimum(1, matte[box] * 1.3)
+    away = (smooth - 0.5 * around - 0.5 * float(np.median(smooth[sure]))) * np.minimum(1, matte[box] * 1.3)
     relative = np.zeros_like(matte)
-    relative[box] = light / float(np.clip(np.std(light[sure]), 2.0, 12))
+    relative[box] = away / float(np.clip(np.std(away[sure]), 2.0, 12))
     return study.steady("locks", relative, JUMP)
 
 
@@ -122,21 +123,6 @@ def _slope(matte: Planes) -> Planes:
     soft = blurred(matte, 1.5)
     gx, gy = cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)
     return np.asarray((np.hypot(gx, gy) * 1.1 - 0.25).clip(0, 1), np.float32)
-
-
-def _along(light: Planes, flow: tuple[Planes, Planes], px: float) -> Planes:
-    """Average along the flow, at most SIDE px wide.
-
-    Args:
-        px: of the planes / px of SIDE.
-    """
-    height, width = light.shape
-    size = max(1, round(width / px)), max(1, round(height / px))
-    small, dx, dy = (
-        np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32) for plane in (light, *flow)
-    )
-    smooth = smoothed(small, (dx, dy), reach=4)
-    return np.asarray(cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def smoothed(lightness: Planes, along: tuple[Planes, Planes], reach: int = 7, step: float = 2.0) -> Planes:

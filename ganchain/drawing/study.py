@@ -14,7 +14,6 @@ from ganchain.drawing.paths import UNITS, Planes
 from ganchain.drawing.planes import FINE, SIDE, blurred, closed, filled, grown, opened, reduced, shrunk, summed
 
 FAINT = 0.45  # matte of large areas that are taken for hair all over where there is no other near
-HARDLY = 0.0  # of a faint line's strength: how much darker than around it a place is that may be of a line
 SURE = 0.9  # matte of what is hair, and no collar
 
 
@@ -69,22 +68,30 @@ class Study(Palette):
         hair, unit = self.seen_hair, self.width * self.seen_hair.shape[0] / UNITS
         large = opened(hair, 0.1 * unit)
         hair = np.maximum(hair, large / np.maximum(grown(large, 0.1 * unit), FAINT))
-        return closed(np.asarray(hair * self.like_hair(hair), np.float32), 0.008 * unit)
+        return closed(hair * reduced(self.alike, hair.shape[0]), 0.008 * unit)
 
     @cached_property
     def shaved(self) -> Planes:
-        """Hair so short that skin is seen through it, at most FINE px wide: 0..1."""
-        side = self.seen_hair.shape[0]
-        wide = opened(self.seen_hair, 0.03 * self.width * side / UNITS)  # without strands
-        return np.asarray(wide * (1 - 2 * self.matte("rest", side)).clip(0, 1) * self.like_hair(wide, 1.6), np.float32)
+        """Hair so short that skin is seen through it, (SIDE, SIDE) 0..1."""
+        wide = opened(self.seen_small, 0.03 * self.width)  # without strands
+        return np.asarray(wide * (1 - 2 * self.matte("rest")).clip(0, 1) * self.like_hair(wide, 1.6), np.float32)
+
+    @cached_property
+    def alike(self) -> Planes:
+        """Where what is seen of the hair has its colour, (SIDE, SIDE) 0 or 1."""
+        return self.like_hair(self.seen_small)
 
     def like_hair(self, locks: Planes, near: float = 1.0) -> Planes:
         """Mark areas whose colour is nearer to that of hair than to that of skin: a light on a bald head is none.
 
         Args:
+            locks: (SIDE, SIDE) 0..1.
             near: how many times as far as skin the colour of hair may be.
+
+        Returns:
+            (SIDE, SIDE) 0 or 1.
         """
-        small = (reduced(locks, SIDE) > 0.1).astype(np.uint8)
+        small = (locks > 0.1).astype(np.uint8)
         _, numbers, stats, _ = cv2.connectedComponentsWithStats(small, ltype=cv2.CV_16U)
         at = np.flatnonzero(small)
         shown, counted = self.calm.reshape(-1, 3)[at], numbers.ravel()[at]
@@ -92,25 +99,29 @@ class Study(Palette):
         colours = sums / stats[:, cv2.CC_STAT_AREA, None].astype(np.float64)
         alike = np.linalg.norm(colours - self.hair, axis=1) < near * np.linalg.norm(colours - self.skin, axis=1)
         alike[0] = True
-        return reduced(alike.astype(np.float32)[numbers], locks.shape[0])
+        return alike.astype(np.float32)[numbers]
 
     @cached_property
     def seen_hair(self) -> Planes:
         """The hair's matte without what it can not be, at most FINE px wide: 0..1."""
-        side = self.fine.shape[0]
-        hair, px = self.matte("hair", side), side / UNITS
-        face = reduced(shrunk(self.oval, 0.2 * self.width), side)
-        down = np.arange(side, dtype=np.float32)[:, None] / px - self.points[[33, 263], 1].mean()
-        face *= (down / (0.25 * self.width) + 0.4).clip(0, 1)  # a fringe may hang down to the eyes
+        hair = self.matte("hair")
+        axis = np.arange(SIDE, dtype=np.float32)
+        down = axis[:, None] - self.points[[33, 263], 1].mean()
+        face = shrunk(self.oval, 0.2 * self.width)
+        face = face * (down / (0.25 * self.width) + 0.4).clip(0, 1)  # a fringe may hang down to the eyes
         x, y = self.points[152]
-        u = (np.arange(side, dtype=np.float32) / px - x) / self.width
-        v = (np.arange(side, dtype=np.float32)[:, None] / px - y) / self.width
-        chin = ((0.55 - np.abs(u)) / 0.1).clip(0, 1) * ((v + 0.3) / 0.1).clip(0, 1)
-        face = np.maximum(
-            face, chin * ((SURE - hair) / 0.1 + (np.abs(u) < 0.35) + (v < 0)).clip(0, 1)
-        )  # a collar, a tie
-        eyes = grown(filled([self.points[list(eye)] for eye in HOLES], side), 0.13 * self.width * px)
-        return np.asarray(hair * (1 - np.maximum(face, eyes)), np.float32)
+        u, v = np.abs(axis - x) / self.width, (axis[:, None] - y) / self.width
+        chin = ((0.55 - u) / 0.1).clip(0, 1) * ((v + 0.3) / 0.1).clip(0, 1)
+        chin = chin * ((SURE - hair) / 0.1 + (u < 0.35) + (v < 0)).clip(0, 1)  # a collar, a tie
+        eyes = grown(filled([self.points[list(eye)] for eye in HOLES]), 0.13 * self.width)
+        none = np.maximum(np.maximum(face, chin), eyes).astype(np.float32)
+        side = self.fine.shape[0]
+        return np.asarray(self.matte("hair", side) * (1 - reduced(none, side)), np.float32)
+
+    @cached_property
+    def seen_small(self) -> Planes:
+        """The same, (SIDE, SIDE)."""
+        return reduced(self.seen_hair, SIDE)
 
     @cached_property
     def head(self) -> Planes:
@@ -130,9 +141,8 @@ class Study(Palette):
         """
         px, light = self.fine.shape[0] / FINE, self.light
         fine, wide = max(0.8, 1.3 * px), max(1.6, 2.8 * px)
-        faint = 0.03 * (light + 10)
-        near = blurred(light, wide) - blurred(light, 0.75 * fine) > HARDLY * faint
-        return np.asarray(valleys(light, self.flow, fine, wide, near) / faint, np.float32)
+        darker = blurred(light, wide) > blurred(light, 0.75 * fine)
+        return np.asarray(valleys(light, self.flow, fine, wide, darker) / (0.03 * (light + 10)), np.float32)
 
     @cached_property
     def light(self) -> Planes:

@@ -39,7 +39,7 @@ def contours(
     Returns:
         The knots of each curve, in units.
     """
-    return _traced(field, (level,), smooth, spacing, least, holes)[0]
+    return traced(field, (level,), smooth=smooth, spacing=spacing, least=least, holes=holes)[0]
 
 
 def soft_shapes(
@@ -65,22 +65,24 @@ def soft_shapes(
     """
     share = 1 - (1 - opacity) ** (1 / 3)
     levels = (level - soft, level, level + soft)
-    areas = _traced(field, levels, smooth, spacing, least, holes=True)
+    areas = traced(field, levels, smooth=smooth, spacing=spacing, least=least)
     rings = [[Ring((knots,)) for knots in curves] for curves in areas]
     return [Shape(rings[k], colour, share, within=within, holes=True, rim=k != 1) for k in range(3)]
 
 
-def _traced(
+def traced(
     field: NDArray[np.floating[Any]],
     levels: Sequence[float],
-    smooth: float,
-    spacing: float,
-    least: float,
-    holes: bool,
+    *,
+    smooth: float = 1.0,
+    spacing: float = 2.5,
+    least: float = 12.0,
+    holes: bool = True,
 ) -> list[list[Knots]]:
     """Trace the borders of where a field lies above each of some levels: all at once, see ``contours``."""
     unit = UNITS / max(field.shape)
-    soft = cv2.copyMakeBorder(field, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REPLICATE).astype(np.float32)
+    soft = cv2.copyMakeBorder(field, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REPLICATE)
+    soft = np.asarray(soft, np.float32)
     outlines, numbers = [], []
     for number, level in enumerate(levels):
         above = (soft > level).astype(np.uint8)
