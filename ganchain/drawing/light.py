@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from ganchain.drawing.paths import Planes, Ring, Shape
-from ganchain.drawing.planes import SIDE, blurred, filled, grown, reduced, rgb
+from ganchain.drawing.planes import blurred, filled, grown, rgb
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import soft_shapes
 

@@ -46,6 +46,8 @@ def valleys(
     """
     side = lightness.shape[0]
     at = np.arange(side * side) if where is None else np.flatnonzero(where)
+    if not at.size:
+        return np.zeros_like(lightness)
     at = np.concatenate([at, np.zeros(-len(at) % side, at.dtype)]).reshape(-1, side)  # OpenCV wants short rows
     x, y = (at % side).astype(np.float32), (at // side).astype(np.float32)
     dx, dy = (np.ascontiguousarray(plane.ravel()[at]) for plane in along)

@@ -81,8 +81,8 @@ def traced(
 ) -> list[list[Knots]]:
     """Trace the borders of where a field lies above each of some levels: all at once, see ``contours``."""
     unit = UNITS / max(field.shape)
-    soft = cv2.copyMakeBorder(field, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REPLICATE)
-    soft = np.asarray(soft, np.float32)
+    bordered = cv2.copyMakeBorder(field, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REPLICATE)
+    soft = np.asarray(bordered, np.float32)
     outlines, numbers = [], []
     for number, level in enumerate(levels):
         above = (soft > level).astype(np.uint8)
@@ -92,9 +92,9 @@ def traced(
             if len(outline) >= 8 and cv2.contourArea(outline) * unit * unit >= 0.6 * least:
                 outlines.append(outline[:, 0])
                 numbers.append(number)
-    traced: list[list[Knots]] = [[] for _ in levels]
+    areas: list[list[Knots]] = [[] for _ in levels]
     if not outlines:
-        return traced
+        return areas
     lengths = np.array([len(outline) for outline in outlines])
     at = np.repeat(np.array(levels, np.float32)[numbers], lengths)
     edges = _onto(soft, np.concatenate(outlines).astype(np.float64), at)
@@ -105,8 +105,8 @@ def traced(
         if area < 2 * least:
             middle = knots.mean(axis=0)
             knots = middle + np.sqrt(area / least - 1) * (knots - middle)
-        traced[number].append(knots)
-    return traced
+        areas[number].append(knots)
+    return areas
 
 
 def _onto(field: Planes, places: Knots, levels: NDArray[np.float32]) -> Knots:
