@@ -79,10 +79,10 @@ class Surroundings:
         Args:
             lighter: how much lighter it becomes, also by place, (S, S).
         """
-        lab = painted(self.lab, 2)
-        lab[..., 0] += lighter * (0.22 * (96 - lab[..., 0]).clip(0, None) + 1)
-        lab[..., 1:] *= 1.05
-        guide, flat = self.small, cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+        lab = painted(self.lab)
+        light, red, yellow = cv2.split(lab)
+        light = light + lighter * (0.22 * (96 - light).clip(0) + 1)
+        guide, flat = self.small, cv2.cvtColor(cv2.merge([light, 1.05 * red, 1.05 * yellow]), cv2.COLOR_LAB2RGB)
         mean, target = cv2.blur(guide, (9, 9)), cv2.blur(flat, (9, 9))
         covariance, variance = cv2.blur(guide * flat, (9, 9)) - mean * target, cv2.blur(guide * guide, (9, 9)) - mean**2
         slope = covariance / (variance + EDGE)
@@ -106,7 +106,7 @@ class Surroundings:
 
     def draw_tones(self, drawing: Drawing, lighter: float = 0.35, people: bool = False) -> None:
         """Draw the picture, or only ``people``, in flat colours with clean borders: layer "ground"."""
-        flat = painted(painted(np.ascontiguousarray(self.lab[: self.size[1], : self.size[0]]), 2), 2)
+        flat = painted(painted(np.ascontiguousarray(self.lab[: self.size[1], : self.size[0]])))
         means = held_colours(flat[::3, ::3].reshape(-1, 3), self.hold, lambda colours: main_colours(colours, COLOURS))
         label = without_islands(nearest(flat, means), len(means), ISLAND)
         near = [blurred((label == k).astype(np.float32), 0.8) for k in range(len(means))]

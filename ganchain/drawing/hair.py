@@ -113,7 +113,7 @@ def locks(relative: Planes, colour: Lab, amount: float, within: list[Ring], tone
             (float(np.clip(colour[0] + depth * amount, 3, 95)), colour[1] * 1.05, colour[2] * (1 + 0.08 * depth))
         )
         field = np.asarray(np.sign(level) * relative, np.float32)
-        traced = {"smooth": 0.35, "spacing": 1.1, "least": least}
+        traced = {"smooth": 0.35, "spacing": 1.5, "least": least}
         shapes += soft_shapes(field, abs(level), 0.12, shade, 0.98, within=within, **traced)
     return shapes
 
