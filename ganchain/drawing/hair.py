@@ -129,16 +129,17 @@ def smoothed(lightness: Planes, along: tuple[Planes, Planes], reach: int = 7, st
     """Average along the flow, so that tones become locks."""
     height, width = lightness.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    total, weights = lightness.copy(), 1.0
-    for sign in (1, -1):
-        px, py = x.copy(), y.copy()
-        dx, dy = sign * along[0], sign * along[1]
+    total, weights, way = lightness.copy(), 1.0, cv2.merge(along)
+    for sign in (step, -step):
+        px, py, dx, dy = x, y, sign * along[0], sign * along[1]
         for k in range(1, reach + 1):
-            px, py = px + step * dx, py + step * dy
-            tx, ty = (cv2.remap(plane, px, py, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE) for plane in along)
-            turn = np.where(tx * dx + ty * dy < 0, np.float32(-1), np.float32(1))
-            dx, dy = np.asarray(tx * turn, np.float32), np.asarray(ty * turn, np.float32)
+            px, py = px + dx, py + dy
             weight = float(np.exp(-0.5 * (k / reach * 1.6) ** 2))
-            total += weight * cv2.remap(lightness, px, py, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            value = cv2.remap(lightness, px, py, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            cv2.scaleAdd(value, weight, total, total)
             weights += weight
+            if k < reach:
+                tx, ty = cv2.split(cv2.remap(way, px, py, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE))
+                turn = np.copysign(np.float32(step), tx * dx + ty * dy)
+                dx, dy = tx * turn, ty * turn
     return np.asarray(total / weights, np.float32)

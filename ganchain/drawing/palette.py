@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from ganchain.drawing.paths import UNITS, Colour, Knots, Planes
-from ganchain.drawing.planes import FINE, SIDE, calmed, filled, grown, reduced, rgb, to_lab
+from ganchain.drawing.planes import FINE, SIDE, boxed, calmed, filled, grown, reduced, rgb, to_lab
 from ganchain.faces import mesh
 
 HARDLY = 1.2  # times SIDE, up to which nothing is measured at a finer side
@@ -114,10 +114,12 @@ class Palette:
     @cached_property
     def exposure(self) -> float:
         """Lightness of the face in even light / in the photo, by the whites of its eyes."""
-        light, side = self._grainy, self.fine.shape[0]
+        side = self.fine.shape[0]
         whites = []
         for eye in HOLES:
-            opening = light[filled([self.points[list(eye)]], side) > 0.6]
+            knots = self.points[list(eye)]
+            box = boxed(knots, side)
+            opening = self._grainy[box][filled([knots], side)[box] > 0.6]
             if len(opening) * (UNITS / side) ** 2 > 0.008 * self.width**2:
                 whites.append(float(np.percentile(opening, 95)))
         return float(np.clip(WHITE / max(whites), 0.95, 1.3)) ** 0.15 if whites else 1.0

@@ -37,7 +37,8 @@ class Ring:
     @property
     def reach(self) -> float:
         """Length of the diagonal of the box around it."""
-        return float(np.hypot(*np.ptp(np.concatenate(self.runs), axis=0)))
+        ends = np.array([end for run in self.runs for end in (run.min(axis=0), run.max(axis=0))])
+        return float(np.hypot(*np.ptp(ends, axis=0)))
 
     @cached_property
     def beziers(self) -> list[Knots]:

@@ -24,6 +24,13 @@ def reduced(plane: Planes, side: int, clip: bool = True) -> Planes:
     return resized.clip(0, 1) if clip else resized
 
 
+def boxed(knots: Knots, side: int) -> tuple[slice, slice]:
+    """Find the rows and columns of a plane of ``side`` px that have some of an outline in units."""
+    scale = side / UNITS
+    (left, top), (right, bottom) = knots.min(axis=0) * scale - 1, knots.max(axis=0) * scale + 2
+    return slice(max(0, int(top)), max(0, int(bottom))), slice(max(0, int(left)), max(0, int(right)))
+
+
 def filled(outlines: list[Knots], side: int = SIDE) -> Planes:
     """Fill outlines in units: (side, side) 0..1, anti-aliased."""
     drawn = np.zeros((side, side), np.uint8)

@@ -51,7 +51,7 @@ class Drawn(Stage):
             )
             drawing = draw(picture, places, mattes, self.style, hold[index] if hold else None)
             drawn.append(to_faces(paint(drawing, picture.shape[0])))
-        answer = torch.cat(drawn).to(faces.device)
+        answer = (torch.cat(drawn) if len(drawn) > 1 else drawn[0]).to(faces.device)
         return answer if self.strength == 1 else torch.lerp(faces, answer, self.strength)
 
 

@@ -58,9 +58,10 @@ class Study(Palette):
     @cached_property
     def _unlike_skin(self) -> Planes:
         """Distance of each colour from that of the face's skin, squared, (SIDE, SIDE): above 1 for a shirt."""
-        away = (self.calm - self.skin) / np.array([30, 11, 13], np.float32)
-        away[..., 0] = np.where(away[..., 0] < 0, 0.4 * away[..., 0], away[..., 0])  # a neck lies in shadow
-        return summed(np.asarray(away * away, np.float32))
+        scaled = zip(cv2.split(self.calm), self.skin, (30, 11, 13), strict=True)
+        light, red, yellow = ((plane - own) / np.float32(spread) for plane, own, spread in scaled)
+        light = np.maximum(light, -0.4 * light)  # a neck lies in shadow
+        return np.asarray(light * light + red * red + yellow * yellow, np.float32)
 
     @cached_property
     def locks(self) -> Planes:
@@ -141,7 +142,7 @@ class Study(Palette):
         """
         px, light = self.fine.shape[0] / FINE, self.light
         fine, wide = max(0.8, 1.3 * px), max(1.6, 2.8 * px)
-        darker = blurred(light, wide) > blurred(light, 0.75 * fine)
+        darker = blurred(light, wide) > cv2.GaussianBlur(light, (5, 5), 0.75 * fine)
         return np.asarray(valleys(light, self.flow, fine, wide, darker) / (0.03 * (light + 10)), np.float32)
 
     @cached_property

@@ -130,7 +130,7 @@ def _even(lines: Knots, lengths: NDArray[np.integer[Any]], smooth: float, spacin
     """
     step = COARSE if smooth >= WIDE else STEP
     last = np.cumsum(lengths)
-    closed = np.insert(lines, last, lines[last - lengths], axis=0)  # each ends where it begins
+    closed = lines[_ranges(0, lengths + 1) % np.repeat(lengths, lengths + 1) + np.repeat(last - lengths, lengths + 1)]
     parts = np.hypot(*np.diff(closed, axis=0).T)
     ends = last + np.arange(len(last))  # in ``closed``
     parts[ends[:-1]] = 1.0  # any gap between two curves
@@ -144,14 +144,14 @@ def _even(lines: Knots, lengths: NDArray[np.integer[Any]], smooth: float, spacin
     dense = np.stack([np.interp(at, way, closed[:, k]) for k in range(2)])
     if smooth / step > 0.3:
         weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / smooth) ** 2)
-        dense = np.stack([np.convolve(row, weights / weights.sum(), "same") for row in dense])
+        dense = cv2.filter2D(dense, -1, (weights / weights.sum())[None])
     knots = np.maximum(8, np.round(whole / spacing)).astype(np.intp)
     first = np.cumsum(counts + 2 * reach) - counts - reach
     chosen = np.repeat(first, knots) + (_ranges(0, knots) * np.repeat(counts / knots, knots)).astype(np.intp)
     return np.split(np.ascontiguousarray(dense[:, chosen].T), np.cumsum(knots)[:-1])
 
 
-def _ranges(first: int, counts: NDArray[np.intp]) -> NDArray[np.intp]:
+def _ranges(first: int, counts: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
     """Count from ``first`` on, as far as each of ``counts``, one behind the other."""
     return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + first
 
