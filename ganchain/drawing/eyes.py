@@ -21,7 +21,7 @@ from ganchain.drawing.paths import (
     stroke,
     taper,
 )
-from ganchain.drawing.planes import filled, rgb, to_lab
+from ganchain.drawing.planes import SIDE, boxed, filled, rgb, to_lab
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import sample
 from ganchain.faces import mesh
@@ -187,8 +187,9 @@ def draw_brows(study: Study, points: Knots, drawing: Drawing) -> None:
     """Draw each brow as one tapering shape where it is dark, in its own colour: layer "brows"."""
     colours, weights, shapes = [], [], []
     for brow in BROWS:
-        own = filled([study.points[list(brow)]]) > 0.5
-        colours.append(np.percentile(study.calm[own], 25, axis=0) if own.sum() > 5 else study.hair)
+        box = boxed(study.points[list(brow)], SIDE)
+        own = filled([study.points[list(brow)]])[box] > 0.5
+        colours.append(np.percentile(study.calm[box][own], 25, axis=0) if own.sum() > 5 else study.hair)
         weights.append(own.sum() + 1.0)
         shift = (points[list(brow)] - study.points[list(brow)]).mean(axis=0)
         shapes.append((shift, *_brow(study, brow)))

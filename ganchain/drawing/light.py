@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from ganchain.drawing.paths import Planes, Ring, Shape
-from ganchain.drawing.planes import blurred, filled, grown, rgb
+from ganchain.drawing.planes import SIDE, blurred, filled, grown, reduced, rgb
 from ganchain.drawing.study import Study
 from ganchain.drawing.trace import soft_shapes
 
@@ -92,7 +92,8 @@ def _light(study: Study, modelling: Modelling) -> tuple[Planes, float]:
     weight = np.asarray(cv2.erode(weight, np.ones((5, 5), np.uint8)), np.float32) + 1e-4
     calm = study.calm[..., 0]
     if modelling.likeness < 1:
-        calm = calm + (1 - modelling.likeness) * (np.asarray(cv2.bilateralFilter(calm, 7, 10, 5), np.float32) - calm)
+        half = cv2.bilateralFilter(reduced(calm, SIDE // 2, clip=False), 5, 10, 2.5)
+        calm = calm + (1 - modelling.likeness) * (cv2.resize(half, (SIDE, SIDE)) - calm)
     sigma = modelling.blur * study.width
     far = blurred(calm * weight, 4 * sigma) / blurred(weight, 4 * sigma)
     mass = blurred(weight, sigma)

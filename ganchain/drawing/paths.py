@@ -77,10 +77,14 @@ def joined(rings: Sequence[Ring]) -> tuple[Knots, list[list[int]]]:
     if not pieces:
         return np.zeros((0, 2)), []
     knots, lengths = np.concatenate(pieces), np.array([count for own in counts for count in own])
-    before = np.cumsum(lengths) - lengths
-    curves = _beziers(knots)[np.arange(lengths.sum()) + np.repeat(3 * np.arange(len(lengths)), lengths), 1:]
-    starts = knots[before + 3 * np.arange(len(lengths)) + 1]
-    return np.insert(curves.reshape(-1, 2), 3 * before, starts, axis=0), counts
+    number = np.repeat(np.arange(len(lengths)), lengths)  # of its run, of each curve
+    first = np.arange(len(number)) + 3 * number + 1  # its start among the knots
+    before, start, end, after = (knots[first + k] for k in (-1, 0, 1, 2))
+    places = np.empty((3 * len(number) + len(lengths), 2))
+    at = 3 * np.arange(len(number)) + number
+    places[at] = start  # all but the first of a run are written over
+    places[at + 1], places[at + 2], places[at + 3] = start + (end - before) / 6, end - (after - start) / 6, end
+    return places, counts
 
 
 @dataclass(frozen=True)

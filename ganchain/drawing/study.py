@@ -11,7 +11,7 @@ import numpy as np
 from ganchain.drawing.lines import flow, valleys
 from ganchain.drawing.palette import HOLES, Palette
 from ganchain.drawing.paths import UNITS, Planes
-from ganchain.drawing.planes import FINE, SIDE, blurred, closed, filled, grown, opened, reduced, shrunk, summed
+from ganchain.drawing.planes import FINE, SIDE, blurred, closed, filled, grown, opened, reduced, shrunk
 
 FAINT = 0.45  # matte of large areas that are taken for hair all over where there is no other near
 SURE = 0.9  # matte of what is hair, and no collar
@@ -79,7 +79,7 @@ class Study(Palette):
 
     @cached_property
     def alike(self) -> Planes:
-        """Where what is seen of the hair has its colour, (SIDE, SIDE) 0 or 1."""
+        """Area in which what is seen of the hair has its colour, (SIDE, SIDE) 0 or 1."""
         return self.like_hair(self.seen_small)
 
     def like_hair(self, locks: Planes, near: float = 1.0) -> Planes:

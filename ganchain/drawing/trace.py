@@ -97,7 +97,7 @@ def traced(
         return areas
     lengths = np.array([len(outline) for outline in outlines])
     at = np.repeat(np.array(levels, np.float32)[numbers], lengths)
-    edges = _onto(soft, np.concatenate(outlines).astype(np.float64), at)
+    edges = _onto(soft, np.concatenate(outlines), at)
     for number, knots in zip(numbers, _even((edges - MARGIN + 0.5) * unit, lengths, smooth, spacing), strict=True):
         area = cv2.contourArea(knots.astype(np.float32))
         if area < least:
@@ -109,30 +109,31 @@ def traced(
     return areas
 
 
-def _onto(field: Planes, places: Knots, levels: NDArray[np.float32]) -> Knots:
-    """Move places (K, 2) px to where the field crosses their levels (K,): to the border itself, between the pixels."""
+def _onto(field: Planes, places: NDArray[np.int32], levels: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Move places (K, 2) px to where the field crosses their levels (K,), between the pixels: (2, K) x and y."""
     height, width = field.shape
-    inner = places.astype(np.intp).clip(1, (width - 2, height - 2))
-    flat, at = field.ravel(), inner[:, 1] * width + inner[:, 0]
+    x, y = places.clip(1, (width - 2, height - 2)).T.astype(np.intp)
+    flat, at = field.ravel(), y * width + x
     dx, dy = (flat[at + 1] - flat[at - 1]) / 2, (flat[at + width] - flat[at - width]) / 2
     share = (levels - flat[at]) / np.maximum(dx * dx + dy * dy, 1e-6)
-    step = np.stack([share * dx, share * dy], axis=1)
-    length = np.hypot(step[:, :1], step[:, 1:])
-    return places + step * np.minimum(1, 1.0 / np.maximum(length, 1e-9))
+    share = share * np.minimum(1, 1 / np.maximum(np.abs(share) * np.hypot(dx, dy), 1e-9))  # a px at most
+    return np.asarray(places.T + np.stack([share * dx, share * dy]), np.float64)
 
 
-def _even(lines: Knots, lengths: NDArray[np.integer[Any]], smooth: float, spacing: float) -> list[Knots]:
+def _even(lines: NDArray[np.float64], lengths: NDArray[np.integer[Any]], smooth: float, spacing: float) -> list[Knots]:
     """Smooth closed curves and place their knots evenly.
 
     Args:
-        lines: (N, 2), the curves one behind the other.
+        lines: (2, N) x and y, the curves one behind the other.
         lengths: points of each.
     """
     step = COARSE if smooth >= WIDE else STEP
     last = np.cumsum(lengths)
-    closed = lines[_ranges(0, lengths + 1) % np.repeat(lengths, lengths + 1) + np.repeat(last - lengths, lengths + 1)]
-    parts = np.hypot(*np.diff(closed, axis=0).T)
     ends = last + np.arange(len(last))  # in ``closed``
+    order = np.arange(ends[-1] + 1) - np.repeat(np.arange(len(last)), lengths + 1)
+    order[ends] = last - lengths  # each ends where it begins
+    closed = lines[:, order]
+    parts = np.hypot(*np.diff(closed))
     parts[ends[:-1]] = 1.0  # any gap between two curves
     way = np.concatenate([[0.0], np.cumsum(parts)])
     start = way[ends - lengths]
@@ -141,7 +142,7 @@ def _even(lines: Knots, lengths: NDArray[np.integer[Any]], smooth: float, spacin
     reach = int(np.ceil(4 * smooth / step))
     inner = _ranges(-reach, counts + 2 * reach) % np.repeat(counts, counts + 2 * reach)
     at = np.repeat(start, counts + 2 * reach) + inner * np.repeat(whole / counts, counts + 2 * reach)
-    dense = np.stack([np.interp(at, way, closed[:, k]) for k in range(2)])
+    dense = np.stack([np.interp(at, way, row) for row in closed])
     if smooth / step > 0.3:
         weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / smooth) ** 2)
         dense = cv2.filter2D(dense, -1, (weights / weights.sum())[None])
