@@ -87,7 +87,8 @@ class Surroundings:
         covariance, variance = cv2.blur(guide * flat, (9, 9)) - mean * target, cv2.blur(guide * guide, (9, 9)) - mean**2
         slope = covariance / (variance + EDGE)
         offset = cv2.blur(target - slope * mean, (9, 9))
-        large = cv2.multiply(self._large(255 * cv2.blur(slope, (9, 9))), self.large)
+        large = self._large(255 * cv2.blur(slope, (9, 9)))
+        large *= self.large
         return np.asarray(cv2.add(large, self._large(255 * offset), dtype=cv2.CV_8U), np.uint8)
 
     @cached_property

@@ -49,8 +49,8 @@ def valleys(
     if not at.size:
         return np.zeros_like(lightness)
     at = np.concatenate([at, np.zeros(-len(at) % side, at.dtype)]).reshape(-1, side)  # OpenCV wants short rows
-    x, y = (at % side).astype(np.float32), (at // side).astype(np.float32)
-    dx, dy = (np.ascontiguousarray(plane.ravel()[at]) for plane in along)
+    y, x = (place.astype(np.float32) for place in np.divmod(at.astype(np.int32), np.int32(side)))
+    dx, dy = (plane.ravel()[at] for plane in along)
     reach = int(np.ceil(2 * wide))
     offsets = np.arange(-reach, reach + 1)
     near, far = np.exp(-0.5 * (offsets / fine) ** 2), np.exp(-0.5 * (offsets / wide) ** 2)
