@@ -138,7 +138,7 @@ def smoothed(lightness: Planes, along: tuple[Planes, Planes], reach: int = 7, st
             value = cv2.remap(lightness, px, py, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             cv2.scaleAdd(value, weight, total, total)
             weights += weight
-            if k < reach:
+            if k % 2 == 0 and k < reach:
                 tx, ty = cv2.split(cv2.remap(way, px, py, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE))
                 turn = np.copysign(np.float32(step), tx * dx + ty * dy)
                 dx, dy = tx * turn, ty * turn

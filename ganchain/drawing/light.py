@@ -87,8 +87,7 @@ def _light(study: Study, modelling: Modelling) -> tuple[Planes, float]:
     weight = (
         study.matte("skin") * (1 - (1 - modelling.likeness) * study.features) * (1 - study.matte("beard"))
     ).astype(np.float32)
-    for over in (study.matte("glasses"), study.matte("cover"), study.seen_small):
-        weight = weight * (1 - (3 * grown(over, 2)).clip(0, 1))
+    weight = weight * study.uncovered * (1 - (3 * grown(study.seen_small, 2)).clip(0, 1))
     weight = np.asarray(cv2.erode(weight, np.ones((5, 5), np.uint8)), np.float32) + 1e-4
     calm = study.calm[..., 0]
     if modelling.likeness < 1:

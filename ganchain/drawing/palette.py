@@ -95,10 +95,13 @@ class Palette:
     @cached_property
     def bare(self) -> Planes:
         """Skin that tells its tone: of the face, without features, hair, glasses and what covers it, 0..1."""
-        bare = self.matte("skin") * self.oval * (1 - self.features)
-        for over in ("glasses", "cover"):
-            bare = bare * (1 - (3 * grown(self.matte(over), 2)).clip(0, 1))
-        return np.asarray(bare, np.float32)
+        return self.matte("skin") * self.oval * (1 - self.features) * self.uncovered
+
+    @cached_property
+    def uncovered(self) -> Planes:
+        """Area before which neither glasses nor anything else lies, (SIDE, SIDE) 0..1."""
+        glasses, cover = ((3 * grown(self.matte(over), 2)).clip(0, 1) for over in ("glasses", "cover"))
+        return np.asarray((1 - glasses) * (1 - cover), np.float32)
 
     @cached_property
     def skin(self) -> Planes:

@@ -208,9 +208,8 @@ def stroke(line: Knots, widths: NDArray[np.float64] | float, bias: float = 0.0) 
         widths: at each knot.
         bias: -1: all of the width lies to the left of the way, 0: half of it on either side, 1: to the right.
     """
-    half = np.broadcast_to(np.asarray(widths, np.float64) / 2, len(line))[:, None]
-    across = normals(line)
-    return Ring((line + (bias + 1) * half * across, (line + (bias - 1) * half * across)[::-1]))
+    across = (normals(line).T * np.asarray(widths, np.float64) / 2).T
+    return Ring((line + (bias + 1) * across, (line + (bias - 1) * across)[::-1]))
 
 
 def taper(count: int, width: float, start: float, end: float, least: float = 0.15) -> NDArray[np.float64]:
