@@ -38,7 +38,7 @@ def without_islands(label: NDArray[np.uint8], count: int, least: int) -> NDArray
     links = np.zeros((2 * height - 1, 2 * width - 1), np.uint8)  # of places, and between them where they are alike
     links[::2, ::2] = 1
     links[1::2, ::2], links[::2, 1::2] = label[1:] == label[:-1], label[:, 1:] == label[:, :-1]
-    islands = cv2.connectedComponents(links, connectivity=4)[1][::2, ::2]
+    islands = np.asarray(cv2.connectedComponents(links, connectivity=4)[1], np.int32)[::2, ::2]
     sure = np.bincount(islands.ravel())[islands] >= least
     most, answer = np.zeros(label.shape, np.float32), label.copy()
     for k in range(count):

@@ -18,14 +18,14 @@ def flow(lightness: Planes, sigma: float) -> tuple[Planes, Planes]:
     """Compute the direction along which a picture changes least, over ``sigma`` px: (S, S) x and y of unit vectors."""
     soft = cv2.GaussianBlur(lightness, (0, 0), 1.0)
     gx, gy = cv2.Scharr(soft, cv2.CV_32F, 1, 0), cv2.Scharr(soft, cv2.CV_32F, 0, 1)
-    across, slanted = _spread(gx * gx - gy * gy, sigma), _spread(2 * gx * gy, sigma)
+    across, slanted = (_spread(np.asarray(plane, np.float32), sigma) for plane in (gx * gx - gy * gy, 2 * gx * gy))
     length = cv2.magnitude(across, slanted)
     cosine = np.divide(across, length, out=np.ones_like(across), where=length > 0)  # of twice the angle
     x = -np.copysign(cv2.sqrt((1 - cosine).clip(0, None) / 2), slanted)
     return x, np.asarray(cv2.sqrt((1 + cosine).clip(0, None) / 2), np.float32)
 
 
-def _spread(plane: NDArray[np.floating[Any]], sigma: float) -> Planes:
+def _spread(plane: Planes, sigma: float) -> Planes:
     """Blur by ``sigma`` px; widely, on half of the side."""
     if sigma < 2 or plane.shape[0] % 2 or plane.shape[1] % 2:
         return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
@@ -160,9 +160,10 @@ def _walk(
         weak = (weak + 1) * weaker[here]
         on = within[here] & (weak < 2) & (np.abs(cosine) > 0.5 * want.step)
         if not on.all():
-            x, y, turn_x, turn_y, cosine, weak, going = (v[on] for v in (x, y, turn_x, turn_y, cosine, weak, going))
+            going, weak = going[on], weak[on]
             if not len(going):
                 break
+            x, y, turn_x, turn_y, cosine = (values[on] for values in (x, y, turn_x, turn_y, cosine))
         step = np.copysign(np.float32(want.step), cosine)
         way_x, way_y = step * turn_x, step * turn_y
         places[k, going, 0], places[k, going, 1] = x, y

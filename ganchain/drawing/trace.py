@@ -145,7 +145,7 @@ def _even(lines: NDArray[np.float64], lengths: NDArray[np.integer[Any]], smooth:
     dense = np.stack([np.interp(at, way, row) for row in closed])
     if smooth / step > 0.3:
         weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / smooth) ** 2)
-        dense = cv2.filter2D(dense, -1, (weights / weights.sum())[None])
+        dense = np.asarray(cv2.filter2D(dense, -1, (weights / weights.sum())[None]), np.float64)
     knots = np.maximum(8, np.round(whole / spacing)).astype(np.intp)
     first = np.cumsum(counts + 2 * reach) - counts - reach
     chosen = np.repeat(first, knots) + (_ranges(0, knots) * np.repeat(counts / knots, knots)).astype(np.intp)
