@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ganchain.drawing import eyes, trace
+from ganchain.drawing import eyes, planes, trace
 from ganchain.drawing.draw import Style, draw
+from ganchain.drawing.flats import without_islands
+from ganchain.drawing.ground import Surroundings
 from ganchain.drawing.held import held_colours
+from ganchain.drawing.lines import Lines, flow, lines, valleys
 from ganchain.drawing.page import Head, page
 from ganchain.drawing.paint import paint, paint_page
 from ganchain.drawing.paths import Drawing, Knots, Line, Page, Planes, Ring, Shape, circle, curve, stroke, taper
@@ -375,6 +378,54 @@ def skia_of(text: str, size: tuple[int, int]) -> NDArray[np.uint8]:
     tree.render(surface.getCanvas())
     picture = surface.makeImageSnapshot().convert(colorType=skia.kRGBA_8888_ColorType)
     return np.asarray(picture.toarray(colorType=skia.kRGBA_8888_ColorType)[..., :3], np.uint8)
+
+
+def test_the_calmest_of_four_squares_gives_its_colour() -> None:
+    lab = np.random.default_rng(2).uniform(0, 60, (12, 16, 3)).astype(np.float32)
+    y, x = 6, 7
+    squares = [lab[top : top + 3, left : left + 3].reshape(-1, 3) for top in (y - 2, y) for left in (x - 2, x)]
+    weights = np.array([(square.var(axis=0).sum() + 1) ** -4.0 for square in squares])
+    expected = np.average([square.mean(axis=0) for square in squares], axis=0, weights=weights)
+    assert np.abs(planes.painted(lab)[y, x] - expected).max() < 0.01
+
+
+def test_islands_get_the_number_around_them_and_a_corner_joins_nothing() -> None:
+    label = np.zeros((20, 20), np.uint8)
+    label[:, 12:] = 1
+    label[3:6, 3:6] = label[6:9, 6:9] = 2  # they touch at a corner: two islands of 9 px
+    label[12:18, 2:8] = 2
+    expected = label.copy()
+    expected[3:9, 3:9] = 0
+    assert (without_islands(label, 3, 14) == expected).all()
+    assert (without_islands(label, 3, 9) == label).all()
+
+
+def test_a_dark_stroke_is_followed_from_end_to_end() -> None:
+    light = np.full((128, 128), 80.0, np.float32)
+    cv2.ellipse(light, (20, 110), (80, 80), 0, -80, -10, (30.0,), 2, cv2.LINE_AA)
+    along = flow(light, 2.5)
+    dark = valleys(light, along, 1.3, 2.8)
+    assert not valleys(light, along, 1.3, 2.8, np.zeros_like(light)).any()
+    inside = np.ones_like(light)
+    (line,) = lines(dark, along, inside, Lines(least=4.0, short=30.0, apart=3.0, steps=80))
+    assert np.abs(np.hypot(*(line * 128 / 256 - (20.5, 110.5)).T) - 80).max() < 1.5
+    assert 85 < 2 * len(line) < 110  # px; the arc has 98
+    inside[:, 64:] = 0
+    (part,) = lines(dark, along, inside, Lines(least=4.0, short=20.0, apart=3.0, steps=80))
+    assert part[:, 0].max() < 130
+    assert lines(dark, along, np.zeros_like(light), Lines()) == []
+
+
+def test_a_flattened_ground_has_the_edges_of_the_large_picture() -> None:
+    large = np.full((512, 512, 3), 0.2, np.float32)
+    large[:, 301:] = (0.7, 0.5, 0.3)
+    noisy = large + np.random.default_rng(4).normal(0, 0.01, large.shape).astype(np.float32)
+    small = cv2.resize(noisy, (256, 256), interpolation=cv2.INTER_AREA)
+    around = Surroundings(small, noisy, np.zeros((256, 256), np.float32), (256, 256), [])
+    flat = around.flattened(0.0).astype(int)
+    assert (np.abs(np.diff(flat[:, 290:310].mean(axis=(0, 2))) > 20) == (np.arange(290, 309) == 300)).all()
+    assert flat[:, :280].std(axis=(0, 1)).max() < 1.3  # levels: half of the noise
+    assert around.flattened(0.35).mean() > flat.mean() + 3
 
 
 def test_small_islands_appear_slowly() -> None:
