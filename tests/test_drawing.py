@@ -420,7 +420,7 @@ def test_a_flattened_ground_has_the_edges_of_the_large_picture() -> None:
     large = np.full((512, 512, 3), 0.2, np.float32)
     large[:, 301:] = (0.7, 0.5, 0.3)
     noisy = large + np.random.default_rng(4).normal(0, 0.01, large.shape).astype(np.float32)
-    small = cv2.resize(noisy, (256, 256), interpolation=cv2.INTER_AREA)
+    small = planes.reduced(noisy, 256)
     around = Surroundings(small, noisy, np.zeros((256, 256), np.float32), (256, 256), [])
     flat = around.flattened(0.0).astype(int)
     assert (np.abs(np.diff(flat[:, 290:310].mean(axis=(0, 2))) > 20) == (np.arange(290, 309) == 300)).all()

@@ -41,7 +41,7 @@ class Palette:
     def fine(self) -> Planes:
         """The picture, at most FINE px wide; one that is hardly wider than SIDE is brought to that."""
         side = self.picture.shape[0]
-        return self.small if SIDE < side < HARDLY * SIDE else reduced(self.picture, min(FINE, side))
+        return reduced(self.picture, SIDE if SIDE < side < HARDLY * SIDE else min(FINE, side))
 
     @cached_property
     def fine_lab(self) -> Planes:
@@ -51,7 +51,7 @@ class Palette:
     @cached_property
     def small(self) -> Planes:
         """The picture, (SIDE, SIDE, 3)."""
-        return reduced(self.picture, SIDE)
+        return reduced(self.fine, SIDE)
 
     @cached_property
     def lab(self) -> Planes:

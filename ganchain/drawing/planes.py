@@ -17,6 +17,8 @@ SIDE, FINE = 256, 512  # px: of what is measured; of outlines in which single st
 
 def reduced(plane: Planes, side: int, clip: bool = True) -> Planes:
     """Reduce a square picture to ``side`` px; smaller ones are enlarged. Clipped to 0..1."""
+    while plane.ndim == 2 and plane.shape[0] >= 2 * side and plane.shape[0] % 2 == 0:  # faster than all at once
+        plane = np.asarray(cv2.resize(plane, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.float32)
     if plane.shape[0] == side:
         return np.asarray(plane, np.float32)
     kind = cv2.INTER_AREA if plane.shape[0] > side else cv2.INTER_CUBIC
