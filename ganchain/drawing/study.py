@@ -143,7 +143,7 @@ class Study(Palette):
         px, light = self.fine.shape[0] / FINE, self.light
         fine, wide = max(0.8, 1.3 * px), max(1.6, 2.8 * px)
         faint = 0.03 * (light + 10)
-        darker = blurred(light, wide) - cv2.GaussianBlur(light, (5, 5), 0.75 * fine) > 0.1 * faint
+        darker = blurred(light, wide) - cv2.GaussianBlur(light, (5, 5), 0.75 * fine) > 0.03 * faint
         return np.asarray(valleys(light, self.flow, fine, wide, darker) / faint, np.float32)
 
     @cached_property
