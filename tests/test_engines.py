@@ -25,6 +25,7 @@ from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Stage
 from ganchain.stages.attributes import Attributes
 from ganchain.stages.makeup import Makeup
+from ganchain.stages.restore import Restore
 from ganchain.stages.upscale import Upscale
 from ganchain.stages.webtoon import Webtoon
 from ganchain.tensors import Pixels
@@ -108,6 +109,20 @@ def test_kernels_are_found_in_every_stage() -> None:
         ["detail", "features", "detail"],
     ]
     assert all(kernel.network.__class__.__name__ != "Portrait" for kernel in kernels_of(stages[1]))
+
+
+@needs_openvino
+@pytest.mark.parametrize("first", ["measure", "restore"])
+@pytest.mark.slow
+def test_a_kernel_that_calls_another_one_depends_on_its_input(first: str) -> None:
+    stage = Restore(scope="photo", amount=1.0).eval()
+    with torch.inference_mode():
+        expected = stage.net(FACES, 1)
+        set_engine(stage, openvino.OpenVINO(half=False))
+        if first == "measure":
+            stage.net.measure(FACES)
+        torch.testing.assert_close(stage.net(FACES, 1), expected, rtol=0, atol=1e-4)
+    assert (expected[0] - expected[1]).abs().max() > 0.01
 
 
 @needs_openvino

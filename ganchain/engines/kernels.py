@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
@@ -29,8 +30,11 @@ class Kernel:
 
     @property
     def function(self) -> Function:
-        """The method in torch, float32, whichever engine runs it now."""
-        method: Function = getattr(type(self.network), self.method).__get__(self.network)
+        """The method in torch, float32, whichever engine runs it, and other kernels that it calls, now."""
+        plain = copy(self.network)  # shares the weights
+        for name in getattr(plain, "accelerable", ()):
+            plain.__dict__.pop(name, None)
+        method: Function = getattr(plain, self.method)
         return method
 
     def take_over(self, function: Function | None) -> None:
