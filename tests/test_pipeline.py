@@ -19,7 +19,7 @@ import ganchain
 from ganchain.errors import ChainError, PhotoError, StageError
 from ganchain.faces.align import Aligner
 from ganchain.faces.detect import DlibDetector
-from ganchain.framing import HEAD, TIGHT, Framing
+from ganchain.framing import BUST, HEAD, TIGHT, Framing
 from ganchain.photos import images
 from ganchain.photos.photo import Photo
 from ganchain.pipeline.pipeline import Pipeline
@@ -73,9 +73,18 @@ class Double(Stage):
     def __init__(self, scope: Scope = "photo") -> None:
         super().__init__()
         self.scope = scope
+        self.saw: list[int] = []
 
     def forward(self, faces: Tensor) -> Tensor:
+        self.saw.append(faces.shape[3])
         return faces.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+
+
+class LightBust(Lighter):
+    """Lightens a window of which only a part is shown."""
+
+    framing = BUST
+    shown = TIGHT
 
 
 class Broken(Stage):
@@ -211,6 +220,22 @@ def test_enlarging_faces_leaves_the_photo_its_size(astronaut: Pixels) -> None:
     difference = np.abs(np.asarray(result.image).astype(int) - astronaut)
     assert difference.mean() < 0.1 and difference.max() < 12
     assert result.pictures[0].shape[0] == 2 * plain.pictures[0].shape[0]
+
+
+@pytest.mark.parametrize("later", [[], [Lighter(-0.1)], [Double("face")], [LightBust(-0.1)]])
+def test_only_what_is_shown_of_a_face_is_enlarged(astronaut: Pixels, later: list[Stage]) -> None:
+    from ganchain.chains import Output
+
+    double = Double("face")
+    faces, both = (
+        Pipeline([LightBust(), double, *later], output=Output(write=write))(astronaut) for write in ("faces", "both")
+    )
+    assert [face.shape for face in faces.pictures] == [face.shape for face in both.pictures]
+    assert np.abs(faces.pictures[0].astype(int) - both.pictures[0]).max() <= 1
+    shown, seen = double.saw
+    assert shown == seen if any(stage.framing == BUST for stage in later) else shown < 0.6 * seen
+    difference = np.abs(np.asarray(faces.image).astype(int) - np.asarray(both.image))
+    assert difference.mean() < 0.3 and difference.max() < 40
 
 
 def test_whole_photo_restyled(landscape: Pixels) -> None:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -204,6 +205,38 @@ def test_a_coarse_table_asks_for_repair_by_itself(astronaut: Pixels, tmp_path: P
         assert share_needed(net, astronaut, 90) == 0
         assert share_needed(net, astronaut, 60) == pytest.approx(0.6)
         assert share_needed(net, astronaut, 40) == 1
+
+
+class Measured(Restorer):
+    """Knows what windows are measured, by the colour of their first px."""
+
+    def __init__(self, odds: NDArray[np.float32]) -> None:
+        super().__init__((8, 8), (1, 1))
+        self.odds, self.calls = odds, 0
+
+    def measure(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return torch.tensor([self.odds[int((x[0, 0, 0, 0] + 1) * 127.6)]])
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_more_windows_are_measured_than_decide(seed: int) -> None:
+    odds = np.random.default_rng(seed).normal((-2, 0, 2)[seed % 3], 2, 9).astype(np.float32)
+    net, photo = Measured(odds), np.zeros((900, 900, 3), np.uint8)
+    photo[np.ix_(spread(900), spread(900))] = np.arange(9).reshape(3, 3, 1)
+    assert share_needed(net, photo) == pytest.approx(float(np.clip(0.5 + np.median(odds) / 2, 0, 1)))
+    assert 5 <= net.calls <= 9
+
+
+@pytest.mark.parametrize(
+    ("odds", "share", "calls"), [((-6, 9, 9, 9), 0, 1), ((6, -9, -9, -9), 1, 1), ((-2, 2, 0, -2), 0, 4)]
+)
+def test_one_window_that_is_sure_is_enough_where_they_overlap(
+    odds: tuple[float, ...], share: float, calls: int
+) -> None:
+    net, photo = Measured(np.array(odds, np.float32)), np.zeros((400, 400, 3), np.uint8)
+    photo[np.ix_(spread(400), spread(400))] = np.arange(4).reshape(2, 2, 1)
+    assert (share_needed(net, photo), net.calls) == (share, calls)
 
 
 def test_upscale_restores_while_it_enlarges(astronaut: Pixels) -> None:

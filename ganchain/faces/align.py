@@ -37,6 +37,7 @@ class Canvas(ByContent):
         grey: whether the photo was read as a grey one.
         reading: what is read of the face; None where nobody reads it.
         decided: what the last stage decided by itself for this face (``Stage.examine``).
+        around: the canvas that this one is a finer window of, with the edits until then; None for one cut from a photo.
     """
 
     before: Tensor
@@ -47,6 +48,7 @@ class Canvas(ByContent):
     grey: bool = False
     reading: Reading | None = field(default=None, repr=False, compare=False)
     decided: Mapping[str, float] = field(default_factory=dict, compare=False)
+    around: Canvas | None = None
 
     @property
     def side(self) -> int:
@@ -73,6 +75,31 @@ class Canvas(ByContent):
     def picture(self, framing: Framing) -> Pixels:
         """Cut a window out of the edited face: (H, W, 3) uint8."""
         return tensors.to_pixels(self.after[framing.within(self.framing, self.side).place])[0]
+
+    def finer(self, window: Window, factor: int) -> Canvas:
+        """Return a window of this canvas, enlarged ``factor`` times bicubically."""
+        inside = replace(
+            self,
+            before=self.before[window.place],
+            after=self.after[window.place],
+            cover=self.cover[window.place],
+            matrix=np.column_stack([self.matrix[:, :2], self.matrix @ (window.x, window.y, 1)]),
+            framing=self.shown(window),
+            around=self if window.side < self.side else self.around,
+        )
+        return inside.resampled(tensors.bicubic(inside.after, factor).clamp(-1, 1))
+
+    def whole(self) -> Canvas:
+        """Return this canvas with what is around it, enlarged bicubically."""
+        if self.around is None:
+            return self
+        around = self.around.whole()
+        window = self.framing.within(around.framing, around.side)
+        factor = self.side // window.side
+        enlarged = around.finer(Window(0, 0, around.side), factor)
+        place = Window(window.x * factor, window.y * factor, self.side).place
+        enlarged.after[place], enlarged.cover[place] = self.after, self.cover
+        return enlarged
 
     def resampled(self, after: Tensor) -> Canvas:
         """Return this canvas with ``after`` (1, 3, S', S') in place of its own, and all else resampled to that side."""
@@ -156,7 +183,7 @@ class Aligner:
         photo + W(after - before), and where pixels were replaced also - W(cover) * (photo - W(before)), with
         W the warp from canvas to photo.
         """
-        canvas = canvas.reduced()
+        canvas = canvas.whole().reduced()
         change = tensors.levels(canvas.after - canvas.before)
         layers = change * share
         if replaced := bool(canvas.cover.any()):

@@ -8,7 +8,7 @@ the convolutions work on folded pixels, at a half to a sixteenth of the resoluti
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from math import ceil
 from typing import Literal
 
@@ -22,6 +22,7 @@ from ganchain.tensors import Pixels, bicubic, to_faces, to_pixels
 FOLD = 2
 WINDOW = 256  # px of the windows in which a picture is judged
 WINDOWS = 3  # of them along an axis, at most
+SURE = 5.0  # odds of one window for which others that overlap it never came to another answer
 
 
 class Restorer(nn.Module):
@@ -157,15 +158,25 @@ def share_needed(net: Restorer, pixels: Pixels, quality: int | None = None) -> f
     """Judge how much a picture needs to be restored: 0 for a clean one, 1 for one that is surely spoilt.
 
     Args:
-        pixels: (H, W, 3) uint8. Of a large photo the network sees windows, evenly spread; their middle answer counts.
+        pixels: (H, W, 3) uint8. The network sees windows, evenly spread; their middle answer counts, the lower of two.
         quality: of the JPEG file that it was read from, 1..100: below 75 it alone asks for some repair, at 50 for all.
     """
+    saved = 0.0 if quality is None else (75 - quality) / 25
+    return min(1.0, max(0.0, saved, 0.5 + _odds(net, pixels) / 2))
+
+
+def _odds(net: Restorer, pixels: Pixels) -> float:
+    """Measure windows of a picture until the rest cannot change the share, or, where they overlap, one is sure."""
     device = net.gauge.weight.device
     rows, columns = (spread(side) for side in pixels.shape[:2])
-    windows = [pixels[y : y + WINDOW, x : x + WINDOW] for y in rows for x in columns]
-    odds = torch.cat([net.measure(to_faces(window).to(device)) for window in windows]).median()
-    saved = 0.0 if quality is None else (75 - quality) / 25
-    return min(1.0, max(0.0, saved, 0.5 + float(odds) / 2))
+    overlap, half = max(pixels.shape[:2]) < 2 * WINDOW, (len(rows) * len(columns) + 1) // 2
+    odds: list[float] = []
+    for y, x in product(rows, columns):
+        odds.append(float(net.measure(to_faces(pixels[y : y + WINDOW, x : x + WINDOW]).to(device))))
+        clean, spoilt = sum(value <= -1 for value in odds), sum(value >= 1 for value in odds)
+        if clean >= half or spoilt > len(rows) * len(columns) - half or (overlap and abs(odds[0]) > SURE):
+            return odds[-1]
+    return sorted(odds)[half - 1]
 
 
 def shares(net: Restorer, pictures: Tensor, amount: float | Literal["auto"]) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -18,25 +17,30 @@ from ganchain.errors import GanchainError, StageError, text_of
 from ganchain.faces.align import Aligner, Canvas
 from ganchain.faces.face import Face
 from ganchain.faces.reading import Hold, Reading, Seen
-from ganchain.framing import Window
+from ganchain.framing import Framing, Window
 from ganchain.photos import images
 from ganchain.photos.photo import Photo
 from ganchain.pipeline import tiles
+from ganchain.pipeline.masks import REPLACED_RIM, RIM, ramp, rim
 from ganchain.stage import Stage
-from ganchain.tensors import Pixels, bicubic, resize, to_faces, to_pixels, with_light_of
+from ganchain.tensors import Pixels, resize, to_faces, to_pixels, with_light_of
 
 log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 64  # faces
 CPU_FULL = "DefaultCPUAllocator"  # part of torch's message when the CPU's memory is full
-RIM = 0.12  # share of a window's half side over which a change fades out at its rim
-REPLACED_RIM = 0.25  # the same for pixels that were replaced: all of the window differs, not only the face
+MARGIN = 8  # px, at least, around what is wanted of a canvas that is enlarged; the network's picture fades out there
+STEP = 8  # px of the squares that networks reduce to one: windows of a canvas begin at multiples of it
 
 
 def to_canvases(
-    stage: Stage, canvases: Sequence[Canvas], device: torch.device, batch: int | None = None
+    stage: Stage,
+    canvases: Sequence[Canvas],
+    device: torch.device,
+    batch: int | None = None,
+    wanted: Framing | None = None,
 ) -> list[Canvas]:
-    """Run a stage of scope "face" over canvases.
+    """Run a stage of scope "face" over canvases; of what it enlarges only the window ``wanted``, if that is given.
 
     Windows of the same side share network batches of at most ``batch`` faces (by default ``LARGEST_BATCH`` on CUDA, one
     on a CPU); a batch is halved whenever memory runs out.
@@ -45,7 +49,7 @@ def to_canvases(
         StageError: the stage raised an exception, or its answer breaks the contract.
     """
     if stage.effect == "enlarge":
-        return [_enlarge(stage, canvas, device) for canvas in canvases]
+        return [_enlarge(stage, canvas, device, wanted) for canvas in canvases]
     windows, edited = [stage.framing.within(canvas.framing, canvas.side) for canvas in canvases], list(canvases)
     rounded = [ceil(window.side / stage.multiple) * stage.multiple for window in windows]
     sides = [stage.side or min(side, stage.largest) for side in rounded]
@@ -220,14 +224,27 @@ def _merge(stage: Stage, canvas: Canvas, window: Window, face: Tensor, answer: T
     return replace(canvas, after=after.clamp(-1, 1), cover=cover)
 
 
-def _enlarge(stage: Stage, canvas: Canvas, device: torch.device) -> Canvas:
-    """Enlarge the whole canvas; at its rim bicubically, so that it has no border when it is pasted into the photo."""
-    if canvas.side <= tiles.TILE and canvas.side % stage.multiple == 0:
-        answer = run(stage, canvas.after.to(device), grey=canvas.grey).cpu()
+def _enlarge(stage: Stage, canvas: Canvas, device: torch.device, wanted: Framing | None) -> Canvas:
+    """Enlarge a canvas, or the window of it that is wanted; at its rim bicubically, so that it has no border."""
+    decided = canvas.settled(stage.name, stage.examine(to_pixels(canvas.after)[0]))
+    window = _with_margin(wanted, canvas) if wanted else Window(0, 0, canvas.side)
+    part, scale = canvas.after[window.place], stage.scale
+    if window.side <= tiles.TILE and window.side % stage.multiple == 0:
+        answer = run(stage, part.to(device), _batched([decided], device), grey=canvas.grey).cpu()
     else:
-        answer = to_faces(_run_tiled(stage, to_pixels(canvas.after)[0], device, canvas.grey))
-    resampled = bicubic(canvas.after, stage.scale).clamp(-1, 1)
-    return canvas.resampled(torch.lerp(resampled, answer, rim(answer.shape[-1], RIM)))
+        answer = to_faces(_run_tiled(stage, to_pixels(part)[0], device, canvas.grey, decided))
+    enlarged = canvas.finer(window, scale)
+    mask = rim(enlarged.side, RIM) if window.side == canvas.side else ramp(enlarged.side, MARGIN * scale)
+    return replace(enlarged, after=torch.lerp(enlarged.after, answer, mask), decided=decided)
+
+
+def _with_margin(wanted: Framing, canvas: Canvas) -> Window:
+    """Place a window with ``MARGIN`` around it in a canvas; all of it where no room is left before the canvas's rim."""
+    window = wanted.within(canvas.framing, canvas.side)
+    x, y = ((corner - MARGIN) // STEP * STEP for corner in (window.x, window.y))
+    side = ceil((max(window.x - x, window.y - y) + window.side + MARGIN) / STEP) * STEP
+    clear = min(x, y) >= 0 and max(x, y) + side <= canvas.side and rim(canvas.side, RIM)[window.place].min() == 1
+    return Window(x, y, side) if clear else Window(0, 0, canvas.side)
 
 
 def _batched(decided: Sequence[Mapping[str, float]], device: torch.device) -> dict[str, Tensor]:
@@ -245,16 +262,3 @@ def _run_tiled(
     return tiles.tiled(
         lambda part: run(stage, part.to(device), read, grey=grey), pixels, stage.scale, stage.multiple, tile
     )
-
-
-@lru_cache(maxsize=32)
-def rim(size: int, width: float) -> Tensor:
-    """Draw a mask (1, 1, size, size): 1 inside, falling smoothly to 0 at the rim of a square with rounded corners.
-
-    Args:
-        width: share of the half side over which it falls.
-    """
-    axis = ((torch.arange(size) + 0.5) / size * 2 - 1).abs()
-    radius = (axis[:, None] ** 4 + axis[None, :] ** 4) ** 0.25
-    fade = ((1 - radius) / width).clamp(0, 1)
-    return (fade * fade * (3 - 2 * fade))[None, None]

@@ -135,8 +135,12 @@ class Group:
             photo.take([checked(face) for face in photo.result.faces])
 
     @torch.inference_mode()
-    def run(self, stage: Stage, name: str) -> None:
-        """Run ``stage``, called ``name`` in results, over the photos; an error becomes its photo's result."""
+    def run(self, stage: Stage, name: str, wanted: Framing | None = None) -> None:
+        """Run ``stage``, called ``name`` in results, over the photos; an error becomes its photo's result.
+
+        Args:
+            wanted: the window of faces that is still wanted after it; None for all of them.
+        """
         active = self.active
         for photo in active:
             photo.stages.append(name)
@@ -162,7 +166,7 @@ class Group:
             try:
                 with _timed(batch_photos, name):
                     canvases = [self._canvases(photo) for photo in batch_photos]
-                    edited = iter(apply.to_canvases(stage, list(chain(*canvases)), self.device, self.batch))
+                    edited = iter(apply.to_canvases(stage, list(chain(*canvases)), self.device, self.batch, wanted))
                     for photo, photo_canvases in zip(batch_photos, canvases, strict=True):
                         photo.canvases = [next(edited) for _ in photo_canvases]
                         photo.note(name, [canvas.decided for canvas in photo.canvases])

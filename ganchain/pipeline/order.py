@@ -37,3 +37,9 @@ def windows(stages: Iterable[Stage]) -> tuple[Framing, Framing]:
     framed = [stage for stage in stages if stage.scope == "face" and stage.effect != "enlarge"]
     seen, shown = [stage.framing for stage in framed], [stage.shown or stage.framing for stage in framed]
     return Framing.around(seen or [HEAD]), Framing.around(shown or [HEAD])
+
+
+def wanted(stages: Iterable[Stage], shown: Framing) -> Framing:
+    """Return the window that holds what ``stages`` still see, and what is ``shown`` of a face in the end."""
+    framed = [stage.framing for stage in stages if stage.scope == "face" and stage.effect != "enlarge"]
+    return Framing.around([shown, *framed])

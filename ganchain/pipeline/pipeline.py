@@ -26,7 +26,7 @@ from ganchain.photos.images import Source
 from ganchain.photos.marks import Provenance
 from ganchain.pipeline import outputs
 from ganchain.pipeline.group import Group, Passage, located
-from ganchain.pipeline.order import needs_face, running_order, windows
+from ganchain.pipeline.order import needs_face, running_order, wanted, windows
 from ganchain.pipeline.reader import FaceReader
 from ganchain.pipeline.result import Result
 from ganchain.stage import Stage, claim_process
@@ -232,14 +232,14 @@ class Pipeline:
         group = Group(passages, self._aligner, self.device, self._batch, self.mark)
         if any(stage.needs for stage in self.stages):
             group.leave_out_unsure()
-        for number in running_order(self.stages):
-            if not self.stages[number].idle:
-                group.run(self.stages[number], self.names[number])
-                if self.keep_steps:
-                    group.keep_step(self.names[number])
-        write = self.output.write if self.output else "both"
-        shown = None if write == "photo" else windows(self.stages)[1]
-        return group.finish(whole=write != "faces", pictures=shown)
+        write, shown = self.output.write if self.output else "both", windows(self.stages)[1]
+        order = [number for number in running_order(self.stages) if not self.stages[number].idle]
+        for place, number in enumerate(order, start=1):
+            later = [self.stages[following] for following in order[place:]]
+            group.run(self.stages[number], self.names[number], wanted(later, shown) if write == "faces" else None)
+            if self.keep_steps:
+                group.keep_step(self.names[number])
+        return group.finish(whole=write != "faces", pictures=None if write == "photo" else shown)
 
     def _read(self, source: Source) -> Passage:
         """Read a photo, find its faces and choose among them; an error becomes its result."""
