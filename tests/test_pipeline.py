@@ -222,7 +222,7 @@ def test_enlarging_faces_leaves_the_photo_its_size(astronaut: Pixels) -> None:
     assert result.pictures[0].shape[0] == 2 * plain.pictures[0].shape[0]
 
 
-@pytest.mark.parametrize("later", [[], [Lighter(-0.1)], [Double("face")], [LightBust(-0.1)]])
+@pytest.mark.parametrize("later", [[], [Double("face"), Lighter(-0.1)], [LightBust(-0.1)]])
 def test_only_what_is_shown_of_a_face_is_enlarged(astronaut: Pixels, later: list[Stage]) -> None:
     from ganchain.chains import Output
 

@@ -22,6 +22,7 @@ from ganchain.framing import Framing, Window
 from ganchain.tensors import ByContent, Pixels
 
 MIN_SIDE = 16
+FINER = 2  # how many times finer than a chip the window is, at most, that it is reduced from
 LARGE = 30000  # px: farther corners of photos are brought here before they are drawn
 
 
@@ -142,6 +143,17 @@ class Aligner:
 
     def canvas(self, pixels: Pixels, face: Face) -> Canvas:
         """Cut out the canvas of ``face``, mirrored beyond the photo's edge."""
+        chip, matrix = self._cut(pixels, face)
+        before = tensors.to_faces(chip)
+        return Canvas(before, before, torch.zeros_like(before[:, :1]), matrix, self.framing, reading=face.reading)
+
+    def chip(self, pixels: Pixels, face: Face, side: int) -> Tensor:
+        """Cut out the aligned face at a fixed side: (1, 3, side, side) float32 -1..1."""
+        chip, _ = replace(self, max_side=min(self.max_side, FINER * side))._cut(pixels, face)
+        return tensors.to_faces(tensors.resize_pixels(chip, (side, side)))
+
+    def _cut(self, pixels: Pixels, face: Face) -> tuple[Pixels, Matrix]:
+        """Cut the window around ``face`` out of a photo: (S, S, 3) uint8, and the matrix from its px to the photo's."""
         to_photo = face.placement
         resolution = float(np.hypot(*to_photo[:, 0]))
         native_side = max(MIN_SIDE, round(self.framing.side * resolution))
@@ -155,12 +167,7 @@ class Aligner:
             pixels, warp = tensors.averaged(pixels, step), matrix / step
             warp[:, 2] += 0.5 / step - 0.5
         chip = cv2.warpAffine(pixels, warp, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
-        before = tensors.to_faces(chip.astype(np.uint8))
-        return Canvas(before, before, torch.zeros_like(before[:, :1]), matrix, self.framing, reading=face.reading)
-
-    def chip(self, pixels: Pixels, face: Face, side: int) -> Tensor:
-        """Cut out the aligned face at a fixed side: (1, 3, side, side) float32 -1..1."""
-        return tensors.resize(self.canvas(pixels, face).before, (side, side)).clamp(-1, 1)
+        return np.asarray(chip, np.uint8), matrix
 
     def shows(self, size: tuple[int, int], face: Face, side: int) -> NDArray[np.bool_] | None:
         """Tell which px of the aligned face show a photo of ``size`` (width, height): (side, side), None if all do."""

@@ -234,7 +234,7 @@ def _enlarge(stage: Stage, canvas: Canvas, device: torch.device, wanted: Framing
     else:
         answer = to_faces(_run_tiled(stage, to_pixels(part)[0], device, canvas.grey, decided))
     enlarged = canvas.finer(window, scale)
-    mask = rim(enlarged.side, RIM) if window.side == canvas.side else ramp(enlarged.side, MARGIN * scale)
+    mask = ramp(enlarged.side, MARGIN * scale) if enlarged.around else rim(enlarged.side, RIM)
     return replace(enlarged, after=torch.lerp(enlarged.after, answer, mask), decided=decided)
 
 
@@ -243,7 +243,8 @@ def _with_margin(wanted: Framing, canvas: Canvas) -> Window:
     window = wanted.within(canvas.framing, canvas.side)
     x, y = ((corner - MARGIN) // STEP * STEP for corner in (window.x, window.y))
     side = ceil((max(window.x - x, window.y - y) + window.side + MARGIN) / STEP) * STEP
-    clear = min(x, y) >= 0 and max(x, y) + side <= canvas.side and rim(canvas.side, RIM)[window.place].min() == 1
+    fits = canvas.around is None and min(x, y) >= 0 and max(x, y) + side <= canvas.side
+    clear = fits and bool((rim(canvas.side, RIM)[window.place] == 1).all())
     return Window(x, y, side) if clear else Window(0, 0, canvas.side)
 
 
