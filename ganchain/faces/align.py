@@ -88,7 +88,7 @@ class Canvas(ByContent):
             framing=self.shown(window),
             around=self if window.side < self.side else self.around,
         )
-        return inside.resampled(tensors.bicubic(inside.after, factor).clamp(-1, 1))
+        return inside.resampled(tensors.bicubic(inside.after, factor).clamp_(-1, 1))
 
     def whole(self) -> Canvas:
         """Return this canvas with what is around it, enlarged bicubically."""
@@ -109,7 +109,8 @@ class Canvas(ByContent):
         corner = np.full(2, step / 2 - 0.5)
         linear, shift = self.matrix[:, :2], self.matrix[:, 2]
         matrix = np.column_stack([linear * step, linear @ corner + shift])
-        before, cover = self._resize(self.before, side).clamp(-1, 1), self._resize(self.cover, side).clamp(0, 1)
+        before = self._resize(self.before, side).clamp_(-1, 1)  # in place: fresh memory is slow
+        cover = self._resize(self.cover, side).clamp_(0, 1) if self.cover.any() else before.new_zeros(1, 1, side, side)
         return replace(self, before=before, after=after, cover=cover, matrix=matrix)
 
     @staticmethod
@@ -124,7 +125,7 @@ class Canvas(ByContent):
         if finer <= 1:
             return self
         side = self.side // finer
-        return self.resampled(tensors.resize(self.after, (side, side)).clamp(-1, 1))
+        return self.resampled(tensors.resize(self.after, (side, side)).clamp_(-1, 1))
 
 
 @dataclass(frozen=True)

@@ -97,14 +97,14 @@ class Portrait(nn.Module):
         side = faces.shape[3]
         fade = rim(side, faces.device)
         place = grid(side, faces.device) + _grid_units(resize(offsets.float(), (side, side)) * OFFSET)
-        planes = _sample(self.planes.expand(len(faces), -1, -1, -1), place)
-        drawn = _sample(self.lines.expand(len(faces), -1, -1, -1), place)
         age, gender = condition[:, 0, None, None, None], condition[:, 1, None, None, None]
-        effect = age * planes[:, :EFFECT] + gender * planes[:, EFFECT : 2 * EFFECT]
+        by_age, by_gender, cheeks = torch.split(self.planes, [EFFECT, EFFECT, 1])
+        effect = _sample(age * by_age + gender * by_gender, place)
         colour, gains, move = torch.split(effect, [COLOUR, DETAIL, MOVE], dim=1)
-        lab = to_lab(faces)
+        cheeks, drawn = (_sample(planes.expand(len(faces), -1, -1, -1), place) for planes in (cheeks, self.lines))
         wrinkles, lashes, beard = torch.split(drawn, 1, dim=1)
-        skin, cheek = skin_map(lab, planes[:, -1:])
+        lab = to_lab(faces)
+        skin, cheek = skin_map(lab, cheeks)
         detail = bands(lab[:, :1])
         light = (gains.clamp(-GAIN, GAIN).expm1() * detail).sum(dim=1, keepdim=True)
         male, female = gender.clamp(min=0), (-gender).clamp(min=0)
@@ -112,8 +112,8 @@ class Portrait(nn.Module):
         shaven = 1 - male * beard  # beards are drawn, not averaged
         colour = colour * shaven
         if features is not None:
-            own = gender * planes[:, EFFECT : EFFECT + COLOUR]
-            colour = colour + shaven * features.near_lips * (mean_colour(own, planes[:, -1:]) - own)
+            own = _sample(gender * by_gender[:COLOUR], place)
+            colour = colour + shaven * features.near_lips * (mean_colour(own, cheeks) - own)
             plain = plain_lips(lab, mean_colour(lab, features.lips), cheek)
             colour = colour + male * (features.near_lips * plain + features.lids * plain_lids(lab, cheek))
             light = light - PLAIN * male * features.lashes * detail.sum(dim=1, keepdim=True).clamp(max=0)
