@@ -117,12 +117,11 @@ class Portrait(nn.Module):
             plain = plain_lips(lab, mean_colour(lab, features.lips), cheek)
             colour = colour + male * (features.near_lips * plain + features.lids * plain_lids(lab, cheek))
             light = light - PLAIN * male * features.lashes * detail.sum(dim=1, keepdim=True).clamp(max=0)
-        lab = lab + female * beard * beard_removal(lab, cheek, side / SIDE)
+        if bool(female.any()):
+            lab = lab + female * beard * beard_removal(lab, cheek, side / SIDE)
         changed = from_lab(lab + colour + F.pad(light, (0, 0, 0, 0, 0, 2)))
         edited = faces + fade * (changed - faces)
-        moved = F.grid_sample(
-            edited, grid(side, faces.device) + _grid_units(move * fade), "bicubic", "border", align_corners=False
-        )
+        moved = _sample(edited, grid(side, faces.device) + _grid_units(move * fade))
         return torch.where(fade > 0, moved, faces)
 
     def moved(self, points: Tensor, offsets: Tensor, condition: Tensor) -> Tensor:
