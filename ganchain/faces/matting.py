@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 RADIUS = 3  # px of the mattes: half the window of the guided filter
 EDGE = 2e-4  # variance of colour (0..1) below which the mattes are only smoothed
 NEAR, AROUND = 1.5, 4.0  # px of the mattes: how wide a rim is, and how far around it colours are looked for
+BAND = 64  # rows that are computed at once
 APART = 0.2  # distance of two colours (0..1) from which on a mixture of them tells its shares
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # of colours, in the order of the covariances
 
@@ -59,6 +60,26 @@ def coefficients(matte: Planes, picture: Planes, moments: Moments) -> Planes:
     share = rim * (length / APART**2).clip(0, 1)
     fitted = [a + share * (b - a) for a, b in zip(linear, [*slope, offset], strict=True)]
     return np.asarray(cv2.merge(fitted), np.float32)
+
+
+def evaluated(fitted: Planes, start: NDArray[np.float64], step: float, colours: Planes) -> Planes:
+    """Compute a matte by the colours of a window, in bands of rows that the processor's cache holds: (H, W) 0..1.
+
+    Args:
+        fitted: (S, S, 4), the ``coefficients`` of the matte.
+        start: x, y of the window's first px in px of those, which lie ``step`` px of those apart.
+        colours: (3, H, W) 0..1, what the window shows.
+    """
+    matte = np.empty(colours.shape[1:], np.float32)
+    for top in range(0, len(matte), BAND):
+        band = np.s_[top : top + BAND]
+        matrix = np.column_stack([np.eye(2) * step, start + np.array([0, top * step])])
+        size, flags = matte[band].shape[::-1], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        warped = cv2.warpAffine(fitted, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        red, green, blue, offset = cv2.split(warped)
+        r, g, b = colours[:, band]
+        np.clip(red * r + green * g + blue * b + offset, 0, 1, out=matte[band])
+    return matte
 
 
 def _linear(matte: Planes, picture: Planes, moments: Moments) -> list[Planes]:

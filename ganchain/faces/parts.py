@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import ceil, floor
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganchain.faces.matting import RADIUS, Moments, coefficients
+from ganchain.faces.matting import RADIUS, Moments, coefficients, evaluated
 from ganchain.framing import HEAD, Framing
 
 BASE = ("hair", "beard", "skin", "rest")  # these add up to 1
@@ -25,6 +26,7 @@ TRACE = 4e-3  # matte below which there is nothing of a part
 SAME = 0.15  # matte of hair above which neighbouring px are of the same person's
 
 Planes = NDArray[np.float32]
+Box = tuple[slice, slice]  # rows and columns of a plane
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,35 +105,47 @@ class Parts:
 
     def _refined(self, framing: Framing, colours: Planes, name: str) -> Planes:
         """Compute the matte of a window by the colours (3, T, T) 0..1 that it shows: (T, T) 0..1."""
-        side, size = colours.shape[-1], self.mattes.shape[-1]
-        if self.beyond is None:
-            plane = np.full((side, side), float(name == "rest"), np.float32)
-        else:
-            plane = self.beyond._refined(framing, colours, name)
-        scale, unit = framing.side / side, self.framing.side / size  # of a px of the window, and of the mattes
-        corner = np.array([framing.left - self.framing.left, framing.top - self.framing.top])
-        first, last = ((np.array(end) * unit - corner) / scale for end in self._extent(name))
-        left, top = np.maximum(0, np.floor(first).astype(int))
-        right, bottom = np.minimum(side, np.ceil(last).astype(int))
-        if left >= right or top >= bottom:
-            return plane
-        start = (corner + (np.array([left, top]) + 0.5) * scale) / unit - 0.5  # of the first px, in px of the mattes
-        matrix = np.column_stack([np.eye(2) * (scale / unit), start])
-        box, flags = np.s_[top:bottom, left:right], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        warped = cv2.warpAffine(
-            self._coefficients(name), matrix, (right - left, bottom - top), flags=flags, borderMode=cv2.BORDER_REPLICATE
-        )
-        red, green, blue, offset = cv2.split(warped)
-        r, g, b = (plane[box] for plane in colours)
-        matte = (red * r + green * g + blue * b + offset).clip(0, 1)
-        share = self._share(start, scale / unit, matte.shape)
-        plane[box] += share * (matte - plane[box])
+        side = colours.shape[-1]
+        plane = np.empty((side, side), np.float32)
+        self._fill(plane, colours, name, np.array([framing.left, framing.top]), framing.side / side)
         return plane
+
+    def _fill(self, plane: Planes, colours: Planes, name: str, corner: NDArray[np.float64], px: float) -> None:
+        """Write the matte of a part into ``plane`` (H, W), by the colours (3, H, W) that are seen there.
+
+        These mattes end at the edge of their window. Where others go on, both meet softly; hair that goes on unseen
+        fades.
+
+        Args:
+            corner: x, y of the upper left corner of the plane, in the template's units.
+            px: the side of its px in these units.
+        """
+        unit = self.framing.side / self.mattes.shape[-1]
+        step, first = px / unit, (corner - (self.framing.left, self.framing.top)) / unit  # in px of the mattes
+        ends = zip(*self._extent(name), first, plane.shape[::-1], strict=True)
+        columns, rows = (_span((low - at) / step, (high - at) / step, count) for low, high, at, count in ends)
+        across, down = (self._shares(at, step, count) for at, count in zip(first, plane.shape[::-1], strict=True))
+        alone = _ones(down, rows), _ones(across, columns)
+        if self.beyond is None or name in OVER:
+            plane[:] = float(name == "rest")
+        else:
+            for part in _around(alone, (slice(0, plane.shape[0]), slice(0, plane.shape[1]))):
+                shift = px * np.array([part[1].start, part[0].start])
+                self.beyond._fill(plane[part], colours[:, *part], name, corner + shift, px)
+        for part in (alone, *_around(alone, (rows, columns))):
+            if not plane[part].size:
+                continue
+            start = first + (np.array([part[1].start, part[0].start]) + 0.5) * step - 0.5
+            matte = evaluated(self._coefficients(name), start, step, colours[:, *part])
+            if part is not alone:
+                share = np.minimum(down[part[0], None], across[part[1]])
+                matte = plane[part] + share * (matte - plane[part])
+            plane[part] = matte
 
     def _extent(self, name: str) -> tuple[tuple[int, int], tuple[int, int]]:
         """Find the px that have some of a part: left and top, right and bottom (exclusive)."""
         size = self.mattes.shape[-1]
-        if name == "rest" or self.beyond is not None:
+        if name == "rest" or (name in BASE and self.beyond is not None):
             return (0, 0), (size, size)
         x, y, width, height = cv2.boundingRect((self[name] > TRACE).astype(np.uint8))
         if not width:
@@ -142,19 +156,12 @@ class Parts:
             (min(size, x + width + margin), min(size, y + height + margin)),
         )
 
-    def _share(self, start: NDArray[np.float64], step: float, shape: tuple[int, ...]) -> Planes:
-        """Compute how much these mattes count in a part of a window, whose px are ``step`` px of the mattes apart.
-
-        They end at the edge of their window. Where others go on, both meet softly; hair that goes on unseen fades.
-        """
+    def _shares(self, first: float, step: float, count: int) -> Planes:
+        """Compute how much these mattes count along an axis, whose px are ``step`` px of the mattes apart: (count,)."""
         size = self.mattes.shape[-1]
-        deep = [
-            size / 2 - np.abs(first + step * np.arange(count, dtype=np.float32) + 0.5 - size / 2)
-            for first, count in zip(start[::-1], shape, strict=True)
-        ]
-        depth = np.minimum(deep[0][:, None], deep[1]) / size
+        depth = size / 2 - np.abs(first + step * (np.arange(count, dtype=np.float32) + 0.5) - size / 2)
         soft = MET if self.beyond is not None else FADE if self.framing != HEAD else 0
-        return (depth / soft).clip(0, 1) if soft else (depth >= 0).astype(np.float32)
+        return (depth / (soft * size)).clip(0, 1) if soft else (depth >= 0).astype(np.float32)
 
     def _coefficients(self, name: str) -> Planes:
         """Fit the coefficients of red, green and blue and the offset of a matte, at its rim too: (S, S, 4)."""
@@ -165,3 +172,27 @@ class Parts:
     @cached_property
     def _moments(self) -> Moments:
         return Moments.of(self.picture)
+
+
+def _span(low: float, high: float, count: int) -> slice:
+    """Return the px of an axis of ``count`` px that lie between two places at least in part."""
+    start = min(max(0, floor(low)), count)
+    return slice(start, start if low == high else max(start, min(count, ceil(high))))
+
+
+def _ones(shares: Planes, span: slice) -> slice:
+    """Return the part of a span in which all shares are 1."""
+    ones = np.flatnonzero(shares[span] == 1)
+    return slice(span.start + ones[0], span.start + ones[-1] + 1) if len(ones) else slice(span.start, span.start)
+
+
+def _around(inner: Box, outer: Box) -> Iterator[Box]:
+    """Divide what of a box lies around an inner one into at most four boxes."""
+    (rows, columns), (all_rows, all_columns) = inner, outer
+    if rows.start == rows.stop or columns.start == columns.stop:
+        yield outer
+        return
+    yield slice(all_rows.start, rows.start), all_columns
+    yield slice(rows.stop, all_rows.stop), all_columns
+    yield rows, slice(all_columns.start, columns.start)
+    yield rows, slice(columns.stop, all_columns.stop)
