@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import re
+import weakref
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -25,6 +27,7 @@ from ganchain.photos.photo import Photo
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stage import Scope, Stage
 from ganchain.tensors import Pixels
+from ganchain.testing import FakeDetector
 
 PACKAGE = Path(ganchain.__file__).parent
 
@@ -236,6 +239,18 @@ def test_only_what_is_shown_of_a_face_is_enlarged(astronaut: Pixels, later: list
     assert shown == seen if any(stage.framing == BUST for stage in later) else shown < 0.6 * seen
     difference = np.abs(np.asarray(faces.image).astype(int) - np.asarray(both.image))
     assert difference.mean() < 0.3 and difference.max() < 40
+
+
+@pytest.mark.parametrize("write", ["photo", "faces"])
+def test_a_result_is_freed_with_its_last_reference(astronaut: Pixels, write: Literal["photo", "faces"]) -> None:
+    from ganchain.chains import Output
+
+    pipeline = Pipeline([Same()], output=Output(write=write), detector=FakeDetector())
+    gc.disable()
+    try:
+        assert weakref.ref(pipeline(astronaut))() is None
+    finally:
+        gc.enable()
 
 
 def test_whole_photo_restyled(landscape: Pixels) -> None:

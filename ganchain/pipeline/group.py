@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -88,20 +89,29 @@ class Passage:
             self.result.decided[name] = [{key: round(value, 3) for key, value in row.items()} for row in decided]
 
     def paste(self) -> Photo:
-        """Paste the canvases into the photo; the best face comes last, on top."""
-        pixels = self.photo.pixels
-        faces = self.faces[: len(self.canvases)]
-        for number in sorted(range(len(faces)), key=lambda number: (faces[number].score, -number)):
-            pixels = Aligner.paste(pixels, self.canvases[number], faces[number].share)
-        return replace(self.photo, pixels=pixels)
+        """Paste the canvases into the photo."""
+        return _pasted(self.photo, self.faces, self.canvases)
 
-    def whole(self) -> Photo:
-        """Paste the canvases, and put back what lay under the alpha wherever no stage changed a pixel."""
-        photo = self.paste()
-        if photo.alpha is None or photo.size != self.original.size:
-            return photo
-        same = (photo.pixels == self.seen).all(axis=2, keepdims=True)
-        return replace(photo, pixels=np.where(same, self.original.pixels, photo.pixels))
+    def whole(self) -> Callable[[], Photo]:
+        """Return what makes the whole photo as it is now; it does not know this passage, which knows the result."""
+        return partial(_whole, self.original, self.seen, self.photo, self.faces, self.canvases)
+
+
+def _pasted(photo: Photo, faces: Sequence[Face], canvases: Sequence[Canvas]) -> Photo:
+    """Paste canvases into a photo; the best face comes last, on top."""
+    pixels, faces = photo.pixels, faces[: len(canvases)]
+    for number in sorted(range(len(faces)), key=lambda number: (faces[number].score, -number)):
+        pixels = Aligner.paste(pixels, canvases[number], faces[number].share)
+    return replace(photo, pixels=pixels)
+
+
+def _whole(original: Photo, seen: Pixels, photo: Photo, faces: Sequence[Face], canvases: Sequence[Canvas]) -> Photo:
+    """Paste canvases, and put back what lay under the alpha wherever no stage changed a pixel."""
+    photo = _pasted(photo, faces, canvases)
+    if photo.alpha is None or photo.size != original.size:
+        return photo
+    same = (photo.pixels == seen).all(axis=2, keepdims=True)
+    return replace(photo, pixels=np.where(same, original.pixels, photo.pixels))
 
 
 @dataclass(frozen=True)
@@ -188,7 +198,7 @@ class Group:
     def keep_step(self, name: str) -> None:
         """Keep the photos as they are after the stage ``name``."""
         for photo in self.active:
-            photo.result.steps.append((name, replace(photo.whole(), xmp=self._xmp(photo))))
+            photo.result.steps.append((name, replace(photo.whole()(), xmp=self._xmp(photo))))
 
     def finish(self, *, whole: bool, pictures: Framing | None) -> list[Result]:
         """Paste the edits, now (``whole``) or when a photo is asked for, and keep the window ``pictures`` of faces."""
@@ -196,7 +206,7 @@ class Group:
             with photo.catch_errors(), photo.watch("paste"):
                 photo.result.xmp = self._xmp(photo)
                 photo.photo = replace(photo.photo, xmp=photo.result.xmp)
-                photo.result.whole = photo.whole() if whole else photo.whole
+                photo.result.whole = photo.whole()() if whole else photo.whole()
                 if pictures:
                     photo.result.pictures = [canvas.picture(pictures) for canvas in self._canvases(photo)]
         return [photo.result for photo in self.photos]
