@@ -248,7 +248,8 @@ def test_a_result_is_freed_with_its_last_reference(astronaut: Pixels, write: Lit
     pipeline = Pipeline([Same()], output=Output(write=write), detector=FakeDetector())
     gc.disable()
     try:
-        assert weakref.ref(pipeline(astronaut))() is None
+        freed = weakref.ref(pipeline(astronaut))
+        assert freed() is None
     finally:
         gc.enable()
 
