@@ -127,6 +127,16 @@ def test_a_kernel_that_calls_another_one_depends_on_its_input(first: str) -> Non
 
 @needs_openvino
 @pytest.mark.slow
+def test_faces_are_read_in_openvino_where_a_stage_runs_in_it(astronaut: Pixels) -> None:
+    plain, fast = (Pipeline([Attributes(age="young")], engine=label) for label in ("torch", "openvino"))
+    (face,), (same,) = plain(astronaut).faces, fast(astronaut).faces
+    np.testing.assert_allclose(same.points, face.points, atol=1e-2)
+    assert np.abs(same.parts.mattes - face.parts.mattes).mean() < 1e-5
+    assert plain.reader.engine is None and fast.reader.engine is not None
+
+
+@needs_openvino
+@pytest.mark.slow
 def test_plain_torch_comes_back(astronaut: Pixels) -> None:
     stage = Attributes(age="young").eval()
     face, read = probe(stage, CPU)

@@ -66,8 +66,12 @@ class Parts:
         Returns:
             (1, len(names), T, T) float32 0..1. Beyond the windows that were read all is "rest".
         """
-        colours: Planes = ((picture[0].float() + 1) / 2).cpu().numpy()
-        return torch.from_numpy(np.stack([self._refined(framing, colours, name) for name in names]))[None]
+        colours: Planes = (picture[0].float() + 1).div_(2).cpu().numpy()
+        side = colours.shape[-1]
+        mattes, corner = np.empty((len(names), side, side), np.float32), np.array([framing.left, framing.top])
+        for name, matte in zip(names, mattes, strict=True):
+            self._fill(matte, colours, name, corner, framing.side / side)
+        return torch.from_numpy(mattes)[None]
 
     def fit(self, names: Sequence[str]) -> None:
         """Fit the mattes of parts now, rather than when they are first wanted."""
@@ -102,13 +106,6 @@ class Parts:
         hair = self["hair"]
         rim = np.concatenate([hair[0], hair[-1], hair[:, 0], hair[:, -1]])
         return int((rim > LONG[0]).sum()) >= LONG[1]
-
-    def _refined(self, framing: Framing, colours: Planes, name: str) -> Planes:
-        """Compute the matte of a window by the colours (3, T, T) 0..1 that it shows: (T, T) 0..1."""
-        side = colours.shape[-1]
-        plane = np.empty((side, side), np.float32)
-        self._fill(plane, colours, name, np.array([framing.left, framing.top]), framing.side / side)
-        return plane
 
     def _fill(self, plane: Planes, colours: Planes, name: str, corner: NDArray[np.float64], px: float) -> None:
         """Write the matte of a part into ``plane`` (H, W), by the colours (3, H, W) that are seen there.

@@ -62,6 +62,8 @@ class PartsNet(nn.Module):
     Shapes: (N, 3, H, W) -1..1 -> (N, 6, H, W) logits in the order of ``PARTS``; H and W divisible by 32.
     """
 
+    accelerable = ("forward",)
+
     def __init__(
         self,
         widths: Sequence[int] = (16, 32, 64, 128, 160),

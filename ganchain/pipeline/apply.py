@@ -21,7 +21,7 @@ from ganchain.framing import Framing, Window
 from ganchain.photos import images
 from ganchain.photos.photo import Photo
 from ganchain.pipeline import tiles
-from ganchain.pipeline.masks import REPLACED_RIM, RIM, ramp, rim
+from ganchain.pipeline.masks import MARGIN, REPLACED_RIM, RIM, ramp, rim, with_margin
 from ganchain.stage import Stage
 from ganchain.tensors import Pixels, resize, to_faces, to_pixels, with_light_of
 
@@ -29,8 +29,6 @@ log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 64  # faces
 CPU_FULL = "DefaultCPUAllocator"  # part of torch's message when the CPU's memory is full
-MARGIN = 8  # px, at least, around what is wanted of a canvas that is enlarged; the network's picture fades out there
-STEP = 8  # px of the squares that networks reduce to one: windows of a canvas begin at multiples of it
 
 
 def to_canvases(
@@ -66,7 +64,10 @@ def to_canvases(
                 _read(stage, canvases[index], windows[index], face)
                 for index, face in zip(chunk, torch.split(inputs, 1), strict=True)
             ]
-            given: dict[str, Any] = {name: torch.cat([face[name] for face in read]).to(device) for name in stage.reads}
+            given: dict[str, Any] = read[0]  # large: one face alone is not copied
+            if len(read) > 1:
+                given = {name: torch.cat([face[name] for face in read]) for name in stage.reads}
+            given = {name: value.to(device) for name, value in given.items()}
             decided = [
                 canvases[index].settled(stage.name, stage.examine(to_pixels(face)[0]))
                 for index, face in zip(chunk, torch.split(inputs, 1), strict=True)
@@ -221,14 +222,16 @@ def _merge(stage: Stage, canvas: Canvas, window: Window, face: Tensor, answer: T
         cover[place] = torch.maximum(cover[place], mask)
     else:
         after[place] += resize(answer - face, (size, size)) * mask
-    return replace(canvas, after=after.clamp(-1, 1), cover=cover)
+    return replace(canvas, after=after.clamp_(-1, 1), cover=cover)
 
 
 def _enlarge(stage: Stage, canvas: Canvas, device: torch.device, wanted: Framing | None) -> Canvas:
     """Enlarge a canvas, or the window of it that is wanted; at its rim bicubically, so that it has no border."""
     decided = canvas.settled(stage.name, stage.examine(to_pixels(canvas.after)[0]))
-    window = _with_margin(wanted, canvas) if wanted else Window(0, 0, canvas.side)
-    part, scale = canvas.after[window.place], stage.scale
+    window, scale = Window(0, 0, canvas.side), stage.scale
+    if wanted and canvas.around is None:
+        window = with_margin(wanted.within(canvas.framing, canvas.side), canvas.side)
+    part = canvas.after[window.place]
     if window.side <= tiles.TILE and window.side % stage.multiple == 0:
         answer = run(stage, part.to(device), _batched([decided], device), grey=canvas.grey).cpu()
     else:
@@ -236,16 +239,6 @@ def _enlarge(stage: Stage, canvas: Canvas, device: torch.device, wanted: Framing
     enlarged = canvas.finer(window, scale)
     mask = ramp(enlarged.side, MARGIN * scale) if enlarged.around else rim(enlarged.side, RIM)
     return replace(enlarged, after=torch.lerp(enlarged.after, answer, mask), decided=decided)
-
-
-def _with_margin(wanted: Framing, canvas: Canvas) -> Window:
-    """Place a window with ``MARGIN`` around it in a canvas; all of it where no room is left before the canvas's rim."""
-    window = wanted.within(canvas.framing, canvas.side)
-    x, y = ((corner - MARGIN) // STEP * STEP for corner in (window.x, window.y))
-    side = ceil((max(window.x - x, window.y - y) + window.side + MARGIN) / STEP) * STEP
-    fits = canvas.around is None and min(x, y) >= 0 and max(x, y) + side <= canvas.side
-    clear = fits and bool((rim(canvas.side, RIM)[window.place] == 1).all())
-    return Window(x, y, side) if clear else Window(0, 0, canvas.side)
 
 
 def _batched(decided: Sequence[Mapping[str, float]], device: torch.device) -> dict[str, Tensor]:

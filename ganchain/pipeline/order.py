@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ganchain.framing import HEAD, Framing
 from ganchain.stage import Stage
@@ -39,7 +39,14 @@ def windows(stages: Iterable[Stage]) -> tuple[Framing, Framing]:
     return Framing.around(seen or [HEAD]), Framing.around(shown or [HEAD])
 
 
-def wanted(stages: Iterable[Stage], shown: Framing) -> Framing:
-    """Return the window that holds what ``stages`` still see, and what is ``shown`` of a face in the end."""
-    framed = [stage.framing for stage in stages if stage.scope == "face" and stage.effect != "enlarge"]
-    return Framing.around([shown, *framed])
+def runs(stages: Sequence[Stage], shown: Framing | None) -> Iterator[tuple[int, Framing | None]]:
+    """Yield the numbers of the stages to run, in order, each with the window of faces that is wanted after it.
+
+    Args:
+        shown: the window that is wanted in the end; None where all of each face is wanted after every stage.
+    """
+    order = [number for number in running_order(stages) if not stages[number].idle]
+    for place, number in enumerate(order, start=1):
+        later = [stages[following] for following in order[place:]]
+        seen = [stage.framing for stage in later if stage.scope == "face" and stage.effect != "enlarge"]
+        yield number, shown and Framing.around([shown, *seen])

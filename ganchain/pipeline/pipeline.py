@@ -26,7 +26,7 @@ from ganchain.photos.images import Source
 from ganchain.photos.marks import Provenance
 from ganchain.pipeline import outputs
 from ganchain.pipeline.group import Group, Passage, located
-from ganchain.pipeline.order import needs_face, running_order, wanted, windows
+from ganchain.pipeline.order import needs_face, runs, windows
 from ganchain.pipeline.reader import FaceReader
 from ganchain.pipeline.result import Result
 from ganchain.stage import Stage, claim_process
@@ -141,8 +141,9 @@ class Pipeline:
 
     @cached_property
     def reader(self) -> FaceReader:
-        """Reader of the points and parts of the faces."""
-        return FaceReader(self.device)
+        """Reader of the points and parts of the faces; it runs in OpenVINO if a stage does."""
+        label = "openvino" if any(label.startswith("openvino") for label in self.engines.values()) else "torch"
+        return FaceReader(self.device, choice.engine(label, self.device))
 
     @cached_property
     def _aligner(self) -> Aligner:
@@ -196,7 +197,7 @@ class Pipeline:
         face = best(self.detector(pixels))
         if face is None:
             raise FaceError("no face found in the reference picture", path=path)
-        return self.reader.of(pixels, face)
+        return FaceReader(self.device).of(pixels, face)  # engines are chosen when all references are read
 
     def __call__(self, photo: Source) -> Result:
         """Run one photo: a path, a PIL image or an (H, W, 3) uint8 RGB array.
@@ -233,10 +234,8 @@ class Pipeline:
         if any(stage.needs for stage in self.stages):
             group.leave_out_unsure()
         write, shown = self.output.write if self.output else "both", windows(self.stages)[1]
-        order = [number for number in running_order(self.stages) if not self.stages[number].idle]
-        for place, number in enumerate(order, start=1):
-            later = [self.stages[following] for following in order[place:]]
-            group.run(self.stages[number], self.names[number], wanted(later, shown) if write == "faces" else None)
+        for number, window in runs(self.stages, shown if write == "faces" else None):
+            group.run(self.stages[number], self.names[number], window)
             if self.keep_steps:
                 group.keep_step(self.names[number])
         return group.finish(whole=write != "faces", pictures=None if write == "photo" else shown)

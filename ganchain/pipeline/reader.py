@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ganchain.checkpoints import architectures, manifest
+from ganchain.engines.kernels import Engine, set_engine
 from ganchain.faces import mesh
 from ganchain.faces.align import Aligner
 from ganchain.faces.face import Face
@@ -29,15 +30,16 @@ FAR, BLUR = 20.0, 10.0  # px of those windows: how far beyond the photo's edge i
 class FaceReader(nn.Module):
     """Reader of the points and parts of faces; a network is loaded when it is first needed.
 
-    Both run in float32 torch whatever engine the stages use: half precision would move points by a pixel.
+    Both run in float32 whatever engine the stages use: half precision would move points by a pixel.
 
     Args:
         device: where the networks run.
+        engine: what runs them; None for torch.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, engine: Engine | None = None) -> None:
         super().__init__()
-        self.device = device
+        self.device, self.engine = device, engine
 
     def of(self, pixels: Pixels, face: Face) -> Reading:
         """Make the reading of a face in (H, W, 3) uint8 pixels; nothing is read yet."""
@@ -104,6 +106,7 @@ class FaceReader(nn.Module):
         if kind not in self._modules:
             loaded = manifest.load(kind)
             network = architectures.build(loaded.architecture, loaded.tensors).to(self.device).eval()
+            set_engine(nn.ModuleList([network]), self.engine)
             self.add_module(kind, network)
         return self.get_submodule(kind)
 
