@@ -165,8 +165,9 @@ class Aligner:
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         step, warp = native_side // side, matrix
         if step > 1:  # the warp does not antialias
-            pixels, warp = tensors.averaged(pixels, step), matrix / step
-            warp[:, 2] += 0.5 / step - 0.5
+            rows, columns = _needed(matrix, side, pixels.shape, step)
+            pixels, warp = tensors.averaged(pixels[rows, columns], step), matrix / step
+            warp[:, 2] += (0.5 - np.array([columns.start, rows.start])) / step - 0.5
         chip = cv2.warpAffine(pixels, warp, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
         return np.asarray(chip, np.uint8), matrix
 
@@ -213,6 +214,20 @@ class Aligner:
 
 def _planes(layers: Tensor) -> list[NDArray[np.float32]]:
     return list(layers[0].float().cpu().numpy())
+
+
+def _needed(matrix: Matrix, side: int, shape: tuple[int, ...], step: int) -> tuple[slice, slice]:
+    """Find the rows and columns of a photo that a window shows, in whole squares of ``step`` px.
+
+    Where the window reaches beyond the photo, which is mirrored there, all of them are needed.
+    """
+    corners = np.array([(0, 0), (side, 0), (0, side), (side, side)])
+    x, y = matrix[:, :2] @ corners.T + matrix[:, 2:]
+    needed = []
+    for places, length in ((y, shape[0]), (x, shape[1])):
+        first, last = int(places.min() // step - 3) * step, int(places.max() // step + 4) * step
+        needed.append(slice(first, last) if first >= 0 and last <= length else slice(0, length))
+    return needed[0], needed[1]
 
 
 def _bounds(canvas: Canvas, shape: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -62,6 +62,8 @@ class Reader(nn.Module):
     Shapes: (N, 3, side, side) -1..1 -> (N, 2 * points + sure), points as x, y, x, y ...
     """
 
+    accelerable = ("features",)
+
     def __init__(
         self,
         side: int,
