@@ -141,9 +141,8 @@ class Pipeline:
 
     @cached_property
     def reader(self) -> FaceReader:
-        """Reader of the points and parts of the faces; it runs in OpenVINO if a stage does."""
-        label = "openvino" if any(label.startswith("openvino") for label in self.engines.values()) else "torch"
-        return FaceReader(self.device, choice.engine(label, self.device))
+        """Reader of the points and parts of the faces."""
+        return FaceReader(self.device)
 
     @cached_property
     def _aligner(self) -> Aligner:
@@ -169,7 +168,9 @@ class Pipeline:
 
     @cached_property
     def _engines(self) -> dict[str, str]:
-        return choice.use(dict(zip(self.names, self.stages, strict=True)), self._engine, self.device)
+        chosen = choice.use(dict(zip(self.names, self.stages, strict=True)), self._engine, self.device)
+        self.reader.follow(chosen.values())
+        return chosen
 
     @cached_property
     def chain_hash(self) -> str:
@@ -197,7 +198,7 @@ class Pipeline:
         face = best(self.detector(pixels))
         if face is None:
             raise FaceError("no face found in the reference picture", path=path)
-        return FaceReader(self.device).of(pixels, face)  # engines are chosen when all references are read
+        return self.reader.of(pixels, face)
 
     def __call__(self, photo: Source) -> Result:
         """Run one photo: a path, a PIL image or an (H, W, 3) uint8 RGB array.

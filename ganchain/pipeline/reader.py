@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ganchain.checkpoints import architectures, manifest
+from ganchain.engines import choice
 from ganchain.engines.kernels import Engine, set_engine
 from ganchain.faces import mesh
 from ganchain.faces.align import Aligner
@@ -34,12 +35,18 @@ class FaceReader(nn.Module):
 
     Args:
         device: where the networks run.
-        engine: what runs them; None for torch.
     """
 
-    def __init__(self, device: torch.device, engine: Engine | None = None) -> None:
+    def __init__(self, device: torch.device) -> None:
         super().__init__()
-        self.device, self.engine = device, engine
+        self.device = device
+        self.engine: Engine | None = None
+
+    def follow(self, engines: Iterable[str]) -> None:
+        """Run the networks in OpenVINO, in float32 as ever, if one of the stages' ``engines`` is that."""
+        if any(label.startswith("openvino") for label in engines):
+            self.engine = choice.engine("openvino", self.device)
+            set_engine(self, self.engine)
 
     def of(self, pixels: Pixels, face: Face) -> Reading:
         """Make the reading of a face in (H, W, 3) uint8 pixels; nothing is read yet."""
