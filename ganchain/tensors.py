@@ -97,11 +97,6 @@ def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
 
 
-def resize_pixels(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """Resample (H, W, 3) uint8 to (*size, 3) as ``resize`` does; on a CPU in a seventh of the time."""
-    return np.ascontiguousarray(resize(torch.from_numpy(pixels).permute(2, 0, 1)[None], size)[0].permute(1, 2, 0))
-
-
 def bicubic(images: Tensor, factor: int) -> Tensor:
     """Enlarge (N, C, H, W) to (N, C, H * factor, W * factor) by Keys' cubic with a = -0.75; not clamped.
 

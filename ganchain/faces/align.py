@@ -151,7 +151,7 @@ class Aligner:
     def chip(self, pixels: Pixels, face: Face, side: int) -> Tensor:
         """Cut out the aligned face at a fixed side: (1, 3, side, side) float32 -1..1."""
         chip, _ = replace(self, max_side=min(self.max_side, FINER * side))._cut(pixels, face)
-        return tensors.to_faces(tensors.resize_pixels(chip, (side, side)))
+        return tensors.resize(tensors.to_faces(chip), (side, side)).clamp_(-1, 1)
 
     def _cut(self, pixels: Pixels, face: Face) -> tuple[Pixels, Matrix]:
         """Cut the window around ``face`` out of a photo: (S, S, 3) uint8, and the matrix from its px to the photo's."""
