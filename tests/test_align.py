@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganchain.errors import ChainError
+from ganchain.faces import align
 from ganchain.faces.align import Aligner, Canvas
 from ganchain.faces.detect import DlibDetector, choose, in_reading_order
 from ganchain.faces.face import Face, similarity
@@ -49,6 +50,17 @@ def test_astronaut_has_one_face_and_the_false_one_says_why(astronaut: Pixels) ->
 
 def test_landmarks_of_small_photos_are_finer_than_their_pixels(astronaut: Pixels) -> None:
     assert (DlibDetector()(astronaut)[0].landmarks % 1 != 0).any()
+
+
+@pytest.mark.parametrize("framing", [TIGHT, HEAD])
+def test_a_reduced_canvas_needs_no_more_of_the_photo_than_it_shows(
+    astronaut: Pixels, framing: Framing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo, face = astronaut.repeat(3, 0).repeat(3, 1), FakeDetector()(astronaut)[0].enlarged(3)
+    cut = Aligner(framing, side=64).canvas(photo, face).before
+    monkeypatch.setattr(align, "_needed", lambda matrix, side, shape, step: (slice(0, shape[0]), slice(0, shape[1])))
+    whole = Aligner(framing, side=64).canvas(photo, face).before
+    torch.testing.assert_close(cut, whole, rtol=0, atol=1.1 / 127.5)
 
 
 def test_an_enlarged_face_keeps_its_pixel_centres() -> None:

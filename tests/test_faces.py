@@ -15,6 +15,7 @@ from ganchain.chains.chain import Output
 from ganchain.colour.makeup import REGIONS
 from ganchain.engines.probe import SHOWN, probe_reading, probe_window
 from ganchain.errors import ChainError, FaceError
+from ganchain.faces import matting
 from ganchain.faces.mesh import INNER_LOWER_LIP, LOWER_LIP, MIRROR, POINTS
 from ganchain.faces.parts import PARTS, Parts, Planes
 from ganchain.faces.reading import Kind, Points, Reading
@@ -84,6 +85,13 @@ def test_hair_goes_on_beyond_the_head_and_a_neighbours_does_not(split: Parts) ->
     alone = split.within(BUST, torch.zeros(1, 3, 256, 256), names)[0, 0]
     deep = tuple(slice(part.start + 8, part.stop - 8) for part in inside.place[1:])
     assert float((mattes["hair"][deep] - alone[deep]).abs().max()) < 1e-6
+
+
+def test_mattes_in_bands_are_those_of_one_piece(split: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = split.reached(bust(split["hair"]))
+    wanted = both.within(BUST, torch.zeros(1, 3, 301, 301), PARTS)
+    monkeypatch.setattr(matting, "BAND", 7)
+    torch.testing.assert_close(both.within(BUST, torch.zeros(1, 3, 301, 301), PARTS), wanted, rtol=0, atol=1e-3)
 
 
 def test_hair_that_goes_on_unseen_fades(split: Parts) -> None:
