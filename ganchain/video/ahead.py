@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
 
+import cv2
 import torch
 
 Item = TypeVar("Item")
@@ -72,10 +73,12 @@ class Behind:
 
 @contextmanager
 def one_core_less() -> Iterator[None]:
-    """Leave a core to the threads beside this one: those of PyTorch wait for their next work by running in circles."""
-    threads = torch.get_num_threads()
+    """Leave a core to the threads beside this one: those of PyTorch and OpenCV wait for work by running in circles."""
+    threads, of_opencv = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(max(1, threads - 1))
+    cv2.setNumThreads(max(1, of_opencv - 1))
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+        cv2.setNumThreads(of_opencv)
