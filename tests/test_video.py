@@ -570,6 +570,7 @@ def test_a_face_is_followed_and_a_stopped_run_goes_on(
     monkeypatch.setattr(Provenance, "hex", "key", raising=False)
     pipeline = Pipeline([Reddish()])
     monkeypatch.setattr(passes, "LEAST", 12)
+    monkeypatch.setattr(passes, "AFTER", 6)  # two parts of a segment
     summary = pipeline.video(source, tmp_path / "whole.mp4", seconds=0.48)
     lines = [json.loads(line) for line in summary.record.read_text().splitlines()][1:]
     faces = {line["frame"]: line for line in lines if "track" in line}

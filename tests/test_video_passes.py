@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from threading import Event, Timer
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import av
 import numpy as np
@@ -15,6 +18,7 @@ import pytest
 from ganchain import Pipeline
 from ganchain.errors import VideoError
 from ganchain.testing import FakeDetector
+from ganchain.video import passes, run
 from ganchain.video import scan as scans
 from ganchain.video.clip import Clip, Frame
 from ganchain.video.sources import source_of
@@ -98,6 +102,35 @@ def test_what_stops_the_scan_is_raised_where_it_is_waited_for(gated: Any, monkey
     monkeypatch.setattr(Gated, "frames", lambda self, first=0: iter(()))
     with gated({}) as scan, pytest.raises(VideoError, match="no frame that can be read"):
         scan.has(0)
+
+
+def test_nobody_waits_for_a_scan_after_an_error(gated: Any) -> None:
+    """A thread that waits to know which face is the largest goes on at once, whatever the scan is waiting for."""
+    with ThreadPoolExecutor(1) as pool, gated({0: (0, 23)}, faces="largest") as scan:
+        waiting = pool.submit(scan.chosen, 0)
+        with pytest.raises(KeyError), scan.needed():
+            raise KeyError
+        assert waiting.exception(10) is not None and not scan.complete
+        scan.source.gate.set()
+
+
+def test_a_segment_has_all_frames_of_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last segment has only one part: 8 frames, 8, 3."""
+    monkeypatch.setattr(passes, "LEAST", 8)
+    monkeypatch.setattr(passes, "AFTER", 3)
+    ticks = np.cumsum([3600, 1800, 5400] * 7)[:19].tolist()
+    source = clip(tmp_path / "a.mp4", [coloured(number, (64, 48)) for number in range(19)], times=ticks)
+    out = tmp_path / "out.mp4"
+    monkeypatch.setattr(run, "uuid4", lambda: SimpleNamespace(hex="key"))  # a chain without YAML is else done anew
+    pipeline = Pipeline([Darker()], detector=FakeDetector([]))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(passes.joining, "join", Mock(side_effect=KeyboardInterrupt))
+        pipeline.video(source, out, seconds=0.1)
+    assert pipeline.video(source, out, seconds=0.1).resumed == 3
+    before, after = (list(source_of(path).frames()) for path in (source, out))
+    assert [frame.pts for frame in before] == [frame.pts for frame in after]
+    apart = [a.pixels.astype(int).mean() - b.pixels.mean() for a, b in zip(before, after, strict=True)]
+    assert np.abs(np.array(apart) - 20).max() < 3
 
 
 def test_sound_and_pictures_stay_together_at_a_variable_rate(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from ganchain.video import placing
 from ganchain.video.clip import Clip, Frame
 from ganchain.video.clock import limited
 from ganchain.video.flow import Carrier
-from ganchain.video.holding import FRAME, Holder, TrackHold, TrackReading
+from ganchain.video.holding import FRAME, HeldParts, Holder, TrackHold, TrackReading
 from ganchain.video.options import Options
 from ganchain.video.smoothing import Held
 
@@ -45,13 +45,17 @@ class Prepared:
         frame: as it was read.
         cut: whether a scene begins with it.
         tracks: the numbers of its faces.
-        faces: these, with what is known of them.
+        segment: the number of the segment that it is written to.
+        mattes: of all tracks, as they are held behind it.
+        faces: its faces, with what is known of them.
         error: why they could not be read; "" if they were.
     """
 
     frame: Frame
     cut: bool
     tracks: Sequence[int]
+    segment: int
+    mattes: Mapping[int, HeldParts]
     faces: Sequence[Face] = ()
     error: str = ""
 
@@ -114,7 +118,7 @@ class Editor:
         """
         return self.finish(self.edit(self.prepare(frame, faces, cut)))
 
-    def prepare(self, frame: Frame, faces: Sequence[Held], cut: bool) -> Prepared:
+    def prepare(self, frame: Frame, faces: Sequence[Held], cut: bool, segment: int = 0) -> Prepared:
         """Read what the chain wants to know of the faces in a frame.
 
         This, ``edit`` and ``finish`` may each be in a thread of its own, in the order of the frames.
@@ -131,9 +135,9 @@ class Editor:
                 Reading.read_all(readings, kind)
             for reading in readings if self.kinds else ():
                 reading.parts.fit(self.parts)
-            return Prepared(frame, cut, tracks, read)
+            return Prepared(frame, cut, tracks, segment, dict(self.holder.parts), read)
         except Exception as error:  # one bad frame never ends the video
-            return Prepared(frame, cut, tracks, error=text_of(error))
+            return Prepared(frame, cut, tracks, segment, dict(self.holder.parts), error=text_of(error))
 
     def edit(self, prepared: Prepared) -> Edits:
         """Run the chain on a frame."""
@@ -228,10 +232,10 @@ class Editor:
     def _alpha(self, alpha: Any) -> Any:
         return alpha if self.factor == 1 else alpha_enlarged(alpha, self.factor)
 
-    def held(self) -> dict[str, Any]:
-        """Return all that is held between two frames but for what is carried, as arrays by name."""
+    def held(self, prepared: Prepared) -> dict[str, Any]:
+        """Return all that is held behind a frame, the last edited one, but for what is carried: arrays by name."""
         grey = {} if self.grey is None else {"grey": np.array(self.grey)}
-        return {**self.holder.state(), **grey}
+        return {**self.holder.state(prepared.mattes), **grey}
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
         """Go back to what ``held`` and the carrier's ``state`` returned."""

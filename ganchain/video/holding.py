@@ -150,10 +150,10 @@ class Holder:
         """Forget the measures of all tracks but ``tracks``."""
         self.values = {key: value for key, value in self.values.items() if int(key.split()[0]) in tracks}
 
-    def state(self) -> dict[str, Any]:
-        """Return all that is held, as arrays by name."""
+    def state(self, parts: Mapping[int, HeldParts] | None = None) -> dict[str, Any]:
+        """Return all that is held, as arrays by name; ``parts``: in place of the mattes that are held now."""
         arrays: dict[str, Any] = {f"value {key}": value for key, value in self.values.items()}
-        for track, held in self.parts.items():
+        for track, held in (self.parts if parts is None else parts).items():
             arrays |= held.arrays(track)
         return arrays
 

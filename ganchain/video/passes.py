@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from itertools import chain, count, groupby, takewhile
+from operator import attrgetter
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
@@ -18,12 +20,13 @@ from ganchain.video.ahead import Behind, Item, ahead, one_core_less
 from ganchain.video.clip import Frame, Source
 from ganchain.video.coding import Coding, SegmentWriter
 from ganchain.video.editing import Editor, Edits, Prepared
+from ganchain.video.joining import Times
 from ganchain.video.options import Options
 from ganchain.video.scan import Scan
-from ganchain.video.smoothing import AFTER, BEFORE, Courses, Held
+from ganchain.video.smoothing import AFTER, BEFORE, Courses
 from ganchain.video.summary import STEPS, OnProgress, Progress, Summary
 from ganchain.video.tracking import EVERY
-from ganchain.video.work import Part, Work
+from ganchain.video.work import Work
 
 LEAST, MOST = 3 * EVERY, 300  # frames of a segment
 
@@ -53,7 +56,9 @@ class Passes:
     ) -> None:
         self.pipeline, self.source, self.coding, self.options = pipeline, source, coding, options
         self.work, self.summary, self.on_progress = work, summary, on_progress
-        self.length = min(MOST, max(LEAST, round(options.seconds * float(source.clip.rate))))
+        length = min(MOST, max(LEAST, round(options.seconds * float(source.clip.rate))))
+        self.each = max(1, length // AFTER)  # parts of a segment: short ones, since editing waits for the first two
+        self.length = length // self.each  # frames of a part
         self._telling, self._step = Lock(), 0  # several threads tell how far they are
         self.parts = 0
 
@@ -73,57 +78,52 @@ class Passes:
         """Edit all frames, segment by segment."""
         courses = Courses(self.options.steady, ())
         editor = Editor(self.pipeline, self.source.clip, self.options)
-        first = self.work.finished(self.scan.parts)
+        first = self.work.finished(self._segments(self.scan.parts))
         self.summary.resumed = first
-        for number in range(first):
+        start = min(first * self.each, self.scan.parts)
+        for number in range(start):
             courses.tracks = frozenset(self.scan.chosen(number))
             courses.skip(self.work.part(number).seen)
-        if not self.scan.has(first):
-            return
         if first:
             editor.restore(self.work.state(first - 1))
-        frames = self._edited(ahead(self.source.frames(first * self.length)), first * self.length)
-        with Behind() as behind:
-            number = first
-            while self.scan.has(number):
-                courses.tracks = frozenset(self.scan.chosen(number))
-                self._edit_segment(number, editor, courses, frames, behind)
-                number += 1
+        prepared = ahead(self._prepared(start, editor, courses))
+        with Behind() as behind, closing(prepared), self.scan.needed():
+            for number, frames in groupby(prepared, attrgetter("segment")):
+                self._edit_segment(number, editor, frames, behind)
 
-    def _edit_segment(
-        self, number: int, editor: Editor, courses: Courses, frames: Iterator[Frame], behind: Behind
-    ) -> None:
+    def _edit_segment(self, number: int, editor: Editor, frames: Iterator[Prepared], behind: Behind) -> None:
         """Edit one segment; its frames are carried and encoded, and it is saved, while the next ones are edited."""
-        part = self.work.part(number)
-        before = self.work.part(number - 1).seen[-BEFORE:] if number else []
-        after = self.work.part(number + 1).seen[:AFTER] if number + 1 < self.scan.parts else []
-        faces = courses(before, part.seen, after)
         editor.failed = {}
         writer = SegmentWriter(self.work.unfinished(number), self.source.clip, self.coding, editor.size)
-        prepared = ahead(self._prepared(part, faces, editor, frames))
         try:
-            for ready, (pts, _) in zip(prepared, part.times, strict=True):
-                behind(self._write, writer, editor, editor.edit(ready), pts)
+            for ready in frames:
+                behind(self._write, writer, editor, editor.edit(ready))
+                last = ready
         except BaseException:
-            prepared.close()
             behind.stop()
             writer.close()
             raise
-        behind(self._finish, number, writer, editor, editor.failed, editor.held())
+        behind(self._finish, number, writer, editor, editor.failed, editor.held(last))
 
-    def _prepared(
-        self, part: Part, faces: Mapping[int, Sequence[Held]], editor: Editor, frames: Iterator[Frame]
-    ) -> Iterator[Prepared]:
-        """Prepare the frames of a part."""
-        for seen, (pts, _) in zip(part.seen, part.times, strict=True):
-            frame = next(frames, None)
-            if frame is None or frame.pts != pts:
-                raise VideoError("changed while it was read", path=self.source.clip.path)
-            yield editor.prepare(frame, faces[seen.number], seen.cut)
+    def _prepared(self, start: int, editor: Editor, courses: Courses) -> Iterator[Prepared]:
+        """Prepare the frames from part ``start`` on, as soon as it is known where their faces are."""
+        frames = self._edited(ahead(self.source.frames(start * self.length)), start * self.length)
+        before = self.work.part(start - 1).seen[-BEFORE:] if start else []
+        for number in takewhile(self.scan.has, count(start)):
+            part = self.work.part(number)
+            after = self.work.part(number + 1).seen[:AFTER] if self.scan.has(number + 1) else []
+            courses.tracks = frozenset(self.scan.chosen(number))
+            faces = courses(before, part.seen, after)
+            before = part.seen[-BEFORE:]
+            for seen, (pts, _) in zip(part.seen, part.times, strict=True):
+                frame = next(frames, None)
+                if frame is None or frame.pts != pts:
+                    raise VideoError("changed while it was read", path=self.source.clip.path)
+                yield editor.prepare(frame, faces[seen.number], seen.cut, number // self.each)
 
     @staticmethod
-    def _write(writer: SegmentWriter, editor: Editor, edits: Edits, pts: int) -> None:
-        writer.write(editor.finish(edits), pts)
+    def _write(writer: SegmentWriter, editor: Editor, edits: Edits) -> None:
+        writer.write(editor.finish(edits), edits.frame.pts)
 
     def _finish(
         self, number: int, writer: SegmentWriter, editor: Editor, failed: dict[int, str], held: Mapping[str, Any]
@@ -137,24 +137,34 @@ class Passes:
     def write(self, protection: Protection, key: str) -> None:
         """Join the segments, and write the record of the tracks."""
         out, clip = self.summary.out, self.source.clip
-        segments = [self.work.segment(number) for number in range(self.parts)]
+        numbers = range(self._segments(self.parts))
+        segments = [self.work.segment(number) for number in numbers]
         mark = self.pipeline.mark
-        for number in range(self.parts):
+        for number in numbers:
             self.summary.failed |= self.work.failed(number)
         if self.coding.kind == "folder":
             albums.write_folder(out, self._written(albums.decoded(segments, clip.alpha)), mark, protection.permit)
         else:
             with files.replaced(out, permit=protection.permit, folder=self.work.folder) as file:
                 if self.coding.pictures:
-                    times = [time for number in range(self.parts) for time in self.work.times(number)]
+                    times = [time for number in numbers for time in self._times(number)]
                     frames = self._written(albums.decoded(segments, clip.alpha))
                     albums.write_animation(file, self.coding.kind, frames, times, clip.time_base, mark)
                 else:
-                    times_of = self._written(map(self.work.times, range(self.parts)), self.length)
+                    times_of = self._written(map(self._times, numbers), self.each * self.length)
                     strip = self.pipeline.output is not None and self.pipeline.output.location == "strip"
                     problems = joining.join(segments, times_of, clip, self.coding, Path(file.name), mark, strip)
                     self.summary.notes += [note for note in problems if note not in self.summary.notes]
         record.write(self.summary, self.work, self.parts, self.chosen, key, protection.chain)
+
+    def _segments(self, parts: int) -> int:
+        """Count the segments that so many parts make."""
+        return -(-parts // self.each)
+
+    def _times(self, segment: int) -> Times:
+        """Read the times of a segment's frames."""
+        parts = range(segment * self.each, min(self.parts, (segment + 1) * self.each))
+        return [*chain.from_iterable(map(self.work.times, parts))]
 
     def _written(self, items: Iterator[Item], frames: int = 1) -> Iterator[Item]:
         """Pass on what is written, each of so many frames, and tell how much of it is."""

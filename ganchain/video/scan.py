@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain, islice
 from threading import Condition, Thread
@@ -87,9 +88,23 @@ class Scan:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stopped = True
+        self._stop()
         if self._thread.ident is not None:
             self._thread.join()
+
+    @contextmanager
+    def needed(self) -> Iterator[None]:
+        """Stop after an error in the block, so that nobody waits for the scan."""
+        try:
+            yield
+        except BaseException:
+            self._stop()
+            raise
+
+    def _stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
     def has(self, number: int) -> bool:
         """Say whether there is a part ``number``; wait until that is known, and what is in the next one."""
@@ -124,9 +139,11 @@ class Scan:
             BaseException: what stopped the scan.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self.complete or self._error is not None or known())
+            self._changed.wait_for(lambda: self.complete or self._stopped or self._error is not None or known())
             if self._error is not None:
                 raise self._error
+            if self._stopped and not self.complete:
+                raise _Stop
 
     def _add(self, part: Part, state: dict[str, Any], last: bool) -> None:
         """Count in a part that is saved, with the tracker's state behind it."""

@@ -25,7 +25,7 @@ JOB, LOCK = "job.json", "lock"
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One part of a video, as long as a segment, as the tracker saw it.
+    """One part of a video, as the tracker saw it; a segment has one or several.
 
     Attributes:
         seen: the frames.
