@@ -155,13 +155,9 @@ class Aligner:
 
     def _cut(self, pixels: Pixels, face: Face) -> tuple[Pixels, Matrix]:
         """Cut the window around ``face`` out of a photo: (S, S, 3) uint8, and the matrix from its px to the photo's."""
-        to_photo = face.placement
-        resolution = float(np.hypot(*to_photo[:, 0]))
-        native_side = max(MIN_SIDE, round(self.framing.side * resolution))
+        native_side = self._native_side(face)
         side = self.side or min(native_side, self.max_side)
-        unit = self.framing.side / side
-        corner = np.array([self.framing.left, self.framing.top]) + unit / 2
-        matrix = np.column_stack([to_photo[:, :2] * unit, to_photo[:, :2] @ corner + to_photo[:, 2]])
+        matrix = self._matrix(face, side)
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         step, warp = native_side // side, matrix
         if step > 1:  # the warp does not antialias
@@ -170,6 +166,28 @@ class Aligner:
             warp[:, 2] += (0.5 - np.array([columns.start, rows.start])) / step - 0.5
         chip = cv2.warpAffine(pixels, warp, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
         return np.asarray(chip, np.uint8), matrix
+
+    def sample(self, pixels: Pixels, face: Face, side: int, finest: int = 4) -> Pixels:
+        """Cut out the aligned face at a fixed side in one step, in less time than ``chip``: (side, side, 3) uint8.
+
+        Args:
+            finest: px are means of at most this many samples squared.
+        """
+        samples = min(finest, max(1, round(self._native_side(face) / side)))
+        flags = cv2.WARP_INVERSE_MAP | (cv2.INTER_CUBIC if samples == 1 else cv2.INTER_LINEAR)
+        matrix, size = self._matrix(face, side * samples), (side * samples,) * 2
+        chip = cv2.warpAffine(pixels, matrix, size, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+        return tensors.averaged(np.asarray(chip, np.uint8), samples)
+
+    def _native_side(self, face: Face) -> int:
+        """Compute the side of the canvas of ``face`` at the photo's own resolution."""
+        return max(MIN_SIDE, round(self.framing.side * float(np.hypot(*face.placement[:, 0]))))
+
+    def _matrix(self, face: Face, side: int) -> Matrix:
+        """Compute the (2, 3) matrix from a window of ``side`` px around ``face`` to px of the photo."""
+        to_photo, unit = face.placement, self.framing.side / side
+        corner = np.array([self.framing.left, self.framing.top]) + unit / 2
+        return np.column_stack([to_photo[:, :2] * unit, to_photo[:, :2] @ corner + to_photo[:, 2]])
 
     def shows(self, size: tuple[int, int], face: Face, side: int) -> NDArray[np.bool_] | None:
         """Tell which px of the aligned face show a photo of ``size`` (width, height): (side, side), None if all do."""

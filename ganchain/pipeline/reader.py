@@ -21,7 +21,7 @@ from ganchain.faces.reading import Kind, Points, Reading
 from ganchain.faces.settling import settled, without_scarce
 from ganchain.framing import BUST, HEAD, Framing
 from ganchain.nets.parts import shares
-from ganchain.tensors import Pixels
+from ganchain.tensors import Pixels, to_faces
 
 SIDE = 256  # px of the windows that the networks see
 LARGEST_BATCH = 64  # faces
@@ -55,6 +55,10 @@ class FaceReader(nn.Module):
             self.read,
             shows=lambda framing, side: Aligner(framing).shows(pixels.shape[1::-1], face, side),
         )
+
+    def quick(self, pixels: Pixels, face: Face) -> Reading:
+        """Make the reading of a face in a frame of a video, whose windows are cut out in less time."""
+        return Reading(lambda framing, side: to_faces(Aligner(framing).sample(pixels, face, side)), self.read)
 
     @torch.inference_mode()
     def read(self, kind: Kind, readings: Sequence[Reading]) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from math import prod
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
 from ganchain.errors import VideoError, text_of
 from ganchain.faces.align import Aligner
@@ -27,7 +25,7 @@ from ganchain.pipeline.order import needs_face
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.pipeline.result import Result
 from ganchain.stage import Stage
-from ganchain.tensors import Pixels, resize
+from ganchain.tensors import Pixels
 from ganchain.video import placing
 from ganchain.video.clip import Clip, Frame
 from ganchain.video.clock import limited
@@ -206,18 +204,12 @@ class Editor:
         landmarks = placing.mapped(held.placement, TEMPLATE)
         face = Face(placing.box(held.placement), held.confidence, landmarks, share=held.share)
 
-        @lru_cache(maxsize=4)
-        def window(framing: Framing) -> Tensor:
-            return Aligner(framing).canvas(pixels, face).before
-
-        def cut(framing: Framing, side: int) -> Tensor:
-            return resize(window(framing), (side, side)).clamp(-1, 1)
-
         reading = TrackReading(
-            cut,
+            lambda framing, side: Aligner(framing).chip(pixels, face, side),
             self.holder.read,
             shows=lambda framing, side: Aligner(framing).shows(pixels.shape[1::-1], face, side),
             track=held.track,
+            sample=lambda framing, side: Aligner(framing).sample(pixels, face, side),
         )
         reading.known["points"] = Points(held.shape, held.confidence)
         reading.hold = TrackHold(self.holder, held.track)

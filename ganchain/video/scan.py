@@ -33,7 +33,7 @@ def tracker_of(pipeline: Pipeline, rate: float) -> Tracker:
     if isinstance(detector, DlibDetector):  # nobody turns the camera from frame to frame
         detector = replace(detector, quarters=())
         scan = replace(detector, side=min(SCAN, detector.side))
-    return Tracker(detector, scan, pipeline.reader.of, rate)
+    return Tracker(detector, scan, pipeline.reader.quick, rate)
 
 
 class _Stop(Exception):

@@ -15,7 +15,7 @@ from ganchain.faces.align import Aligner
 from ganchain.faces.face import Face, Matrix
 from ganchain.faces.reading import Reading
 from ganchain.framing import TEMPLATE, TIGHT
-from ganchain.tensors import Pixels, to_pixels
+from ganchain.tensors import Pixels
 from ganchain.video import placing
 from ganchain.video.cuts import CutFinder
 from ganchain.video.flow import flow_at
@@ -254,7 +254,7 @@ def _nearby(sights: Mapping[int, Sight], middle: NDArray[np.float64]) -> bool:
 
 def _look(pixels: Pixels, placement: Matrix) -> NDArray[np.float64]:
     """Make the small grey picture of a face by which it is known again."""
-    chip = to_pixels(Aligner(TIGHT).chip(pixels, _face(placement), 4 * LOOK))[0]
+    chip = Aligner(TIGHT).sample(pixels, _face(placement), 4 * LOOK)
     grey = cv2.resize(cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY), (LOOK, LOOK), interpolation=cv2.INTER_AREA)
     plane = grey.astype(np.float64)
     return (plane - plane.mean()) / (plane.std() + 1e-3)
