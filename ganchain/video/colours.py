@@ -20,7 +20,6 @@ HDR = {16: "PQ", 18: "HLG"}  # AVColorTransferCharacteristic
 HIGH = 720  # rows from which a video that does not say its matrix is in that of HD
 QUICK = 0x2 | 0x80000  # bilinear
 EXACT = 0x4 | 0x2000 | 0x40000 | 0x80000  # of swscale: bicubic, chroma at every px, exact rounding, the same everywhere
-THREADS = 1  # of a conversion: frames are read and written in threads of their own, which more would hinder
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,7 @@ class Colours:
         matrix, range_ = self.coding(frame.height)
         how = EXACT if exact else QUICK
         converted = frame.reformat(
-            format=target,
-            src_colorspace=matrix,
-            src_color_range=range_,
-            dst_color_range=FULL,
-            interpolation=how,
-            threads=THREADS,
+            format=target, src_colorspace=matrix, src_color_range=range_, dst_color_range=FULL, interpolation=how
         )
         return np.asarray(converted.to_ndarray(), np.uint8)
 
@@ -87,12 +81,7 @@ class Colours:
         if format_ in ("bgr0", "bgra", "rgb24", "rgba", "gbrp"):
             return frame.reformat(format=format_)
         converted = frame.reformat(
-            format=format_,
-            src_color_range=FULL,
-            dst_colorspace=matrix,
-            dst_color_range=range_,
-            interpolation=EXACT,
-            threads=THREADS,
+            format=format_, src_color_range=FULL, dst_colorspace=matrix, dst_color_range=range_, interpolation=EXACT
         )
         converted.colorspace, converted.color_range = self.matrix, self.range
         converted.color_primaries, converted.color_trc = self.primaries, self.transfer
