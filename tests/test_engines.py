@@ -167,10 +167,26 @@ def test_whole_chains_agree(small_head: Pixels) -> None:
     for label in choice.labels(CPU)[1:]:
         pipeline = Pipeline(chain(), engine=label)
         found = pipeline(small_head).photo
-        engines = dict.fromkeys(pipeline.names, label) | {"makeup": "torch"}  # it paints, and has no network
+        reading = label if label.startswith("openvino") else "torch"  # it paints: no network but those that read
+        engines = dict.fromkeys(pipeline.names, label) | {"makeup": reading}
         assert found is not None and pipeline.engines == engines
         far = np.abs(found.pixels.astype(int) - photo.pixels)
         assert far.mean() <= choice.TOLERANCE, label
+
+
+class Inverted(Stage):
+    """A stage without any network."""
+
+    def forward(self, faces: Tensor, *_: Any, **read: Any) -> Tensor:
+        return -faces
+
+
+@needs_openvino
+def test_stages_that_only_read_faces_have_an_engine() -> None:
+    chains = {label: Pipeline([Makeup(look="evening")], engine=label) for label in ("torch", "auto", "torch-half")}
+    assert [pipeline.engines["makeup"] for pipeline in chains.values()] == ["torch", "openvino", "torch"]
+    assert [*Pipeline([Inverted()], engine="auto").engines.values()] == ["torch"]
+    assert chains["auto"].reader.engine is not None and chains["torch"].reader.engine is None
 
 
 def test_auto_takes_the_fastest_that_agrees_and_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,7 @@ def use(stages: Mapping[str, Stage], wanted: str | Mapping[str, str], device: to
     for name, stage in stages.items():
         label = wanted if isinstance(wanted, str) else wanted.get(name, "torch")
         if not any(True for _ in kernels_of(stage)):
-            label = "torch"
+            label = _for_reading(label, device) if stage.needs else "torch"
         try:
             if label == "auto":
                 label = Choice(stage, device).label
@@ -113,6 +113,13 @@ def use(stages: Mapping[str, Stage], wanted: str | Mapping[str, str], device: to
             raise StageError(reason, stage=name, where=stage.where) from error
         chosen[name] = label
     return chosen
+
+
+def _for_reading(label: str, device: torch.device) -> str:
+    """Choose the engine of a stage that has no networks but those that read faces (``FaceReader.follow``)."""
+    if label == "auto":
+        return "openvino" if "openvino" in labels(device) else "torch"
+    return label if label.startswith("openvino") else "torch"
 
 
 _SAVED = TypeAdapter(dict[str, Measurement])
