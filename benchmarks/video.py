@@ -191,7 +191,7 @@ def kills(clip: Path, number: int) -> None:
         while killed < number:
             run = start("killed")
             try:
-                run.wait(dice.uniform(9, 34))
+                run.wait(dice.uniform(5, 15))
                 (Path(folder) / "killed.mp4").unlink()  # it was finished: begin anew
             except subprocess.TimeoutExpired:
                 os.kill(run.pid, signal.SIGKILL)
