@@ -186,12 +186,14 @@ def kills(clip: Path, number: int) -> None:
             command = [sys.executable, "-m", "ganchain", "video", str(chain), str(clip), "-o", f"{folder}/{name}.mp4"]
             return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
+        began = time.perf_counter()
         assert start("whole").wait() == 0
+        seconds = time.perf_counter() - began
         dice, killed = random.Random(0), 0
         while killed < number:
             run = start("killed")
             try:
-                run.wait(dice.uniform(5, 15))
+                run.wait(dice.uniform(0.3, 0.9) * seconds)
                 (Path(folder) / "killed.mp4").unlink()  # it was finished: begin anew
             except subprocess.TimeoutExpired:
                 os.kill(run.pid, signal.SIGKILL)

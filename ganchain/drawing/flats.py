@@ -12,10 +12,10 @@ SAME = 5.0  # difference in Lab below which two colours are one
 
 
 def nearest(picture: NDArray[np.float32], colours: Sequence[NDArray[np.float32]]) -> NDArray[np.uint8]:
-    """Find the number of the colour that is nearest to each place of a picture (H, W, 3)."""
+    """Find the number of the colour that is nearest to each place of a picture (..., 3)."""
     means = np.stack(colours)
     apart = (means**2).sum(axis=1) - 2 * (picture.reshape(-1, 3) @ means.T)  # but for the place's own square
-    return apart.argmin(axis=1).astype(np.uint8).reshape(picture.shape[:2])
+    return apart.argmin(axis=1).astype(np.uint8).reshape(picture.shape[:-1])
 
 
 def two_largest(planes: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ganchain.drawing.flats import nearest
 from ganchain.drawing.paths import Knots, Planes
 from ganchain.drawing.study import Study
 from ganchain.faces.reading import Hold
@@ -33,12 +34,11 @@ def held_colours(seen: Planes, hold: Hold | None, choose: Callable[[Planes], Seq
     if hold is None or former is None:
         colours = choose(seen)
         return colours if hold is None else list(hold("ground", np.stack(colours), AT_ONCE))
-    apart = np.stack([((seen - colour) ** 2).sum(axis=1) for colour in former])
-    if float(np.sqrt(apart.min(axis=0)).mean()) > UNFIT:
+    numbers = nearest(seen, [*former])
+    if float(np.linalg.norm(seen - former[numbers], axis=1).mean()) > UNFIT:
         return list(hold("ground", np.stack(choose(seen)), AT_ONCE))
-    nearest = apart.argmin(axis=0)
-    counts = np.bincount(nearest, minlength=len(former))
-    sums = np.stack([np.bincount(nearest, seen[:, k], len(former)) for k in range(3)], axis=1)
+    counts = np.bincount(numbers, minlength=len(former))
+    sums = np.stack([np.bincount(numbers, seen[:, k], len(former)) for k in range(3)], axis=1)
     means = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], former)
     return list(hold("ground", means.astype(np.float32)))
 

@@ -53,8 +53,13 @@ def _beziers(knots: Knots) -> Knots:
     before, start, end, after = knots[:-3], knots[1:-2], knots[2:-1], knots[3:]
     curves = np.empty((len(start), 4, 2))
     curves[:, 0], curves[:, 3] = start, end
-    curves[:, 1], curves[:, 2] = start + (end - before) / 6, end - (after - start) / 6
+    curves[:, 1], curves[:, 2] = _handles(before, start, end, after)
     return curves
+
+
+def _handles(before: Knots, start: Knots, end: Knots, after: Knots) -> tuple[Knots, Knots]:
+    """Compute the handles of curves, by the knots before and behind them."""
+    return start + (end - before) / 6, end - (after - start) / 6
 
 
 def joined(rings: Sequence[Ring]) -> tuple[Knots, list[list[int]]]:
@@ -83,7 +88,8 @@ def joined(rings: Sequence[Ring]) -> tuple[Knots, list[list[int]]]:
     places = np.empty((3 * len(number) + len(lengths), 2))
     at = 3 * np.arange(len(number)) + number
     places[at] = start  # all but the first of a run are written over
-    places[at + 1], places[at + 2], places[at + 3] = start + (end - before) / 6, end - (after - start) / 6, end
+    places[at + 1], places[at + 2] = _handles(before, start, end, after)
+    places[at + 3] = end
     return places, counts
 
 

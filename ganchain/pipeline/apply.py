@@ -118,7 +118,7 @@ def to_photo(
         photo = replace(photo, pixels=pixels, alpha=alpha, quality=None, svg=None)
         return photo, [face.enlarged(stage.scale) for face in faces]
     held = {"hold": hold} if stage.holds else {}
-    if stage.reads and (faces or (stage.holds and hold)):
+    if stage.reads and (faces or held.get("hold")):
         return _with_faces(stage, photo, faces, seen, grey, held), faces
     pixels, step = photo.pixels, tiles.scale_for(stage, photo, faces)
     if step != 1:

@@ -107,6 +107,7 @@ class Editor:
         self.draws_frames = any(stage.scope == "photo" and stage.reads for stage in active)
         self.label = options.label or (pipeline.output.label if pipeline.output else "")
         self.grey: bool | None = None
+        self._mattes: Mapping[int, HeldParts] = {}  # those of the last edited frame; later ones are prepared already
         self.failed: dict[int, str] = {}
 
     def __call__(self, frame: Frame, faces: Sequence[Held], cut: bool) -> Pixels:
@@ -133,13 +134,14 @@ class Editor:
                 Reading.read_all(readings, kind)
             for reading in readings if self.kinds else ():
                 reading.parts.fit(self.parts)
-            return Prepared(frame, cut, tracks, segment, dict(self.holder.parts), read)
-        except Exception as error:  # one bad frame never ends the video
-            return Prepared(frame, cut, tracks, segment, dict(self.holder.parts), error=text_of(error))
+            error = ""
+        except Exception as problem:  # one bad frame never ends the video
+            read, error = [], text_of(problem)
+        return Prepared(frame, cut, tracks, segment, dict(self.holder.parts), read, error)
 
     def edit(self, prepared: Prepared) -> Edits:
         """Run the chain on a frame."""
-        frame, cut = prepared.frame, prepared.cut
+        frame, cut, self._mattes = prepared.frame, prepared.cut, prepared.mattes
         if cut:
             self.holder.forget_values(prepared.tracks)
         photo = Photo(frame.pixels, frame.alpha, name=f"frame {frame.number}")
@@ -224,10 +226,10 @@ class Editor:
     def _alpha(self, alpha: Any) -> Any:
         return alpha if self.factor == 1 else alpha_enlarged(alpha, self.factor)
 
-    def held(self, prepared: Prepared) -> dict[str, Any]:
-        """Return all that is held behind a frame, the last edited one, but for what is carried: arrays by name."""
+    def held(self) -> dict[str, Any]:
+        """Return all that is held behind the last edited frame, but for what is carried: arrays by name."""
         grey = {} if self.grey is None else {"grey": np.array(self.grey)}
-        return {**self.holder.state(prepared.mattes), **grey}
+        return {**self.holder.state(self._mattes), **grey}
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
         """Go back to what ``held`` and the carrier's ``state`` returned."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
@@ -29,7 +29,7 @@ FRAME = -1  # number of the whole frame among the tracks
 ADAPTS = 0.1  # share of a new measure in one that is held
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class TrackReading(Reading):
     """Reading of a face that is tracked.
 
@@ -38,8 +38,8 @@ class TrackReading(Reading):
         sample: cuts a window out of the frame, as ``cut`` does, but quickly: (side, side, 3) uint8.
     """
 
-    track: int = 0
-    sample: Callable[[Framing, int], Pixels] = field(default=lambda _, side: np.zeros((side, side, 3), np.uint8))
+    track: int
+    sample: Callable[[Framing, int], Pixels]
 
 
 @dataclass(frozen=True)

@@ -95,16 +95,14 @@ class Passes:
         """Edit one segment; its frames are carried and encoded, and it is saved, while the next ones are edited."""
         editor.failed = {}
         writer = SegmentWriter(self.work.unfinished(number), self.source.clip, self.coding, editor.size)
-        held: Mapping[str, Any] = {}
         try:
             for ready in frames:
                 behind(self._write, writer, editor, editor.edit(ready))
-                held = editor.held(ready)
         except BaseException:
             behind.stop()
             writer.close()
             raise
-        behind(self._finish, number, writer, editor, editor.failed, held)
+        behind(self._finish, number, writer, editor, editor.failed, editor.held())
 
     def _prepared(self, start: int, editor: Editor, courses: Courses) -> Iterator[Prepared]:
         """Prepare the frames from part ``start`` on, as soon as it is known where their faces are."""
