@@ -53,6 +53,7 @@ class Stage(nn.Module):
         scope: "face": called with aligned faces; "photo": called with tiles of the whole photo.
         reads: what ``forward`` is given of each face beside its pixels: "points", or parts of the head ("hair",
             "beard", "skin", "rest", "glasses", "cover"), each as a keyword argument of that name.
+        finest: px: the side at which these parts are given where the window is larger; None for the window's own.
         keeps: parts of the head that stay as they are in the photo: ("cover",) for what is before the face.
         holds: True for a stage that is given ``hold``: of each face, or of a whole frame, a ``reading.Hold`` or None.
         any_size: True for a stage that draws as sharply on a large canvas: an enlargement after it runs before it.
@@ -82,6 +83,7 @@ class Stage(nn.Module):
     scale: int = 1
     scope: Scope = "face"
     reads: tuple[str, ...] = ()
+    finest: int | None = None
     keeps: tuple[str, ...] = ()
     holds: bool = False
     any_size: bool = False
@@ -175,9 +177,8 @@ class Stage(nn.Module):
     @property
     def needs(self) -> tuple[Kind, ...]:
         """Kinds to be read of each face for ``reads`` and ``keeps``."""
-        points = "points" in self.reads
-        parts = self.keeps or len(self.reads) > points
-        return ("points",) * points + ("parts",) * bool(parts)  # type: ignore[return-value]
+        parts = self.keeps or set(self.reads) - {"points"}
+        return ("points",) * ("points" in self.reads) + ("parts",) * bool(parts)  # type: ignore[return-value]
 
     @property
     def all_weights(self) -> tuple[str, ...]:
@@ -230,8 +231,7 @@ def _contradictions(stage: Stage) -> Iterator[str]:
     """Yield what is wrong with the attributes of a stage, in the words of the error."""
     for name, kinds in (("effect", get_args(Effect)), ("scope", get_args(Scope))):
         if getattr(stage, name) not in kinds:
-            choices = ", ".join(map(repr, kinds))
-            yield f"its {name} is {getattr(stage, name)!r}; it must be one of {choices}"
+            yield f"its {name} is {getattr(stage, name)!r}; it must be one of {', '.join(map(repr, kinds))}"
     if not isinstance(stage.scale, int) or stage.scale < 1:
         yield f"its scale is {stage.scale!r}; it must be a whole number, at least 1"
     elif stage.effect == "change" and stage.scale != 1:

@@ -97,6 +97,21 @@ def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
 
 
+def resampled(x: Tensor, side: int) -> Tensor:
+    """Resample (N, C, S, S) to another side: means over areas if that is smaller, and else bilinear between centres.
+
+    On a CPU OpenCV does it, in a tenth of the time that ``resize`` takes.
+    """
+    if x.shape[3] == side:
+        return x
+    smaller = side < x.shape[3]
+    if x.device.type != "cpu" or x.requires_grad:
+        return F.interpolate(x, size=(side, side), mode="area" if smaller else "bilinear")
+    kind = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    planes = [cv2.resize(plane, (side, side), interpolation=kind) for plane in x.flatten(0, 1).float().numpy()]
+    return torch.from_numpy(np.stack(planes)).view(*x.shape[:2], side, side).to(x.dtype)
+
+
 def bicubic(images: Tensor, factor: int) -> Tensor:
     """Enlarge (N, C, H, W) to (N, C, H * factor, W * factor) by Keys' cubic with a = -0.75; not clamped.
 

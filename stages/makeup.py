@@ -22,7 +22,7 @@ from ganchain.published.tensorflow_graph import TensorFlowGraph
 from ganchain.stage import References, Stage
 from ganchain.tensors import with_light_of
 
-STEP, LARGEST = 256, 512  # px: faces are painted at their own resolution, rounded up to STEP, and at LARGEST at most
+LARGEST = 512  # px: faces are painted at their own resolution, but at this side at most
 COLOURED = {"lips": "lips_amount", "eyes": "lids_amount", "cheeks": "cheeks_amount"}  # options that take a colour
 
 
@@ -63,7 +63,6 @@ class Makeup(Stage):
     """
 
     side = None
-    multiple = STEP
     largest = LARGEST
     framing = TIGHT
     reads = ("points", "skin")

@@ -143,6 +143,20 @@ def test_regions_of_the_drawn_face() -> None:
     assert larger.shape == (2, 11, 512, 512) and torch.equal(larger[0], larger[1])
     half = torch.nn.functional.avg_pool2d(larger[0, : len(REGIONS)], 2)
     assert float((half - torch.stack(list(maps.values()))).abs().mean()) < 0.01
+    smaller = regions(given["points"], resize(given["skin"], (64, 64)))[0]
+    for name, region in maps.items():
+        area = float(smaller[REGIONS.index(name)].mean() / region.mean())
+        assert area == pytest.approx(1, abs=0.1), f"small faces have {area:.2f} times the {name}"
+
+
+@pytest.mark.parametrize(("finest", "side"), [(None, 64), (128, 64), (16, 16)])
+def test_parts_are_given_as_fine_as_a_stage_asks(finest: int | None, side: int) -> None:
+    stage = Greedy()
+    stage.finest = finest
+    pipeline(stage, reader=Fixed())(portrait())
+    assert stage.given["hair"].shape == stage.given["cover"].shape == (1, 1, side, side)
+    assert float(stage.given["cover"][..., : side // 4].min()) == pytest.approx(1, abs=0.01)
+    assert float(stage.given["cover"][..., -side // 4 :].max()) == pytest.approx(0, abs=0.01)
 
 
 def test_lips_leave_the_open_mouth_out() -> None:

@@ -107,9 +107,9 @@ def grow(faces: Tensor, zone: Tensor, middle: Tensor, cut: Cut, hair: Tensor) ->
     Returns:
         (N, 3, S, S) -1..1; outside the zone the same bits.
     """
-    if not bool((zone > 0).any()):
+    if not (box := extent(zone, 1)):
         return faces
-    side, box, few = faces.shape[3], extent(zone, 1), Few.of(faces)
+    side, few = faces.shape[3], Few.of(faces)
     colour = tone(few.lab, few.reduced(hair))
     strand = combed(_downwards(zone), cut.strand, box)
     lab, size = to_lab(faces[box]), faces[box].shape[2:]
@@ -151,7 +151,7 @@ def shaved(faces: Tensor, zone: Tensor, beard: Tensor, skin: Tensor, unit: float
     Returns:
         (N, 3, S, S) -1..1.
     """
-    if not bool((zone > 0).any()):
+    if not (box := extent(zone, round(16 * unit))):
         return faces
     few = Few.of(faces)
     zone_few = few.reduced(zone)
@@ -159,8 +159,6 @@ def shaved(faces: Tensor, zone: Tensor, beard: Tensor, skin: Tensor, unit: float
     middle = (few.lab[:, :1] * near).sum(dim=(2, 3), keepdim=True) / (near.sum(dim=(2, 3), keepdim=True) + 1e-3)
     near = near * (few.lab[:, :1] > middle)  # cheeks in the light, not the shade below the jaw
     around = (few.lab * near).sum(dim=(2, 3), keepdim=True) / (near.sum(dim=(2, 3), keepdim=True) + 1e-3)
-    margin = round(16 * unit)
-    box = extent(zone, margin)
     lab, near_zone = to_lab(faces[box]), zone[box]
     inside = (2 * near_zone).clamp(max=1)
     smooth = blur(lab, 5.0 * unit)

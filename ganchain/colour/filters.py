@@ -42,9 +42,11 @@ def disc(radius: float) -> NDArray[np.uint8]:
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
 
 
-def extent(matte: Tensor, margin: int) -> Box:
-    """Find the smallest part of (N, 1, H, W) that holds all of a matte that is not empty, and ``margin`` px around."""
+def extent(matte: Tensor, margin: int = 0) -> Box | None:
+    """Find the smallest part of (N, 1, H, W) that holds a matte, and ``margin`` px around; None if it is empty."""
     rows, columns = ((matte > 0).any(dim=0)[0].any(dim=axis).nonzero()[:, 0].tolist() for axis in (1, 0))
+    if not rows:
+        return None
     top, left = max(0, rows[0] - margin), max(0, columns[0] - margin)
     return ..., slice(top, rows[-1] + 1 + margin), slice(left, columns[-1] + 1 + margin)
 

@@ -52,9 +52,8 @@ def dye(faces: Tensor, matte: Tensor, colour: Dye, ends: Dye | None = None, shar
         share: how far it goes, 0..1: one number, or (N, 1, 1, 1) or (N, 1, S, S).
     """
     side = faces.shape[3]
-    if not bool((matte > 0).any()):
+    if not (box := extent(matte, round(3 * AROUND * side / 256))):
         return faces
-    box = extent(matte, round(3 * AROUND * side / 256))
     dyed = faces.clone()
     part, cover = faces[box], matte[box]
     where = (cover[:, 0] > 0).flatten().nonzero()[:, 0]  # colours are converted of these px alone
@@ -199,9 +198,8 @@ def pure(lab: Tensor, matte: Tensor, sure: Tensor, side: int) -> Tensor:
 
 def greyness(faces: Tensor, matte: Tensor) -> Tensor:
     """Measure how grey the hair under ``matte`` is, neither dark nor coloured: (N, 1, 1, 1) 0..1."""
-    if not bool((matte > 0).any()):
+    if not (box := extent(matte)):
         return matte.new_zeros(len(matte), 1, 1, 1)
-    box = extent(matte, 0)
     mean, _ = moments(to_lab(faces[box]), eighth(matte[box]))
     light, chroma = mean[:, :1], mean[:, 1:].norm(dim=1, keepdim=True)
     return ((light - 30) / 10).clamp(0, 1) * ((13 - chroma) / 5).clamp(0, 1)

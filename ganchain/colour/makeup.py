@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from PIL import ImageColor
 from torch import Tensor
 
+from ganchain.colour.filters import extent
 from ganchain.colour.lab import from_lab, to_lab
-from ganchain.tensors import to_faces
+from ganchain.tensors import resampled, to_faces
 
 Lab = tuple[float, float, float]
 
@@ -28,10 +29,12 @@ FINER = ("inner", "outline", "contour", "highlight", "surface")
 AMOUNTS = ("lips_amount", "lids_amount", "cheeks_amount", "liner", "brows", "evenness", "contour", "highlight")
 SKIN: Lab = (65.0, 14.0, 18.0)  # the skin that plain colours are meant for
 CONTOUR, HIGHLIGHT = (-11.0, 1.5, 2.5), (9.0, 0.5, 2.0)  # Lab, the same on such skin
+OUTLINE = (-14.0, 3.0, 0.0)  # Lab, of lips
 BARE_LASHES, LINED_LASHES = 0.27, 0.55  # by how much a lash line is darker than the lid, without and with liner
 BARE_BROWS, FILLED_BROWS = 0.40, 0.60  # the same for brows against the skin; bare: the median of women
 COVER = 0.6  # share of the lips' own uneven lightness that lipstick hides
 FAINT = 0.06  # share from which a pixel counts as lips
+COARSE, RADIUS = 128, 7 / 128  # px: the side at which skin is evened; share of it around a place that is looked at
 
 
 @dataclass(frozen=True)
@@ -116,27 +119,33 @@ def paint(faces: Tensor, maps: Tensor, look: Look, laid: Laid | None = None) -> 
     lab = to_lab(faces)
     lips, lids, liner, brows, cheeks, skin, inner, outline, contour, highlight, _ = maps[:, :, None].unbind(dim=1)
     own_skin = mean_colour(lab, skin)
-    amount = look.lips_amount * (lips - look.gradient * 0.75 * (lips - inner))
     if laid is None or laid.lips is None:
         target = _of(look.lips, lab) + look.adapted * (own_skin - _of(SKIN, lab)) * _of((0.0, 1.0, 1.0), lab)
     else:
         target = laid.lips
-    target = target + look.outline * outline * _of((-14.0, 3.0, 0.0), lab)
-    change = amount * _lips_change(lab, lips, mean_colour(lab, lips, own_skin), target)
-    if look.lids_amount:
-        change = change + lids * look.lids_amount * _towards(lab, lids, own_skin, look.lids)
-    if look.cheeks_amount:
-        change = change + cheeks * look.cheeks_amount * _towards(lab, cheeks, own_skin, look.cheeks)
     if look.evenness:
-        change = change + skin * look.evenness * _evening_change(lab, skin)
-    if look.contour:
-        change = change + contour * look.contour * _of(CONTOUR, lab) * own_skin[:, :1] / SKIN[0]
-    if look.highlight:
-        change = change + highlight * look.highlight * _of(HIGHLIGHT, lab)
-    if look.liner or look.brows:
-        change = change - (0.7 * look.liner * liner + 0.4 * look.brows * brows) * lab
+        change = skin * (look.evenness * _evening_change(lab, skin))
+    else:
+        change = torch.zeros_like(lab)
+    if look.lips_amount and (box := extent(lips)):
+        target = (target if target.shape[2] == 1 else target[box]) + look.outline * outline[box] * _of(OUTLINE, lab)
+        amount = look.lips_amount * (lips[box] - look.gradient * 0.75 * (lips[box] - inner[box]))
+        change[box] += amount * _lips_change(
+            lab[box], lips[box], mean_colour(lab, lips, own_skin), target, len(lab[0, 0])
+        )
+    if look.lids_amount and (box := extent(lids)):
+        change[box] += lids[box] * (look.lids_amount * _towards(lab, lids, own_skin, look.lids))
+    if look.cheeks_amount and (box := extent(cheeks)):
+        change[box] += cheeks[box] * (look.cheeks_amount * _towards(lab, cheeks, own_skin, look.cheeks))
+    if look.contour and (box := extent(contour)):
+        change[box] += contour[box] * (look.contour / SKIN[0] * own_skin[:, :1] * _of(CONTOUR, lab))
+    if look.highlight and (box := extent(highlight)):
+        change[box] += highlight[box] * (look.highlight * _of(HIGHLIGHT, lab))
+    dark = 0.7 * look.liner * liner + 0.4 * look.brows * brows
+    if box := extent(dark):
+        change[box] -= dark[box] * lab[box]
     if laid is not None:
-        change = change + laid.change
+        change += laid.change
     painted = from_lab(lab + change)
     return torch.where((change != 0).any(dim=1, keepdim=True), painted, faces).clamp(-1, 1)
 
@@ -164,18 +173,15 @@ def mean_colour(lab: Tensor, weight: Tensor, fallback: Tensor | None = None) -> 
     return sums / total.clamp(min=1e-3) if fallback is None else (sums + trust * fallback) / (total + trust)
 
 
-def _lips_change(lab: Tensor, lips: Tensor, mean: Tensor, colour: Tensor) -> Tensor:
+def _lips_change(lab: Tensor, lips: Tensor, mean: Tensor, colour: Tensor, side: int) -> Tensor:
     """Compute the change that moves the lips' mean to ``colour``.
 
     ``colour`` is one for all, (1, 3, 1, 1), or that of each place, (N, 3, H, W). The lightness keeps its detail, the
     colour follows it, highlights stay white. Lipstick covers: a dark upper lip above a pale lower one, as on dark skin,
-    takes its colour as well.
+    takes its colour as well. ``side`` is that of the whole face in px.
     """
-    step = max(1, lab.shape[3] // 128)
-    light, weight = (
-        _box(F.avg_pool2d(plane, step), lab.shape[3] // (32 * step)) for plane in (lab[:, :1] * lips, lips)
-    )
-    local_mean = F.interpolate(light / weight.clamp(min=1e-2), size=lab.shape[2:], mode="bilinear")
+    light, weight = (_box(plane, side // 32) for plane in (lab[:, :1] * lips, lips))
+    local_mean = light / weight.clamp(min=1e-2)
     covered = COVER * (mean[:, :1] - local_mean).clamp(-8, 16) * (lips > FAINT)
     lightness = lab[:, :1] + covered + 0.9 * (colour[:, :1] - mean[:, :1]).clamp(max=8)
     shade = (lightness / colour[:, :1].clamp(min=15)).clamp(0.4, 1.1)  # darker folds are less colourful
@@ -196,23 +202,22 @@ def _towards(lab: Tensor, region: Tensor, skin: Tensor, shift: Lab) -> Tensor:
     return torch.cat([lightness.clamp(max=3), chroma + skin_share * (skin - usual)[:, 1:] - mean[:, 1:]], dim=1)
 
 
-def _evening_change(lab: Tensor, skin: Tensor, radius: int = 7, edge: float = 7.0) -> Tensor:
+def _evening_change(lab: Tensor, skin: Tensor, edge: float = 7.0) -> Tensor:
     """Compute the low-frequency change that evens skin, by a guided filter (He et al. 2010) led by lightness.
 
-    It runs at half the size of a tight face of 256 px (fast guided filter, He & Sun 2015), so the finer half of its
-    spectrum is never touched. Lightness differences well above ``edge`` (in L) stay.
+    It runs on a copy of at most ``COARSE`` px (fast guided filter, He & Sun 2015), so what is finer is never touched.
+    Lightness differences well above ``edge`` (in L) stay.
     """
-    step = max(2, round(lab.shape[3] / 128))
-    small, weight = F.avg_pool2d(lab, step), F.avg_pool2d(skin, step) + 1e-3
-    total = _box(weight, radius)
+    side = min(COARSE, lab.shape[3])
+    small, weight, px = resampled(lab, side), resampled(skin, side) + 1e-3, max(1, round(RADIUS * side))
+    total = _box(weight, px)
     guide = small[:, :1]
-    mean = _box(small * weight, radius) / total
-    covariance = _box(small * guide * weight, radius) / total - mean * mean[:, :1]
+    mean = _box(small * weight, px) / total
+    covariance = _box(small * guide * weight, px) / total - mean * mean[:, :1]
     slope = covariance / (covariance[:, :1] + edge**2)
     offset = mean - slope * mean[:, :1]
-    slope, offset = (_box(part * weight, radius) / total for part in (slope, offset))
-    change = _box(slope * guide + offset - small, 1)
-    return F.interpolate(change, size=lab.shape[2:], mode="bilinear", align_corners=False)
+    slope, offset = (_box(part * weight, px) / total for part in (slope, offset))
+    return resampled(_box(slope * guide + offset - small, 1), lab.shape[3])
 
 
 def _box(x: Tensor, radius: int) -> Tensor:

@@ -56,7 +56,7 @@ def draw(
     Args:
         picture: (S, S, 3) float32 0..1 RGB, a window of the framing ``HEAD``.
         points: (478, 2) in units.
-        mattes: (S, S) float32 0..1 by part.
+        mattes: (T, T) float32 0..1 by part, of the same window.
         hold: holds what is measured still along a video.
     """
     style = style or Style()

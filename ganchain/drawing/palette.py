@@ -24,7 +24,7 @@ class Palette:
     Attributes:
         picture: (S, S, 3) float32 0..1 RGB.
         points: (478, 2) in units.
-        mattes: (S, S) float32 0..1 of each part.
+        mattes: (T, T) float32 0..1 of each part.
     """
 
     picture: Planes

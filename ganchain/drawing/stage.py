@@ -13,6 +13,7 @@ from ganchain.drawing.draw import Style, draw
 from ganchain.drawing.page import Head, page
 from ganchain.drawing.paint import paint, paint_page
 from ganchain.drawing.paths import UNITS, Knots, Page, Planes
+from ganchain.drawing.planes import FINE
 from ganchain.drawing.svg import svg
 from ganchain.faces.parts import PARTS
 from ganchain.faces.reading import Hold, Kind, Seen
@@ -34,6 +35,7 @@ class Drawn(Stage):
     effect = "replace"
     any_size = True
     reads = ("points", *PARTS)
+    finest = FINE
     holds = True
 
     def __init__(self, style: Style, strength: float = 1.0) -> None:
@@ -69,6 +71,7 @@ class DrawnPhoto(Stage):
     effect = "replace"
     any_size = True
     reads = ("points", *PARTS)
+    finest = FINE
     holds = True
 
     def __init__(self, style: Style, network: Stage, strength: float = 1.0) -> None:

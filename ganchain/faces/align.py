@@ -23,6 +23,7 @@ from ganchain.tensors import ByContent, Pixels
 
 MIN_SIDE = 16
 FINER = 2  # how many times finer than a chip the window is, at most, that it is reduced from
+FINEST = 4  # samples of a px of a chip, a side, that is cut out in one step
 LARGE = 30000  # px: farther corners of photos are brought here before they are drawn
 
 
@@ -150,6 +151,8 @@ class Aligner:
 
     def chip(self, pixels: Pixels, face: Face, side: int) -> Tensor:
         """Cut out the aligned face at a fixed side: (1, 3, side, side) float32 -1..1."""
+        if side <= self._native_side(face) <= FINEST * side:
+            return tensors.to_faces(self.sample(pixels, face, side))
         chip, _ = replace(self, max_side=min(self.max_side, FINER * side))._cut(pixels, face)
         return tensors.resize(tensors.to_faces(chip), (side, side)).clamp_(-1, 1)
 
@@ -167,13 +170,12 @@ class Aligner:
         chip = cv2.warpAffine(pixels, warp, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
         return np.asarray(chip, np.uint8), matrix
 
-    def sample(self, pixels: Pixels, face: Face, side: int, finest: int = 4) -> Pixels:
-        """Cut out the aligned face at a fixed side in one step, in less time than ``chip``: (side, side, 3) uint8.
+    def sample(self, pixels: Pixels, face: Face, side: int) -> Pixels:
+        """Cut out the aligned face at a fixed side in one step: (side, side, 3) uint8.
 
-        Args:
-            finest: px are means of at most this many samples squared.
+        Its px are means of at most ``FINEST`` squared samples; much smaller ones than those of the photo are not.
         """
-        samples = min(finest, max(1, round(self._native_side(face) / side)))
+        samples = min(FINEST, max(1, round(self._native_side(face) / side)))
         flags = cv2.WARP_INVERSE_MAP | (cv2.INTER_CUBIC if samples == 1 else cv2.INTER_LINEAR)
         matrix, size = self._matrix(face, side * samples), (side * samples,) * 2
         chip = cv2.warpAffine(pixels, matrix, size, flags=flags, borderMode=cv2.BORDER_REFLECT_101)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ganchain.faces.parts import PARTS, Parts
 from ganchain.framing import Framing
+from ganchain.tensors import resampled
 
 Kind = Literal["points", "parts", "busts", "heads"]  # busts: parts of head and shoulders; heads: never beyond
 READABLE = ("points", *PARTS)  # what a stage can ask for
@@ -97,13 +98,16 @@ class Reading:
         assert isinstance(answer, Parts)
         return answer
 
-    def within(self, framing: Framing, picture: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    def within(
+        self, framing: Framing, picture: Tensor, names: Sequence[str], finest: int | None = None
+    ) -> dict[str, Tensor]:
         """Give a stage what it asks for, in its window.
 
         Args:
             framing: the window.
             picture: (1, 3, S, S) float32 -1..1, what the window shows.
             names: of ``READABLE``.
+            finest: the side that parts have at most.
 
         Returns:
             By name: the points, (1, 478, 2) float32, -1 and 1 at the window's edges; a part, (1, 1, S, S) 0..1.
@@ -112,7 +116,8 @@ class Reading:
         answer = {"points": torch.from_numpy(self.points.within(framing))[None]} if "points" in names else {}
         parts = [name for name in names if name != "points"]
         if parts:
-            mattes = self.parts.within(framing, picture, parts)
+            side = picture.shape[-1]
+            mattes = self.parts.within(framing, resampled(picture, min(side, finest or side)), parts)
             shown = self.shows(framing, mattes.shape[3])
             if shown is not None:
                 rest = torch.tensor([float(name == "rest") for name in parts])[None, :, None, None]

@@ -17,6 +17,7 @@ from ganchain.framing import EYE_DISTANCE, TIGHT
 
 FINE = 4  # bits of a pixel's fraction that polygons are drawn with
 UNIT = 256 / TIGHT.side * EYE_DISTANCE  # px between the eyes on a tight face of 256 px, in which widths are given
+FINEST = 256  # px: smaller pictures are drawn at this side at least, and averaged
 SOFT = 256  # px: the side at which what has soft edges is drawn, and enlarged from there
 
 Places = NDArray[np.float32]  # (478, 2) px
@@ -173,18 +174,27 @@ def _strokes(sides: Sequence[Places], size: int, blush: tuple[int, int]) -> NDAr
 
 def _stroke(ends: Places, size: int, unit: float, width: float, longer: float, sigma: float) -> Plane:
     """Draw a soft ellipse along a line; widths in units."""
-    axis = ends[1] - ends[0]
-    drawn = np.zeros((size, size), np.uint8)
+    finer, axis = _finer(size), ends[1] - ends[0]
+    drawn = np.zeros((size * finer, size * finer), np.uint8)
     length, turn = float(np.linalg.norm(axis)) / 2 + longer * unit, float(np.degrees(np.arctan2(axis[1], axis[0])))
-    centre = ends.mean(axis=0)
-    cv2.ellipse(
-        drawn, ((float(centre[0]), float(centre[1])), (2 * length, width * unit), turn), (255,), -1, cv2.LINE_AA
-    )
+    x, y = _reduced(ends.mean(axis=0), size, size * finer).tolist()
+    ellipse = ((x, y), (2 * length * finer, width * unit * finer), turn)
+    cv2.ellipse(drawn, ellipse, (255,), -1, cv2.LINE_AA)
+    drawn = _averaged(drawn, size)
     return _softened(np.asarray(drawn / np.float32(255), np.float32), drawn, sigma * unit)
 
 
 def _unit(points: Places) -> float:
     return float(np.linalg.norm(points[mesh.LEFT_IRIS[0]] - points[mesh.RIGHT_IRIS[0]])) / UNIT
+
+
+def _finer(size: int) -> int:
+    """Choose how many times finer than ``size`` px is drawn: OpenCV's smooth edges reach a whole px outwards."""
+    return -(-FINEST // size)
+
+
+def _averaged(drawn: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(drawn, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _reduced(points: Places, size: int, small: int) -> Places:
@@ -211,9 +221,12 @@ def _smooth(polygon: Places, closed: bool = True, steps: int = 6) -> Places:
 
 def _painted(polygons: Sequence[Places], size: int, sigma: float = 0.0) -> Plane:
     """Fill polygons of px, soft by ``sigma`` px: (S, S) 0..1."""
-    drawn = np.zeros((size, size), np.uint8)
+    finer = _finer(size)
+    drawn = np.zeros((size * finer, size * finer), np.uint8)
     for polygon in polygons:
-        cv2.fillPoly(drawn, [np.round(polygon * 2**FINE).astype(np.int32)], (255,), cv2.LINE_AA, FINE)
+        places = _reduced(polygon, size, size * finer)
+        cv2.fillPoly(drawn, [np.round(places * 2**FINE).astype(np.int32)], (255,), cv2.LINE_AA, FINE)
+    drawn = _averaged(drawn, size)
     plane = np.asarray(drawn / np.float32(255), np.float32)
     return _softened(plane, drawn, sigma) if sigma else plane
 

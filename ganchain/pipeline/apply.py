@@ -143,7 +143,7 @@ def _with_faces(
         Reading.read_all([face.reading for face in faces if face.reading], needed)
     for face in faces:
         canvas, before = aligner.canvas(pixels, face), aligner.canvas(seen, face).before
-        read = canvas.face.within(stage.framing, before, stage.reads)
+        read = canvas.face.within(stage.framing, before, stage.reads, stage.finest)
         placed.append(Seen(canvas.before, read, canvas.matrix, canvas.face.hold))
     try:
         answer = stage.forward_photo(pixels, placed, **held)
@@ -204,7 +204,7 @@ def _read(stage: Stage, canvas: Canvas, window: Window, face: Tensor) -> dict[st
     if not stage.reads:
         return {}
     before = face if canvas.before is canvas.after else _cut(canvas.before, window, face.shape[-1])
-    return canvas.face.within(canvas.shown(window), before, stage.reads)
+    return canvas.face.within(canvas.shown(window), before, stage.reads, stage.finest)
 
 
 def _merge(stage: Stage, canvas: Canvas, window: Window, face: Tensor, answer: Tensor) -> Canvas:
