@@ -15,7 +15,7 @@ from torch import Tensor
 from ganchain.colour.filters import Box, blur, extent
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.strands import combed, softened
-from ganchain.tensors import resize
+from ganchain.tensors import pooled, resampled, resize
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,15 @@ class Few(NamedTuple):
     def of(cls, faces: Tensor) -> Few:
         """Average a window (N, 3, S, S) -1..1 to a bit more than ``SMALL`` px."""
         step = max(1, faces.shape[3] // SMALL)
-        return cls(to_lab(F.avg_pool2d(faces, step, ceil_mode=True)), step)
+        return cls(to_lab(pooled(faces, step)), step)
 
     def reduced(self, plane: Tensor) -> Tensor:
         """Average a plane (N, 1, S, S) to the same size."""
-        return F.avg_pool2d(plane, self.step, ceil_mode=True)
+        return pooled(plane, self.step)
 
     def enlarged(self, plane: Tensor, side: int, box: Box) -> Tensor:
         """Enlarge a plane of this size to a part of the window."""
-        return F.interpolate(plane, size=(side, side), mode="bilinear", align_corners=False)[box]
+        return resampled(plane, (side, side))[box]
 
 
 def grow(faces: Tensor, zone: Tensor, middle: Tensor, cut: Cut, hair: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ def grow(faces: Tensor, zone: Tensor, middle: Tensor, cut: Cut, hair: Tensor) ->
     colour = tone(few.lab, few.reduced(hair))
     strand = combed(_downwards(zone), cut.strand, box)
     lab, size = to_lab(faces[box]), faces[box].shape[2:]
-    dense = F.interpolate(zone[box], strand.shape[2:], mode="bilinear", align_corners=False)
+    dense = resampled(zone[box], strand.shape[2:])
     dense = ((dense - cut.within + RAGGED * strand.clamp(-2, 2)) / cut.soft).clamp(0, 1)
     dense = dense * dense * (3 - 2 * dense)
     hidden = ((strand - cut.gaps - SPARSE * (1 - dense)) / EDGE + 0.5).clamp(0, 1) * dense
@@ -216,7 +216,7 @@ def _downwards(zone: Tensor) -> Tensor:
     side = zone.shape[3]
     place = torch.arange(side, device=zone.device, dtype=zone.dtype)
     across = ((place - _mean(place, zone)) / (0.25 * side)).clamp(-1, 1)
-    turned = F.interpolate(_tousled().to(zone), (side, side), mode="bilinear", align_corners=False)
+    turned = resampled(_tousled().to(zone), (side, side))
     return (pi / 2 - 0.5 * across + turned) % pi
 
 

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from functools import cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ganchain.colour.dyes import Dye, ramp
 from ganchain.colour.filters import blur, extent
 from ganchain.colour.lab import from_lab, to_lab
 from ganchain.colour.strands import SIDE, softened, strands
+from ganchain.tensors import pooled, resampled
 
 GAIN = 2.4  # most that contrast is stretched; beyond it noise would show
 RELIEF = (24.0, 42.0)  # farthest that lights may lie above the mean L, and shadows below it
@@ -144,8 +144,8 @@ def _recoloured(
 def _livened(relief: Tensor, weight: Tensor, wanted: Tensor, texture: Callable[[], Tensor], side: int) -> Tensor:
     """Bring out the strands that the photo shows, and draw others where there are too few: (N, 1, H, W) -> the same."""
     step = max(1, side // SIDE)  # fewer px tell as much
-    smooth = blur(F.avg_pool2d(relief, step, ceil_mode=True), COARSE * side / 256 / step)
-    smooth = F.interpolate(smooth, size=relief.shape[2:], mode="bilinear", align_corners=False)
+    smooth = blur(pooled(relief, step), COARSE * side / 256 / step)
+    smooth = resampled(smooth, relief.shape[2:])
     detail = relief - smooth
     few, light, share = (plane[..., ::step, ::step] for plane in (detail, relief, weight))
     measures = torch.cat([few.abs(), light, light * light], dim=1)
@@ -153,7 +153,7 @@ def _livened(relief: Tensor, weight: Tensor, wanted: Tensor, texture: Callable[[
     raised = (LIVELY * wanted / (typical + NOISE)).clamp(1, BOOST)
     shown = square - mean**2 + (raised**2 - 1) * (DEVIATION * typical) ** 2  # the variance
     planes = torch.cat([typical, raised, (wanted**2 - shown).clamp(min=0).sqrt()], dim=1)
-    planes = F.interpolate(planes, size=relief.shape[2:], mode="bilinear", align_corners=False)
+    planes = resampled(planes, relief.shape[2:])
     typical, raised, missing = planes.chunk(3, dim=1)
     relief = smooth + raised * torch.maximum(detail, -DEEPEST * typical)
     if bool((missing * weight).max() > VISIBLE):
@@ -164,7 +164,7 @@ def _livened(relief: Tensor, weight: Tensor, wanted: Tensor, texture: Callable[[
 def _mean(x: Tensor, weight: Tensor, sigma: float) -> Tensor:
     """Compute the weighted mean of planes (N, C, H, W) around each pixel: (N, C, h, w), smaller."""
     small = max(1, min(round(sigma / 2), *x.shape[2:]))
-    sums = blur(F.avg_pool2d(torch.cat([weight * x, weight], dim=1), small), sigma / small)
+    sums = blur(pooled(torch.cat([weight * x, weight], dim=1), small), sigma / small)
     return sums[:, :-1] / (sums[:, -1:] + 1e-4)
 
 
@@ -187,12 +187,12 @@ def pure(lab: Tensor, matte: Tensor, sure: Tensor, side: int) -> Tensor:
         side: px of the whole window that they are a part of.
     """
     small = max(1, min(side // 128, *lab.shape[2:]))
-    weight, shades = F.avg_pool2d(sure, small), F.avg_pool2d(lab * sure, small)
+    weight, shades = pooled(sure, small), pooled(lab * sure, small)
     mean = shades.sum(dim=(2, 3), keepdim=True) / (weight.sum(dim=(2, 3), keepdim=True) + 1e-6)
     weight, shades = weight + FEW, shades + FEW * mean
     sigma = AROUND * side / 256 / small
     around = blur(shades, sigma) / blur(weight, sigma)
-    around = F.interpolate(around, size=lab.shape[2:], mode="bilinear", align_corners=False)
+    around = resampled(around, lab.shape[2:])
     return torch.lerp(around, lab, ((matte - 0.5) / 0.4).clamp(0, 1))
 
 

@@ -209,7 +209,8 @@ def _evening_change(lab: Tensor, skin: Tensor, edge: float = 7.0) -> Tensor:
     Lightness differences well above ``edge`` (in L) stay.
     """
     side = min(COARSE, lab.shape[3])
-    small, weight, px = resampled(lab, side), resampled(skin, side) + 1e-3, max(1, round(RADIUS * side))
+    small, weight = (resampled(plane, (side, side)) for plane in (lab, skin))
+    weight, px = weight + 1e-3, max(1, round(RADIUS * side))
     total = _box(weight, px)
     guide = small[:, :1]
     mean = _box(small * weight, px) / total
@@ -217,7 +218,7 @@ def _evening_change(lab: Tensor, skin: Tensor, edge: float = 7.0) -> Tensor:
     slope = covariance / (covariance[:, :1] + edge**2)
     offset = mean - slope * mean[:, :1]
     slope, offset = (_box(part * weight, px) / total for part in (slope, offset))
-    return resampled(_box(slope * guide + offset - small, 1), lab.shape[3])
+    return resampled(_box(slope * guide + offset - small, 1), lab.shape[2:])
 
 
 def _box(x: Tensor, radius: int) -> Tensor:

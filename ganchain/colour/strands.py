@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganchain.colour.filters import Box, blur
+from ganchain.tensors import pooled, resampled
 
 SIDE = 512  # px of the window that strands are drawn at: a strand is about as wide as a pixel
 SIDE_COMBED = 2304  # px of the window that beards are drawn at: a fifth of a millimetre each
@@ -42,7 +43,7 @@ def strands(light: Tensor, matte: Tensor, start: tuple[float, float], unit: floa
         (N, 1, H, W), mean 0 and standard deviation about 1; the same for the same place of a face.
     """
     size = [max(8, round(side / unit)) for side in light.shape[2:]]
-    small, cover = (F.interpolate(plane, size=size, mode="area") for plane in (light, matte))
+    small, cover = (resampled(plane, size) for plane in (light, matte))
     drawn = _along(flow(small, cover), (LENGTH, BROADEST), (round(start[0] / unit), round(start[1] / unit)))
     return F.interpolate(drawn, size=light.shape[2:], mode="bicubic", align_corners=False)
 
@@ -63,7 +64,7 @@ def combed(angle: Tensor, strand: tuple[float, float], box: Box) -> Tensor:
     unit = angle.shape[3] * reduced / SIDE_COMBED
     part = angle[box]
     size = [max(8, round(side / unit)) for side in part.shape[2:]]
-    fine = F.interpolate(part, size=size, mode="bilinear", align_corners=False)
+    fine = resampled(part, size)
     return _along(fine, strand, (round(box[2].start / unit), round(box[1].start / unit)), reduced)
 
 
@@ -114,9 +115,9 @@ def flow(light: Tensor, matte: Tensor) -> Tensor:
     doubled = torch.cat([dx * dx - dy * dy, 2 * dx * dy], dim=1) * weight
     doubled = doubled * torch.rsqrt((dx * dx + dy * dy) + 1e-3)
     falling = FALL * doubled.abs().sum(dim=1, keepdim=True).amax(dim=(2, 3), keepdim=True) + 1e-9
-    few = F.avg_pool2d(doubled, SPARE, ceil_mode=True)
+    few = pooled(doubled, SPARE)
     few = blur(few, COARSE / SPARE)
-    across = F.interpolate(few, size=light.shape[2:], mode="bilinear", align_corners=False)
+    across = resampled(few, light.shape[2:])
     # the direction along the strands is a quarter turn from the gradient: half a turn of the doubled angle
     return (torch.atan2(-across[:, 1:], -across[:, :1] - falling) / 2) % pi
 

@@ -116,8 +116,8 @@ class Reading:
         answer = {"points": torch.from_numpy(self.points.within(framing))[None]} if "points" in names else {}
         parts = [name for name in names if name != "points"]
         if parts:
-            side = picture.shape[-1]
-            mattes = self.parts.within(framing, resampled(picture, min(side, finest or side)), parts)
+            side = min(picture.shape[-1], finest or picture.shape[-1])
+            mattes = self.parts.within(framing, resampled(picture, (side, side)), parts)
             shown = self.shows(framing, mattes.shape[3])
             if shown is not None:
                 rest = torch.tensor([float(name == "rest") for name in parts])[None, :, None, None]

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ganchain.faces import mesh
 from ganchain.faces.regions import filled, grown
+from ganchain.tensors import resampled
 
 SIDE = 384  # px that zones are drawn at, at most; their edges are softer than that
 MOUTH = (*mesh.INNER_UPPER_LIP, *mesh.INNER_LOWER_LIP[-2:0:-1])
@@ -123,7 +123,7 @@ def _drawn(points: Tensor, side: int, draw: Callable[[Places, int], Plane]) -> T
     size = min(side, SIDE)
     places = ((points.float().cpu().numpy() + 1) * (size / 2) - 0.5).astype(np.float32)
     zones = torch.from_numpy(np.stack([draw(face, size) for face in places]))[:, None].to(points.device)
-    return zones if size == side else F.interpolate(zones, (side, side), mode="bilinear", align_corners=False)
+    return resampled(zones, (side, side))
 
 
 def _width(face: Places) -> float:
