@@ -144,6 +144,40 @@ def reach(ring: Ring) -> float:
     return float(max(np.ptp(np.concatenate(ring.runs), axis=0)))
 
 
+def hair_in(
+    lab: tuple[float, float, float], points: Knots, head: tuple[Planes, dict[str, Planes]]
+) -> tuple[float, float, float]:
+    """Draw that face with hair of a colour, and return the Lab of its fill."""
+    picture, mattes = head
+    hair = mattes["hair"][..., None]
+    shown = picture * (1 - hair) + hair * np.array(planes.rgb(lab), np.float32)
+    drawing = draw(shown.astype(np.float32), points, mattes)
+    fill = np.array(next(shape.colour for shape in drawing.layers["hair"] if shape.opacity == 1), np.float32)
+    light, red, yellow = planes.to_lab(fill.reshape(1, 1, 3))[0, 0]
+    return float(light), float(red), float(yellow)
+
+
+def test_dark_hair_under_blue_lamps_is_nearly_black(mean_face: Knots, head: tuple[Planes, dict[str, Planes]]) -> None:
+    light, red, yellow = hair_in((20, 8, -8), mean_face, head)
+    assert light < 20 and red > 0 and np.hypot(red, yellow) < 8
+
+
+def test_grey_hair_in_blue_light_is_not_green(mean_face: Knots, head: tuple[Planes, dict[str, Planes]]) -> None:
+    assert hair_in((58, 5, -15), mean_face, head)[1] > 0
+    assert hair_in((43, 1, -10.2), mean_face, head)[1] > -2
+
+
+@pytest.mark.parametrize(
+    "lab", [(18, 20, -36), (45, -40, 25), (40, 35, -40), (60, 5, 28), (27, 8, 14), (35, 22, 28)], ids=str
+)
+def test_hair_keeps_the_hue_of_a_dye(
+    lab: tuple[float, float, float], mean_face: Knots, head: tuple[Planes, dict[str, Planes]]
+) -> None:
+    _, red, yellow = hair_in(lab, mean_face, head)
+    turned = np.angle(complex(red, yellow) / complex(*lab[1:]), deg=True)
+    assert abs(turned) < 12 and np.hypot(red, yellow) > 0.9 * np.hypot(*lab[1:])
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_is_read_the_drawing_is_finite_and_inside(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -18,17 +18,27 @@ from ganchain.pipeline.reader import continue_beyond
 
 SIDE = 256
 HAIR, SKIN, WALL = (12.0, 2.0, 3.0), (62.0, 14.0, 16.0), (88.0, -1.0, 1.0)  # L*a*b*
+PILLAR, GREY = (24.0, -1.0, 0.0), (52.0, -2.0, 4.0)
 
 Planes = NDArray[np.float32]
 
 
-def head(marked: tuple[slice, slice], colour: tuple[float, float, float], hair: float, beside: str) -> float:
+def head(
+    marked: tuple[slice, slice],
+    colour: tuple[float, float, float],
+    hair: float,
+    beside: str,
+    pillar: tuple[slice, slice] | None = None,
+) -> float:
     """Settle a head whose ``marked`` px have a colour and a matte of hair: its mean there.
 
-    Hair above, skin in the middle, and a wall around both; the rest of the marked px is ``beside``.
+    Hair above, skin in the middle, and a wall around both, with a dark pillar before it; the rest of the marked px is
+    ``beside``.
     """
     lab, mattes = np.full((SIDE, SIDE, 3), WALL, np.float32), np.zeros((len(PARTS), SIDE, SIDE), np.float32)
     names = np.full((SIDE, SIDE), BASE.index("rest"))
+    if pillar:
+        lab[pillar] = PILLAR
     for rows, name, own in ((slice(20, 80), "hair", HAIR), (slice(80, 200), "skin", SKIN)):
         lab[rows, 70:186], names[rows, 70:186] = own, BASE.index(name)
     for index in range(len(BASE)):
@@ -48,6 +58,16 @@ def test_a_loose_lock_is_hair(colour: tuple[float, float, float]) -> None:
 
 def test_the_wall_behind_a_lock_is_not() -> None:
     assert head(np.s_[90:130, 190:215], WALL, 0.7, "rest") < 0.15
+
+
+def test_what_lies_between_a_bright_wall_and_a_dark_one_is_not() -> None:
+    corner = np.s_[52:64, 186:198]
+    assert head(corner, GREY, 0.1, "rest", pillar=np.s_[:58, 186:]) < 0.25
+    assert head(np.s_[40:64, 186:188], GREY, 0.1, "rest") > 0.5  # before an even wall it would be a thin lock
+
+
+def test_a_braid_that_the_network_hardly_sees_is_hair() -> None:
+    assert head(np.s_[70:140, 186:200], HAIR, 0.12, "rest") > 0.7
 
 
 def test_what_has_another_hue_is_not() -> None:

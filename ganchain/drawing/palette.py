@@ -154,8 +154,10 @@ class Palette:
         bright = chosen[chosen[:, 0] >= np.median(chosen[:, 0])]
         light = np.percentile(chosen[:, 0], 50)
         red, yellow = np.median(np.ascontiguousarray(bright[:, 1:].T), axis=1)
-        if np.hypot(red, yellow) < 10:  # the sky in dark hair is no dye
-            yellow = max(yellow, 0.5 + 0.5 * red)
+        chroma = np.hypot(red, yellow)
+        cold = np.clip((38 - light) / 16, 0, 1) * np.clip((16 - chroma) / 6, 0, 1) * np.clip(-yellow / 4, 0, 1)
+        # the sky in hair is no dye, nor are blue lamps in dark hair
+        yellow += (1 if chroma < 10 else cold) * max(0, 0.5 + 0.5 * red - yellow)
         return np.array([light, red, yellow], np.float32)
 
     @cached_property
@@ -165,8 +167,8 @@ class Palette:
         grey = float(np.clip((light - 36) / 10, 0, 1) * np.clip((12 - np.hypot(red, yellow)) / 5, 0, 1))
         vivid = 1.25 - 0.5 * grey
         dark = float(np.clip((38 - light) / 16, 0, 1))
-        if np.hypot(red, yellow) < 24:  # warm light makes brown hair red
-            red = min(red, 0.8 * yellow + 2)
+        if np.hypot(red, yellow) < 24:  # warm light makes brown hair red; violet is none
+            red = min(red, 0.8 * abs(yellow) + 2)
         return (
             float(np.clip((light + 1) * (1 - 0.2 * dark), 8, 90)),
             red * vivid + dark + 0.08 * yellow,

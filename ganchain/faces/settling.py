@@ -12,7 +12,8 @@ from ganchain.faces.parts import BASE, Parts, Planes
 UNSURE = 0.012, 0.97  # mattes of hair between these are settled by the colours around
 FAR = 16.0  # px of the mattes: how far around those colours are looked for
 SPREAD, UNLIKE = 9.0, 8.0  # of colours in L*a*b*; most that one counts as unlike those of a part
-SPREAD_BEHIND = 3.0  # of what lies behind a head
+SPREAD_BEHIND = 3.0  # of what lies behind a head, if that is even
+MISSED = 0.02, 0.06  # mattes above which px of hair's colour are hair that the network missed, maybe and likely
 ROOTS, LEAST = 0.3, 0.01  # how much skin counts against hair: roots are mixed with it; share of it there must be around
 TRACE = 0.2  # matte of a part of which there is none
 THINNEST = 0.4  # share of hair in the px of a thin lock
@@ -22,6 +23,7 @@ SCARCE = 2e-3  # of a part: where there is less around, its colours elsewhere co
 SURE, JOINED = 0.8, 0.3  # mattes of what surely is hair, and above which neighbouring px hang together with it
 SCARCE_HAIR = 0.017, 0.03  # shares of the head's window: less hair than the first is none, more than the second some
 LIKELY, ALONE = 0.08, 1.5  # matte of what may be hair though it does not; most that its colours then add
+SUM = np.ones((1, 3), np.float32)  # of the channels of a colour
 
 
 def settled(mattes: Planes, picture: Planes) -> Planes:
@@ -50,8 +52,13 @@ def settled(mattes: Planes, picture: Planes) -> Planes:
     behind, _ = _around(lab, mattes[BASE.index("rest")], FAR / 2)
     colours, _ = _around(lab, sure, FAR)
     own = _halved(lab - _between(lab, behind, colours, THINNEST), SPREAD)
-    wall = _halved(lab - behind, SPREAD_BEHIND)
-    same = (1 - cv2.blur(wall, (3, 3)) / 2).clip(0, 1)  # flat, and like what lies behind
+    missed = ((hair - MISSED[0]) / (MISSED[1] - MISSED[0])).clip(0, 1) * np.exp(-_halved(lab - colours, SPREAD))
+    away = np.square(lab - behind)
+    uneven, _ = _around(away, mattes[BASE.index("rest")] * (1 - missed), FAR / 2)
+    far, variance = (cv2.transform(plane, SUM) for plane in (away, uneven / 3))
+    wall = np.minimum(far / (2 * (SPREAD_BEHIND**2 + variance)), UNLIKE)
+    even = np.minimum(far / (2 * SPREAD_BEHIND**2), UNLIKE)
+    same = (1 - cv2.blur(even, (3, 3)) / 2).clip(0, 1)  # flat, and like what lies behind
     evidence = np.where(wall > own, 1, doubt) * (wall - own)
     for name in ("beard", "skin"):
         if mattes[BASE.index(name)].max() < TRACE:
@@ -110,8 +117,7 @@ def _around(lab: Planes, matte: Planes, radius: float) -> tuple[Planes, Planes]:
 def _between(lab: Planes, behind: Planes, colours: Planes, least: float) -> Planes:
     """Find the mixtures that are nearest to colours (S, S, 3), of at least that share of ``colours``: the same."""
     step = colours - behind
-    ones = np.ones((1, 3), np.float32)
-    share = cv2.transform((lab - behind) * step, ones) / (cv2.transform(step * step, ones) + 1e-3)
+    share = cv2.transform((lab - behind) * step, SUM) / (cv2.transform(step * step, SUM) + 1e-3)
     return np.asarray(behind + share.clip(least, 1)[..., None] * step, np.float32)
 
 
