@@ -8,6 +8,10 @@ JOBS ?= 2
 PYTEST := python -m pytest --quiet --numprocesses $(JOBS) --dist loadfile
 TESTS := not (web or ray or tensorflow)
 QUICK := not (slow or web or ray or tensorflow)
+unexport PYTHONDONTWRITEBYTECODE  # else every process that a test starts compiles all modules again
+# memory of large tensors is kept: the system clears what it gets back, which took a tenth of the time
+quick test wheel: export MALLOC_TRIM_THRESHOLD_ := 4294967296
+quick test wheel: export MALLOC_MMAP_THRESHOLD_ := 4294967296
 
 .PHONY: help install demo quick test soak test-ray test-web test-tensorflow check wheel wheel-quick docs-pictures clean
 
@@ -15,7 +19,7 @@ help:
 	@echo "make install   install ganchain into .venv, in the versions of constraints.txt"
 	@echo "make demo      run a photo through the whole chain; the pictures are in demo/"
 	@echo "make quick     run the tests that train nothing, start no process and convert no network (under a minute)"
-	@echo "make test      run the tests (four minutes; make test JOBS=4 for four processes)"
+	@echo "make test      run the tests (three to four minutes; make test JOBS=4 for four processes)"
 	@echo "make soak      run the long tests: kills, ten thousand photos, threads, visitors at once (hours)"
 	@echo "make test-ray  test a batch on two Ray nodes, in an environment of its own (.venv-ray)"
 	@echo "make test-web  test the web page in a real browser (chromium), in an environment of its own (.venv-web)"
@@ -89,11 +93,17 @@ check: $(VENV)/.checkers
 	$(BIN)/mypy
 	$(BIN)/pyright
 
+# build/venv takes packages from .venv by path, which leaves out the ganchain installed there: that needs .pth files,
+# and those of a folder added by a .pth file are not read
+SITE := python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+
 wheel: install
 	rm -rf build dist
 	$(PIP) build
 	$(BIN)/python -m build --wheel --outdir dist .
 	$(PYTHON) -m venv build/venv
+	$(BIN)/$(SITE) > "$$(build/venv/bin/$(SITE))/dependencies.pth"
+	build/venv/bin/python -m pip install --quiet --no-deps --ignore-installed dist/*.whl
 	build/venv/bin/python -m pip install --quiet --constraint constraints.txt "$$(ls dist/*.whl)[test]"
 	mkdir build/elsewhere
 	cp -r tests pyproject.toml build/elsewhere

@@ -33,9 +33,10 @@ from ganchain.faces.dlib_models import dlib
 from ganchain.faces.face import Face
 from ganchain.faces.mesh import WINDOW
 from ganchain.framing import HEAD, TIGHT
+from ganchain.pipeline import reader
 from ganchain.tensors import Pixels, to_pixels
 from ganchain.train.datasets import drawings, points
-from tests import dlib_once
+from tests import dlib_once, networks_once
 from tests.pools import InThisProcess
 from tests.torture import torture
 
@@ -67,10 +68,11 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _dlib_once() -> Generator[None]:
+def _made_once() -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dlib, "get_frontal_face_detector", dlib_once.detector)
         patch.setattr(dlib, "shape_predictor", dlib_once.predictor)
+        patch.setattr(reader, "architectures", networks_once)
         yield
 
 

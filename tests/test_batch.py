@@ -839,6 +839,14 @@ def test_a_dead_or_stuck_worker_costs_only_its_work() -> None:
 
 
 @pytest.mark.slow
+def test_a_worker_process_imports_little_before_its_work() -> None:
+    code = "import sys, ganchain.batch.process, tests.soak.odd; print({'torch', 'cv2', 'numpy'} & set(sys.modules))"
+    root = Path(__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.slow
 def test_workers_that_cannot_start_are_an_error() -> None:
     with pytest.raises(ChainError, match="refused"), Pool(1, Odd, ("refuses",), timeout=5) as pool:
         answers(pool, "a")

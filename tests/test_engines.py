@@ -37,6 +37,12 @@ needs_openvino = pytest.mark.skipif(openvino.installed() is None, reason="openvi
 needs_half = pytest.mark.skipif(dtype(CPU) is None, reason="this processor computes no bfloat16")
 
 
+@pytest.fixture
+def one_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What several tests run is converted once."""
+    monkeypatch.setenv("GANCHAIN_CACHE", str(tmp_path_factory.getbasetemp() / "cache-engines"))
+
+
 def published(model: str) -> nn.Module:
     architecture, tensors = architectures.recognise({model: state(model)})
     return architectures.build(architecture, tensors)
@@ -126,6 +132,7 @@ def test_a_kernel_that_calls_another_one_depends_on_its_input(first: str) -> Non
 
 
 @needs_openvino
+@pytest.mark.usefixtures("one_cache")
 @pytest.mark.slow
 def test_faces_are_read_in_openvino_where_a_stage_runs_in_it(astronaut: Pixels) -> None:
     plain, fast = (Pipeline([Attributes(age="young")], engine=label) for label in ("torch", "openvino"))
@@ -136,6 +143,7 @@ def test_faces_are_read_in_openvino_where_a_stage_runs_in_it(astronaut: Pixels) 
 
 
 @needs_openvino
+@pytest.mark.usefixtures("one_cache")
 @pytest.mark.slow
 def test_plain_torch_comes_back(astronaut: Pixels) -> None:
     stage = Attributes(age="young").eval()
@@ -151,6 +159,7 @@ def test_plain_torch_comes_back(astronaut: Pixels) -> None:
 
 
 @needs_openvino
+@pytest.mark.usefixtures("one_cache")
 @pytest.mark.slow
 def test_whole_chains_agree(small_head: Pixels) -> None:
     def chain() -> list[Stage]:

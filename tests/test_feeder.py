@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
@@ -86,7 +87,11 @@ def listener(tmp_path: Path) -> Iterator[socket.socket]:
 
 
 def served(listener: socket.socket, kernels: Sequence[Kernel], seconds: float = 60) -> Client:
-    Thread(target=serve, args=(listener, kernels, CPU, seconds), daemon=True).start()
+    def answer() -> None:
+        with suppress(OSError):  # the test has ended and closed its listener
+            serve(listener, kernels, CPU, seconds)
+
+    Thread(target=answer, daemon=True).start()
     return Client(listener.getsockname())
 
 

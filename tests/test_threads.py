@@ -15,12 +15,14 @@ import pytest
 import torch
 
 from ganchain import stage
+from ganchain.checkpoints import architectures
 from ganchain.engines import choice, openvino
 from ganchain.engines.kernels import kernels_of
 from ganchain.errors import GanchainError
 from ganchain.faces import dlib_models
 from ganchain.faces.detect import DlibDetector
 from ganchain.faces.dlib_models import dlib
+from ganchain.pipeline import reader
 from ganchain.pipeline.pipeline import Pipeline
 from ganchain.stages.makeup import Makeup
 from ganchain.stages.webtoon import Webtoon
@@ -74,7 +76,9 @@ def test_one_converted_network_in_threads() -> None:
 
 
 @pytest.mark.slow
-def test_pipelines_in_threads(photos: list[Pixels]) -> None:
+def test_pipelines_in_threads(photos: list[Pixels], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "architectures", architectures)  # not those built once: each builds its own networks
+
     def pixels(pipeline: Pipeline, photo: Pixels) -> Pixels:
         result = pipeline(photo)
         assert result.photo is not None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from ganchain.photos.find import Item
+if TYPE_CHECKING:
+    from ganchain.photos.find import Item  # which imports torch
 
 Status = Literal["ok", "no_face", "skipped", "failed"]
 
