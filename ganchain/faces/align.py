@@ -151,8 +151,6 @@ class Aligner:
 
     def chip(self, pixels: Pixels, face: Face, side: int) -> Tensor:
         """Cut out the aligned face at a fixed side: (1, 3, side, side) float32 -1..1."""
-        if side <= self._native_side(face) <= FINEST * side:
-            return tensors.to_faces(self.sample(pixels, face, side))
         chip, _ = replace(self, max_side=min(self.max_side, FINER * side))._cut(pixels, face)
         return tensors.resize(tensors.to_faces(chip), (side, side)).clamp_(-1, 1)
 
