@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator
 
 import simplejpeg
+
+from ganchain.photos import png
 
 RUN, RUN_PER_PIXEL = 1024, 1 / 4096  # equal bytes in a WebP that are suspicious; a flat picture has fewer
 HEADER_SEGMENTS = {0xC4, 0xDB, 0xDD, 0xEE}  # of a JPEG: tables, restart interval, Adobe's colour transform
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the colour type of a PNG
-PNG = b"\x89PNG\r\n\x1a\n"
 LONGEST_TEXT = 1 << 18  # bytes of a text in a PNG
 BLOCK = 1 << 20  # bytes that are unpacked at once
 
@@ -27,7 +27,7 @@ def problem(content: bytes) -> str | None:
     try:
         if content.startswith(b"\xff\xd8"):
             return _jpeg(content)
-        if content.startswith(PNG):
+        if content.startswith(png.SIGNATURE):
             return _png(content)
         if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
             return _webp(content)
@@ -40,24 +40,20 @@ def completed(content: bytes) -> bytes:
     """Mend what keeps a decoder from sound pixels: the end that a JPEG lacks, texts of a PNG that are too long."""
     if content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content[-64:]:
         return content + b"\xff\xd9"
-    if content.startswith(PNG):
+    if content.startswith(png.SIGNATURE):
         return _without_long_texts(content)
     return content
 
 
 def _without_long_texts(content: bytes) -> bytes:
     """Leave out texts of a PNG that are longer than Pillow takes; node editors write megabytes."""
-    kept, at = [content[:8]], 8
-    while at + 8 <= len(content):
-        length, kind = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
-        body = content[at + 8 : at + 8 + length]
-        if kind not in (b"tEXt", b"zTXt", b"iTXt") or not _is_long(kind, body):
-            kept.append(content[at : at + 12 + length])
-        at += 12 + length
-    return content if sum(map(len, kept)) >= at else b"".join(kept)
+    texts = (b"tEXt", b"zTXt", b"iTXt")
+    kept = (chunk.whole for chunk in png.chunks(content) if chunk.kind not in texts or not _is_long(chunk))
+    return png.SIGNATURE + b"".join(kept)
 
 
-def _is_long(kind: bytes, body: bytes) -> bool:
+def _is_long(text: png.Chunk) -> bool:
+    kind, body, _ = text
     if len(body) > LONGEST_TEXT or kind == b"tEXt":
         return len(body) > LONGEST_TEXT
     packed = body[body.find(b"\0") + 2 :] if kind == b"zTXt" else _packed_text(body)
@@ -127,25 +123,13 @@ def _png(content: bytes) -> str | None:
     sizes = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in passes]
     wanted = sum((1 + (w * bits + 7) // 8) * h for w, h in sizes if w > 0 and h > 0)
     unpacked, unpacker = 0, zlib.decompressobj()
-    for part in _idat(content):
+    for part in (chunk.body for chunk in png.chunks(content) if chunk.kind == b"IDAT"):
         while part and not unpacker.eof and unpacked < wanted:
             unpacked += len(unpacker.decompress(part, BLOCK))
             part = unpacker.unconsumed_tail
     if unpacked >= wanted:
         return None
     return f"its PNG data ends after {max(0, unpacked) / wanted:.0%} of the rows"
-
-
-def _idat(content: bytes) -> Iterator[bytes]:
-    """Yield the packed pixels of a PNG, chunk by chunk."""
-    at = 8
-    while at + 8 <= len(content):
-        length, kind = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
-        if kind == b"IDAT":
-            yield content[at + 8 : at + 8 + length]
-        elif kind == b"IEND":
-            return
-        at += 12 + length
 
 
 def _webp(content: bytes) -> str | None:
