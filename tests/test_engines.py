@@ -39,7 +39,7 @@ needs_half = pytest.mark.skipif(dtype(CPU) is None, reason="this processor compu
 
 @pytest.fixture
 def one_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What several tests run is converted once."""
+    """Keep converted networks that several tests run."""
     monkeypatch.setenv("GANCHAIN_CACHE", str(tmp_path_factory.getbasetemp() / "cache-engines"))
 
 

@@ -141,9 +141,8 @@ def paint(faces: Tensor, maps: Tensor, look: Look, laid: Laid | None = None) -> 
         change[box] += contour[box] * (look.contour / SKIN[0] * own_skin[:, :1] * _of(CONTOUR, lab))
     if look.highlight and (box := extent(highlight)):
         change[box] += highlight[box] * (look.highlight * _of(HIGHLIGHT, lab))
-    dark = 0.7 * look.liner * liner + 0.4 * look.brows * brows
-    if box := extent(dark):
-        change[box] -= dark[box] * lab[box]
+    if look.liner or look.brows:
+        change -= (0.7 * look.liner * liner + 0.4 * look.brows * brows) * lab
     if laid is not None:
         change += laid.change
     painted = from_lab(lab + change)

@@ -53,7 +53,7 @@ def _without_long_texts(content: bytes) -> bytes:
 
 
 def _is_long(text: png.Chunk) -> bool:
-    kind, body, _ = text
+    kind, body = text.kind, text.body
     if len(body) > LONGEST_TEXT or kind == b"tEXt":
         return len(body) > LONGEST_TEXT
     packed = body[body.find(b"\0") + 2 :] if kind == b"zTXt" else _packed_text(body)

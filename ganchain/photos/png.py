@@ -23,13 +23,24 @@ class Chunk(NamedTuple):
 
     Attributes:
         kind: its name, four letters.
-        body: what it holds, as far as the file goes.
-        whole: all of it, with its length, name and checksum.
+        content: of the file.
+        start, end: where what it holds begins and ends there.
     """
 
     kind: bytes
-    body: bytes
-    whole: bytes
+    content: bytes
+    start: int
+    end: int
+
+    @property
+    def body(self) -> bytes:
+        """Return what it holds, as far as the file goes."""
+        return self.content[self.start : self.end]
+
+    @property
+    def whole(self) -> bytes:
+        """Return all of it, with its length, name and checksum."""
+        return self.content[self.start - 8 : self.end + 4]
 
 
 def chunks(content: bytes) -> Iterator[Chunk]:
@@ -37,7 +48,7 @@ def chunks(content: bytes) -> Iterator[Chunk]:
     at, kind = len(SIGNATURE), b""
     while at + 8 <= len(content) and kind != b"IEND":
         end, kind = at + 8 + int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
-        yield Chunk(kind, content[at + 8 : end], content[at : end + 4])
+        yield Chunk(kind, content, at + 8, end)
         at = end + 4
 
 
